@@ -1,0 +1,78 @@
+// What a kernel needs to know besides its operands: where to run, with which threads and memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/runtime/device.h"
+#include "kernels/runtime/memory.h"
+#include "kernels/runtime/parallel.h"
+#include "kernels/runtime/weight_cache.h"
+
+namespace assay {
+
+/// How products are formed. Parameters, statistics, accumulators and losses are fp32 in all modes.
+///   fp32         as accurate as fp32; Winograd allowed (CPU, CUDA)
+///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
+///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
+///   tf32         one TF32 product (CUDA)
+///   bf16         operands rounded to bfloat16 (CUDA; CPU with AVX512-BF16)
+enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
+
+/// The rungs of the convolution and GEMM ladder. `automatic` lets the dispatcher choose.
+enum class ConvAlgo : uint8_t {
+  automatic,
+  naive,
+  tiled,
+  pipelined,
+  tensor_core,
+  hopper,
+  winograd,
+  direct
+};
+
+/// Passed first to every kernel. The pool, allocator and cache outlive every call that uses it.
+struct Context {
+  Device device;
+  ThreadPool* threads = nullptr;    ///< never null
+  Allocator* memory = nullptr;      ///< of `device`, never null
+  WeightCache* weights = nullptr;   ///< never null
+  void* stream = nullptr;           ///< a cudaStream_t on a CUDA device
+  ConvAlgo conv = ConvAlgo::automatic;
+  Precision precision = Precision::fp32;
+};
+
+/// A Context of the CPU that owns its threads and caches.
+class CpuContext {
+ public:
+  explicit CpuContext(int threads = available_threads());
+  Context& get() { return context_; }
+  operator Context&() { return context_; }
+
+ private:
+  ThreadPool pool_;
+  WeightCache weights_;
+  Context context_;
+};
+
+/// The context that tensors are made and operations run in: the innermost live ContextScope of this
+/// thread, or a context of the CPU with all threads.
+Context& current_context();
+
+/// Makes `context` the current one of this thread for the length of a scope.
+class ContextScope {
+ public:
+  explicit ContextScope(Context& context);
+  ~ContextScope();
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  Context* previous_;
+};
+
+const char* name_of(Precision p);
+/// Throws UsageError for an unknown name; the message lists the names there are.
+Precision precision_from_name(const char* name);
+
+}  // namespace assay

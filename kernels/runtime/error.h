@@ -1,0 +1,50 @@
+// The errors of Assay and the check that throws them.
+//
+// A message is one sentence that starts with the operation and says both sides of what does not
+// fit: "conv2d: x has C=3 but w has C=4". The command line turns the type into its exit code.
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace assay {
+
+/// Anything that went wrong inside Assay (exit code 1).
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// The caller asked for something that does not exist or does not fit together (exit code 2).
+struct UsageError : Error {
+  using Error::Error;
+};
+/// A picture or a folder of pictures is missing or broken (exit code 3).
+struct DataError : Error {
+  using Error::Error;
+};
+/// A checkpoint or a weight file is missing, broken or of another model (exit code 4).
+struct CheckpointError : Error {
+  using Error::Error;
+};
+/// A device was asked for that is not there (exit code 5).
+struct DeviceError : Error {
+  using Error::Error;
+};
+
+/// Concatenates anything that can be streamed.
+template <class... Parts>
+std::string str(const Parts&... parts) {
+  std::ostringstream out;
+  ((out << parts), ...);
+  return out.str();
+}
+
+}  // namespace assay
+
+/// Throws assay::Error with the concatenated parts unless `cond` holds.
+#define ASSAY_CHECK(cond, ...) ASSAY_CHECK_AS(::assay::Error, cond, __VA_ARGS__)
+/// The same with the type of the error named.
+#define ASSAY_CHECK_AS(ErrorType, cond, ...)                  \
+  do {                                                        \
+    if (!(cond)) throw ErrorType(::assay::str(__VA_ARGS__)); \
+  } while (0)

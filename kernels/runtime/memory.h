@@ -1,0 +1,96 @@
+// One caching allocator for every device, and the scratch blocks that kernels take from it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace assay {
+
+/// Bytes of an allocator, as seen by its user.
+struct MemoryStats {
+  int64_t live = 0;    ///< handed out now
+  int64_t peak = 0;    ///< most ever handed out at once
+  int64_t cached = 0;  ///< held for reuse, handed out to nobody
+  int64_t system_calls = 0;  ///< how often the system was asked: constant in a warmed-up step
+};
+
+/// Where an Allocator gets its blocks: the system's memory or a device's.
+struct MemorySource {
+  virtual ~MemorySource() = default;
+  /// At least `bytes` bytes, aligned to 64 or better; nullptr when there is no more.
+  virtual void* take(size_t bytes) = 0;
+  virtual void give(void* block, size_t bytes) noexcept = 0;
+  /// For the message of an out-of-memory error: bytes that the source could still give, or -1.
+  virtual int64_t free_bytes() const { return -1; }
+  virtual const char* name() const = 0;
+};
+
+/// A caching allocator with size classes (four per power of two). Freed blocks are kept and given
+/// out again, so a warmed-up training step asks the system for nothing. Thread-safe.
+class Allocator {
+ public:
+  explicit Allocator(MemorySource& source) : source_(source) {}
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  /// A block of at least `bytes`, aligned to 64. Throws Error that says how much was asked for,
+  /// held and free. `bytes` = 0 gives a valid block.
+  void* allocate(size_t bytes);
+  /// `block` must come from allocate(bytes) with the same `bytes`.
+  void deallocate(void* block, size_t bytes) noexcept;
+  MemoryStats stats() const;
+  void reset_peak();
+  /// Returns every cached block to the system.
+  void trim() noexcept;
+
+ private:
+  MemorySource& source_;
+  mutable std::mutex mutex_;
+  std::unordered_map<size_t, std::vector<void*>> cache_;  // size class -> free blocks
+  MemoryStats stats_;
+};
+
+/// The allocator of ordinary memory. Lives as long as the process (leaked on purpose).
+Allocator& cpu_allocator();
+
+struct Context;
+
+/// A block of device memory for the length of a scope.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(Allocator& memory, size_t bytes)
+      : memory_(&memory), block_(memory.allocate(bytes)), bytes_(bytes) {}
+  Scratch(Context& ctx, size_t bytes);
+  ~Scratch() {
+    if (block_ != nullptr) memory_->deallocate(block_, bytes_);
+  }
+  Scratch(Scratch&& other) noexcept { swap(other); }
+  Scratch& operator=(Scratch&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  void swap(Scratch& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(block_, other.block_);
+    std::swap(bytes_, other.bytes_);
+  }
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(block_);
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  Allocator* memory_ = nullptr;
+  void* block_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace assay
