@@ -1,0 +1,56 @@
+// Metrics of heat maps against ground-truth masks: pixel AUROC, pixel average precision and AUPRO.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace assay {
+
+/// The connected regions of a mask.
+struct Regions {
+  std::vector<int32_t> label;  ///< (H,W): region of each pixel in reading order, -1 = background
+  std::vector<int64_t> size;   ///< pixels of each region
+};
+/// 8-connectivity (pixels that touch at a corner belong together), as in MVTec's evaluation code.
+/// Any non-zero byte of the mask is defective.
+Regions connected_regions(std::span<const uint8_t> mask, int H, int W);
+
+/// Area under the curve of per-region overlap against the pixel false positive rate, from rate 0 to
+/// `fpr_limit`, divided by `fpr_limit`. The overlap of a threshold is the mean over all regions of
+/// the share of the region's pixels that are found, so that a small defect counts as much as a
+/// large one; linear between thresholds. Bergmann, Batzner, Fauser, Sattlegger, Steger, "The MVTec
+/// Anomaly Detection Dataset", IJCV 129 (2021), section 5.2.
+inline constexpr double kAuproFprLimit = 0.3;
+
+struct PixelMetrics {
+  std::optional<double> auroc, average_precision;  ///< empty unless good and defective pixels exist
+  std::optional<double> aupro;                     ///< likewise
+};
+
+/// Takes the test images one after another, defective and good ones, of any sizes. Keeps 4 bytes
+/// for each good and 8 for each defective pixel, and sorts once at the end.
+class PixelEvaluation {
+ public:
+  /// `heat` (H,W), higher = more anomalous; `mask` (H,W), non-zero = defective, or empty for an
+  /// image without a defect. Error where sizes do not fit or a heat is not finite; the image is
+  /// then left out as a whole.
+  void add(std::span<const float> heat, std::span<const uint8_t> mask, int H, int W);
+
+  /// Of all images added so far; more may follow.
+  PixelMetrics metrics(double fpr_limit = kAuproFprLimit);
+
+ private:
+  struct DefectivePixel {
+    float score;
+    uint32_t region;
+  };
+  void sort_descending();
+
+  std::vector<float> good_;
+  std::vector<DefectivePixel> defective_;
+  std::vector<int64_t> region_size_;  // over all images
+};
+
+}  // namespace assay
