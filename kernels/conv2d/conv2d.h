@@ -1,0 +1,75 @@
+// Convolution with what stands around it in our networks, as one operation:
+//
+//   x -> nearest upsampling -> convolution -> + bias -> max-pool -> activation -> y
+//
+// (Every activation here is non-decreasing, so pooling before it or after it gives the same y; before
+// it is cheaper.)  With x'(n,h,w,c) = x(n, h/upsample, w/upsample, c), zero outside,
+//
+//   z(n,p,q,k) = bias(k) + sum_{r,s,c} x'(n, p*stride - pad + r, q*stride - pad + s, c) w(k,r,s,c)
+//   y(n,i,j,k) = f( max_{a,b < pool} z(n, i*pool + a, j*pool + b, k) )
+//
+// Layouts: x (N,H,W,C), w (K,R,S,C), z (N,P,Q,K), y (N,P/pool,Q/pool,K); the names are cuDNN's and
+// CUTLASS's. Rows and columns of z that fill no whole pooling window are dropped (floor).
+//
+// A transposed convolution is not another family: with the convolution that maps its output to its
+// input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x and dy
+// exchanged.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/context.h"
+
+namespace assay {
+
+/// Sizes of a convolution. H and W are those of x, before upsampling.
+struct Conv2dShape {
+  int N, H, W, C, K, R, S;
+  int stride = 1, pad = 0;
+  int upsample = 1;  ///< 1, 2 or 4
+
+  ASSAY_HD constexpr int P() const { return (H * upsample + 2 * pad - R) / stride + 1; }
+  ASSAY_HD constexpr int Q() const { return (W * upsample + 2 * pad - S) / stride + 1; }
+  friend bool operator==(const Conv2dShape&, const Conv2dShape&) = default;
+};
+
+/// What happens to z on its way out.
+struct Conv2dEpilogue {
+  Activation activation = Activation::none;
+  float slope = 0;  ///< of leaky_relu
+  int pool = 1;     ///< side and stride of the max-pool: 1 (none), 2 or 4
+
+  friend bool operator==(const Conv2dEpilogue&, const Conv2dEpilogue&) = default;
+};
+
+/// What the backward passes know of the output: its gradient, and y and argmax of the forward pass
+/// (y null when activation is none; argmax null when pool is 1). From these they form
+/// dz(n,p,q,k) = dy * f'(y) where (p,q) is the argmax of its window, else 0, and never store it whole.
+template <class T>
+struct Conv2dGrad {
+  const T* dy;
+  const T* y = nullptr;
+  const uint8_t* argmax = nullptr;
+};
+
+/// y as above. `bias` (K) may be null. `argmax`, one byte per element of y, gets a*pool + b of the
+/// first largest element of each window; null when pool is 1, or when nobody will go backward.
+template <class T>
+void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+                  Weights<T> w, const T* bias, T* y, uint8_t* argmax);
+/// dx (N,H,W,C), overwritten: dL/dx for x as above (summed over the upsampled copies).
+template <class T>
+void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
+                  Weights<T> w, T* dx);
+/// dw (K,R,S,C) and dbias (K), overwritten; dbias may be null.
+template <class T>
+void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+                  Conv2dGrad<T> g, T* dw, T* dbias);
+
+/// Multiply-adds count as two. The same for fprop, dgrad and wgrad: 2 N P Q K R S C.
+int64_t conv2d_flops(const Conv2dShape& s);
+/// Bytes that fprop must move at least in fp32: x, w and bias read once, y and argmax written once.
+int64_t conv2d_least_bytes(const Conv2dShape& s, const Conv2dEpilogue& e);
+
+}  // namespace assay

@@ -1,0 +1,36 @@
+// Matrix product with an optional bias and activation: the dense layer, and the core of the KDE.
+//
+//   C(m,n) = f( bias(n) + sum_k op(A)(m,k) op(B)(k,n) ) [+ C(m,n)]      all row-major
+//
+// op(A) is A (M,K), or the transpose of A (K,M); op(B) is B (K,N), or the transpose of B (N,K).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/context.h"
+
+namespace assay {
+
+struct GemmShape {
+  int M, N, K;
+  bool transpose_a = false;
+  bool transpose_b = false;
+  friend bool operator==(const GemmShape&, const GemmShape&) = default;
+};
+
+struct GemmEpilogue {
+  Activation activation = Activation::none;
+  float slope = 0;
+  bool accumulate = false;  ///< adds to C; activation must be none
+};
+
+/// C (M,N). `bias` (N) may be null. K = 0 gives the epilogue of 0.
+template <class T>
+void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<T> b,
+          const T* bias, T* c);
+
+/// Multiply-adds count as two: 2 M N K.
+int64_t gemm_flops(const GemmShape& s);
+
+}  // namespace assay

@@ -1,0 +1,34 @@
+// Operations element by element.
+#pragma once
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/context.h"
+
+namespace assay {
+
+/// y = f(x), n elements; y may be x.
+template <class T>
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y);
+/// dx = dy f'(y); dx may be dy.
+template <class T>
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, const T* dy,
+                      T* dx);
+
+/// out = a + b, a - b, a * b; out may be a or b.
+template <class T>
+void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);
+template <class T>
+void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);
+template <class T>
+void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);
+/// out = scale * x + shift.
+template <class T>
+void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);
+/// y(i,c) = f(x(i,c) + bias(c)) for x (rows, C).
+template <class T>
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
+                     const T* bias, T* y);
+template <class T>
+void fill(Context& ctx, int64_t n, T value, T* out);
+
+}  // namespace assay

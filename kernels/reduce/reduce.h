@@ -1,0 +1,21 @@
+// Sums in a fixed order: the same bits at any thread count.
+#pragma once
+
+#include "kernels/runtime/context.h"
+
+namespace assay {
+
+/// out[0] = sum of n elements.
+template <class T>
+void reduce_sum(Context& ctx, int64_t n, const T* x, T* out);
+/// out (C) = sums over the rows of x (rows, C).
+template <class T>
+void reduce_columns(Context& ctx, int64_t rows, int C, const T* x, T* out);
+/// out (rows) = sums over the columns of x (rows, C).
+template <class T>
+void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, T* out);
+/// True when every element is finite.
+template <class T>
+bool all_finite(Context& ctx, int64_t n, const T* x);
+
+}  // namespace assay

@@ -1,0 +1,83 @@
+// Tensor: a handle on contiguous row-major numbers, and the graph edge of autograd.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/context.h"
+#include "kernels/runtime/error.h"
+
+namespace assay {
+
+/// Sizes of the dimensions. Pictures are (N,H,W,C).
+using Shape = std::vector<int64_t>;
+int64_t numel(const Shape& shape);
+/// "(32, 128, 128, 3)"
+std::string to_string(const Shape& shape);
+
+/// A handle: copies share storage, like a shared_ptr. Memory comes from the context that is current
+/// when the tensor is made. There are no strides: `reshape` and `rows` are the only views.
+class Tensor {
+ public:
+  Tensor() = default;  ///< undefined: no storage
+
+  /// Uninitialised. Throws Error for a negative dimension, or when memory runs out.
+  static Tensor empty(Shape shape, DType dtype = DType::f32);
+  static Tensor zeros(Shape shape, DType dtype = DType::f32);
+  static Tensor full(Shape shape, double value, DType dtype = DType::f32);
+  /// Copies host values; throws Error when their number is not numel(shape).
+  static Tensor from(Shape shape, std::span<const float> values);
+  static Tensor from(Shape shape, std::span<const double> values);
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const;
+  int64_t dim(int i) const;  ///< negative i counts from the end
+  int rank() const;
+  int64_t size() const;      ///< number of elements
+  DType dtype() const;
+  Device device() const;
+
+  /// Device pointers. T must be the dtype's type. Taking the mutable one changes version().
+  template <class T>
+  const T* data() const;
+  template <class T>
+  T* mutable_data() const;
+  /// Names the present content of the storage: no two contents of a process share a number.
+  uint64_t version() const;
+
+  /// A host copy of the elements, converted.
+  std::vector<float> to_floats() const;
+  std::vector<double> to_doubles() const;
+  /// The only element of a tensor of size 1.
+  double item() const;
+
+  /// Shares storage; one dimension may be -1. Recorded by autograd.
+  Tensor reshape(Shape shape) const;
+  /// Rows [begin, begin + count) of the first dimension; shares storage. Not recorded: throws Error
+  /// while a tape records and this tensor requires a gradient.
+  Tensor rows(int64_t begin, int64_t count) const;
+  /// A copy with its own storage, no gradient.
+  Tensor clone() const;
+  /// The same storage without a gradient.
+  Tensor detach() const;
+  Tensor to(Device device) const;
+  Tensor to(DType dtype) const;
+  /// Overwrites the elements with those of `source`; same shape and dtype.
+  void copy_from(const Tensor& source) const;
+
+  bool requires_grad() const;
+  Tensor& set_requires_grad(bool value);
+  /// Undefined until backward() has reached this leaf.
+  Tensor grad() const;
+  void set_grad(Tensor grad) const;
+
+ private:
+  struct Impl;
+  explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace assay
