@@ -125,9 +125,15 @@ TEST_CASE("F1-max: no threshold does better, and its own threshold reaches it") 
 
 TEST_CASE("F1-max: the threshold lies half way, or on the lower of two neighbouring doubles") {
   const std::vector<uint8_t> labels = {0, 1};
-  const std::vector<double> apart = {1, 2}, touching = {1, std::nextafter(1.0, 2.0)};
+  const double next = std::nextafter(1.0, 2.0), after = std::nextafter(next, 2.0);
+  const std::vector<double> apart = {1, 2}, touching = {next, after};
   CHECK(f1_max(rank_scores(apart, labels))->threshold == 1.5);
-  CHECK(f1_max(rank_scores(touching, labels))->threshold == 1);
+  CHECK(f1_max(rank_scores(touching, labels))->threshold == next);  // their mean rounds to `after`
+
+  // F1 is 2/3 with the first image alone and with all four: the threshold with no false alarm wins.
+  const std::vector<double> four = {4, 3, 2, 1};
+  const std::vector<uint8_t> outer = {1, 0, 0, 1};
+  CHECK(f1_max(rank_scores(four, outer))->threshold == 3.5);
 
   // Where calling everything defective is best, the threshold is below the least score.
   const std::vector<uint8_t> inverted = {1, 0};
