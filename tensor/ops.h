@@ -16,7 +16,8 @@ struct Conv2dOptions {
   float slope = 0.2f;  ///< of leaky_relu
   int pool = 1;        ///< max-pool behind: 1, 2 or 4
 };
-/// x (N,H,W,C), w (K,R,S,C), b (K) or undefined -> (N,P/pool,Q/pool,K). See kernels/conv2d/conv2d.h.
+/// x (N,H,W,C), w (K,R,S,C), b (K) or undefined -> (N,P/pool,Q/pool,K). See
+/// kernels/conv2d/conv2d.h.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o);
 
 struct ConvTranspose2dOptions {

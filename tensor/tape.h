@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -24,8 +25,12 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   static Tape* current();
+  /// True when an operation on these inputs would be recorded: what only a backward pass reads need
+  /// not be computed otherwise.
+  static bool records(std::initializer_list<Tensor> inputs);
 
-  /// Adds an operation when a tape is live and an input requires a gradient; `output` then does too.
+  /// Adds an operation when a tape is live and an input requires a gradient; `output` then does
+  /// too. Every operation ends here, so here its output is checked when check_finite() is on.
   static void record(std::string_view op, std::vector<Tensor> inputs, Tensor& output, Vjp vjp);
 
   /// Adds dL/dleaf to the .grad of every leaf that requires one, for L = <y, dy> (dy: ones when
@@ -44,5 +49,11 @@ class Tape {
   std::vector<Node> nodes_;
   Tape* previous_;
 };
+
+/// Whether the output and the gradients of every operation are checked for NaN and infinity; the
+/// Error then names the operation. ASSAY_CHECK_FINITE=1 in the environment turns it on from the
+/// start.
+bool check_finite();
+void set_check_finite(bool on);
 
 }  // namespace assay

@@ -36,7 +36,7 @@ class Tensor {
   const Shape& shape() const;
   int64_t dim(int i) const;  ///< negative i counts from the end
   int rank() const;
-  int64_t size() const;      ///< number of elements
+  int64_t size() const;  ///< number of elements
   DType dtype() const;
   Device device() const;
 
@@ -74,9 +74,17 @@ class Tensor {
   Tensor grad() const;
   void set_grad(Tensor grad) const;
 
+  /// True when both are handles on one tensor (a view is another tensor).
+  bool is(const Tensor& other) const { return impl_ == other.impl_; }
+  /// True when no other handle and no view can see these elements.
+  bool sole_owner() const;
+
  private:
+  struct Storage;
   struct Impl;
   explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  Tensor view(Shape shape, int64_t first) const;
+  const Impl& impl() const;
   std::shared_ptr<Impl> impl_;
 };
 

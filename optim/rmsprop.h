@@ -1,0 +1,23 @@
+// RMSprop. Tieleman and Hinton, 2012, lecture 6.5. The formula stands in kernels/optim/optim.h.
+#pragma once
+
+#include "optim/optimizer.h"
+
+namespace assay {
+
+struct RmspropOptions {
+  double learning_rate = 1e-3, rho = 0.9, eps = 1e-7;
+  EpsPlacement placement = EpsPlacement::keras;
+};
+
+class Rmsprop : public Optimizer {
+ public:
+  Rmsprop(std::vector<Parameter> parameters, const RmspropOptions& options);
+
+ private:
+  const char* kind() const override { return "rmsprop"; }
+  void update() override;
+  RmspropOptions options_;
+};
+
+}  // namespace assay

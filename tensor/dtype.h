@@ -1,0 +1,36 @@
+// From the element type of a tensor to the template argument of a kernel.
+#pragma once
+
+#include <string_view>
+
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// Runs f.operator()<T>() with the type of `x`: f32 or f64, else an Error that names the operation.
+template <class F>
+void with_float_type(std::string_view op, const Tensor& x, const F& f) {
+  switch (x.dtype()) {
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    default:
+      throw Error(str(op, ": works on float32 and float64, not on ", name_of(x.dtype())));
+  }
+}
+
+/// Throws unless `a` and `b` have one type and one device.
+void check_alike(std::string_view op, const Tensor& a, const Tensor& b);
+/// Throws unless they have one shape too.
+void check_same_shape(std::string_view op, const Tensor& a, const Tensor& b);
+/// Throws unless x has that many dimensions; `layout` says which, as "(N,H,W,C)".
+void check_rank(std::string_view op, const Tensor& x, int rank, std::string_view layout);
+
+/// Elements of `t`, or null when it is undefined (an absent bias, a gradient that nobody needs).
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+}  // namespace assay

@@ -1,0 +1,16 @@
+// The order of dimensions, for what leaves the program: files in PyTorch's layouts, latents.
+#pragma once
+
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// A copy whose dimension i is x's dimension order[i]. Runs on the host and is not recorded.
+Tensor permute(const Tensor& x, const std::vector<int>& order);
+
+/// x (N,H,W,C) -> (N, C*H*W): each picture flattened as PyTorch flattens it.
+Tensor flatten_nchw(const Tensor& x);
+
+}  // namespace assay

@@ -1,0 +1,56 @@
+// Files of named tensors: https://github.com/huggingface/safetensors#format
+//
+//   8 bytes n (little endian) | n bytes of JSON | the elements, one tensor after the other
+//   JSON: {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, ...,
+//          "__metadata__": {"key": "text"}}
+//
+// Files are read strictly: a file that was cut short, edited, or holds bytes that no tensor owns is
+// a CheckpointError. They are written so that a crash at any byte leaves the old file or the new
+// one.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace assay {
+
+enum class StoredType : uint8_t { f32, f64, i64, u8 };
+/// "F32", as the files name it.
+const char* name_of(StoredType type);
+size_t size_of(StoredType type);
+
+/// A tensor as a file holds it: on the host, in a type that tensors may not have (int64).
+struct StoredTensor {
+  StoredType type = StoredType::f32;
+  Shape shape;
+  std::vector<uint8_t> bytes;
+
+  static StoredTensor of(const Tensor& t);
+  static StoredTensor of(Shape shape, std::span<const int64_t> values);
+  static StoredTensor of(int64_t value);  ///< of shape ()
+
+  /// f32, f64 or u8 as a tensor of the current context. Throws CheckpointError for i64.
+  Tensor tensor() const;
+  /// Throws CheckpointError unless the type is i64.
+  std::vector<int64_t> int64s() const;
+};
+
+/// By name, in the order of the alphabet: one content, one file, bit for bit.
+using StateDict = std::map<std::string, StoredTensor>;
+
+struct SafeTensors {
+  StateDict tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Throws CheckpointError that names the file and what is wrong with it.
+SafeTensors read_safetensors(const std::filesystem::path& path);
+/// Throws Error when the file cannot be written whole (no such folder, full disk).
+void write_safetensors(const std::filesystem::path& path, const SafeTensors& content);
+
+}  // namespace assay
