@@ -1,0 +1,29 @@
+// Comma-separated values as RFC 4180 has them: history.csv, scores.csv, results.csv.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace assay {
+
+/// One line with its newline; fields with a comma, a quote or a newline are quoted.
+std::string csv_row(const std::vector<std::string>& fields);
+
+/// The shortest text that reads back as the same double.
+std::string csv_number(double value);
+
+/// A file whose first row names its columns.
+struct CsvTable {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::string>> rows;
+
+  /// Error when there is no such column.
+  size_t column(const std::string& name) const;
+  std::vector<double> numbers(const std::string& name) const;
+};
+/// Error when the file cannot be read or a row has more or fewer fields than the first.
+CsvTable read_csv(const std::filesystem::path& file);
+
+}  // namespace assay

@@ -1,0 +1,47 @@
+// How usual a latent is: the Gaussian kernel density of the training images' latents, with the
+// rules that choose its bandwidth.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// How the bandwidth h is found from n latents of D coordinates.
+enum class BandwidthRule {
+  fixed,      ///< a given number
+  scott,      ///< n^(-1/(D+4)) times the mean deviation of a coordinate
+  silverman,  ///< (n (D+2) / 4)^(-1/(D+4)) times the same
+  median,     ///< the median distance of two latents / sqrt(2)
+  loo,        ///< most likely for each latent, given all others
+};
+struct Bandwidth {
+  BandwidthRule rule = BandwidthRule::loo;
+  double value = 0;  ///< of `fixed`
+};
+/// From "scott", "silverman", "median", "loo" or a positive number. UsageError otherwise.
+Bandwidth parse_bandwidth(const std::string& text);
+
+/// log p(z) under equal Gaussians of width h around the training latents (kernels/kde/kde.h).
+class KdeDetector {
+ public:
+  /// latents (n,D). Error when n < 2 and the rule is not `fixed`.
+  static KdeDetector fit(Tensor latents, const Bandwidth& bandwidth);
+  KdeDetector(Tensor latents, double bandwidth);
+
+  /// Nats, one for each row of z (m,D). A training latent scores itself here: calibrate on others.
+  std::vector<double> log_density(const Tensor& z) const;
+  double bandwidth() const { return h_; }
+  const Tensor& latents() const { return latents_; }
+
+ private:
+  Tensor latents_;
+  double h_;
+};
+
+/// Mean over i of log p(z_i | all others), for squared distances (n,n) in row-major order.
+double leave_one_out_log_likelihood(const std::vector<double>& squared, int n, int64_t D, double h);
+
+}  // namespace assay

@@ -1,0 +1,64 @@
+// Every choice that a training run makes, in one place: defaults by model and preset, the file
+// config.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace assay {
+
+/// What `assay train` was asked for. Everything that can change a bit of the result is here, and
+/// nothing else is (no threads, no paths of outputs), so that config.json says how to get the same
+/// run again.
+struct RunConfig {
+  std::string model = "kd-cae";
+  std::string preset = "kd-cae";
+  std::string data = "builtin";  ///< "builtin", or a folder in MVTec's layout
+  std::string object_class;
+  std::string split_file;  ///< a split.json to follow; empty = drawn from the seed
+  uint64_t seed = 0;
+  int image_size = 128;  ///< pixels a side
+  bool grey = false;     ///< one channel in place of three
+  std::string device = "cpu";
+  std::string precision = "fp32";
+
+  std::string init = "he";              ///< he | keras
+  std::string eps_placement = "keras";  ///< keras | torch: where Adam and RMSprop add epsilon
+  int epochs = 200;                     ///< at most
+  int64_t steps = 0;                    ///< at most, over all epochs; 0 = no limit
+  int batch = 32;
+  double lr = 1e-3;
+  int patience = 5;         ///< epochs without a better validation loss
+  int64_t min_steps = 400;  ///< no early stop before
+  bool keep_last = false;   ///< keep the last weights, not the best
+
+  std::string kde_bandwidth = "loo";  ///< a number, scott, silverman, median or loo
+  std::string train_noise = "clean";  ///< clean | noisy
+  std::string test_noise = "clean";   ///< clean | noisy
+  bool denoise = false;               ///< the target of a noisy image is the clean one
+
+  int channels() const { return grey ? 1 : 3; }
+};
+
+/// The presets of a model, the default first. UsageError for an unknown model; the message lists
+/// those there are.
+std::vector<std::string> presets_of(const std::string& model);
+
+/// The defaults of a preset ("" = the model's first). UsageError for one that
+/// does not exist.
+RunConfig default_config(const std::string& model, const std::string& preset = "");
+
+/// UsageError that names the first option out of its range, or the first pair that does not fit.
+void check(const RunConfig& config);
+
+std::string to_json(const RunConfig& config);
+void save(const RunConfig& config, const std::filesystem::path& file);
+/// CheckpointError when the file is not there or does not hold a configuration.
+RunConfig load_config(const std::filesystem::path& file);
+
+/// Names of the options in which two configurations differ.
+std::vector<std::string> differences(const RunConfig& a, const RunConfig& b);
+
+}  // namespace assay

@@ -1,0 +1,57 @@
+// What a run leaves on disk: the names of its files, and how they are written.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace assay {
+
+/// Replaces `file` as a whole: after a crash at any byte either the old or the new content is
+/// there. Error that says why when the folder cannot be written or the disk is full.
+void write_file(const std::filesystem::path& file, const std::string& content);
+
+/// Moves a finished temporary file over `file` and makes both durable.
+void replace_file(const std::filesystem::path& temporary, const std::filesystem::path& file);
+
+/// One line of history.csv.
+struct EpochRecord {
+  int epoch = 0;  ///< from 1
+  double train_loss = 0, validation_loss = 0;
+  double seconds = 0;
+};
+
+/// A folder that holds one run. Making one touches nothing on disk.
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path root) : root_(std::move(root)) {}
+
+  const std::filesystem::path& root() const { return root_; }
+  std::filesystem::path config() const { return root_ / "config.json"; }
+  std::filesystem::path split() const { return root_ / "split.json"; }
+  std::filesystem::path history() const { return root_ / "history.csv"; }
+  std::filesystem::path metrics() const { return root_ / "metrics.json"; }
+  std::filesystem::path scores() const { return root_ / "scores.csv"; }
+  std::filesystem::path good_scores() const { return root_ / "good_scores.csv"; }
+  std::filesystem::path model() const { return root_ / "model.safetensors"; }
+  std::filesystem::path latents() const { return root_ / "latents.safetensors"; }
+  std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
+  std::filesystem::path figures() const { return root_ / "figures"; }
+
+  /// Nothing is there, or an empty folder.
+  bool empty() const;
+  /// Trained and evaluated: metrics.json is written last.
+  bool finished() const { return std::filesystem::exists(metrics()); }
+  /// Makes the folder; Error when that cannot be done.
+  void create() const;
+  /// Removes the files named above, and nothing else.
+  void clear() const;
+
+  std::vector<EpochRecord> read_history() const;
+  void write_history(const std::vector<EpochRecord>& epochs) const;
+
+ private:
+  std::filesystem::path root_;
+};
+
+}  // namespace assay
