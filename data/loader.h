@@ -1,0 +1,87 @@
+// From samples to batches: every picture is read once, batches are made ahead of the step.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// All pictures of a list of samples at the size of a model, 8 bits a value.
+class ImageStore {
+ public:
+  struct Options {
+    int height = 128, width = 128, channels = 3;
+    bool masks = false;  ///< keep the masks too, as resize_mask makes them
+  };
+  /// Reads and resizes everything on the threads of `ctx`. Throws the DataError of the first
+  /// picture, in the order of the samples, that cannot be read.
+  ImageStore(Context& ctx, std::vector<Sample> samples, Options options);
+
+  size_t size() const { return samples_.size(); }
+  const Options& options() const { return options_; }
+  const Sample& sample(size_t i) const { return samples_[i]; }
+  const std::vector<Sample>& samples() const { return samples_; }
+  std::span<const uint8_t> pixels(size_t i) const { return images_[i].pixels; }  // (H,W,C)
+  const Image& image(size_t i) const { return images_[i]; }
+  /// (H,W,1), 0 or 255. Undefined mask (no pixels) where the sample has none.
+  const Image& mask(size_t i) const { return masks_[i]; }
+
+  /// The pictures at these positions in [0,1], without noise or augmentation. // (n,H,W,C)
+  Tensor batch(std::span<const size_t> images) const;
+
+ private:
+  Options options_;
+  std::vector<Sample> samples_;
+  std::vector<Image> images_, masks_;
+};
+
+/// How batches are made from a store. Everything is a pure function of (seed, epoch, picture).
+struct BatchOptions {
+  int batch = 32;
+  uint64_t seed = 0;
+  bool shuffle = true;        ///< false: in the order given
+  bool signed_range = false;  ///< [-1,1] in place of [0,1]
+  bool flips = false;         ///< mirrors half of the pictures left to right
+  int shifts = 0;             ///< moves by up to so many pixels each way; the edge is repeated
+  std::vector<size_t> noisy;  ///< positions in the store that get noise, the same every epoch
+  bool clean_target = false;  ///< fill Batch::clean
+};
+
+struct Batch {
+  std::vector<size_t> images;  ///< positions in the store
+  Tensor x;                    // (n,H,W,C) float32
+  Tensor clean;                ///< x before its noise; undefined unless clean_target  // (n,H,W,C)
+};
+
+/// Gives the batches of one epoch after another, each made by a thread of the loader's own while
+/// the step before it runs. The last batch of an epoch may be smaller.
+class BatchLoader {
+ public:
+  /// `store` outlives the loader. UsageError for batch < 1; Error for a position outside the store
+  /// or no positions at all.
+  BatchLoader(const ImageStore& store, std::vector<size_t> images, BatchOptions options);
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  int64_t batches_per_epoch() const;
+  /// Starts an epoch at a batch; drops what was made ahead.
+  void start_epoch(int64_t epoch, int64_t first_batch = 0);
+  /// The next batch of the epoch, or false at its end.
+  bool next(Batch& batch);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The order of an epoch: a shuffle of `images` by (seed, epoch).
+std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch);
+
+}  // namespace assay

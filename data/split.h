@@ -1,0 +1,44 @@
+// Which pictures train, which calibrate, and the folds of the supervised model.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace assay {
+
+inline constexpr double kValidationShare = 0.15;
+inline constexpr size_t kMinValidation = 8;
+
+/// Positions in Dataset::train_good, ascending. Validation is also what early stopping watches and
+/// what thresholds are calibrated on.
+struct Split {
+  std::vector<size_t> train, validation;
+};
+
+/// round(15 % of n) pictures, at least 8, drawn from the seed, validate. DataError when n < 10.
+Split draw_split(size_t n, uint64_t seed);
+
+/// {"train": [paths], "validation": [paths]} of Sample::path.
+void write_split(const std::filesystem::path& file, const Split& split,
+                 const std::vector<Sample>& samples);
+/// Accepts Sample::path, any path that ends in it, and bare file names. DataError for a file that
+/// is not such a split, a picture that is not in `samples`, one that is named twice, or an empty
+/// part.
+Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples);
+
+/// Positions in the pooled samples, ascending. Each is in `test` of exactly one fold.
+struct Fold {
+  std::vector<size_t> train, validation, test;
+};
+
+/// k folds with the share of defective pictures in each as equal as can be; 15 % of the rest of
+/// each class validates. `defective`: 1 or 0 per picture. DataError when there are fewer good or
+/// defective pictures than folds, or than training and validation need; UsageError for k < 2.
+std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed);
+
+}  // namespace assay
