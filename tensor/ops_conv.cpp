@@ -1,0 +1,181 @@
+// Convolution and transposed convolution.
+#include <limits>
+
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/pointwise/pointwise.h"
+#include "tensor/derivatives.h"
+#include "tensor/dtype.h"
+#include "tensor/ops.h"
+
+namespace assay {
+
+namespace {
+
+void check_filter(std::string_view op, const Tensor& x, const Tensor& w, int channels_of_w,
+                  std::string_view x_layout) {
+  check_rank(op, x, 4, x_layout);
+  check_rank(op, w, 4, "w (K,R,S,C)");
+  check_alike(op, x, w);
+  ASSAY_CHECK(x.dim(3) == w.dim(channels_of_w), op, ": x ", to_string(x.shape()), " has ", x.dim(3),
+              " channels but w ", to_string(w.shape()), " wants ", w.dim(channels_of_w));
+  ASSAY_CHECK(x.size() <= std::numeric_limits<int>::max() * int64_t{8}, op, ": x ",
+              to_string(x.shape()), " is too large");
+}
+
+void check_bias(std::string_view op, const Tensor& w, const Tensor& b, int64_t channels) {
+  if (!b.defined()) return;
+  check_alike(op, w, b);
+  ASSAY_CHECK(b.shape() == Shape{channels}, op, ": the bias has the shape ", to_string(b.shape()),
+              " but the output has ", channels, " channels");
+}
+
+Conv2dShape conv2d_shape(const Tensor& x, const Tensor& w, const Tensor& b,
+                         const Conv2dOptions& o) {
+  check_filter("conv2d", x, w, 3, "x (N,H,W,C)");
+  check_bias("conv2d", w, b, w.dim(0));
+  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0, "conv2d: stride ", o.stride, " and pad ", o.pad,
+              " must be at least 1 and 0");
+  ASSAY_CHECK(o.upsample == 1 || o.upsample == 2 || o.upsample == 4, "conv2d: upsample ",
+              o.upsample, " must be 1, 2 or 4");
+  ASSAY_CHECK(o.pool == 1 || o.pool == 2 || o.pool == 4, "conv2d: pool ", o.pool,
+              " must be 1, 2 or 4");
+  const Conv2dShape s{.N = static_cast<int>(x.dim(0)),
+                      .H = static_cast<int>(x.dim(1)),
+                      .W = static_cast<int>(x.dim(2)),
+                      .C = static_cast<int>(x.dim(3)),
+                      .K = static_cast<int>(w.dim(0)),
+                      .R = static_cast<int>(w.dim(1)),
+                      .S = static_cast<int>(w.dim(2)),
+                      .stride = o.stride,
+                      .pad = o.pad,
+                      .upsample = o.upsample};
+  ASSAY_CHECK(s.H * s.upsample + 2 * s.pad >= s.R && s.W * s.upsample + 2 * s.pad >= s.S &&
+                  s.P() >= o.pool && s.Q() >= o.pool,
+              "conv2d: x ", to_string(x.shape()), " is too small for w ", to_string(w.shape()),
+              " and a pooling window of ", o.pool);
+  return s;
+}
+
+/// Of the convolution that maps the output of the transposed one to its input.
+Conv2dShape transposed_shape(const Tensor& x, const Tensor& w, const Tensor& b,
+                             const ConvTranspose2dOptions& o) {
+  check_filter("conv_transpose2d", x, w, 0, "x (N,P,Q,K)");
+  check_bias("conv_transpose2d", w, b, w.dim(3));
+  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0, "conv_transpose2d: stride ", o.stride, " and pad ",
+              o.pad, " must be at least 1 and 0");
+  const auto side = [&](int64_t p, int64_t r) {
+    return static_cast<int>((p - 1) * o.stride - 2 * o.pad + r);
+  };
+  const Conv2dShape s{.N = static_cast<int>(x.dim(0)),
+                      .H = side(x.dim(1), w.dim(1)),
+                      .W = side(x.dim(2), w.dim(2)),
+                      .C = static_cast<int>(w.dim(3)),
+                      .K = static_cast<int>(w.dim(0)),
+                      .R = static_cast<int>(w.dim(1)),
+                      .S = static_cast<int>(w.dim(2)),
+                      .stride = o.stride,
+                      .pad = o.pad};
+  ASSAY_CHECK(s.H >= 1 && s.W >= 1, "conv_transpose2d: x ", to_string(x.shape()), " and w ",
+              to_string(w.shape()), " leave no output");
+  return s;
+}
+
+template <class T>
+Weights<T> weights(const Tensor& w) {
+  return {w.data<T>(), w.version()};
+}
+
+struct Conv2dOutput {
+  Tensor y, argmax;
+};
+
+Conv2dOutput fprop(const Conv2dShape& s, const Conv2dEpilogue& e, const Tensor& x, const Tensor& w,
+                   const Tensor& b, bool keep_argmax) {
+  const Shape shape{s.N, s.P() / e.pool, s.Q() / e.pool, s.K};
+  Conv2dOutput out{Tensor::empty(shape, x.dtype()), {}};
+  if (keep_argmax && e.pool > 1) out.argmax = Tensor::empty(shape, DType::u8);
+  with_float_type("conv2d", x, [&]<class T>() {
+    conv2d_fprop<T>(current_context(), s, e, x.data<T>(), weights<T>(w), data_or_null<T>(b),
+                    out.y.mutable_data<T>(),
+                    out.argmax.defined() ? out.argmax.mutable_data<uint8_t>() : nullptr);
+  });
+  return out;
+}
+
+template <class T>
+Conv2dGrad<T> output_grad(const Conv2dEpilogue& e, const Conv2dOutput& out, const Tensor& dy) {
+  return {.dy = dy.data<T>(),
+          .y = e.activation == Activation::none ? nullptr : out.y.data<T>(),
+          .argmax = data_or_null<uint8_t>(out.argmax)};
+}
+
+Tensor dgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutput& out,
+             const Tensor& dy, const Tensor& w) {
+  const Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
+  with_float_type("conv2d", dy, [&]<class T>() {
+    conv2d_dgrad<T>(current_context(), s, e, output_grad<T>(e, out, dy), weights<T>(w),
+                    dx.mutable_data<T>());
+  });
+  return dx;
+}
+
+struct FilterGrad {
+  Tensor dw, db;
+};
+
+FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutput& out,
+                 const Tensor& x, const Tensor& dy, bool with_bias) {
+  FilterGrad g{Tensor::empty({s.K, s.R, s.S, s.C}, dy.dtype()), {}};
+  if (with_bias) g.db = Tensor::empty({s.K}, dy.dtype());
+  with_float_type("conv2d", dy, [&]<class T>() {
+    conv2d_wgrad<T>(current_context(), s, e, x.data<T>(), output_grad<T>(e, out, dy),
+                    g.dw.mutable_data<T>(), with_bias ? g.db.mutable_data<T>() : nullptr);
+  });
+  return g;
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
+  const Conv2dShape s = conv2d_shape(x, w, b, o);
+  const Conv2dEpilogue e{o.activation, o.slope, o.pool};
+  const Conv2dOutput out = fprop(s, e, x, w, b, Tape::records({x, w, b}));
+  Tensor y = out.y;
+  Tape::record("conv2d", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
+    Tensor dx;
+    FilterGrad g;
+    if (needs[0]) dx = dgrad(s, e, out, dy, w);
+    if (needs[1] || needs[2]) g = wgrad(s, e, out, x, dy, needs[2]);
+    return std::vector<Tensor>{dx, g.dw, g.db};
+  });
+  return y;
+}
+
+// The transpose of the convolution s, which maps (N,H,W,C) to (N,P,Q,K): forward is its dgrad, the
+// input gradient its fprop, the filter gradient its wgrad with x and dy exchanged.
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
+                        const ConvTranspose2dOptions& o) {
+  const Conv2dShape s = transposed_shape(x, w, b, o);
+  const int64_t rows = int64_t{s.N} * s.H * s.W;
+  Tensor y = dgrad(s, {}, {}, x, w);
+  with_float_type("conv_transpose2d", x, [&]<class T>() {
+    T* elements = y.mutable_data<T>();
+    if (b.defined())
+      bias_activation<T>(current_context(), o.activation, o.slope, rows, s.C, elements, b.data<T>(),
+                         elements);
+    else if (o.activation != Activation::none)
+      activation_fprop<T>(current_context(), o.activation, o.slope, y.size(), elements, elements);
+  });
+  const Tensor kept = y;
+  Tape::record("conv_transpose2d", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
+    const Tensor dz = activation_backward(o.activation, o.slope, kept, dy);
+    Tensor dx, dw, db;
+    if (needs[0]) dx = fprop(s, {}, dz, w, {}, false).y;
+    if (needs[1]) dw = wgrad(s, {}, {}, dz, x, false).dw;
+    if (needs[2]) db = sum_rows(dz);
+    return std::vector<Tensor>{dx, dw, db};
+  });
+  return y;
+}
+
+}  // namespace assay

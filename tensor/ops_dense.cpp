@@ -1,0 +1,61 @@
+// The dense layer.
+#include <limits>
+
+#include "kernels/gemm/gemm.h"
+#include "tensor/derivatives.h"
+#include "tensor/dtype.h"
+#include "tensor/ops.h"
+
+namespace assay {
+
+namespace {
+
+void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+  check_rank("linear", x, 2, "x (N,I)");
+  check_rank("linear", w, 2, "w (O,I)");
+  check_alike("linear", x, w);
+  ASSAY_CHECK(x.dim(1) == w.dim(1), "linear: x ", to_string(x.shape()), " has ", x.dim(1),
+              " columns but w ", to_string(w.shape()), " wants ", w.dim(1));
+  ASSAY_CHECK(x.dim(0) <= std::numeric_limits<int>::max(), "linear: x ", to_string(x.shape()),
+              " has too many rows");
+  if (!b.defined()) return;
+  check_alike("linear", w, b);
+  ASSAY_CHECK(b.shape() == Shape{w.dim(0)}, "linear: the bias has the shape ", to_string(b.shape()),
+              " but w ", to_string(w.shape()));
+}
+
+/// op(a) op(b), see kernels/gemm/gemm.h.
+Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+               const Tensor& bias = {}, const GemmEpilogue& e = {}) {
+  const GemmShape s{.M = static_cast<int>(a.dim(transpose_a ? 1 : 0)),
+                    .N = static_cast<int>(b.dim(transpose_b ? 0 : 1)),
+                    .K = static_cast<int>(a.dim(transpose_a ? 0 : 1)),
+                    .transpose_a = transpose_a,
+                    .transpose_b = transpose_b};
+  const Tensor c = Tensor::empty({s.M, s.N}, a.dtype());
+  with_float_type("linear", a, [&]<class T>() {
+    gemm<T>(current_context(), s, e, a.data<T>(), Weights<T>(b.data<T>(), b.version()),
+            data_or_null<T>(bias), c.mutable_data<T>());
+  });
+  return c;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation,
+              float slope) {
+  check_linear(x, w, b);
+  Tensor y = product(x, false, w, true, b, {.activation = activation, .slope = slope});  // (N,O)
+  const Tensor kept = activation == Activation::none ? Tensor() : y;
+  Tape::record("linear", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
+    const Tensor dz = activation_backward(activation, slope, kept, dy);  // (N,O)
+    Tensor dx, dw, db;
+    if (needs[0]) dx = product(dz, false, w, false);  // (N,I)
+    if (needs[1]) dw = product(dz, true, x, false);   // (O,I)
+    if (needs[2]) db = sum_rows(dz);                  // (O)
+    return std::vector<Tensor>{dx, dw, db};
+  });
+  return y;
+}
+
+}  // namespace assay

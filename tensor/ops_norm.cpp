@@ -1,0 +1,72 @@
+// Batch normalisation.
+#include "kernels/batchnorm/batchnorm.h"
+#include "tensor/dtype.h"
+#include "tensor/ops.h"
+
+namespace assay {
+
+namespace {
+
+BatchNormShape batch_norm_shape(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                const BatchNormState& state, bool training) {
+  ASSAY_CHECK(x.rank() >= 2, "batch_norm: wants x (...,C) but got ", to_string(x.shape()));
+  const int64_t C = x.dim(-1);
+  for (const Tensor& t : {gamma, beta, state.running_mean, state.running_var}) {
+    check_alike("batch_norm", x, t);
+    ASSAY_CHECK(t.shape() == Shape{C}, "batch_norm: x ", to_string(x.shape()), " has ", C,
+                " channels but a parameter has the shape ", to_string(t.shape()));
+  }
+  const int64_t rows = C > 0 ? x.size() / C : 0;
+  ASSAY_CHECK(!training || rows >= 2, "batch_norm: x ", to_string(x.shape()),
+              " has one value per channel, which has no variance; use a larger batch");
+  return {rows, static_cast<int>(C)};
+}
+
+Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tensor& x,
+                 const Tensor& gamma, const Tensor& beta, const BatchNormState& state) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  with_float_type("batch_norm", x, [&]<class T>() {
+    batchnorm_inference<T>(current_context(), s, o, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                           state.running_mean.data<T>(), state.running_var.data<T>(),
+                           y.mutable_data<T>());
+  });
+  Tape::record("batch_norm", {x, gamma, beta}, y,
+               [](const Tensor&, const Needs&) -> std::vector<Tensor> {
+                 throw Error("batch_norm: has no derivative in inference mode; call train()");
+               });
+  return y;
+}
+
+}  // namespace
+
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
+                  const BatchNormOpOptions& op) {
+  const BatchNormShape s = batch_norm_shape(x, gamma, beta, state, op.training);
+  const BatchNormOptions o{op.eps, op.momentum, op.activation, op.slope};
+  if (!op.training) return inference(s, o, x, gamma, beta, state);
+
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  const Tensor mean = Tensor::empty({s.C}, x.dtype()), rstd = Tensor::empty({s.C}, x.dtype());
+  with_float_type("batch_norm", x, [&]<class T>() {
+    batchnorm_training<T>(current_context(), s, o, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                          y.mutable_data<T>(), mean.mutable_data<T>(), rstd.mutable_data<T>(),
+                          state.running_mean.mutable_data<T>(),
+                          state.running_var.mutable_data<T>());
+  });
+  ++state.batches;
+  const Tensor kept = op.activation == Activation::none ? Tensor() : y;
+  Tape::record("batch_norm", {x, gamma, beta}, y, [=](const Tensor& dy, const Needs&) {
+    const Tensor dx = Tensor::empty(x.shape(), x.dtype());
+    const Tensor dgamma = Tensor::empty({s.C}, x.dtype()), dbeta = Tensor::empty({s.C}, x.dtype());
+    with_float_type("batch_norm", x, [&]<class T>() {
+      batchnorm_backward<T>(current_context(), s, o, x.data<T>(), data_or_null<T>(kept),
+                            dy.data<T>(), gamma.data<T>(), mean.data<T>(), rstd.data<T>(),
+                            dx.mutable_data<T>(), dgamma.mutable_data<T>(),
+                            dbeta.mutable_data<T>());
+    });
+    return std::vector<Tensor>{dx, dgamma, dbeta};
+  });
+  return y;
+}
+
+}  // namespace assay

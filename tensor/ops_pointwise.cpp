@@ -1,0 +1,125 @@
+// Operations element by element, and sums.
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/reduce/reduce.h"
+#include "tensor/derivatives.h"
+#include "tensor/dtype.h"
+#include "tensor/ops.h"
+
+namespace assay {
+
+Tensor activation_backward(Activation a, float slope, const Tensor& y, const Tensor& dy) {
+  if (a == Activation::none) return dy;
+  const Tensor dz = Tensor::empty(dy.shape(), dy.dtype());
+  with_float_type("activation", dy, [&]<class T>() {
+    activation_bprop<T>(current_context(), a, slope, dy.size(), y.data<T>(), dy.data<T>(),
+                        dz.mutable_data<T>());
+  });
+  return dz;
+}
+
+Tensor sum_rows(const Tensor& x) {
+  const int64_t C = x.dim(-1);
+  const Tensor sums = Tensor::empty({C}, x.dtype());
+  with_float_type("sum_rows", x, [&]<class T>() {
+    reduce_columns<T>(current_context(), C > 0 ? x.size() / C : 0, static_cast<int>(C), x.data<T>(),
+                      sums.mutable_data<T>());
+  });
+  return sums;
+}
+
+Tensor scaled(const Tensor& x, const Tensor& factor) {
+  const double f = factor.item();
+  return f == 1 ? x : affine(x, f, 0);
+}
+
+Tensor activation(const Tensor& x, Activation a, float slope) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  with_float_type("activation", x, [&]<class T>() {
+    activation_fprop<T>(current_context(), a, slope, x.size(), x.data<T>(), y.mutable_data<T>());
+  });
+  const Tensor kept = y;
+  Tape::record("activation", {x}, y, [=](const Tensor& dy, const Needs&) {
+    return std::vector<Tensor>{activation_backward(a, slope, kept, dy)};
+  });
+  return y;
+}
+
+Tensor relu(const Tensor& x) {
+  return activation(x, Activation::relu);
+}
+Tensor leaky_relu(const Tensor& x, float slope) {
+  return activation(x, Activation::leaky_relu, slope);
+}
+Tensor sigmoid(const Tensor& x) {
+  return activation(x, Activation::sigmoid);
+}
+Tensor tanh(const Tensor& x) {
+  return activation(x, Activation::tanh);
+}
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  check_same_shape("add", a, b);
+  Tensor y = Tensor::empty(a.shape(), a.dtype());
+  with_float_type("add", a, [&]<class T>() {
+    add<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
+  });
+  Tape::record("add", {a, b}, y, [](const Tensor& dy, const Needs&) {
+    return std::vector<Tensor>{dy, dy};
+  });
+  return y;
+}
+
+Tensor subtract(const Tensor& a, const Tensor& b) {
+  check_same_shape("subtract", a, b);
+  Tensor y = Tensor::empty(a.shape(), a.dtype());
+  with_float_type("subtract", a, [&]<class T>() {
+    subtract<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
+  });
+  Tape::record("subtract", {a, b}, y, [](const Tensor& dy, const Needs& needs) {
+    return std::vector<Tensor>{dy, needs[1] ? affine(dy, -1, 0) : Tensor()};
+  });
+  return y;
+}
+
+Tensor multiply(const Tensor& a, const Tensor& b) {
+  check_same_shape("multiply", a, b);
+  Tensor y = Tensor::empty(a.shape(), a.dtype());
+  with_float_type("multiply", a, [&]<class T>() {
+    multiply<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
+  });
+  Tape::record("multiply", {a, b}, y, [a, b](const Tensor& dy, const Needs& needs) {
+    return std::vector<Tensor>{needs[0] ? multiply(dy, b) : Tensor(),
+                               needs[1] ? multiply(dy, a) : Tensor()};
+  });
+  return y;
+}
+
+Tensor affine(const Tensor& x, double scale, double shift) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  with_float_type("affine", x, [&]<class T>() {
+    affine<T>(current_context(), x.size(), static_cast<T>(scale), static_cast<T>(shift),
+              x.data<T>(), y.mutable_data<T>());
+  });
+  Tape::record("affine", {x}, y, [scale](const Tensor& dy, const Needs&) {
+    return std::vector<Tensor>{affine(dy, scale, 0)};
+  });
+  return y;
+}
+
+Tensor sum(const Tensor& x) {
+  Tensor y = Tensor::empty({1}, x.dtype());
+  with_float_type("sum", x, [&]<class T>() {
+    reduce_sum<T>(current_context(), x.size(), x.data<T>(), y.mutable_data<T>());
+  });
+  Tape::record("sum", {x}, y, [shape = x.shape()](const Tensor& dy, const Needs&) {
+    return std::vector<Tensor>{Tensor::full(shape, dy.item(), dy.dtype())};
+  });
+  return y;
+}
+
+Tensor mean(const Tensor& x) {
+  ASSAY_CHECK(x.size() > 0, "mean: the tensor ", to_string(x.shape()), " has no elements");
+  return affine(sum(x), 1.0 / static_cast<double>(x.size()), 0);
+}
+
+}  // namespace assay

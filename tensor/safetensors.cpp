@@ -1,0 +1,308 @@
+#include "tensor/safetensors.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace assay {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little endian");
+
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxHeader = 100'000'000;  // the limit of the reference implementation
+
+StoredType type_from_name(const std::string& name) {
+  for (const StoredType t : {StoredType::f32, StoredType::f64, StoredType::i64, StoredType::u8})
+    if (name == name_of(t)) return t;
+  throw CheckpointError("has the type " + name + ", which Assay does not read");
+}
+
+/// numel(shape) * size, or an error for sizes that no file can have.
+size_t byte_count(const Shape& shape, StoredType type) {
+  size_t bytes = size_of(type);
+  for (const int64_t d : shape) {
+    ASSAY_CHECK_AS(CheckpointError, d >= 0, "has a negative dimension");
+    const size_t n = static_cast<size_t>(d);
+    ASSAY_CHECK_AS(CheckpointError, n == 0 || bytes <= std::numeric_limits<size_t>::max() / n,
+                   "has a shape that is too large");
+    bytes *= n;
+  }
+  return bytes;
+}
+
+struct Entry {
+  std::string name;
+  StoredType type;
+  Shape shape;
+  size_t begin, end;
+};
+
+Entry parse_entry(const std::string& name, const json& value) {
+  try {
+    const auto offsets = value.at("data_offsets").get<std::vector<uint64_t>>();
+    ASSAY_CHECK_AS(CheckpointError, offsets.size() == 2 && offsets[0] <= offsets[1],
+                   "has data_offsets that are no range");
+    const Entry e{name, type_from_name(value.at("dtype").get<std::string>()),
+                  value.at("shape").get<Shape>(), offsets[0], offsets[1]};
+    ASSAY_CHECK_AS(CheckpointError, e.end - e.begin == byte_count(e.shape, e.type), "has ",
+                   e.end - e.begin, " bytes, which is not what its shape ", to_string(e.shape),
+                   " needs");
+    return e;
+  } catch (const json::exception&) {
+    throw CheckpointError("tensor " + name + " is not described as dtype, shape, data_offsets");
+  } catch (const CheckpointError& error) {
+    throw CheckpointError("tensor " + name + " " + error.what());
+  }
+}
+
+/// The tensors must cover the data exactly, in some order.
+void check_cover(std::vector<Entry> entries, size_t data_bytes) {
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  size_t at = 0;
+  for (const Entry& e : entries) {
+    ASSAY_CHECK_AS(CheckpointError, e.begin == at, "tensor ", e.name, " begins at byte ", e.begin,
+                   " of the data where ", at, " was due");
+    at = e.end;
+  }
+  ASSAY_CHECK_AS(CheckpointError, at == data_bytes, "the tensors need ", at,
+                 " bytes of data but the file holds ", data_bytes);
+}
+
+SafeTensors parse(const std::vector<uint8_t>& file) {
+  uint64_t header_bytes = 0;
+  ASSAY_CHECK_AS(CheckpointError, file.size() >= 8, "the file has ", file.size(),
+                 " bytes, too few for a header");
+  std::memcpy(&header_bytes, file.data(), 8);
+  ASSAY_CHECK_AS(CheckpointError, header_bytes <= kMaxHeader && header_bytes <= file.size() - 8,
+                 "the header should have ", header_bytes, " bytes but the file ends after ",
+                 file.size() - 8);
+  const uint8_t* text = file.data() + 8;
+  const json header = json::parse(text, text + header_bytes, nullptr, false);
+  ASSAY_CHECK_AS(CheckpointError, header.is_object(), "the header is not a JSON object");
+
+  SafeTensors content;
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : header.items()) {
+    if (name != "__metadata__") {
+      entries.push_back(parse_entry(name, value));
+      continue;
+    }
+    ASSAY_CHECK_AS(CheckpointError, value.is_object(), "__metadata__ is not a JSON object");
+    for (const auto& [key, item] : value.items()) {
+      ASSAY_CHECK_AS(CheckpointError, item.is_string(), "__metadata__ ", key, " is not a string");
+      content.metadata[key] = item.get<std::string>();
+    }
+  }
+  const uint8_t* data = text + header_bytes;
+  check_cover(entries, file.size() - 8 - header_bytes);
+  for (const Entry& e : entries)
+    content.tensors[e.name] = {e.type, e.shape, std::vector<uint8_t>(data + e.begin, data + e.end)};
+  return content;
+}
+
+std::string header_of(const SafeTensors& content) {
+  json header = json::object();
+  if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
+  size_t at = 0;
+  for (const auto& [name, t] : content.tensors) {
+    ASSAY_CHECK(t.bytes.size() == byte_count(t.shape, t.type), "safetensors: tensor ", name,
+                " of the shape ", to_string(t.shape), " has ", t.bytes.size(), " bytes");
+    header[name] = {{"dtype", name_of(t.type)},
+                    {"shape", t.shape},
+                    {"data_offsets", {at, at + t.bytes.size()}}};
+    at += t.bytes.size();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin at a multiple of 8
+  return text;
+}
+
+/// A file that exists under its own name only once it is whole.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const fs::path& path) : path_(path), temporary_(path.string() + ".part") {
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor_ < 0) fail();
+  }
+  ~AtomicFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!done_) ::unlink(temporary_.c_str());
+  }
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* data, size_t bytes) {
+    const char* at = static_cast<const char*>(data);
+    while (bytes > 0) {
+      const ssize_t n = ::write(descriptor_, at, bytes);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail();
+      at += n;
+      bytes -= static_cast<size_t>(n);
+    }
+  }
+
+  void commit() {
+    if (::fsync(descriptor_) != 0) fail();
+    if (::close(std::exchange(descriptor_, -1)) != 0) fail();
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
+    done_ = true;
+    sync_folder();
+  }
+
+ private:
+  /// Makes the new name itself survive a crash. Folders that cannot be synchronised (some network
+  /// file systems) are left as they are.
+  void sync_folder() const {
+    const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    ::fsync(descriptor);
+    ::close(descriptor);
+  }
+  [[noreturn]] void fail() const {
+    throw Error(str("cannot write ", path_.string(), ": ", std::strerror(errno)));
+  }
+
+  fs::path path_, temporary_;
+  int descriptor_ = -1;
+  bool done_ = false;
+};
+
+std::vector<uint8_t> read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  ASSAY_CHECK_AS(CheckpointError, in && !fs::is_directory(path), "cannot open ", path.string(),
+                 ": ", fs::exists(path) ? "it is not a readable file" : "there is no such file");
+  std::vector<uint8_t> bytes(static_cast<size_t>(in.tellg()));
+  in.seekg(0);
+  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  ASSAY_CHECK_AS(CheckpointError, in, "cannot read ", path.string());
+  return bytes;
+}
+
+template <class T>
+Tensor tensor_of(const Shape& shape, const std::vector<uint8_t>& bytes) {
+  Tensor t = Tensor::zeros(shape, dtype_of<T>);
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    std::copy(bytes.begin(), bytes.end(), t.mutable_data<uint8_t>());
+    return t;
+  } else {
+    std::vector<T> values(bytes.size() / sizeof(T));
+    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return Tensor::from(shape, std::span<const T>(values));
+  }
+}
+
+template <class T>
+StoredTensor stored(StoredType type, Shape shape, std::span<const T> values) {
+  StoredTensor s{type, std::move(shape), std::vector<uint8_t>(values.size_bytes())};
+  if (!s.bytes.empty()) std::memcpy(s.bytes.data(), values.data(), values.size_bytes());
+  return s;
+}
+
+}  // namespace
+
+const char* name_of(StoredType type) {
+  switch (type) {
+    case StoredType::f32:
+      return "F32";
+    case StoredType::f64:
+      return "F64";
+    case StoredType::i64:
+      return "I64";
+    default:
+      return "U8";
+  }
+}
+
+size_t size_of(StoredType type) {
+  switch (type) {
+    case StoredType::f32:
+      return 4;
+    case StoredType::f64:
+    case StoredType::i64:
+      return 8;
+    default:
+      return 1;
+  }
+}
+
+StoredTensor StoredTensor::of(const Tensor& t) {
+  switch (t.dtype()) {
+    case DType::f32:
+      return stored<float>(StoredType::f32, t.shape(), t.to_floats());
+    case DType::f64:
+      return stored<double>(StoredType::f64, t.shape(), t.to_doubles());
+    default:
+      break;
+  }
+  const std::vector<float> values = t.to_floats();
+  return {StoredType::u8, t.shape(), std::vector<uint8_t>(values.begin(), values.end())};
+}
+
+StoredTensor StoredTensor::of(Shape shape, std::span<const int64_t> values) {
+  ASSAY_CHECK(numel(shape) == static_cast<int64_t>(values.size()), "safetensors: the shape ",
+              to_string(shape), " does not hold ", values.size(), " values");
+  return stored(StoredType::i64, std::move(shape), values);
+}
+
+StoredTensor StoredTensor::of(int64_t value) {
+  return of({}, std::span(&value, 1));
+}
+
+Tensor StoredTensor::tensor() const {
+  switch (type) {
+    case StoredType::f32:
+      return tensor_of<float>(shape, bytes);
+    case StoredType::f64:
+      return tensor_of<double>(shape, bytes);
+    case StoredType::u8:
+      return tensor_of<uint8_t>(shape, bytes);
+    default:
+      throw CheckpointError("a tensor of type I64 stands where numbers were expected");
+  }
+}
+
+std::vector<int64_t> StoredTensor::int64s() const {
+  ASSAY_CHECK_AS(CheckpointError, type == StoredType::i64, "a tensor of type ", name_of(type),
+                 " stands where I64 was expected");
+  std::vector<int64_t> values(bytes.size() / 8);
+  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+SafeTensors read_safetensors(const fs::path& path) {
+  const std::vector<uint8_t> file = read_file(path);
+  try {
+    return parse(file);
+  } catch (const CheckpointError& error) {
+    throw CheckpointError(path.string() + " is damaged or no safetensors file: " + error.what());
+  }
+}
+
+void write_safetensors(const fs::path& path, const SafeTensors& content) {
+  const std::string header = header_of(content);
+  const uint64_t header_bytes = header.size();
+  AtomicFile file(path);
+  file.write(&header_bytes, sizeof(header_bytes));
+  file.write(header.data(), header.size());
+  for (const auto& [name, t] : content.tensors) file.write(t.bytes.data(), t.bytes.size());
+  file.commit();
+}
+
+}  // namespace assay

@@ -1,0 +1,133 @@
+#include "tensor/tape.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <utility>
+
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/reduce/reduce.h"
+#include "tensor/dtype.h"
+
+namespace assay {
+
+namespace {
+
+thread_local Tape* innermost = nullptr;
+
+std::atomic<bool>& check_finite_flag() {
+  static std::atomic<bool> flag = [] {
+    const char* value = std::getenv("ASSAY_CHECK_FINITE");
+    return value != nullptr && std::string_view(value) == "1";
+  }();
+  return flag;
+}
+
+void require_finite(std::string_view op, const char* what, const Tensor& t) {
+  if (!check_finite() || !t.defined() || t.dtype() == DType::u8) return;
+  with_float_type(op, t, [&]<class T>() {
+    ASSAY_CHECK(all_finite<T>(current_context(), t.size(), t.data<T>()), op, ": ", what, " ",
+                to_string(t.shape()), " holds NaN or infinity");
+  });
+}
+
+/// t.grad += g. Adds in place when nobody else can see the gradient there is.
+void accumulate(const Tensor& t, Tensor g) {
+  Tensor old = t.grad();
+  t.set_grad({});
+  if (!old.defined()) {
+    t.set_grad(std::move(g));
+    return;
+  }
+  check_same_shape("backward", old, g);
+  const Tensor sum = old.sole_owner() ? old : Tensor::empty(old.shape(), old.dtype());
+  with_float_type("backward", sum, [&]<class T>() {
+    add<T>(current_context(), sum.size(), old.data<T>(), g.data<T>(), sum.mutable_data<T>());
+  });
+  t.set_grad(sum);
+}
+
+/// No tape records while it lives: there are no derivatives of derivatives.
+class Pause {
+ public:
+  Pause() : tape_(std::exchange(innermost, nullptr)) {}
+  ~Pause() { innermost = tape_; }
+
+ private:
+  Tape* tape_;
+};
+
+Tensor take_grad(const Tensor& t) {
+  Tensor g = t.grad();
+  t.set_grad({});
+  return g;
+}
+
+}  // namespace
+
+bool check_finite() {
+  return check_finite_flag();
+}
+void set_check_finite(bool on) {
+  check_finite_flag() = on;
+}
+
+Tape::Tape() : previous_(innermost) {
+  innermost = this;
+}
+Tape::~Tape() {
+  innermost = previous_;
+}
+Tape* Tape::current() {
+  return innermost;
+}
+
+bool Tape::records(std::initializer_list<Tensor> inputs) {
+  if (innermost == nullptr) return false;
+  for (const Tensor& t : inputs)
+    if (t.requires_grad()) return true;
+  return false;
+}
+
+void Tape::record(std::string_view op, std::vector<Tensor> inputs, Tensor& output, Vjp vjp) {
+  require_finite(op, "the output", output);
+  bool needed = false;
+  for (const Tensor& t : inputs) needed = needed || t.requires_grad();
+  if (innermost == nullptr || !needed) return;
+  output.set_requires_grad(true);
+  innermost->nodes_.push_back({op, std::move(inputs), output, std::move(vjp)});
+}
+
+void Tape::backward(const Tensor& y, Tensor dy) {
+  bool recorded = false;
+  for (const Node& node : nodes_) recorded = recorded || node.output.is(y);
+  ASSAY_CHECK(recorded,
+              "backward: this tensor was not recorded on this tape (was a tape live when ",
+              "it was computed, and did an input require a gradient?)");
+  if (!dy.defined()) {
+    ASSAY_CHECK(y.size() == 1, "backward: wants a gradient for an output of the shape ",
+                to_string(y.shape()));
+    dy = Tensor::full(y.shape(), 1, y.dtype());
+  }
+  const Pause pause;
+  accumulate(y, std::move(dy));
+
+  while (!nodes_.empty()) {
+    const Node node = std::move(nodes_.back());
+    nodes_.pop_back();
+    const Tensor gradient = take_grad(node.output);
+    if (!gradient.defined()) continue;  // not on a path to y
+
+    Needs needs;
+    for (const Tensor& input : node.inputs) needs.push_back(input.requires_grad());
+    std::vector<Tensor> gradients = node.vjp(gradient, needs);
+    ASSAY_CHECK(gradients.size() == node.inputs.size(), node.op, ": has ", node.inputs.size(),
+                " inputs but ", gradients.size(), " gradients");
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (!needs[i] || !gradients[i].defined()) continue;
+      require_finite(node.op, "a gradient", gradients[i]);
+      accumulate(node.inputs[i], std::move(gradients[i]));
+    }
+  }
+}
+
+}  // namespace assay

@@ -1,0 +1,312 @@
+#include "tensor/tensor.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "kernels/pointwise/pointwise.h"
+#include "tensor/dtype.h"
+#include "tensor/tape.h"
+
+namespace assay {
+
+namespace {
+
+uint64_t next_version() {
+  static std::atomic<uint64_t> counter{0};
+  return ++counter;
+}
+
+/// Every copy of elements goes through here.
+void copy_bytes(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+template <class To, class From>
+std::vector<To> convert(const From* from, int64_t n) {
+  return std::vector<To>(from, from + n);
+}
+
+}  // namespace
+
+int64_t numel(const Shape& shape) {
+  int64_t n = 1;
+  for (const int64_t d : shape) n *= d;
+  return n;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + ")";
+}
+
+struct Tensor::Storage {
+  Scratch block;
+  std::atomic<uint64_t> version{next_version()};
+};
+
+struct Tensor::Impl {
+  Shape shape;
+  DType dtype;
+  Device device;
+  std::shared_ptr<Storage> storage;
+  int64_t first = 0;  // of a view, in elements
+  bool requires_grad = false;
+  Tensor grad;
+};
+
+const Tensor::Impl& Tensor::impl() const {
+  ASSAY_CHECK(defined(), "tensor: undefined; it was never given a value");
+  return *impl_;
+}
+
+Tensor Tensor::empty(Shape shape, DType dtype) {
+  for (const int64_t d : shape)
+    ASSAY_CHECK(d >= 0, "tensor: the shape ", to_string(shape), " has a negative dimension");
+  Context& ctx = current_context();
+  auto impl = std::make_shared<Impl>();
+  impl->storage = std::make_shared<Storage>();
+  impl->storage->block = Scratch(ctx, static_cast<size_t>(numel(shape)) * size_of(dtype));
+  impl->shape = std::move(shape);
+  impl->dtype = dtype;
+  impl->device = ctx.device;
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::zeros(Shape shape, DType dtype) {
+  return full(std::move(shape), 0, dtype);
+}
+
+Tensor Tensor::full(Shape shape, double value, DType dtype) {
+  Tensor t = empty(std::move(shape), dtype);
+  if (dtype == DType::u8) {
+    const std::vector<uint8_t> host(t.size(), static_cast<uint8_t>(value));
+    copy_bytes(t.mutable_data<uint8_t>(), host.data(), host.size());
+    return t;
+  }
+  with_float_type("full", t, [&]<class T>() {
+    fill<T>(current_context(), t.size(), static_cast<T>(value), t.mutable_data<T>());
+  });
+  return t;
+}
+
+namespace {
+
+template <class T>
+Tensor from_host(Shape shape, std::span<const T> values) {
+  Tensor t = Tensor::empty(std::move(shape), dtype_of<T>);
+  ASSAY_CHECK(t.size() == static_cast<int64_t>(values.size()), "tensor: the shape ",
+              to_string(t.shape()), " has ", t.size(), " elements but ", values.size(),
+              " values were given");
+  copy_bytes(t.mutable_data<T>(), values.data(), values.size_bytes());
+  return t;
+}
+
+}  // namespace
+
+Tensor Tensor::from(Shape shape, std::span<const float> values) {
+  return from_host(std::move(shape), values);
+}
+Tensor Tensor::from(Shape shape, std::span<const double> values) {
+  return from_host(std::move(shape), values);
+}
+
+const Shape& Tensor::shape() const {
+  return impl().shape;
+}
+int Tensor::rank() const {
+  return static_cast<int>(impl().shape.size());
+}
+int64_t Tensor::size() const {
+  return numel(impl().shape);
+}
+DType Tensor::dtype() const {
+  return impl().dtype;
+}
+Device Tensor::device() const {
+  return impl().device;
+}
+uint64_t Tensor::version() const {
+  return impl().storage->version;
+}
+
+int64_t Tensor::dim(int i) const {
+  const int from_front = i < 0 ? i + rank() : i;
+  ASSAY_CHECK(from_front >= 0 && from_front < rank(), "tensor: no dimension ", i, " in ",
+              to_string(shape()));
+  return shape()[from_front];
+}
+
+template <class T>
+const T* Tensor::data() const {
+  ASSAY_CHECK(dtype() == dtype_of<T>, "tensor: holds ", name_of(dtype()), ", not ",
+              name_of(dtype_of<T>));
+  return impl_->storage->block.template as<T>() + impl_->first;
+}
+
+template <class T>
+T* Tensor::mutable_data() const {
+  const T* elements = data<T>();
+  impl_->storage->version = next_version();
+  return const_cast<T*>(elements);
+}
+
+template const float* Tensor::data() const;
+template const double* Tensor::data() const;
+template const uint8_t* Tensor::data() const;
+template float* Tensor::mutable_data() const;
+template double* Tensor::mutable_data() const;
+template uint8_t* Tensor::mutable_data() const;
+
+std::vector<float> Tensor::to_floats() const {
+  switch (dtype()) {
+    case DType::f32:
+      return convert<float>(data<float>(), size());
+    case DType::f64:
+      return convert<float>(data<double>(), size());
+    default:
+      return convert<float>(data<uint8_t>(), size());
+  }
+}
+
+std::vector<double> Tensor::to_doubles() const {
+  switch (dtype()) {
+    case DType::f32:
+      return convert<double>(data<float>(), size());
+    case DType::f64:
+      return convert<double>(data<double>(), size());
+    default:
+      return convert<double>(data<uint8_t>(), size());
+  }
+}
+
+double Tensor::item() const {
+  ASSAY_CHECK(size() == 1, "item: wants one element, has the shape ", to_string(shape()));
+  return to_doubles()[0];
+}
+
+Tensor Tensor::view(Shape shape, int64_t first) const {
+  auto made = std::make_shared<Impl>();
+  made->shape = std::move(shape);
+  made->dtype = impl_->dtype;
+  made->device = impl_->device;
+  made->storage = impl_->storage;
+  made->first = first;
+  return Tensor(std::move(made));
+}
+
+Tensor Tensor::reshape(Shape shape) const {
+  const Shape old = this->shape();
+  const Shape wanted = shape;
+  int64_t known = 1, *unknown = nullptr;
+  for (int64_t& d : shape) {
+    ASSAY_CHECK(d >= 0 || (d == -1 && unknown == nullptr), "reshape: ", to_string(wanted),
+                " may have one -1 and no other negative dimension");
+    if (d == -1)
+      unknown = &d;
+    else
+      known *= d;
+  }
+  if (unknown != nullptr && known > 0) *unknown = size() / known;
+  ASSAY_CHECK(numel(shape) == size() && (unknown == nullptr || known > 0),
+              "reshape: ", to_string(old), " does not fit into ", to_string(wanted));
+  Tensor y = view(std::move(shape), impl_->first);
+  Tape::record("reshape", {*this}, y, [old](const Tensor& dy, const Needs&) {
+    return std::vector<Tensor>{dy.reshape(old)};
+  });
+  return y;
+}
+
+Tensor Tensor::rows(int64_t begin, int64_t count) const {
+  ASSAY_CHECK(rank() > 0 && begin >= 0 && count >= 0 && begin + count <= dim(0), "rows: ", begin,
+              " to ", begin + count, " are not all in ", to_string(shape()));
+  ASSAY_CHECK(!Tape::records({*this}), "rows: has no derivative; detach() the tensor first");
+  Shape part = shape();
+  part[0] = 1;
+  const int64_t row = numel(part);
+  part[0] = count;
+  return view(std::move(part), impl_->first + begin * row);
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy = empty(shape(), dtype());
+  copy.copy_from(*this);
+  return copy;
+}
+
+Tensor Tensor::detach() const {
+  return view(shape(), impl_->first);
+}
+
+Tensor Tensor::to(Device wanted) const {
+  if (wanted == device()) return *this;
+  throw DeviceError(
+      str("to: this build cannot move a tensor from ", device().name(), " to ", wanted.name()));
+}
+
+Tensor Tensor::to(DType wanted) const {
+  if (wanted == dtype()) return *this;
+  switch (wanted) {
+    case DType::f32:
+      return from(shape(), std::span<const float>(to_floats()));
+    case DType::f64:
+      return from(shape(), std::span<const double>(to_doubles()));
+    default:
+      throw Error("to: float32 and float64 are the types that a tensor converts to");
+  }
+}
+
+void Tensor::copy_from(const Tensor& source) const {
+  check_same_shape("copy_from", *this, source);
+  const size_t bytes = static_cast<size_t>(size()) * size_of(dtype());
+  switch (dtype()) {
+    case DType::f32:
+      return copy_bytes(mutable_data<float>(), source.data<float>(), bytes);
+    case DType::f64:
+      return copy_bytes(mutable_data<double>(), source.data<double>(), bytes);
+    case DType::u8:
+      return copy_bytes(mutable_data<uint8_t>(), source.data<uint8_t>(), bytes);
+  }
+}
+
+bool Tensor::requires_grad() const {
+  return defined() && impl_->requires_grad;
+}
+
+Tensor& Tensor::set_requires_grad(bool value) {
+  ASSAY_CHECK(!value || dtype() != DType::u8, "set_requires_grad: uint8 has no gradient");
+  impl_->requires_grad = value;
+  return *this;
+}
+
+Tensor Tensor::grad() const {
+  return impl().grad;
+}
+
+void Tensor::set_grad(Tensor grad) const {
+  if (grad.defined()) check_same_shape("set_grad", *this, grad);
+  impl_->grad = std::move(grad);
+}
+
+bool Tensor::sole_owner() const {
+  return defined() && impl_.use_count() == 1 && impl_->storage.use_count() == 1;
+}
+
+void check_alike(std::string_view op, const Tensor& a, const Tensor& b) {
+  ASSAY_CHECK(a.dtype() == b.dtype(), op, ": mixes ", name_of(a.dtype()), " and ",
+              name_of(b.dtype()));
+  ASSAY_CHECK(a.device() == b.device(), op, ": mixes the devices ", a.device().name(), " and ",
+              b.device().name());
+}
+
+void check_same_shape(std::string_view op, const Tensor& a, const Tensor& b) {
+  ASSAY_CHECK(a.shape() == b.shape(), op, ": the shapes ", to_string(a.shape()), " and ",
+              to_string(b.shape()), " differ");
+  check_alike(op, a, b);
+}
+
+void check_rank(std::string_view op, const Tensor& x, int rank, std::string_view layout) {
+  ASSAY_CHECK(x.rank() == rank, op, ": wants ", layout, " but got ", to_string(x.shape()));
+}
+
+}  // namespace assay
