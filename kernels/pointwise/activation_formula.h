@@ -13,11 +13,16 @@ enum class Activation : uint8_t { none, relu, leaky_relu, sigmoid, tanh };
 template <class T>
 ASSAY_HD inline T activate(Activation a, T slope, T z) {
   switch (a) {
-    case Activation::relu: return z > T(0) ? z : T(0);
-    case Activation::leaky_relu: return z > T(0) ? z : slope * z;
-    case Activation::sigmoid: return T(1) / (T(1) + std::exp(-z));
-    case Activation::tanh: return std::tanh(z);
-    default: return z;
+    case Activation::relu:
+      return z < T(0) ? T(0) : z;  // NaN stays NaN
+    case Activation::leaky_relu:
+      return z > T(0) ? z : slope * z;
+    case Activation::sigmoid:
+      return T(1) / (T(1) + std::exp(-z));
+    case Activation::tanh:
+      return std::tanh(z);
+    default:
+      return z;
   }
 }
 
@@ -26,11 +31,16 @@ ASSAY_HD inline T activate(Activation a, T slope, T z) {
 template <class T>
 ASSAY_HD inline T activation_slope(Activation a, T slope, T y) {
   switch (a) {
-    case Activation::relu: return y > T(0) ? T(1) : T(0);
-    case Activation::leaky_relu: return y > T(0) ? T(1) : slope;
-    case Activation::sigmoid: return y * (T(1) - y);
-    case Activation::tanh: return T(1) - y * y;
-    default: return T(1);
+    case Activation::relu:
+      return y > T(0) ? T(1) : T(0);
+    case Activation::leaky_relu:
+      return y > T(0) ? T(1) : slope;
+    case Activation::sigmoid:
+      return y * (T(1) - y);
+    case Activation::tanh:
+      return T(1) - y * y;
+    default:
+      return T(1);
   }
 }
 

@@ -1,0 +1,22 @@
+// The optimizers' updates, the definition.
+#pragma once
+
+#include "kernels/optim/optim_formula.h"
+
+namespace assay::ref {
+
+template <class T>
+void rmsprop_update(const RmspropStep& o, const std::vector<OptimSlot<T>>& slots) {
+  const RmspropFormula<T> formula(o);
+  for (const auto& s : slots)
+    for (int64_t i = 0; i < s.n; ++i) formula.update(s.dw[i], s.w[i], s.v[i]);
+}
+
+template <class T>
+void adam_update(const AdamStep& o, const std::vector<OptimSlot<T>>& slots) {
+  const AdamFormula<T> formula(o);
+  for (const auto& s : slots)
+    for (int64_t i = 0; i < s.n; ++i) formula.update(s.dw[i], s.w[i], s.m[i], s.v[i]);
+}
+
+}  // namespace assay::ref

@@ -1,0 +1,83 @@
+#include "kernels/pointwise/pointwise.h"
+
+#include "kernels/pointwise/pointwise_backends.h"
+#include "kernels/pointwise/pointwise_ref.h"
+#include "kernels/runtime/dispatch.h"
+#include "kernels/runtime/error.h"
+
+namespace assay {
+
+const char* name_of(Activation a) {
+  switch (a) {
+    case Activation::relu:
+      return "relu";
+    case Activation::leaky_relu:
+      return "leaky_relu";
+    case Activation::sigmoid:
+      return "sigmoid";
+    case Activation::tanh:
+      return "tanh";
+    default:
+      return "none";
+  }
+}
+
+template <class T>
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y) {
+  ASSAY_DISPATCH(T, ctx, activation_fprop, a, slope, n, x, y);
+}
+
+template <class T>
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, const T* dy,
+                      T* dx) {
+  ASSAY_DISPATCH(T, ctx, activation_bprop, a, slope, n, y, dy, dx);
+}
+
+template <class T>
+void add(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
+  ASSAY_DISPATCH(T, ctx, add, n, a, b, out);
+}
+
+template <class T>
+void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
+  ASSAY_DISPATCH(T, ctx, subtract, n, a, b, out);
+}
+
+template <class T>
+void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
+  ASSAY_DISPATCH(T, ctx, multiply, n, a, b, out);
+}
+
+template <class T>
+void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out) {
+  ASSAY_DISPATCH(T, ctx, affine, n, scale, shift, x, out);
+}
+
+template <class T>
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
+                     const T* bias, T* y) {
+  ASSAY_DISPATCH(T, ctx, bias_activation, a, slope, rows, C, x, bias, y);
+}
+
+template <class T>
+void fill(Context& ctx, int64_t n, T value, T* out) {
+  ASSAY_DISPATCH(T, ctx, fill, n, value, out);
+}
+
+#define ASSAY_INSTANTIATE(T)                                                                     \
+  template void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, \
+                                 T* y);                                                          \
+  template void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, \
+                                 const T* dy, T* dx);                                            \
+  template void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);                    \
+  template void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
+  template void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
+  template void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);           \
+  template void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C,    \
+                                const T* x, const T* bias, T* y);                                \
+  template void fill(Context& ctx, int64_t n, T value, T* out)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(double);
+#undef ASSAY_INSTANTIATE
+
+}  // namespace assay

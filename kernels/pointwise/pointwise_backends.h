@@ -1,0 +1,32 @@
+// The implementations behind pointwise.h; the dispatch in pointwise.cpp picks one.
+#pragma once
+
+#include "kernels/pointwise/pointwise.h"
+
+namespace assay {
+namespace cpu {
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x, float* y);
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const float* y,
+                      const float* dy, float* dx);
+void add(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out);
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
+                     const float* bias, float* y);
+void fill(Context& ctx, int64_t n, float value, float* out);
+}  // namespace cpu
+
+namespace cuda {
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x, float* y);
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const float* y,
+                      const float* dy, float* dx);
+void add(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out);
+void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out);
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
+                     const float* bias, float* y);
+void fill(Context& ctx, int64_t n, float value, float* out);
+}  // namespace cuda
+}  // namespace assay

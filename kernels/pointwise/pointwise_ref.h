@@ -1,0 +1,51 @@
+// Operations element by element, the definition.
+#pragma once
+
+#include "kernels/pointwise/pointwise.h"
+
+namespace assay::ref {
+
+template <class T>
+void activation_fprop(Activation a, float slope, int64_t n, const T* x, T* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = activate(a, static_cast<T>(slope), x[i]);
+}
+
+template <class T>
+void activation_bprop(Activation a, float slope, int64_t n, const T* y, const T* dy, T* dx) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * activation_slope(a, static_cast<T>(slope), y[i]);
+}
+
+template <class T>
+void add(int64_t n, const T* a, const T* b, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
+}
+
+template <class T>
+void subtract(int64_t n, const T* a, const T* b, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
+}
+
+template <class T>
+void multiply(int64_t n, const T* a, const T* b, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
+}
+
+template <class T>
+void affine(int64_t n, T scale, T shift, const T* x, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = scale * x[i] + shift;
+}
+
+template <class T>
+void bias_activation(Activation a, float slope, int64_t rows, int C, const T* x, const T* bias,
+                     T* y) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int c = 0; c < C; ++c)
+      y[i * C + c] = activate(a, static_cast<T>(slope), x[i * C + c] + bias[c]);
+}
+
+template <class T>
+void fill(int64_t n, T value, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = value;
+}
+
+}  // namespace assay::ref

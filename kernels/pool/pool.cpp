@@ -1,0 +1,70 @@
+#include "kernels/pool/pool.h"
+
+#include "kernels/pool/pool_backends.h"
+#include "kernels/pool/pool_ref.h"
+#include "kernels/runtime/dispatch.h"
+#include "kernels/runtime/error.h"
+
+namespace assay {
+namespace {
+void check(const PoolShape& s, const char* name) {
+  ASSAY_CHECK(s.window >= 1 && s.window <= 16 && s.stride >= 1, name, ": window ", s.window,
+              " with stride ", s.stride, "; a window of 1 to 16 and a stride above 0 are possible");
+  ASSAY_CHECK(s.H >= s.window && s.W >= s.window, name, ": a window of ", s.window,
+              " does not fit into ", s.H, "x", s.W);
+}
+void check(const UpsampleShape& s) {
+  ASSAY_CHECK(s.factor >= 1, "upsample: factor ", s.factor, " is below 1");
+}
+}  // namespace
+
+template <class T>
+void max_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y, uint8_t* argmax) {
+  check(s, "max_pool");
+  ASSAY_DISPATCH(T, ctx, max_pool_fprop, s, x, y, argmax);
+}
+
+template <class T>
+void max_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, const uint8_t* argmax, T* dx) {
+  check(s, "max_pool");
+  ASSAY_DISPATCH(T, ctx, max_pool_bprop, s, dy, argmax, dx);
+}
+
+template <class T>
+void avg_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y) {
+  check(s, "avg_pool");
+  ASSAY_DISPATCH(T, ctx, avg_pool_fprop, s, x, y);
+}
+
+template <class T>
+void avg_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, T* dx) {
+  check(s, "avg_pool");
+  ASSAY_DISPATCH(T, ctx, avg_pool_bprop, s, dy, dx);
+}
+
+template <class T>
+void upsample_fprop(Context& ctx, const UpsampleShape& s, const T* x, T* y) {
+  check(s);
+  ASSAY_DISPATCH(T, ctx, upsample_fprop, s, x, y);
+}
+
+template <class T>
+void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx) {
+  check(s);
+  ASSAY_DISPATCH(T, ctx, upsample_bprop, s, dy, dx);
+}
+
+#define ASSAY_INSTANTIATE(T)                                                            \
+  template void max_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y,      \
+                               uint8_t* argmax);                                        \
+  template void max_pool_bprop(Context& ctx, const PoolShape& s, const T* dy,           \
+                               const uint8_t* argmax, T* dx);                           \
+  template void avg_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y);     \
+  template void avg_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, T* dx);   \
+  template void upsample_fprop(Context& ctx, const UpsampleShape& s, const T* x, T* y); \
+  template void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(double);
+#undef ASSAY_INSTANTIATE
+
+}  // namespace assay
