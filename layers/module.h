@@ -86,7 +86,7 @@ class Module {
   void zero_grad();
 
  protected:
-  /// Adds a parameter of that shape, uninitialised, requiring a gradient.
+  /// Adds a parameter of that shape, zero, requiring a gradient.
   Tensor add_parameter(std::string name, Shape shape, ParameterRole role, TorchLayout layout = {});
   void add_buffer(std::string name, Tensor tensor);
   void add_buffer(std::string name, int64_t* count);

@@ -1,4 +1,4 @@
-// Networks and their presets: MODELS by name.
+// Networks and their presets: made by the name of their preset.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,7 @@ std::span<const Preset> presets();
 /// Throws UsageError for an unknown name; the message lists the presets there are.
 const Preset& find_preset(std::string_view name);
 
-/// A whole network, uninitialised until init_parameters or load_state.
+/// A whole network; its weights are zero until init_parameters or load_state.
 class Network : public Module {
  public:
   Network(int image_size, int channels) : image_size_(image_size), channels_(channels) {}
@@ -37,6 +37,9 @@ class Network : public Module {
  private:
   int image_size_, channels_;
 };
+
+/// Throws UsageError that starts with `model` unless the size is such a multiple.
+void check_image_size(std::string_view model, int image_size, int multiple, int least);
 
 /// A preset with another image size or number of channels (0: the preset's own). Throws UsageError
 /// for a size that the network cannot have; the message says which it can.

@@ -1,0 +1,34 @@
+// The words of a network table.
+#pragma once
+
+#include <string>
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/error.h"
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// ", ReLU" as PyTorch names it; nothing for the identity.
+inline std::string activation_suffix(Activation a) {
+  switch (a) {
+    case Activation::relu:
+      return ", ReLU";
+    case Activation::leaky_relu:
+      return ", LeakyReLU";
+    case Activation::sigmoid:
+      return ", sigmoid";
+    case Activation::tanh:
+      return ", tanh";
+    default:
+      return "";
+  }
+}
+
+/// Throws the Error that forward would throw for x of that shape.
+inline void check_picture(const std::string& layer, const Shape& x, int64_t channels) {
+  ASSAY_CHECK(x.size() == 4 && x[3] == channels, layer, ": wants pictures (N,H,W,", channels,
+              ") but gets ", to_string(x));
+}
+
+}  // namespace assay

@@ -1,0 +1,27 @@
+#include "layers/sequential.h"
+
+namespace assay {
+
+Sequential& Sequential::add(std::unique_ptr<Module> layer) {
+  const TorchSpan span = layer->torch_span();
+  items_.push_back({std::to_string(torch_modules_ + span.owner), std::move(layer)});
+  add_child(items_.back().name, *items_.back().layer);
+  torch_modules_ += span.modules;
+  return *this;
+}
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (const Item& item : items_) y = item.layer->forward(y);
+  return y;
+}
+
+Shape Sequential::describe(const std::string& name, const Shape& input,
+                           std::vector<LayerRow>& rows) const {
+  Shape shape = input;
+  for (const Item& item : items_)
+    shape = item.layer->describe(name.empty() ? item.name : name + "." + item.name, shape, rows);
+  return shape;
+}
+
+}  // namespace assay

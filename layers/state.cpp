@@ -1,0 +1,93 @@
+#include "layers/state.h"
+
+#include "tensor/permute.h"
+
+namespace assay {
+
+namespace {
+
+Shape torch_shape(const Parameter& p) {
+  return p.layout.order.empty() ? p.tensor.shape() : p.layout.shape;
+}
+
+Tensor to_torch(const Parameter& p) {
+  if (p.layout.order.empty()) return p.tensor.detach();
+  return permute(p.tensor.detach().reshape(p.layout.dims), p.layout.order).reshape(p.layout.shape);
+}
+
+/// The inverse of to_torch: the dimensions as PyTorch has them, permuted back.
+Tensor from_torch(const Parameter& p, const Tensor& stored) {
+  if (p.layout.order.empty()) return stored;
+  const std::vector<int>& order = p.layout.order;
+  Shape dims;
+  std::vector<int> inverse(order.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    dims.push_back(p.layout.dims[order[i]]);
+    inverse[order[i]] = static_cast<int>(i);
+  }
+  return permute(stored.reshape(dims), inverse).reshape(p.tensor.shape());
+}
+
+std::string list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// Throws unless `state` has exactly the names of `wanted`, each with its type and shape.
+void check_state(const StateDict& wanted, const StateDict& state, const std::string& source) {
+  std::vector<std::string> missing, unexpected;
+  for (const auto& [name, t] : wanted)
+    if (!state.contains(name)) missing.push_back(name);
+  for (const auto& [name, t] : state)
+    if (!wanted.contains(name)) unexpected.push_back(name);
+  ASSAY_CHECK_AS(CheckpointError, missing.empty() && unexpected.empty(), source,
+                 ": these are weights of another model",
+                 missing.empty() ? "" : "; missing: " + list(missing),
+                 unexpected.empty() ? "" : "; unexpected: " + list(unexpected));
+  for (const auto& [name, t] : wanted) {
+    const StoredTensor& found = state.at(name);
+    ASSAY_CHECK_AS(CheckpointError, found.shape == t.shape && found.type == t.type, source, ": ",
+                   name, " is ", name_of(found.type), " ", to_string(found.shape),
+                   " but the model has ", name_of(t.type), " ", to_string(t.shape));
+  }
+}
+
+/// Names, types and shapes of the state, without elements.
+StateDict outline(const Module& module) {
+  StateDict state;
+  for (const Parameter& p : module.parameters())
+    state[p.name] = {StoredType::f32, torch_shape(p), {}};
+  for (const Buffer& b : module.buffers()) {
+    if (b.count != nullptr)
+      state[b.name] = {StoredType::i64, {}, {}};
+    else
+      state[b.name] = {StoredType::f32, b.tensor.shape(), {}};
+  }
+  return state;
+}
+
+}  // namespace
+
+StateDict save_state(const Module& module) {
+  StateDict state;
+  for (const Parameter& p : module.parameters()) state[p.name] = StoredTensor::of(to_torch(p));
+  for (const Buffer& b : module.buffers())
+    state[b.name] = b.count != nullptr ? StoredTensor::of(*b.count) : StoredTensor::of(b.tensor);
+  return state;
+}
+
+void load_state(const Module& module, const StateDict& state, const std::string& source) {
+  check_state(outline(module), state, source);
+  for (const Parameter& p : module.parameters())
+    p.tensor.copy_from(from_torch(p, state.at(p.name).tensor()));
+  for (const Buffer& b : module.buffers()) {
+    const StoredTensor& stored = state.at(b.name);
+    if (b.count != nullptr)
+      *b.count = stored.int64s().at(0);
+    else
+      b.tensor.copy_from(stored.tensor());
+  }
+}
+
+}  // namespace assay

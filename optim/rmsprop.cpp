@@ -1,0 +1,23 @@
+#include "optim/rmsprop.h"
+
+#include "tensor/dtype.h"
+
+namespace assay {
+
+Rmsprop::Rmsprop(std::vector<Parameter> parameters, const RmspropOptions& options)
+    : Optimizer(std::move(parameters)), options_(options) {
+  set_learning_rate(options.learning_rate);
+  add_moment("v");
+}
+
+void Rmsprop::update() {
+  const RmspropStep step{.lr = learning_rate(),
+                         .rho = options_.rho,
+                         .eps = options_.eps,
+                         .placement = options_.placement};
+  with_float_type("rmsprop", parameters_[0].tensor, [&]<class T>() {
+    rmsprop_update<T>(current_context(), step, slots<T>(nullptr, moments_[0]));
+  });
+}
+
+}  // namespace assay
