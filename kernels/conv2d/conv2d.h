@@ -2,8 +2,8 @@
 //
 //   x -> nearest upsampling -> convolution -> + bias -> max-pool -> activation -> y
 //
-// (Every activation here is non-decreasing, so pooling before it or after it gives the same y; before
-// it is cheaper.)  With x'(n,h,w,c) = x(n, h/upsample, w/upsample, c), zero outside,
+// (Every activation here is non-decreasing, so pooling before it or after it gives the same y;
+// before it is cheaper.)  With x'(n,h,w,c) = x(n, h/upsample, w/upsample, c), zero outside,
 //
 //   z(n,p,q,k) = bias(k) + sum_{r,s,c} x'(n, p*stride - pad + r, q*stride - pad + s, c) w(k,r,s,c)
 //   y(n,i,j,k) = f( max_{a,b < pool} z(n, i*pool + a, j*pool + b, k) )
@@ -12,8 +12,8 @@
 // CUTLASS's. Rows and columns of z that fill no whole pooling window are dropped (floor).
 //
 // A transposed convolution is not another family: with the convolution that maps its output to its
-// input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x and dy
-// exchanged.
+// input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x and
+// dy exchanged.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ struct Conv2dEpilogue {
 
 /// What the backward passes know of the output: its gradient, and y and argmax of the forward pass
 /// (y null when activation is none; argmax null when pool is 1). From these they form
-/// dz(n,p,q,k) = dy * f'(y) where (p,q) is the argmax of its window, else 0, and never store it whole.
+/// dz(n,p,q,k) = dy * f'(y) where (p,q) is the argmax of its window, else 0, and never store it
+/// whole.
 template <class T>
 struct Conv2dGrad {
   const T* dy;
