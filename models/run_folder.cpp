@@ -89,8 +89,8 @@ void RunFolder::create() const {
 
 void RunFolder::clear() const {
   std::error_code ignored;
-  for (const fs::path& file : {metrics(), config(), split(), history(), scores(), good_scores(),
-                               model(), latents(), checkpoint()})
+  for (const fs::path& file : {metrics(), config(), split(), noise(), history(), scores(),
+                               good_scores(), model(), latents(), checkpoint()})
     fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
 }

@@ -133,8 +133,8 @@ Json metrics_json(const RunConfig& config, const Scoring& scoring,
   add_alternatives(json, scoring, test, levels, labels);
   json["calibration"] = calibration_json(scoring);
   json["seconds_train"] = facts.seconds_train;
-  json["epochs"] = facts.epochs_run;
-  json["steps"] = facts.steps_run;
+  json["epochs"] = facts.epochs;
+  json["steps"] = facts.steps;
   json["best_epoch"] = facts.best_epoch;
   json["best_validation_loss"] = facts.best_validation_loss;
   json["images"] = {{"train", facts.train_images},

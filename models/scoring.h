@@ -42,8 +42,8 @@ void write_scores(const std::filesystem::path& file, const std::vector<ScoredIma
 /// What metrics.json says besides the scores.
 struct RunFacts {
   double seconds_train = 0;
-  int epochs_run = 0;
-  int64_t steps_run = 0;
+  int epochs = 0;
+  int64_t steps = 0;
   int best_epoch = 0;
   double best_validation_loss = 0;
   int64_t train_images = 0, validation_images = 0;

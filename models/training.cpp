@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
-#include "kernels/runtime/philox.h"
 #include "models/checkpoint.h"
 #include "tensor/tape.h"
 
@@ -28,8 +26,7 @@ class Training {
         folder_(folder),
         hooks_(hooks),
         early_stopping_({.patience = config.patience, .min_steps = config.min_steps}) {
-    batches_ = (task.images + config.batch - 1) / config.batch;
-    most_steps_ = batches_ * config.epochs;
+    most_steps_ = task.batches.batches_per_epoch() * config.epochs;
     if (config.steps > 0) most_steps_ = std::min(most_steps_, config.steps);
   }
 
@@ -70,25 +67,25 @@ class Training {
 
   /// Mean loss over the images of the epoch.
   double run_epoch() {
-    const std::vector<int64_t> order = shuffled_order(task_.images, config_.seed, at_.epoch);
-    int64_t seen = std::min(at_.batch * config_.batch, task_.images);
-    while (at_.batch < batches_ && task_.optimizer.steps() < most_steps_) {
+    auto seen = at_.batch * config_.batch;
+    task_.batches.start_epoch(at_.epoch, at_.batch);
+    Batch batch;
+    while (task_.optimizer.steps() < most_steps_ && task_.batches.next(batch)) {
       if (hooks_.stop_requested()) interrupt();
-      const int64_t begin = at_.batch * config_.batch;
-      const int64_t count = std::min<int64_t>(config_.batch, task_.images - begin);
-      const double loss = step(std::span(order).subspan(begin, count));
+      const double loss = step(batch);
       ASSAY_CHECK(std::isfinite(loss), "training: the loss became ", loss, " in epoch ",
                   at_.epoch + 1, ", batch ", at_.batch + 1, "; try a smaller --lr");
-      at_.loss_sum += loss * static_cast<double>(count);
+      const auto images = static_cast<int64_t>(batch.images.size());
+      at_.loss_sum += loss * static_cast<double>(images);
       at_.batch += 1;
-      seen += count;
+      seen += images;
       hooks_.progress({task_.optimizer.steps(), most_steps_, at_.epoch + 1, loss});
     }
     if (hooks_.stop_requested()) interrupt();
     return at_.loss_sum / static_cast<double>(seen);
   }
 
-  double step(std::span<const int64_t> batch) {
+  double step(const Batch& batch) {
     task_.module.train();
     Tape tape;
     const Tensor loss = task_.loss(batch);
@@ -120,19 +117,12 @@ class Training {
   const RunFolder& folder_;
   const TrainingHooks& hooks_;
   EarlyStopping early_stopping_;
-  int64_t batches_ = 0, most_steps_ = 0;
+  int64_t most_steps_ = 0;
   TrainingPosition at_;
   std::vector<EpochRecord> history_;
 };
 
 }  // namespace
-
-std::vector<int64_t> shuffled_order(int64_t images, uint64_t seed, int epoch) {
-  std::vector<int64_t> order(images);
-  std::iota(order.begin(), order.end(), 0);
-  RandomSequence(seed, RandomStream::shuffle, static_cast<uint64_t>(epoch)).shuffle(order);
-  return order;
-}
 
 TrainingResult train(const TrainingTask& task, const RunConfig& config, const RunFolder& folder,
                      const TrainingHooks& hooks) {

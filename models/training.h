@@ -3,10 +3,9 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <string>
-#include <vector>
 
+#include "data/loader.h"
 #include "models/run_config.h"
 #include "models/run_folder.h"
 #include "optim/early_stopping.h"
@@ -19,9 +18,9 @@ struct TrainingTask {
   std::string model;  ///< for checkpoints
   Module& module;
   Optimizer& optimizer;
-  int64_t images;  ///< in the training set
-  /// Mean loss of a batch, recorded by the tape; the indices count training images.
-  std::function<Tensor(std::span<const int64_t> batch)> loss;
+  BatchLoader& batches;
+  /// Mean loss of a batch, recorded by the tape.
+  std::function<Tensor(const Batch& batch)> loss;
   std::function<double()> validation_loss;
 };
 
@@ -49,9 +48,6 @@ struct TrainingResult {
   double best_validation_loss = 0;
   double seconds = 0;  ///< sum over all epochs
 };
-
-/// Order of the training images in an epoch (from 0): a function of both numbers alone.
-std::vector<int64_t> shuffled_order(int64_t images, uint64_t seed, int epoch);
 
 /// Trains to the end of what `config` allows, going on from the folder's checkpoint where there is
 /// one, and leaves the best weights in the module (the last with keep_last). Error that names epoch

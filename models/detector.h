@@ -1,0 +1,58 @@
+// A trained model as evaluation and prediction use it: pictures in, parts of the score and heat
+// out.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/run_config.h"
+#include "models/run_folder.h"
+#include "models/scoring.h"
+#include "tensor/tensor.h"
+
+namespace assay {
+
+/// What a detector says of a batch of N pictures.
+struct Judgement {
+  std::vector<std::vector<double>> parts;  ///< of each picture, in the order of Scoring::part_names
+  std::vector<float> reconstruction;       ///< (N,H,W,C)
+  std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous
+};
+
+class Detector {
+ public:
+  explicit Detector(RunConfig config) : config_(std::move(config)) {}
+  virtual ~Detector() = default;
+
+  /// x (N,H,W,C) in [0,1], of the size and channels of config().
+  virtual Judgement judge(const Tensor& x) = 0;
+
+  /// Sets the calibration, the threshold and the colour scale from held-out good pictures.
+  void calibrate_on(const std::vector<Judgement>& held_out_good);
+  /// Writes model.safetensors and whatever else the model needs.
+  virtual void save(const RunFolder& folder) const = 0;
+
+  const RunConfig& config() const { return config_; }
+  const Scoring& scoring() const { return scoring_; }
+  /// The heat that gets the brightest colour, for all pictures.
+  double heat_scale() const { return heat_scale_; }
+  /// On the held-out pictures the output was the same for each: nothing was learnt.
+  bool collapsed() const { return collapsed_; }
+
+ protected:
+  /// What __metadata__ of model.safetensors says, and back.
+  std::map<std::string, std::string> metadata() const;
+  void read_metadata(const std::map<std::string, std::string>& metadata, const std::string& source);
+
+  RunConfig config_;
+  Scoring scoring_;
+  double heat_scale_ = 1;
+  bool collapsed_ = false;
+};
+
+/// The model of a run folder. CheckpointError when it is not there, damaged or of another model.
+std::unique_ptr<Detector> load_detector(const RunFolder& folder);
+
+}  // namespace assay

@@ -1,0 +1,27 @@
+// Pictures of what a detector saw: heat maps with one colour scale per model and its colour bar.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "data/image.h"
+
+namespace assay {
+
+/// One image and what became of it. `mask` is empty where the image has none.
+struct Inspected {
+  int H, W, C;
+  std::span<const float> image;           ///< (H,W,C) in [0,1]
+  std::span<const float> reconstruction;  ///< (H,W,C)
+  std::span<const float> heat;            ///< (H,W)
+  std::span<const uint8_t> mask;          ///< (H,W), non-zero = defective
+};
+
+/// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
+/// scale belongs to the model, never to the image, so that colours can be compared between images.
+Image panel(const Inspected& image, double heat_scale);
+
+/// original | overlay | colour bar.
+Image heat_map(const Inspected& image, double heat_scale);
+
+}  // namespace assay

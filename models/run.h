@@ -1,0 +1,38 @@
+// A run from pictures to metrics: what `assay train`, `evaluate` and each cell of a suite do.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "models/run_config.h"
+#include "models/run_folder.h"
+#include "models/training.h"
+
+namespace assay {
+
+enum class Start {
+  fresh,   ///< the folder must be empty
+  resume,  ///< go on where there is something to go on with
+  force,   ///< throw away what the folder holds of a run
+};
+
+/// Trains, calibrates and evaluates; returns the metrics. A finished run is left as it is when
+/// resumed. All pictures, those of the test included, are read before anything is written.
+/// UsageError for a folder that is not empty, or was started with other options; DataError;
+/// CheckpointError; Interrupted.
+nlohmann::ordered_json train_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                 const TrainingHooks& hooks);
+
+/// What evaluation may change against the run's configuration.
+struct EvaluationOptions {
+  std::optional<std::string> data, test_noise;
+};
+/// Scores the test pictures with the folder's model and rewrites scores.csv, figures and
+/// metrics.json.
+nlohmann::ordered_json evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});
+
+/// metrics.json of a finished run.
+nlohmann::ordered_json read_metrics(const RunFolder& folder);
+
+}  // namespace assay
