@@ -1,0 +1,56 @@
+// The CUDA device as the rest of the runtime sees it: plain C++, no CUDA header. Only builds with
+// CUDA (or the emulator) have it; kernels/runtime/transfer.h works in all builds.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/context.h"
+#include "kernels/runtime/transfer.h"
+
+namespace assay {
+
+/// A Context of the CUDA device. It owns two streams, the caching allocator of device memory and
+/// the weight cache. Work goes to the compute stream (Context::stream); the copy stream lets the
+/// next batch come while this one is computed. Neither stream waits for the default stream.
+class CudaContext final : public OwnedContext {
+ public:
+  /// Throws DeviceError where there is no usable device.
+  explicit CudaContext(int host_threads = available_threads());
+  /// Waits for all work. Tensors of this context must be gone by then.
+  ~CudaContext() override;
+
+  void* copy_stream() const { return copy_stream_; }
+  /// What the compute stream is given from now on waits for what the copy stream has been given.
+  void compute_waits_for_copies();
+  /// The other way round: before a buffer that kernels read is filled again.
+  void copies_wait_for_compute();
+
+  /// A new allocator over the same device memory, owned by this context. Blocks in use by a
+  /// captured graph stay out of everybody else's hands that way.
+  Allocator& new_pool();
+
+ private:
+  ThreadPool pool_;
+  std::unique_ptr<MemorySource> source_;
+  std::vector<std::unique_ptr<Allocator>> pools_;  // [0] is Context::memory
+  std::unique_ptr<WeightCache> weights_;
+  void* compute_stream_ = nullptr;
+  void* copy_stream_ = nullptr;
+  void* event_ = nullptr;
+};
+
+namespace cuda {
+
+void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,
+                size_t bytes);
+void zero_bytes(Context& ctx, void* p, size_t bytes);
+void synchronize(Context& ctx);
+void* allocate_pinned(size_t bytes);
+void free_pinned(void* p) noexcept;
+std::string device_name();
+
+}  // namespace cuda
+}  // namespace assay

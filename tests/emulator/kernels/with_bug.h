@@ -1,0 +1,17 @@
+// From a bug known at run time to a template argument.
+#pragma once
+
+#include "kernels/runtime/error.h"
+#include "tests/emulator/kernels/kernels.h"
+
+namespace assay::testing {
+
+/// Calls launch.operator()<bug>() for the one of kBugs (or none) that `bug` is.
+template <Bug... kBugs, class Launch>
+void with_bug(Bug bug, const Launch& launch) {
+  if (bug == Bug::none) return launch.template operator()<Bug::none>();
+  const bool found = ((bug == kBugs ? (launch.template operator()<kBugs>(), true) : false) || ...);
+  ASSAY_CHECK(found, "this kernel has no such bug");
+}
+
+}  // namespace assay::testing
