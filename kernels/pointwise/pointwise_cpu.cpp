@@ -1,31 +1,65 @@
+#include <algorithm>
+
 #include "kernels/pointwise/pointwise_backends.h"
-#include "kernels/pointwise/pointwise_ref.h"
+#include "kernels/pointwise/pointwise_simd.h"
 
 namespace assay::cpu {
-void activation_fprop(Context&, Activation a, float slope, int64_t n, const float* x, float* y) {
-  ref::activation_fprop(a, slope, n, x, y);
+namespace {
+
+// Elements of one part: long enough to pay for handing it to a thread, short enough to share out.
+constexpr int64_t kGrain = 1 << 15;
+
+}  // namespace
+
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x,
+                      float* y) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(activation_fprop, a, slope, end - begin, x + begin, y + begin);
+  });
 }
-void activation_bprop(Context&, Activation a, float slope, int64_t n, const float* y,
+
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const float* y,
                       const float* dy, float* dx) {
-  ref::activation_bprop(a, slope, n, y, dy, dx);
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(activation_bprop, a, slope, end - begin, y + begin, dy + begin, dx + begin);
+  });
 }
-void add(Context&, int64_t n, const float* a, const float* b, float* out) {
-  ref::add(n, a, b, out);
+
+void add(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(add, end - begin, a + begin, b + begin, out + begin);
+  });
 }
-void subtract(Context&, int64_t n, const float* a, const float* b, float* out) {
-  ref::subtract(n, a, b, out);
+
+void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(subtract, end - begin, a + begin, b + begin, out + begin);
+  });
 }
-void multiply(Context&, int64_t n, const float* a, const float* b, float* out) {
-  ref::multiply(n, a, b, out);
+
+void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(multiply, end - begin, a + begin, b + begin, out + begin);
+  });
 }
-void affine(Context&, int64_t n, float scale, float shift, const float* x, float* out) {
-  ref::affine(n, scale, shift, x, out);
+
+void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(affine, end - begin, scale, shift, x + begin, out + begin);
+  });
 }
-void bias_activation(Context&, Activation a, float slope, int64_t rows, int C, const float* x,
+
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y) {
-  ref::bias_activation(a, slope, rows, C, x, bias, y);
+  const int64_t rows_per_part = std::max<int64_t>(1, kGrain / C);
+  parallel_blocks(ctx, rows, rows_per_part, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(bias_activation, a, slope, end - begin, C, x + begin * C, bias, y + begin * C);
+  });
 }
-void fill(Context&, int64_t n, float value, float* out) {
-  ref::fill(n, value, out);
+
+void fill(Context& ctx, int64_t n, float value, float* out) {
+  parallel_blocks(ctx, n, kGrain,
+                  [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, value); });
 }
+
 }  // namespace assay::cpu

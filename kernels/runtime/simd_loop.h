@@ -1,0 +1,36 @@
+// The loop over an array, register by register.
+#pragma once
+
+#include "kernels/runtime/simd_math.h"
+
+namespace assay::cpu::ASSAY_ISA {
+
+/// Where in the arrays a step of the loop stands: whole registers, or the last `count` elements.
+struct WholeRegister {
+  int64_t i;
+  ASSAY_INLINE vf get(const float* p) const { return load(p + i); }
+  ASSAY_INLINE void put(float* p, vf v) const { store(p + i, v); }
+  ASSAY_INLINE vf zero_rest(vf v) const { return v; }
+};
+struct PartRegister {
+  int64_t i;
+  int count;
+  ASSAY_INLINE vf get(const float* p) const { return load_first(p + i, count); }
+  ASSAY_INLINE void put(float* p, vf v) const { store_first(p + i, v, count); }
+  /// 0 in the lanes beyond the end, for sums.
+  ASSAY_INLINE vf zero_rest(vf v) const {
+    vf kept{};
+    for (int k = 0; k < count; ++k) kept[k] = v[k];
+    return kept;
+  }
+};
+
+/// Calls f(at) for the n elements of some arrays; f reads with at.get(p), writes with at.put(p, v).
+template <class F>
+ASSAY_INLINE void for_each_register(int64_t n, const F& f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(WholeRegister{i});
+  if (i < n) f(PartRegister{i, static_cast<int>(n - i)});
+}
+
+}  // namespace assay::cpu::ASSAY_ISA
