@@ -1,0 +1,242 @@
+#include "data/builtin.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "data/file.h"
+#include "data/image_io.h"
+#include "data/products.h"
+#include "kernels/runtime/error.h"
+
+namespace assay {
+namespace {
+
+constexpr int kFirstTestGood = kBuiltinTrainGood;
+constexpr int kFirstDefective = kBuiltinTrainGood + kBuiltinTestGood;
+constexpr int kPictures = kFirstDefective + kBuiltinDefective;
+
+/// A pixel belongs to the mask where the flaw changed it by more than this (8-bit levels, before
+/// the camera's noise), so that a mask says exactly what differs.
+constexpr int kVisibleChange = 10;
+
+/// Scratch, blob or stain, laid over a surface.
+struct Overlay {
+  Flaw flaw = Flaw::none;
+  Vec2 at, direction;
+  double size = 0, bow = 0;
+  Rgb color;
+  Lamp lamp;
+  double soft = 0;
+  std::shared_ptr<const Noise> noise;
+
+  /// Distance to an outline that wanders around a circle.
+  double ragged(Vec2 p, double radius, double raggedness, double frequency) const {
+    return to_disc(p, radius) + raggedness * radius * noise->layered(frequency / radius * p);
+  }
+
+  Rgb over(Rgb under, Vec2 p) const {
+    const Vec2 from = turn_back(p - at, direction);  // x along, y across
+    if (flaw == Flaw::scratch) {
+      const double along = from.x / size, across = from.y - bow * (1 - along * along);
+      const double width = 0.020 * std::sqrt(std::max(0.0, 1 - along * along)) *
+                           (1 + 0.4 * noise->at(14 * along, 0.5));
+      const double groove = coverage(std::abs(across) - width, soft);
+      // The far wall of the groove catches the light, the near one is dark.
+      const double lit = smooth_step(-0.8 * width, 0.4 * width, across);
+      return mix(under, mix(0.35 * under, 0.35 * under + Rgb{0.55, 0.55, 0.52}, lit), groove);
+    }
+    if (flaw == Flaw::blob) {
+      const double d = ragged(from, size, 0.45, 0.9);
+      const double height = smooth_step(0, 0.6 * size, -d);
+      const Vec2 lean = turn((1.6 * (1 - height) / size) * from, direction);
+      const Rgb dirt =
+          (0.35 + 0.65 * lamp.diffuse(lean)) * color + (0.6 * lamp.highlight(lean, 5)) * kWhite;
+      return mix(under, dirt, coverage(d, 2 * soft));
+    }
+    const double d = ragged(from, size, 0.5, 0.7);
+    const double rim = coverage(std::abs(d + 0.02) - 0.012, 0.04);  // where it dried last
+    const double wet = coverage(d, 0.08 * (1 + size));
+    return under * mix(kWhite, Rgb{0.52, 0.40, 0.27}, std::min(1.0, 0.85 * wet + 0.25 * rim));
+  }
+};
+
+Overlay draw_overlay(const Product& product, const Scene& scene, RandomSequence& random) {
+  Overlay overlay;
+  overlay.noise = std::make_shared<Noise>(random);
+  const Vec2 spot = product.spot(random.uniform(), random.uniform());
+  overlay.flaw = scene.flaw;
+  overlay.at = turn(spot, scene.turned) + scene.shift;
+  overlay.direction = unit(random.uniform());
+  const double u = random.uniform();
+  overlay.bow = 0.08 * (2.0 * random.uniform() - 1);
+  overlay.color = product.blob;
+  overlay.lamp = scene.lamp;
+  overlay.soft = scene.soft;
+  switch (scene.flaw) {
+    case Flaw::scratch:
+      overlay.size = mix(0.20, 0.36, u);
+      break;
+    case Flaw::blob:
+      overlay.size = mix(0.09, 0.15, u);
+      break;
+    default:
+      overlay.size = mix(0.16, 0.28, u);
+  }
+  return overlay;
+}
+
+bool lies_on_surface(Flaw flaw) {
+  return flaw == Flaw::scratch || flaw == Flaw::blob || flaw == Flaw::stain;
+}
+
+uint8_t to_8_bits(double value) {
+  return static_cast<uint8_t>(std::clamp(value, 0.0, 1.0) * 255 + 0.5);
+}
+
+/// What a camera makes of a scene: falloff towards the corners, exposure, noise.
+struct Camera {
+  Rgb exposure;
+  uint64_t seed, stream;
+
+  Rgb falloff(Rgb color, Vec2 p) const { return (1 - 0.10 * dot(p, p)) * (exposure * color); }
+  /// About normal: the sum of four bytes, deviation 1.6 levels.
+  static double grain(uint32_t bits) {
+    const double sum = (bits & 0xFF) + (bits >> 8 & 0xFF) + (bits >> 16 & 0xFF) + (bits >> 24);
+    return (sum - 510) * (1.6 / 147.8 / 255);
+  }
+};
+
+Vec2 pixel_center(int y, int x, int size) {
+  return {(2 * x + 1.0) / size - 1, (2 * y + 1.0) / size - 1};
+}
+
+Scene draw_scene(const Product& product, Flaw flaw, int size, RandomSequence& random) {
+  const auto either_way = [&](double most) { return most * (2.0 * random.uniform() - 1); };
+  Scene scene;
+  const Vec2 lamp = 0.62 * unit(0.625 + either_way(0.012));  // from the upper left
+  scene.lamp = {lamp.x, lamp.y, std::sqrt(1 - dot(lamp, lamp))};
+  scene.soft = 3.0 / size;
+  scene.turned = unit(either_way(product.most_turn));
+  scene.shift = {either_way(product.most_shift), either_way(product.most_shift)};
+  scene.flaw = flaw;
+  scene.choice = random.bits();
+  scene.amount = random.uniform();
+  return scene;
+}
+
+Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, uint64_t seed) {
+  RandomSequence random(seed, RandomStream::builtin, id);
+  Scene scene = draw_scene(product, flaw, size, random);
+  const double brightness = 1 + 0.05 * (2.0 * random.uniform() - 1);
+  const double warmth = 0.015 * (2.0 * random.uniform() - 1);
+  const Camera camera{{brightness * (1 + warmth), brightness, brightness * (1 - warmth)},
+                      seed,
+                      stream_id(RandomStream::builtin, id | uint64_t{1} << 32)};
+  // The same copy of the product with and without its flaw.
+  RandomSequence same_copy = random;
+  const Paint paint = product.paint(scene, random);
+  const Overlay overlay = lies_on_surface(flaw) ? draw_overlay(product, scene, random) : Overlay{};
+  scene.flaw = Flaw::none;
+  const Paint paint_good = product.paint(scene, same_copy);
+
+  Picture picture;
+  picture.image = Image(size, size, 3);
+  if (flaw != Flaw::none) picture.mask = Image(size, size, 1);
+  for (int y = 0; y < size; ++y) {
+    for (int x = 0; x < size; ++x) {
+      const Vec2 p = pixel_center(y, x, size);
+      Rgb color = paint(p);
+      if (lies_on_surface(flaw)) color = overlay.over(color, p);
+      color = camera.falloff(color, p);
+      if (picture.mask) {
+        const Rgb good = camera.falloff(paint_good(p), p);
+        const int change = std::max({std::abs(to_8_bits(color.r) - to_8_bits(good.r)),
+                                     std::abs(to_8_bits(color.g) - to_8_bits(good.g)),
+                                     std::abs(to_8_bits(color.b) - to_8_bits(good.b))});
+        *picture.mask->at(y, x) = change > kVisibleChange ? 255 : 0;
+      }
+      const Philox4 grain = philox(camera.seed, camera.stream, static_cast<uint64_t>(y) * size + x);
+      uint8_t* out = picture.image.at(y, x);
+      out[0] = to_8_bits(color.r + Camera::grain(grain.v[0]));
+      out[1] = to_8_bits(color.g + Camera::grain(grain.v[1]));
+      out[2] = to_8_bits(color.b + Camera::grain(grain.v[2]));
+    }
+  }
+  return picture;
+}
+
+std::string numbered(const std::string& folder, int number) {
+  char name[16];
+  std::snprintf(name, sizeof name, "%03d.png", number);
+  return folder + "/" + name;
+}
+
+}  // namespace
+
+std::vector<std::string> builtin_classes() {
+  std::vector<std::string> names;
+  for (const Product& product : products()) names.emplace_back(product.name);
+  return names;
+}
+
+Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
+  ASSAY_CHECK_AS(UsageError, size >= 32 && size <= 2048,
+                 "builtin: pictures have 32 to 2048 pixels "
+                 "a side, not ",
+                 size);
+  const auto found = std::find_if(products().begin(), products().end(),
+                                  [&](const Product& p) { return p.name == object_class; });
+  if (found == products().end()) {
+    std::string names;
+    for (const std::string& name : builtin_classes()) names += (names.empty() ? "" : ", ") + name;
+    throw UsageError(str("builtin: no class \"", object_class, "\"; there are: ", names));
+  }
+  const Product& product = *found;
+  const auto class_id = static_cast<uint64_t>(found - products().begin());
+
+  Dataset data{object_class, "builtin", {}, {}};
+  const auto add = [&](std::vector<Sample>& samples, int index, Flaw flaw, std::string path) {
+    Sample sample;
+    sample.path = std::move(path);
+    sample.defective = flaw != Flaw::none;
+    sample.defect = name_of(flaw);
+    sample.draw = [&product, id = class_id * kPictures + index, flaw, size, seed] {
+      return draw_picture(product, id, flaw, size, seed);
+    };
+    samples.push_back(std::move(sample));
+  };
+  for (int i = 0; i < kBuiltinTrainGood; ++i) {
+    add(data.train_good, i, Flaw::none, numbered("train/good", i));
+  }
+  for (int i = 0; i < kBuiltinTestGood; ++i) {
+    add(data.test, kFirstTestGood + i, Flaw::none, numbered("test/good", i));
+  }
+  const int kinds = static_cast<int>(product.flaws.size());
+  for (int i = 0; i < kBuiltinDefective; ++i) {
+    const Flaw flaw = product.flaws[i % kinds];
+    add(data.test, kFirstDefective + i, flaw,
+        numbered(std::string("test/") + name_of(flaw), i / kinds));
+  }
+  std::sort(data.test.begin(), data.test.end(),
+            [](const Sample& a, const Sample& b) { return a.path < b.path; });
+  return data;
+}
+
+void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed) {
+  for (const std::string& name : builtin_classes()) {
+    for (const Sample& sample : pooled(open_builtin(name, size, seed))) {
+      const Picture picture = load(sample);
+      const std::filesystem::path relative = sample.path, file = folder / name / relative;
+      make_folder(file.parent_path());
+      write_png(file, picture.image);
+      if (picture.mask) {
+        const auto masks = folder / name / "ground_truth" / sample.defect;
+        make_folder(masks);
+        write_png(masks / (relative.stem().string() + "_mask.png"), *picture.mask);
+      }
+    }
+  }
+}
+
+}  // namespace assay

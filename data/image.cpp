@@ -1,0 +1,25 @@
+#include "data/image.h"
+
+#include "kernels/runtime/error.h"
+
+namespace assay {
+
+Image with_channels(const Image& image, int channels) {
+  ASSAY_CHECK((image.channels == 1 || image.channels == 3) && (channels == 1 || channels == 3),
+              "with_channels: a picture has 1 channel or 3, but ", image.channels, " to ", channels,
+              " was asked for");
+  if (image.channels == channels) return image;
+  Image out(image.height, image.width, channels);
+  const size_t count = static_cast<size_t>(image.height) * image.width;
+  const uint8_t* from = image.pixels.data();
+  uint8_t* to = out.pixels.data();
+  if (channels == 1) {
+    for (size_t i = 0; i < count; ++i)
+      to[i] = grey_of(from[3 * i], from[3 * i + 1], from[3 * i + 2]);
+  } else {
+    for (size_t i = 0; i < count; ++i) to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = from[i];
+  }
+  return out;
+}
+
+}  // namespace assay

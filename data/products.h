@@ -1,0 +1,45 @@
+// The five products of the built-in data set, as functions from a point to a colour.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/painting.h"
+
+namespace assay {
+
+/// What is wrong with a product. Scratch, blob and stain lie on any surface; a missing or misplaced
+/// part is another product.
+enum class Flaw { none, scratch, blob, missing, stain, misplaced };
+const char* name_of(Flaw flaw);
+
+/// One picture's circumstances.
+struct Scene {
+  Lamp lamp;
+  double soft = 0;  ///< width of a sharp edge: about a pixel and a half
+  Vec2 turned;      ///< unit(angle) of the object
+  Vec2 shift;       ///< of the object
+  Flaw flaw = Flaw::none;
+  uint32_t choice = 0;  ///< which part is missing or misplaced
+  double amount = 0;    ///< in [0,1): how far
+};
+
+using Paint = std::function<Rgb(Vec2)>;
+
+struct Product {
+  std::string_view name;
+  std::vector<Flaw> flaws;
+  double most_turn;   ///< rotation in turns, either way
+  double most_shift;  ///< in picture coordinates, either way
+  Rgb blob;           ///< colour of dirt that is visible on it
+  /// A point on the object's surface, in its own coordinates, from two numbers in [0,1).
+  Vec2 (*spot)(double u, double v);
+  /// Draws what differs from copy to copy from `random`, then paints.
+  Paint (*paint)(const Scene& scene, RandomSequence& random);
+};
+
+const std::vector<Product>& products();
+
+}  // namespace assay

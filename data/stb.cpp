@@ -1,0 +1,73 @@
+#include "data/stb.h"
+
+#include <climits>
+#include <memory>
+
+#include "data/image_io.h"
+#include "kernels/runtime/error.h"
+
+// The only place that compiles stb; its warnings are not ours.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_BMP
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 16384
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb/stb_image.h>
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
+#pragma GCC diagnostic pop
+
+namespace assay {
+
+static_assert(STBI_MAX_DIMENSIONS == kMaxImageSide);
+
+Image stb_decode(std::span<const uint8_t> bytes, const std::string& name) {
+  const auto fail = [&] {
+    const char* reason = stbi_failure_reason();
+    throw DataError(str(name, ": the picture cannot be decoded (",
+                        reason != nullptr ? reason : "unknown reason", "); save it again as PNG"));
+  };
+  ASSAY_CHECK_AS(DataError, bytes.size() <= INT_MAX, name, ": the file is larger than 2 GB");
+  const int length = static_cast<int>(bytes.size());
+  int width = 0, height = 0, channels = 0;
+  if (!stbi_info_from_memory(bytes.data(), length, &width, &height, &channels)) fail();
+  const int wanted = channels <= 2 ? 1 : 3;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, wanted),
+      stbi_image_free);
+  if (!pixels) fail();
+  Image image;
+  image.height = height;
+  image.width = width;
+  image.channels = wanted;
+  image.pixels.assign(pixels.get(), pixels.get() + image.size());
+  return image;
+}
+
+std::vector<uint8_t> stb_encode_png(const Image& image) {
+  std::vector<uint8_t> out;
+  const auto append = [](void* context, void* data, int size) {
+    const auto* bytes = static_cast<const uint8_t*>(data);
+    static_cast<std::vector<uint8_t>*>(context)->insert(
+        static_cast<std::vector<uint8_t>*>(context)->end(), bytes, bytes + size);
+  };
+  const int written = stbi_write_png_to_func(append, &out, image.width, image.height,
+                                             image.channels, image.pixels.data(), 0);
+  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of ", image.height, " x ",
+              image.width);
+  return out;
+}
+
+}  // namespace assay
