@@ -13,6 +13,7 @@ namespace assay {
 namespace {
 
 thread_local Tape* innermost = nullptr;
+thread_local OpObserver op_observer;
 
 std::atomic<bool>& check_finite_flag() {
   static std::atomic<bool> flag = [] {
@@ -71,6 +72,10 @@ void set_check_finite(bool on) {
   check_finite_flag() = on;
 }
 
+void set_op_observer(OpObserver observer) {
+  op_observer = std::move(observer);
+}
+
 Tape::Tape() : previous_(innermost) {
   innermost = this;
 }
@@ -79,6 +84,12 @@ Tape::~Tape() {
 }
 Tape* Tape::current() {
   return innermost;
+}
+
+std::vector<std::string_view> Tape::ops() const {
+  std::vector<std::string_view> names;
+  for (const Node& node : nodes_) names.push_back(node.op);
+  return names;
 }
 
 bool Tape::records(std::initializer_list<Tensor> inputs) {
@@ -90,6 +101,7 @@ bool Tape::records(std::initializer_list<Tensor> inputs) {
 
 void Tape::record(std::string_view op, std::vector<Tensor> inputs, Tensor& output, Vjp vjp) {
   require_finite(op, "the output", output);
+  if (op_observer) op_observer(op, output, false);
   bool needed = false;
   for (const Tensor& t : inputs) needed = needed || t.requires_grad();
   if (innermost == nullptr || !needed) return;
@@ -120,6 +132,7 @@ void Tape::backward(const Tensor& y, Tensor dy) {
     Needs needs;
     for (const Tensor& input : node.inputs) needs.push_back(input.requires_grad());
     std::vector<Tensor> gradients = node.vjp(gradient, needs);
+    if (op_observer) op_observer(node.op, node.output, true);
     ASSAY_CHECK(gradients.size() == node.inputs.size(), node.op, ": has ", node.inputs.size(),
                 " inputs but ", gradients.size(), " gradients");
     for (size_t i = 0; i < gradients.size(); ++i) {

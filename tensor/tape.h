@@ -38,6 +38,8 @@ class Tape {
   /// Error when y was not recorded here.
   void backward(const Tensor& y, Tensor dy = {});
   size_t size() const { return nodes_.size(); }
+  /// Names of the recorded operations, in their order.
+  std::vector<std::string_view> ops() const;
 
  private:
   struct Node {
@@ -49,6 +51,12 @@ class Tape {
   std::vector<Node> nodes_;
   Tape* previous_;
 };
+
+/// Told of every operation of this thread as it ends: its output, and whether it was the backward
+/// pass that ended. For profiles.
+using OpObserver = std::function<void(std::string_view op, const Tensor& output, bool backward)>;
+/// An empty observer turns observation off.
+void set_op_observer(OpObserver observer);
 
 /// Whether the output and the gradients of every operation are checked for NaN and infinity; the
 /// Error then names the operation. ASSAY_CHECK_FINITE=1 in the environment turns it on from the
