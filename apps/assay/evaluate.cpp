@@ -1,0 +1,40 @@
+// assay evaluate RUN
+#include <cstdio>
+
+#include "apps/assay/cli.h"
+#include "models/run.h"
+#include "models/scoring.h"
+
+namespace assay {
+namespace {
+
+struct EvaluateArguments {
+  std::string run, data, test_noise;
+  int threads = 0;
+};
+
+int evaluate_verb(const EvaluateArguments& arguments) {
+  const RunFolder folder(arguments.run);
+  const RunConfig config = load_config(folder.config());
+  const RunContext context(arguments.threads, config.device, config.precision);
+  EvaluationOptions options;
+  if (!arguments.data.empty()) options.data = arguments.data;
+  if (!arguments.test_noise.empty()) options.test_noise = arguments.test_noise;
+  std::printf("%s", summary_of(evaluate_run(folder, options)).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, Action& run) {
+  CLI::App* verb =
+      app.add_subcommand("evaluate", "score the test images again, rewrite the metrics");
+  auto arguments = std::make_shared<EvaluateArguments>();
+  verb->add_option("run", arguments->run, "a run folder")->required();
+  verb->add_option("--data", arguments->data, "another folder with the same class");
+  verb->add_option("--test-noise", arguments->test_noise, "clean | noisy");
+  add_threads_option(*verb, arguments->threads);
+  verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments); }; });
+}
+
+}  // namespace assay

@@ -1,0 +1,61 @@
+// assay info
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "apps/assay/cli.h"
+#include "kernels/runtime/error.h"
+#include "kernels/runtime/isa.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string cpu_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+Json collect() {
+  Json sets = Json::array();
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    if (isa_available(isa)) sets.push_back(name_of(isa));
+  return {{"version", ASSAY_VERSION},
+          {"compiler", ASSAY_COMPILER},
+          {"build", ASSAY_BUILD_TYPE},
+          {"cpu", cpu_name()},
+          {"instruction_set", name_of(active_isa())},
+          {"instruction_sets", sets},
+          {"threads", available_threads()},
+          {"cuda", cuda_available()},
+          {"libraries",
+           {{"CLI11", CLI11_VERSION},
+            {"nlohmann-json", str(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR,
+                                  ".", NLOHMANN_JSON_VERSION_PATCH)}}}};
+}
+
+int info_verb(bool as_json) {
+  const Json info = collect();
+  if (as_json) {
+    std::printf("%s\n", info.dump(2).c_str());
+    return 0;
+  }
+  for (const auto& [key, value] : info.items())
+    std::printf("%-17s %s\n", key.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Action& run) {
+  CLI::App* verb = app.add_subcommand("info", "this build and this machine");
+  auto as_json = std::make_shared<bool>(false);
+  verb->add_flag("--json", *as_json, "print JSON");
+  verb->callback([=, &run] { run = [=] { return info_verb(*as_json); }; });
+}
+
+}  // namespace assay

@@ -1,0 +1,75 @@
+// assay suite
+#include "apps/suite/suite.h"
+
+#include <cstdio>
+
+#include "apps/assay/cli.h"
+#include "apps/assay/progress.h"
+#include "apps/report/report.h"
+#include "models/run.h"
+#include "models/scoring.h"
+
+namespace assay {
+namespace {
+
+struct SuiteArguments {
+  SuiteOptions options;
+  std::string out, shard;
+  bool list = false;
+  int threads = 0;
+};
+
+void parse_shard(const std::string& text, SuiteOptions& options) {
+  if (text.empty()) return;
+  char extra = 0;
+  ASSAY_CHECK_AS(UsageError,
+                 std::sscanf(text.c_str(), "%d/%d%c", &options.shard, &options.shards, &extra) == 2,
+                 "--shard: '", text, "' is not I/N");
+}
+
+int list_cells(const SuiteOptions& options) {
+  for (const Cell& cell : cells_of(options))
+    std::printf("%s  %s%s\n", RunFolder(options.out / cell.folder).finished() ? "done" : "open",
+                cell.command.c_str(), cell.mine ? "" : "  (another shard's)");
+  return 0;
+}
+
+int suite_verb(SuiteArguments arguments) {
+  SuiteOptions& options = arguments.options;
+  options.out = arguments.out;
+  parse_shard(arguments.shard, options);
+  if (arguments.list) return list_cells(options);
+  const RunContext context(arguments.threads, "cpu", "fp32");
+  stop_on_interrupt();
+  std::unique_ptr<Progress> progress;
+  run_suite(options, [&](const Cell& cell) {
+    progress = std::make_unique<Progress>(cell.folder.string());
+    return hooks_of(*progress);
+  });
+  progress.reset();
+  for (const ReportCell& cell : finished_cells(options.out))
+    std::printf("%s", summary_of(read_metrics(RunFolder(cell.folder))).c_str());
+  std::printf("report: %s\n", write_report(options.out).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_suite(CLI::App& app, Action& run) {
+  CLI::App* verb = app.add_subcommand("suite", "train and evaluate over classes, models and seeds");
+  auto arguments = std::make_shared<SuiteArguments>();
+  SuiteOptions& options = arguments->options;
+  verb->add_option("--data", options.data, "builtin, or a folder in MVTec's layout")->required();
+  verb->add_option("--out", arguments->out, "the suite's folder")->required();
+  verb->add_option("--classes", options.classes, "those of the profile unless given")
+      ->delimiter(',');
+  verb->add_option("--models", options.models, "those of the profile unless given")->delimiter(',');
+  verb->add_option("--profile", options.profile, "quick | paper");
+  verb->add_option("--seeds", options.seeds, "runs of each class and model");
+  verb->add_option("--shard", arguments->shard, "I/N: only every N-th run, from the I-th");
+  verb->add_flag("--list", arguments->list, "name the runs and stop");
+  add_threads_option(*verb, arguments->threads);
+  verb->callback([=, &run] { run = [=] { return suite_verb(*arguments); }; });
+}
+
+}  // namespace assay

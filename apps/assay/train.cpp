@@ -1,0 +1,79 @@
+// assay train MODEL
+#include <cstdio>
+
+#include "apps/assay/cli.h"
+#include "apps/assay/progress.h"
+#include "models/run.h"
+#include "models/scoring.h"
+
+namespace assay {
+namespace {
+
+struct TrainArguments {
+  std::string model, preset, out;
+  bool resume = false, force = false;
+  int threads = 0;
+};
+
+void add_config_options(CLI::App& verb, ConfigOptions& options) {
+  options.add("--data", &RunConfig::data, "builtin, or a folder in MVTec's layout");
+  options.add("--class", &RunConfig::object_class, "the object class to learn")->required();
+  options.add("--seed", &RunConfig::seed, "of weights, order, split and noise");
+  options.add("--epochs", &RunConfig::epochs, "at most");
+  options.add("--steps", &RunConfig::steps, "at most, over all epochs (0: no limit)");
+  options.add("--batch", &RunConfig::batch, "images a step");
+  options.add("--lr", &RunConfig::lr, "learning rate");
+  options.add("--image-size", &RunConfig::image_size, "pixels a side");
+  options.add_flag("--grey", &RunConfig::grey, "one channel in place of three");
+  options.add("--init", &RunConfig::init, "he | keras");
+  options.add("--eps-placement", &RunConfig::eps_placement, "keras | torch");
+  options.add("--patience", &RunConfig::patience, "epochs without a better validation loss");
+  options.add("--min-steps", &RunConfig::min_steps, "no early stop before");
+  options.add_flag("--keep-last", &RunConfig::keep_last, "keep the last weights, not the best");
+  options.add("--split", &RunConfig::split_file, "a split.json to follow");
+  options.add("--kde-bandwidth", &RunConfig::kde_bandwidth,
+              "a number, scott, silverman, median or loo");
+  options.add("--train-noise", &RunConfig::train_noise, "clean | noisy");
+  options.add("--test-noise", &RunConfig::test_noise, "clean | noisy");
+  options.add_flag("--denoise", &RunConfig::denoise,
+                   "the target of a noisy image is the clean one");
+  options.add("--device", &RunConfig::device, "cpu | cuda");
+  options.add("--precision", &RunConfig::precision, "fp32 | fp32-strict");
+  verb.get_option("--data")->required();
+}
+
+int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
+  RunConfig config = default_config(arguments.model, arguments.preset);
+  options.apply(config);
+  check(config);
+  ASSAY_CHECK_AS(UsageError, !(arguments.resume && arguments.force),
+                 "--resume and --force: choose one");
+  const RunContext context(arguments.threads, config.device, config.precision);
+  stop_on_interrupt();
+  Progress progress(config.model + " " + config.object_class);
+  const Start start = arguments.resume  ? Start::resume
+                      : arguments.force ? Start::force
+                                        : Start::fresh;
+  const nlohmann::ordered_json metrics =
+      train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
+  std::printf("%s", summary_of(metrics).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Action& run) {
+  CLI::App* verb = app.add_subcommand("train", "train a model on one class, then evaluate it");
+  auto arguments = std::make_shared<TrainArguments>();
+  auto options = std::make_shared<ConfigOptions>(*verb);
+  verb->add_option("model", arguments->model, "kd-cae")->required();
+  verb->add_option("--preset", arguments->preset, "a named reading of the model");
+  verb->add_option("--out", arguments->out, "the run folder")->required();
+  verb->add_flag("--resume", arguments->resume, "go on where the run in --out was broken off");
+  verb->add_flag("--force", arguments->force, "throw the run in --out away");
+  add_threads_option(*verb, arguments->threads);
+  add_config_options(*verb, *options);
+  verb->callback([=, &run] { run = [=] { return train_verb(*arguments, *options); }; });
+}
+
+}  // namespace assay

@@ -1,0 +1,40 @@
+// A suite: one run for each class, model and seed, and the results of all in one place.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "models/run_config.h"
+#include "models/training.h"
+
+namespace assay {
+
+struct SuiteOptions {
+  std::string data = "builtin";
+  std::filesystem::path out;
+  std::vector<std::string> classes;  ///< empty = those of the profile
+  std::vector<std::string> models;   ///< empty = those of the profile
+  std::string profile = "quick";     ///< quick | paper
+  int seeds = 0;                     ///< 0 = those of the profile
+  int shard = 1, shards = 1;  ///< this program does every `shards`-th cell, from the `shard`-th
+};
+
+/// One run of a suite.
+struct Cell {
+  RunConfig config;
+  std::filesystem::path folder;  ///< within the suite's
+  std::string command;           ///< makes the same run by itself
+  bool mine = true;              ///< of this shard
+};
+
+/// UsageError for an unknown profile, model, class or shard.
+std::vector<Cell> cells_of(const SuiteOptions& options);
+
+/// Trains every cell that is not finished, goes on with those broken off, and writes results.json
+/// and results.csv after each, so that a killed suite loses one epoch of one cell at most.
+void run_suite(const SuiteOptions& options,
+               const std::function<TrainingHooks(const Cell&)>& hooks_for);
+
+}  // namespace assay
