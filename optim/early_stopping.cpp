@@ -36,20 +36,20 @@ StateDict EarlyStopping::save() const {
   StateDict state;
   const int64_t epochs[] = {epochs_, best_epoch_};
   state[std::string(kPrefix) + "epochs"] = StoredTensor::of({2}, epochs);
-  state[std::string(kPrefix) + "best_loss"] =
-      StoredTensor::of(Tensor::full({}, best_loss_, DType::f64));
+  const double loss[] = {best_loss_};
+  state[std::string(kPrefix) + "best_loss"] = StoredTensor::of({1}, loss);
   for (const auto& [name, t] : best_) state[kBest + name] = t;
   return state;
 }
 
 void EarlyStopping::load(const StateDict& state, const std::string& source) {
   const std::vector<int64_t> epochs = entry(state, "epochs", source).int64s();
-  const StoredTensor& loss = entry(state, "best_loss", source);
-  ASSAY_CHECK_AS(CheckpointError, epochs.size() == 2 && loss.bytes.size() == sizeof(double), source,
-                 ": the entries ", kPrefix, "* have wrong shapes");
+  const std::vector<double> loss = entry(state, "best_loss", source).doubles();
+  ASSAY_CHECK_AS(CheckpointError, epochs.size() == 2 && loss.size() == 1, source, ": the entries ",
+                 kPrefix, "* have wrong shapes");
   epochs_ = static_cast<int>(epochs[0]);
   best_epoch_ = static_cast<int>(epochs[1]);
-  best_loss_ = loss.tensor().item();
+  best_loss_ = loss[0];
   best_.clear();
   for (const auto& [name, t] : state)
     if (name.starts_with(kBest)) best_[name.substr(sizeof(kBest) - 1)] = t;

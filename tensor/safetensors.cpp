@@ -196,20 +196,21 @@ std::vector<uint8_t> read_file(const fs::path& path) {
 }
 
 template <class T>
-Tensor tensor_of(const Shape& shape, const std::vector<uint8_t>& bytes) {
-  Tensor t = Tensor::zeros(shape, dtype_of<T>);
-  if constexpr (std::is_same_v<T, uint8_t>) {
-    std::copy(bytes.begin(), bytes.end(), t.mutable_data<uint8_t>());
-    return t;
-  } else {
-    std::vector<T> values(bytes.size() / sizeof(T));
-    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
-    return Tensor::from(shape, std::span<const T>(values));
-  }
+std::vector<T> values_of(const std::vector<uint8_t>& bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
+void require_type(const StoredTensor& t, StoredType wanted) {
+  ASSAY_CHECK_AS(CheckpointError, t.type == wanted, "a tensor of type ", name_of(t.type),
+                 " stands where ", name_of(wanted), " was expected");
 }
 
 template <class T>
 StoredTensor stored(StoredType type, Shape shape, std::span<const T> values) {
+  ASSAY_CHECK(numel(shape) == static_cast<int64_t>(values.size()), "safetensors: the shape ",
+              to_string(shape), " does not hold ", values.size(), " values");
   StoredTensor s{type, std::move(shape), std::vector<uint8_t>(values.size_bytes())};
   if (!s.bytes.empty()) std::memcpy(s.bytes.data(), values.data(), values.size_bytes());
   return s;
@@ -256,34 +257,36 @@ StoredTensor StoredTensor::of(const Tensor& t) {
 }
 
 StoredTensor StoredTensor::of(Shape shape, std::span<const int64_t> values) {
-  ASSAY_CHECK(numel(shape) == static_cast<int64_t>(values.size()), "safetensors: the shape ",
-              to_string(shape), " does not hold ", values.size(), " values");
   return stored(StoredType::i64, std::move(shape), values);
 }
-
+StoredTensor StoredTensor::of(Shape shape, std::span<const double> values) {
+  return stored(StoredType::f64, std::move(shape), values);
+}
 StoredTensor StoredTensor::of(int64_t value) {
-  return of({}, std::span(&value, 1));
+  return of({}, std::span<const int64_t>(&value, 1));
 }
 
 Tensor StoredTensor::tensor() const {
   switch (type) {
     case StoredType::f32:
-      return tensor_of<float>(shape, bytes);
+      return Tensor::from(shape, std::span<const float>(values_of<float>(bytes)));
     case StoredType::f64:
-      return tensor_of<double>(shape, bytes);
+      return Tensor::from(shape, std::span<const double>(values_of<double>(bytes)));
     case StoredType::u8:
-      return tensor_of<uint8_t>(shape, bytes);
+      return Tensor::from(shape, std::span<const uint8_t>(bytes));
     default:
-      throw CheckpointError("a tensor of type I64 stands where numbers were expected");
+      throw CheckpointError("a tensor of type I64 stands where real numbers were expected");
   }
 }
 
 std::vector<int64_t> StoredTensor::int64s() const {
-  ASSAY_CHECK_AS(CheckpointError, type == StoredType::i64, "a tensor of type ", name_of(type),
-                 " stands where I64 was expected");
-  std::vector<int64_t> values(bytes.size() / 8);
-  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
+  require_type(*this, StoredType::i64);
+  return values_of<int64_t>(bytes);
+}
+
+std::vector<double> StoredTensor::doubles() const {
+  require_type(*this, StoredType::f64);
+  return values_of<double>(bytes);
 }
 
 SafeTensors read_safetensors(const fs::path& path) {

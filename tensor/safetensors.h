@@ -32,12 +32,15 @@ struct StoredTensor {
 
   static StoredTensor of(const Tensor& t);
   static StoredTensor of(Shape shape, std::span<const int64_t> values);
+  static StoredTensor of(Shape shape, std::span<const double> values);
   static StoredTensor of(int64_t value);  ///< of shape ()
 
   /// f32, f64 or u8 as a tensor of the current context. Throws CheckpointError for i64.
   Tensor tensor() const;
   /// Throws CheckpointError unless the type is i64.
   std::vector<int64_t> int64s() const;
+  /// Throws CheckpointError unless the type is f64.
+  std::vector<double> doubles() const;
 };
 
 /// By name, in the order of the alphabet: one content, one file, bit for bit.

@@ -1,9 +1,9 @@
 #include "tensor/tensor.h"
 
 #include <atomic>
-#include <cstring>
 
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/runtime/transfer.h"
 #include "tensor/dtype.h"
 #include "tensor/tape.h"
 
@@ -14,16 +14,6 @@ namespace {
 uint64_t next_version() {
   static std::atomic<uint64_t> counter{0};
   return ++counter;
-}
-
-/// Every copy of elements goes through here.
-void copy_bytes(void* to, const void* from, size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
-}
-
-template <class To, class From>
-std::vector<To> convert(const From* from, int64_t n) {
-  return std::vector<To>(from, from + n);
 }
 
 }  // namespace
@@ -60,17 +50,26 @@ const Tensor::Impl& Tensor::impl() const {
   return *impl_;
 }
 
-Tensor Tensor::empty(Shape shape, DType dtype) {
+Tensor Tensor::allocate(Shape shape, DType dtype, Device device) {
   for (const int64_t d : shape)
     ASSAY_CHECK(d >= 0, "tensor: the shape ", to_string(shape), " has a negative dimension");
   Context& ctx = current_context();
+  ASSAY_CHECK(device == ctx.device || !device.is_cuda(), "tensor: no context of the device ",
+              device.name(), " is current; make a ContextScope");
+  ASSAY_CHECK(dtype != DType::f64 || !ctx.device.is_cuda(),
+              "tensor: float64 is the reference, which runs in a context of the CPU");
+  Allocator& memory = device == ctx.device ? *ctx.memory : cpu_allocator();
   auto impl = std::make_shared<Impl>();
   impl->storage = std::make_shared<Storage>();
-  impl->storage->block = Scratch(ctx, static_cast<size_t>(numel(shape)) * size_of(dtype));
+  impl->storage->block = Scratch(memory, static_cast<size_t>(numel(shape)) * size_of(dtype));
   impl->shape = std::move(shape);
   impl->dtype = dtype;
-  impl->device = ctx.device;
+  impl->device = device;
   return Tensor(std::move(impl));
+}
+
+Tensor Tensor::empty(Shape shape, DType dtype) {
+  return allocate(std::move(shape), dtype, current_context().device);
 }
 
 Tensor Tensor::zeros(Shape shape, DType dtype) {
@@ -79,11 +78,8 @@ Tensor Tensor::zeros(Shape shape, DType dtype) {
 
 Tensor Tensor::full(Shape shape, double value, DType dtype) {
   Tensor t = empty(std::move(shape), dtype);
-  if (dtype == DType::u8) {
-    const std::vector<uint8_t> host(t.size(), static_cast<uint8_t>(value));
-    copy_bytes(t.mutable_data<uint8_t>(), host.data(), host.size());
-    return t;
-  }
+  if (dtype == DType::u8)
+    return from(t.shape(), std::vector<uint8_t>(t.size(), static_cast<uint8_t>(value)));
   with_float_type("full", t, [&]<class T>() {
     fill<T>(current_context(), t.size(), static_cast<T>(value), t.mutable_data<T>());
   });
@@ -98,7 +94,8 @@ Tensor from_host(Shape shape, std::span<const T> values) {
   ASSAY_CHECK(t.size() == static_cast<int64_t>(values.size()), "tensor: the shape ",
               to_string(t.shape()), " has ", t.size(), " elements but ", values.size(),
               " values were given");
-  copy_bytes(t.mutable_data<T>(), values.data(), values.size_bytes());
+  copy_bytes(current_context(), t.mutable_data<T>(), t.device(), values.data(), Device::cpu(),
+             values.size_bytes());
   return t;
 }
 
@@ -108,6 +105,9 @@ Tensor Tensor::from(Shape shape, std::span<const float> values) {
   return from_host(std::move(shape), values);
 }
 Tensor Tensor::from(Shape shape, std::span<const double> values) {
+  return from_host(std::move(shape), values);
+}
+Tensor Tensor::from(Shape shape, std::span<const uint8_t> values) {
   return from_host(std::move(shape), values);
 }
 
@@ -158,26 +158,38 @@ template float* Tensor::mutable_data() const;
 template double* Tensor::mutable_data() const;
 template uint8_t* Tensor::mutable_data() const;
 
-std::vector<float> Tensor::to_floats() const {
-  switch (dtype()) {
+namespace {
+
+template <class T, class To>
+std::vector<To> host_copy(const Tensor& t) {
+  std::vector<T> values(t.size());
+  copy_bytes(current_context(), values.data(), Device::cpu(), t.data<T>(), t.device(),
+             values.size() * sizeof(T));
+  if constexpr (std::is_same_v<T, To>)
+    return values;
+  else
+    return std::vector<To>(values.begin(), values.end());
+}
+
+template <class To>
+std::vector<To> to_host(const Tensor& t) {
+  switch (t.dtype()) {
     case DType::f32:
-      return convert<float>(data<float>(), size());
+      return host_copy<float, To>(t);
     case DType::f64:
-      return convert<float>(data<double>(), size());
+      return host_copy<double, To>(t);
     default:
-      return convert<float>(data<uint8_t>(), size());
+      return host_copy<uint8_t, To>(t);
   }
 }
 
+}  // namespace
+
+std::vector<float> Tensor::to_floats() const {
+  return to_host<float>(*this);
+}
 std::vector<double> Tensor::to_doubles() const {
-  switch (dtype()) {
-    case DType::f32:
-      return convert<double>(data<float>(), size());
-    case DType::f64:
-      return convert<double>(data<double>(), size());
-    default:
-      return convert<double>(data<uint8_t>(), size());
-  }
+  return to_host<double>(*this);
 }
 
 double Tensor::item() const {
@@ -240,8 +252,9 @@ Tensor Tensor::detach() const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
-  throw DeviceError(
-      str("to: this build cannot move a tensor from ", device().name(), " to ", wanted.name()));
+  Tensor copy = allocate(shape(), dtype(), wanted);
+  copy.copy_elements(*this);
+  return copy;
 }
 
 Tensor Tensor::to(DType wanted) const {
@@ -258,14 +271,18 @@ Tensor Tensor::to(DType wanted) const {
 
 void Tensor::copy_from(const Tensor& source) const {
   check_same_shape("copy_from", *this, source);
-  const size_t bytes = static_cast<size_t>(size()) * size_of(dtype());
+  copy_elements(source);
+}
+
+void Tensor::copy_elements(const Tensor& source) const {
+  const auto copy = [&]<class T>() {
+    copy_bytes(current_context(), mutable_data<T>(), device(), source.data<T>(), source.device(),
+               static_cast<size_t>(size()) * sizeof(T));
+  };
   switch (dtype()) {
-    case DType::f32:
-      return copy_bytes(mutable_data<float>(), source.data<float>(), bytes);
-    case DType::f64:
-      return copy_bytes(mutable_data<double>(), source.data<double>(), bytes);
-    case DType::u8:
-      return copy_bytes(mutable_data<uint8_t>(), source.data<uint8_t>(), bytes);
+    case DType::f32: return copy.operator()<float>();
+    case DType::f64: return copy.operator()<double>();
+    case DType::u8: return copy.operator()<uint8_t>();
   }
 }
 

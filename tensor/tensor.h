@@ -19,18 +19,21 @@ int64_t numel(const Shape& shape);
 std::string to_string(const Shape& shape);
 
 /// A handle: copies share storage, like a shared_ptr. Memory comes from the context that is current
-/// when the tensor is made. There are no strides: `reshape` and `rows` are the only views.
+/// when the tensor is made; float64 is the reference's type and lives on the CPU alone. There are
+/// no strides: `reshape` and `rows` are the only views.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no storage
 
-  /// Uninitialised. Throws Error for a negative dimension, or when memory runs out.
+  /// Uninitialised. Throws Error for a negative dimension, when memory runs out, or for float64 in
+  /// a context of a CUDA device.
   static Tensor empty(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);
   /// Copies host values; throws Error when their number is not numel(shape).
   static Tensor from(Shape shape, std::span<const float> values);
   static Tensor from(Shape shape, std::span<const double> values);
+  static Tensor from(Shape shape, std::span<const uint8_t> values);
 
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const;
@@ -63,6 +66,8 @@ class Tensor {
   Tensor clone() const;
   /// The same storage without a gradient.
   Tensor detach() const;
+  /// A copy there (this one if it is there already). A context of a CUDA device must be current to
+  /// copy to it.
   Tensor to(Device device) const;
   Tensor to(DType dtype) const;
   /// Overwrites the elements with those of `source`; same shape and dtype.
@@ -83,7 +88,9 @@ class Tensor {
   struct Storage;
   struct Impl;
   explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  static Tensor allocate(Shape shape, DType dtype, Device device);
   Tensor view(Shape shape, int64_t first) const;
+  void copy_elements(const Tensor& source) const;
   const Impl& impl() const;
   std::shared_ptr<Impl> impl_;
 };
