@@ -1,0 +1,18 @@
+// What this machine can do at most, measured: a share of somebody else's peak means nothing.
+#pragma once
+
+#include "kernels/runtime/context.h"
+
+namespace assay::bench {
+
+struct Peaks {
+  double fma_flops;   ///< FLOP/s of fp32 multiply-adds, all threads; an FMA counts as two
+  double copy_bytes;  ///< byte/s, read plus written, of a copy far larger than the caches
+};
+
+/// The best of several rounds; takes about a second. The multiply-adds are the product of a panel
+/// and rows that stay in the first-level cache, the instruction stream that every kernel here is
+/// made of.
+Peaks measure_peaks(Context& ctx);
+
+}  // namespace assay::bench
