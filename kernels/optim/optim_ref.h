@@ -1,20 +1,20 @@
 // The optimizers' updates, the definition.
 #pragma once
 
-#include "kernels/optim/optim_formula.h"
+#include "kernels/optim/optim_constants.h"
 
 namespace assay::ref {
 
 template <class T>
 void rmsprop_update(const RmspropStep& o, const std::vector<OptimSlot<T>>& slots) {
-  const RmspropFormula<T> formula(o);
+  const auto formula = formula_of<T>(o);
   for (const auto& s : slots)
     for (int64_t i = 0; i < s.n; ++i) formula.update(s.dw[i], s.w[i], s.v[i]);
 }
 
 template <class T>
 void adam_update(const AdamStep& o, const std::vector<OptimSlot<T>>& slots) {
-  const AdamFormula<T> formula(o);
+  const auto formula = formula_of<T>(o);
   for (const auto& s : slots)
     for (int64_t i = 0; i < s.n; ++i) formula.update(s.dw[i], s.w[i], s.m[i], s.v[i]);
 }

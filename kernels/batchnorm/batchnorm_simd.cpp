@@ -1,0 +1,90 @@
+#include "kernels/batchnorm/batchnorm_simd.h"
+
+#include "kernels/pointwise/activation_simd.h"
+#include "kernels/runtime/simd_loop.h"
+
+namespace assay::cpu::ASSAY_ISA {
+namespace {
+
+/// dy f'(y). Without an activation y may be null.
+template <Activation A, class At>
+ASSAY_INLINE vf gradient_before(At at, vf slope, const float* y, const float* dy) {
+  if constexpr (A == Activation::none) return at.get(dy);
+  return at.get(dy) * activation_slope<A>(slope, at.get(y));
+}
+
+}  // namespace
+
+void block_moments(int64_t rows, int C, const float* x, float* mean, float* m2) {
+  const float per_row = 1.0f / static_cast<float>(rows);
+  for_each_register(C, [&](auto at) {
+    vf sum{};
+    for (int64_t i = 0; i < rows; ++i) sum += at.get(x + i * C);
+    const vf m = sum * per_row;
+    vf squares{};
+    for (int64_t i = 0; i < rows; ++i) {
+      const vf d = at.get(x + i * C) - m;
+      squares += d * d;
+    }
+    at.put(mean, m);
+    at.put(m2, squares);
+  });
+}
+
+void normalise(Activation a, float slope, int64_t rows, int C, const float* x, const float* mean,
+               const float* scale, const float* shift, float* y) {
+  with_activation(a, [&](auto A) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* xi = x + i * C;
+      float* yi = y + i * C;
+      for_each_register(C, [&](auto at) {
+        const vf z = (at.get(xi) - at.get(mean)) * at.get(scale) + at.get(shift);
+        at.put(yi, activate<A.value>(broadcast(slope), z));
+      });
+    }
+  });
+}
+
+void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const float* x,
+                       const float* y, const float* dy, const float* mean, double* sums) {
+  with_activation(a, [&](auto A) {
+    for (int64_t row = 0; row < rows; row += kBatchNormBlock) {
+      const int64_t end = rows - row < kBatchNormBlock ? rows : row + kBatchNormBlock;
+      for_each_register(C, [&](auto at) {
+        const vf m = at.get(mean);
+        vf sum_dz{}, sum_dz_x{};
+        for (int64_t i = row; i < end; ++i) {
+          const vf dz =
+              gradient_before<A.value>(at, broadcast(slope), y == nullptr ? y : y + i * C, dy + i * C);
+          sum_dz += dz;
+          sum_dz_x += dz * (at.get(x + i * C) - m);
+        }
+        const int lanes = C - at.i < kLanes ? static_cast<int>(C - at.i) : kLanes;
+        for (int k = 0; k < lanes; ++k) {
+          sums[at.i + k] += static_cast<double>(sum_dz[k]);
+          sums[C + at.i + k] += static_cast<double>(sum_dz_x[k]);
+        }
+      });
+    }
+  });
+}
+
+void input_gradient(Activation a, float slope, int64_t rows, int C, const float* x, const float* y,
+                    const float* dy, const float* mean, const float* scale, const float* mean_dz,
+                    const float* slope_dz, float* dx) {
+  with_activation(a, [&](auto A) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* xi = x + i * C;
+      const float* yi = y == nullptr ? y : y + i * C;
+      const float* dyi = dy + i * C;
+      float* dxi = dx + i * C;
+      for_each_register(C, [&](auto at) {
+        const vf dz = gradient_before<A.value>(at, broadcast(slope), yi, dyi);
+        at.put(dxi, at.get(scale) * (dz - at.get(mean_dz) -
+                                     (at.get(xi) - at.get(mean)) * at.get(slope_dz)));
+      });
+    }
+  });
+}
+
+}  // namespace assay::cpu::ASSAY_ISA

@@ -1,0 +1,29 @@
+// The vector loops of batchnorm_simd.cpp, once per instruction set, on one thread. x, y, dy, dx are
+// (rows,C).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/isa.h"
+
+namespace assay {
+
+/// Rows whose sums are formed in float; longer sums go on in double.
+inline constexpr int64_t kBatchNormBlock = 64;
+
+ASSAY_ISA_DECLARE(
+    /// mean (C), and m2 (C) = sum (x - mean)^2, of at most kBatchNormBlock rows, in two passes.
+    void block_moments(int64_t rows, int C, const float* x, float* mean, float* m2);
+    /// y = f( scale (x - mean) + shift ).
+    void normalise(Activation a, float slope, int64_t rows, int C, const float* x,
+                   const float* mean, const float* scale, const float* shift, float* y);
+    /// sums (2,C) += sum dz and sum dz (x - mean), with dz = dy f'(y).
+    void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const float* x,
+                           const float* y, const float* dy, const float* mean, double* sums);
+    /// dx = scale (dz - mean_dz - (x - mean) slope_dz).
+    void input_gradient(Activation a, float slope, int64_t rows, int C, const float* x,
+                        const float* y, const float* dy, const float* mean, const float* scale,
+                        const float* mean_dz, const float* slope_dz, float* dx);)
+
+}  // namespace assay

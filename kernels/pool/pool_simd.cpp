@@ -1,0 +1,94 @@
+// The inner loops run over channels, which lie side by side, and the compiler makes vectors of them.
+#include "kernels/pool/pool_simd.h"
+
+#include "kernels/runtime/simd.h"
+
+namespace assay::cpu::ASSAY_ISA {
+namespace {
+
+constexpr int kStrip = 256;  // channels whose best place so far is kept on the stack
+
+ASSAY_INLINE int smaller(int a, int b) { return a < b ? a : b; }
+
+/// Channels of one window; `x` is its first pixel.
+ASSAY_INLINE void max_pool_window(const PoolRow& s, int channels, const float* __restrict x,
+                                  float* __restrict y, int32_t* __restrict place) {
+  for (int c = 0; c < channels; ++c) y[c] = x[c];
+  for (int c = 0; c < channels; ++c) place[c] = 0;
+  for (int k = 1; k < s.window * s.window; ++k) {
+    const float* xk = x + (int64_t{k / s.window} * s.W + k % s.window) * s.C;
+    for (int c = 0; c < channels; ++c) {
+      const bool better = xk[c] > y[c];
+      y[c] = better ? xk[c] : y[c];
+      place[c] = better ? k : place[c];
+    }
+  }
+}
+
+}  // namespace
+
+void max_pool_row(const PoolRow& s, const float* x, float* y, uint8_t* argmax) {
+  int32_t place[kStrip];
+  for (int q = 0; q < s.Q; ++q)
+    for (int c = 0; c < s.C; c += kStrip) {
+      const int channels = smaller(kStrip, s.C - c);
+      const int64_t out = int64_t{q} * s.C + c;
+      max_pool_window(s, channels, x + int64_t{q} * s.stride * s.C + c, y + out, place);
+      if (argmax == nullptr) continue;
+      for (int k = 0; k < channels; ++k) argmax[out + k] = static_cast<uint8_t>(place[k]);
+    }
+}
+
+void max_pool_row_gradient(const PoolRow& s, const float* __restrict dy,
+                           const uint8_t* __restrict argmax, float* __restrict dx) {
+  for (int q = 0; q < s.Q; ++q)
+    for (int k = 0; k < s.window * s.window; ++k) {
+      float* dxk = dx + (int64_t{k / s.window} * s.W + q * s.stride + k % s.window) * s.C;
+      const float* dyq = dy + int64_t{q} * s.C;
+      const uint8_t* place = argmax + int64_t{q} * s.C;
+      for (int c = 0; c < s.C; ++c) dxk[c] += place[c] == k ? dyq[c] : 0.0f;
+    }
+}
+
+void avg_pool_row(const PoolRow& s, const float* __restrict x, float* __restrict y) {
+  const float share = 1.0f / static_cast<float>(s.window * s.window);
+  for (int q = 0; q < s.Q; ++q) {
+    float* yq = y + int64_t{q} * s.C;
+    for (int c = 0; c < s.C; ++c) yq[c] = 0;
+    for (int k = 0; k < s.window * s.window; ++k) {
+      const float* xk = x + (int64_t{k / s.window} * s.W + q * s.stride + k % s.window) * s.C;
+      for (int c = 0; c < s.C; ++c) yq[c] += xk[c];
+    }
+    for (int c = 0; c < s.C; ++c) yq[c] *= share;
+  }
+}
+
+void avg_pool_row_gradient(const PoolRow& s, const float* __restrict dy, float* __restrict dx) {
+  const float share = 1.0f / static_cast<float>(s.window * s.window);
+  for (int q = 0; q < s.Q; ++q)
+    for (int k = 0; k < s.window * s.window; ++k) {
+      float* dxk = dx + (int64_t{k / s.window} * s.W + q * s.stride + k % s.window) * s.C;
+      const float* dyq = dy + int64_t{q} * s.C;
+      for (int c = 0; c < s.C; ++c) dxk[c] += share * dyq[c];
+    }
+}
+
+void upsample_row(int W, int C, int factor, const float* __restrict x, float* __restrict y) {
+  for (int w = 0; w < W; ++w)
+    for (int b = 0; b < factor; ++b, y += C)
+      for (int c = 0; c < C; ++c) y[c] = x[int64_t{w} * C + c];
+}
+
+void upsample_row_gradient(int W, int C, int factor, const float* __restrict dy,
+                           float* __restrict dx) {
+  for (int w = 0; w < W; ++w, dx += C) {
+    for (int c = 0; c < C; ++c) dx[c] = 0;
+    for (int k = 0; k < factor * factor; ++k) {
+      const float* dyk =
+          dy + (int64_t{k / factor} * W * factor + int64_t{w} * factor + k % factor) * C;
+      for (int c = 0; c < C; ++c) dx[c] += dyk[c];
+    }
+  }
+}
+
+}  // namespace assay::cpu::ASSAY_ISA
