@@ -34,13 +34,25 @@ StoredType type_from_name(const std::string& name) {
 size_t byte_count(const Shape& shape, StoredType type) {
   size_t bytes = size_of(type);
   for (const int64_t d : shape) {
-    ASSAY_CHECK_AS(CheckpointError, d >= 0, "has a negative dimension");
     const size_t n = static_cast<size_t>(d);
     ASSAY_CHECK_AS(CheckpointError, n == 0 || bytes <= std::numeric_limits<size_t>::max() / n,
                    "has a shape that is too large");
     bytes *= n;
   }
   return bytes;
+}
+
+/// An array of integers at least 0: JSON would silently round 2.5 and wrap -1.
+Shape counts(const json& array) {
+  Shape values;
+  for (const json& item : array) {
+    ASSAY_CHECK_AS(CheckpointError,
+                   item.is_number_unsigned() &&
+                       item.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()},
+                   "has ", item.dump(), " where a count was due");
+    values.push_back(item.get<int64_t>());
+  }
+  return values;
 }
 
 struct Entry {
@@ -52,11 +64,12 @@ struct Entry {
 
 Entry parse_entry(const std::string& name, const json& value) {
   try {
-    const auto offsets = value.at("data_offsets").get<std::vector<uint64_t>>();
+    const auto offsets = counts(value.at("data_offsets"));
     ASSAY_CHECK_AS(CheckpointError, offsets.size() == 2 && offsets[0] <= offsets[1],
                    "has data_offsets that are no range");
     const Entry e{name, type_from_name(value.at("dtype").get<std::string>()),
-                  value.at("shape").get<Shape>(), offsets[0], offsets[1]};
+                  counts(value.at("shape")), static_cast<size_t>(offsets[0]),
+                  static_cast<size_t>(offsets[1])};
     ASSAY_CHECK_AS(CheckpointError, e.end - e.begin == byte_count(e.shape, e.type), "has ",
                    e.end - e.begin, " bytes, which is not what its shape ", to_string(e.shape),
                    " needs");
