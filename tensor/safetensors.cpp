@@ -45,6 +45,7 @@ size_t byte_count(const Shape& shape, StoredType type) {
 /// An array of integers at least 0: JSON would silently round 2.5 and wrap -1.
 Shape counts(const json& array) {
   Shape values;
+  ASSAY_CHECK_AS(CheckpointError, array.is_array(), "has ", array.dump(), " where a list was due");
   for (const json& item : array) {
     ASSAY_CHECK_AS(CheckpointError,
                    item.is_number_unsigned() &&
