@@ -47,8 +47,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
 #else
   // The arguments are copied now, as a real launch does; the kernel may run much later.
   std::tuple<Parameters...> copies(static_cast<Parameters>(arguments)...);
-  ASSAY_CUDA_CHECK(emulator::launch_kernel(grid, block, shared_bytes, stream,
-                                           [kernel, copies] { std::apply(kernel, copies); }));
+  const auto call = [kernel, copies] { std::apply(kernel, copies); };
+  ASSAY_CUDA_CHECK(emulator::launch_kernel(grid, block, shared_bytes, stream, call));
 #endif
   if (synchronise_each_launch()) synchronise_unless_capturing(stream);
 }

@@ -1,0 +1,71 @@
+#include "kernels/runtime/cuda/step_graph.h"
+
+#include "kernels/runtime/cuda/launch.cuh"
+
+namespace assay {
+namespace {
+
+/// Lets a context allocate from `pool` for the length of a scope.
+class UsePool {
+ public:
+  UsePool(Context& ctx, Allocator& pool) : ctx_(ctx), before_(ctx.memory) { ctx.memory = &pool; }
+  ~UsePool() { ctx_.memory = before_; }
+  UsePool(const UsePool&) = delete;
+  UsePool& operator=(const UsePool&) = delete;
+
+ private:
+  Context& ctx_;
+  Allocator* before_;
+};
+
+}  // namespace
+
+StepGraph::StepGraph(CudaContext& context, int warm_up)
+    : context_(context), pool_(context.new_pool()), warm_up_(warm_up) {
+  ASSAY_CHECK(warm_up >= 1, "step graph: at least one step must run before it is recorded");
+}
+
+StepGraph::~StepGraph() {
+  if (exec_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec_));
+}
+
+void StepGraph::reset() {
+  if (exec_ != nullptr) ASSAY_CUDA_CHECK(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec_)));
+  exec_ = nullptr;
+  runs_ = 0;
+}
+
+void StepGraph::run(const std::function<void()>& step) {
+  if (exec_ == nullptr) {
+    const UsePool use(context_.get(), pool_);
+    if (runs_ < warm_up_) {
+      ++runs_;
+      return step();
+    }
+    record(step);
+  }
+  ASSAY_CUDA_CHECK(
+      cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec_), cuda::stream_of(context_.get())));
+}
+
+void StepGraph::record(const std::function<void()>& step) {
+  const cudaStream_t stream = cuda::stream_of(context_.get());
+  cudaGraph_t graph = nullptr;
+  ASSAY_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  try {
+    step();
+  } catch (...) {
+    cudaStreamEndCapture(stream, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    throw;
+  }
+  ASSAY_CUDA_CHECK(cudaStreamEndCapture(stream, &graph));
+  cudaGraphExec_t exec = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
+  cudaGraphDestroy(graph);
+  ASSAY_CUDA_CHECK(error);
+  exec_ = exec;
+}
+
+}  // namespace assay
