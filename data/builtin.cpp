@@ -20,6 +20,34 @@ constexpr int kPictures = kFirstDefective + kBuiltinDefective;
 /// the camera's noise), so that a mask says exactly what differs.
 constexpr int kVisibleChange = 10;
 
+/// The highest value in a square window of 2 r + 1 pixels, or the lowest: one direction at a time.
+Image extreme_in_window(const Image& mask, int r, bool highest) {
+  Image rows = mask, out = mask;
+  const auto pick = [&](uint8_t a, uint8_t b) { return highest ? std::max(a, b) : std::min(a, b); };
+  for (int y = 0; y < mask.height; ++y) {
+    for (int x = 0; x < mask.width; ++x) {
+      for (int k = std::max(x - r, 0); k <= std::min(x + r, mask.width - 1); ++k) {
+        *rows.at(y, x) = pick(*rows.at(y, x), *mask.at(y, k));
+      }
+    }
+  }
+  for (int y = 0; y < mask.height; ++y) {
+    for (int x = 0; x < mask.width; ++x) {
+      *out.at(y, x) = *rows.at(y, x);
+      for (int k = std::max(y - r, 0); k <= std::min(y + r, mask.height - 1); ++k) {
+        *out.at(y, x) = pick(*out.at(y, x), *rows.at(k, x));
+      }
+    }
+  }
+  return out;
+}
+
+/// Fills the specks where a flaw happens to look like what it covers.
+Image closed(const Image& mask) {
+  const int r = mask.width / 100 + 1;
+  return extreme_in_window(extreme_in_window(mask, r, true), r, false);
+}
+
 /// Scratch, blob or stain, laid over a surface.
 struct Overlay {
   Flaw flaw = Flaw::none;
@@ -35,16 +63,18 @@ struct Overlay {
     return to_disc(p, radius) + raggedness * radius * noise->layered(frequency / radius * p);
   }
 
-  Rgb over(Rgb under, Vec2 p) const {
+  Rgb over(const Sight& sight, Vec2 p) const {
+    const Rgb under = sight.color;
     const Vec2 from = turn_back(p - at, direction);  // x along, y across
     if (flaw == Flaw::scratch) {
       const double along = from.x / size, across = from.y - bow * (1 - along * along);
       const double width = 0.020 * std::sqrt(std::max(0.0, 1 - along * along)) *
                            (1 + 0.4 * noise->at(14 * along, 0.5));
-      const double groove = coverage(std::abs(across) - width, soft);
+      const double groove = std::abs(along) < 1 ? coverage(std::abs(across) - width, soft) : 0.0;
       // The far wall of the groove catches the light, the near one is dark.
       const double lit = smooth_step(-0.8 * width, 0.4 * width, across);
-      return mix(under, mix(0.35 * under, 0.35 * under + Rgb{0.55, 0.55, 0.52}, lit), groove);
+      return mix(under, mix(0.35 * under, 0.35 * under + Rgb{0.55, 0.55, 0.52}, lit),
+                 groove * sight.product);
     }
     if (flaw == Flaw::blob) {
       const double d = ragged(from, size, 0.45, 0.9);
@@ -146,11 +176,11 @@ Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, u
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
       const Vec2 p = pixel_center(y, x, size);
-      Rgb color = paint(p);
-      if (lies_on_surface(flaw)) color = overlay.over(color, p);
-      color = camera.falloff(color, p);
+      const Sight sight = paint(p);
+      const Rgb color =
+          camera.falloff(lies_on_surface(flaw) ? overlay.over(sight, p) : sight.color, p);
       if (picture.mask) {
-        const Rgb good = camera.falloff(paint_good(p), p);
+        const Rgb good = camera.falloff(paint_good(p).color, p);
         const int change = std::max({std::abs(to_8_bits(color.r) - to_8_bits(good.r)),
                                      std::abs(to_8_bits(color.g) - to_8_bits(good.g)),
                                      std::abs(to_8_bits(color.b) - to_8_bits(good.b))});
@@ -163,6 +193,7 @@ Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, u
       out[2] = to_8_bits(color.b + Camera::grain(grain.v[2]));
     }
   }
+  if (picture.mask) picture.mask = closed(*picture.mask);
   return picture;
 }
 

@@ -1,6 +1,7 @@
 #include "data/mvtec.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <span>
 #include <string_view>
@@ -17,10 +18,24 @@ namespace fs = std::filesystem;
 
 constexpr double kFolderTestShare = 0.2;
 
-void check_folder(const fs::path& folder, const std::string& advice) {
+/// Hears of everything that is wrong: throws, or makes a list.
+using Complain = std::function<void(const std::string& problem)>;
+
+[[noreturn]] void refuse(const std::string& problem) {
+  throw DataError(problem);
+}
+
+bool is_folder(const fs::path& path) {
   std::error_code ignored;
-  ASSAY_CHECK_AS(DataError, fs::is_directory(folder, ignored), folder.string(),
-                 ": there is no such folder; ", advice);
+  return fs::is_directory(path, ignored);
+}
+bool check_folder(const fs::path& folder, const std::string& advice, const Complain& complain) {
+  if (is_folder(folder)) return true;
+  complain(str(folder.string(), ": there is no such folder; ", advice));
+  return false;
+}
+void check_root(const fs::path& root) {
+  check_folder(root, "name the folder that holds the classes, or \"builtin\"", refuse);
 }
 
 /// Names of the entries that `keep` takes, sorted. Hidden ones are skipped: "._000.png" and the
@@ -61,20 +76,23 @@ void add_pictures(const fs::path& folder, const std::string& prefix, const std::
 }
 
 /// Gives the samples of one folder the masks of another: NAME_mask.* or NAME.* for NAME.*.
-void add_masks(const fs::path& folder, const fs::path& pictures, std::span<Sample> samples) {
+void add_masks(const fs::path& folder, const fs::path& pictures, std::span<Sample> samples,
+               const Complain& complain) {
   std::map<std::string, Sample*> by_stem;
   for (Sample& sample : samples) by_stem[sample.file.stem().string()] = &sample;
   constexpr std::string_view kEnding = "_mask";
   for (const std::string& name : pictures_in(folder)) {
-    std::string stem = fs::path(name).stem().string();
+    const std::string stem = fs::path(name).stem().string();
     auto found = by_stem.find(stem);
     if (found == by_stem.end() && stem.ends_with(kEnding)) {
       found = by_stem.find(stem.substr(0, stem.size() - kEnding.size()));
     }
-    ASSAY_CHECK_AS(DataError, found != by_stem.end(), (folder / name).string(),
-                   ": a mask without its picture in ", pictures.string(),
-                   "; add the picture or remove the mask");
-    found->second->mask = folder / name;
+    if (found == by_stem.end()) {
+      complain(str((folder / name).string(), ": a mask without its picture in ", pictures.string(),
+                   "; add the picture or remove the mask"));
+    } else {
+      found->second->mask = folder / name;
+    }
   }
 }
 
@@ -89,13 +107,62 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+void check_pictures(bool any, const fs::path& folder, const std::string& advice,
+                    const Complain& complain) {
+  if (!any) complain(str(folder.string(), ": no PNG, JPEG or BMP picture in it; ", advice));
+}
+
+void read_train(const fs::path& folder, Dataset& data, const Complain& complain) {
+  const std::string advice = "a class needs good pictures there to learn from";
+  if (!check_folder(folder, advice, complain)) return;
+  add_pictures(folder, "train/good", "good", data.train_good);
+  check_pictures(!data.train_good.empty(), folder, advice, complain);
+}
+
+void read_test(const fs::path& folder, Dataset& data, const Complain& complain) {
+  const fs::path test = folder / "test", truth = folder / "ground_truth";
+  const std::string advice = "a class needs test/good and test/<defect>";
+  if (!check_folder(test, advice, complain)) return;
+  const std::vector<std::string> defects = folders_in(test);
+  check_pictures(!defects.empty(), test, advice, complain);
+  for (const std::string& defect : defects) {
+    const size_t begin = data.test.size();
+    add_pictures(test / defect, "test/" + defect, defect, data.test);
+    check_pictures(data.test.size() > begin, test / defect, "add some or remove the folder",
+                   complain);
+    if (is_folder(truth / defect)) {
+      add_masks(truth / defect, test / defect, std::span(data.test).subspan(begin), complain);
+    }
+  }
+  if (!is_folder(truth)) return;
+  for (const std::string& defect : folders_in(truth)) {
+    if (!is_folder(test / defect)) {
+      // Their pictures are missing as a whole.
+      add_masks(truth / defect, test / defect, {}, complain);
+    }
+  }
+}
+
+Dataset read_mvtec(const fs::path& root, const std::string& object_class,
+                   const Complain& complain) {
+  check_root(root);
+  const fs::path folder = root / object_class;
+  ASSAY_CHECK_AS(UsageError, !object_class.empty() && is_folder(folder), root.string(),
+                 ": no class \"", object_class,
+                 "\" in it; there are: ", joined(list_mvtec_classes(root)));
+  Dataset data{object_class, "mvtec", {}, {}};
+  read_train(folder / "train" / "good", data, complain);
+  read_test(folder, data, complain);
+  sort_by_path(data.test);
+  return data;
+}
+
 }  // namespace
 
 std::vector<std::string> list_mvtec_classes(const fs::path& root) {
-  check_folder(root, "name the folder that holds the classes, or \"builtin\"");
+  check_root(root);
   std::vector<std::string> classes = names_in(root, [](const fs::directory_entry& entry) {
-    std::error_code ignored;
-    return fs::is_directory(entry.path() / "train", ignored);
+    return is_folder(entry.path() / "train") || is_folder(entry.path() / "test");
   });
   ASSAY_CHECK_AS(DataError, !classes.empty(), root.string(),
                  ": no class in it: a class is a folder that holds train/good and test");
@@ -103,51 +170,19 @@ std::vector<std::string> list_mvtec_classes(const fs::path& root) {
 }
 
 Dataset open_mvtec(const fs::path& root, const std::string& object_class) {
-  check_folder(root, "name the folder that holds the classes, or \"builtin\"");
-  const fs::path folder = root / object_class;
-  std::error_code ignored;
-  ASSAY_CHECK_AS(UsageError, !object_class.empty() && fs::is_directory(folder, ignored),
-                 root.string(), ": no class \"", object_class,
-                 "\" in it; there are: ", joined(list_mvtec_classes(root)));
-  check_folder(folder / "train" / "good", "a class needs good pictures there to learn from");
-  check_folder(folder / "test", "a class needs test/good and test/<defect>");
+  return read_mvtec(root, object_class, refuse);
+}
 
-  Dataset data{object_class, "mvtec", {}, {}};
-  add_pictures(folder / "train" / "good", "train/good", "good", data.train_good);
-  ASSAY_CHECK_AS(DataError, !data.train_good.empty(), (folder / "train" / "good").string(),
-                 ": no PNG, JPEG or BMP picture in it; put the good pictures there");
-  const std::vector<std::string> defects = folders_in(folder / "test");
-  for (const std::string& defect : defects) {
-    const fs::path pictures = folder / "test" / defect;
-    const size_t begin = data.test.size();
-    add_pictures(pictures, "test/" + defect, defect, data.test);
-    ASSAY_CHECK_AS(DataError, data.test.size() > begin, pictures.string(),
-                   ": no PNG, JPEG or BMP picture in it; add some or remove the folder");
-    const fs::path masks = folder / "ground_truth" / defect;
-    if (fs::is_directory(masks, ignored)) {
-      add_masks(masks, pictures, std::span(data.test).subspan(begin));
-    }
-  }
-  ASSAY_CHECK_AS(DataError, !data.test.empty(), (folder / "test").string(),
-                 ": no folder of pictures in it; a class needs test/good and test/<defect>");
-  if (fs::is_directory(folder / "ground_truth", ignored)) {
-    for (const std::string& defect : folders_in(folder / "ground_truth")) {
-      const fs::path masks = folder / "ground_truth" / defect;
-      ASSAY_CHECK_AS(
-          DataError,
-          std::binary_search(defects.begin(), defects.end(), defect) || pictures_in(masks).empty(),
-          masks.string(), ": masks without their pictures: there is no ",
-          (folder / "test" / defect).string());
-    }
-  }
-  sort_by_path(data.test);
-  return data;
+Dataset survey_mvtec(const fs::path& root, const std::string& object_class,
+                     std::vector<std::string>& problems) {
+  return read_mvtec(root, object_class,
+                    [&](const std::string& problem) { problems.push_back(problem); });
 }
 
 Dataset open_folder(const FolderOptions& options) {
-  check_folder(options.good, "--good names a folder of good pictures");
-  check_folder(options.bad, "--bad names a folder of defective pictures");
-  if (options.masks) check_folder(*options.masks, "--masks names a folder of masks");
+  check_folder(options.good, "--good names a folder of good pictures", refuse);
+  check_folder(options.bad, "--bad names a folder of defective pictures", refuse);
+  if (options.masks) check_folder(*options.masks, "--masks names a folder of masks", refuse);
 
   Dataset data{fs::canonical(options.good).filename().string(), "folder", {}, {}};
   std::vector<Sample> good;
@@ -155,27 +190,27 @@ Dataset open_folder(const FolderOptions& options) {
   ASSAY_CHECK_AS(DataError, good.size() >= 2, options.good.string(), ": ", good.size(),
                  " PNG, JPEG or BMP pictures in it, but at least 2 are needed, one to learn from "
                  "and one to test on");
-  add_pictures(options.bad, "bad", "bad", data.test);
-  const auto add_bad_masks = [&](const fs::path& masks, const fs::path& pictures, size_t begin) {
-    std::error_code ignored;
-    if (options.masks && fs::is_directory(masks, ignored)) {
-      add_masks(masks, pictures, std::span(data.test).subspan(begin));
-    }
-  };
-  add_bad_masks(options.masks.value_or(""), options.bad, 0);
-  for (const std::string& defect : folders_in(options.bad)) {
+  const auto add_bad = [&](const fs::path& pictures, const std::string& prefix,
+                           const std::string& defect, const fs::path& masks) {
     const size_t begin = data.test.size();
-    add_pictures(options.bad / defect, "bad/" + defect, defect, data.test);
-    add_bad_masks(options.masks.value_or("") / defect, options.bad / defect, begin);
+    add_pictures(pictures, prefix, defect, data.test);
+    const std::span<Sample> added = std::span(data.test).subspan(begin);
+    for (Sample& sample : added) sample.defective = true;  // also in a subfolder called good
+    if (options.masks && is_folder(masks)) add_masks(masks, pictures, added, refuse);
+  };
+  const fs::path masks = options.masks.value_or(fs::path());
+  add_bad(options.bad, "bad", "bad", masks);
+  for (const std::string& defect : folders_in(options.bad)) {
+    add_bad(options.bad / defect, "bad/" + defect, defect, masks / defect);
   }
-  ASSAY_CHECK_AS(DataError, !data.test.empty(), options.bad.string(),
-                 ": no PNG, JPEG or BMP picture in it; put the defective pictures there");
+  check_pictures(!data.test.empty(), options.bad, "put the defective pictures there", refuse);
 
   RandomSequence random(options.seed, RandomStream::split);
   random.shuffle(good);
-  const auto held_out = std::max<size_t>(1, static_cast<size_t>(kFolderTestShare * good.size()));
-  data.test.insert(data.test.end(), good.begin(), good.begin() + held_out);
-  data.train_good.assign(good.begin() + held_out, good.end());
+  const auto share = static_cast<std::ptrdiff_t>(kFolderTestShare * good.size());
+  const auto border = good.begin() + std::max<std::ptrdiff_t>(1, share);
+  data.test.insert(data.test.end(), good.begin(), border);
+  data.train_good.assign(border, good.end());
   sort_by_path(data.train_good);
   sort_by_path(data.test);
   return data;

@@ -11,8 +11,8 @@
 
 namespace assay {
 
-/// The classes of a folder in MVTec's layout: its subfolders that hold train/, sorted. DataError
-/// when the folder is not there or has none.
+/// The classes of a folder in MVTec's layout: its subfolders that hold train/ or test/, sorted.
+/// DataError when the folder is not there or has none.
 std::vector<std::string> list_mvtec_classes(const std::filesystem::path& root);
 
 /// Reads root/object_class: train/good, test/good, test/<defect>,
@@ -21,6 +21,11 @@ std::vector<std::string> list_mvtec_classes(const std::filesystem::path& root);
 /// the path for: no such root, no train/good, a folder without pictures in train/good or test, a
 /// mask without its picture. Reads no picture.
 Dataset open_mvtec(const std::filesystem::path& root, const std::string& object_class);
+
+/// The same without stopping: what open_mvtec would refuse is added to `problems`, one sentence
+/// each, and what is readable is returned.
+Dataset survey_mvtec(const std::filesystem::path& root, const std::string& object_class,
+                     std::vector<std::string>& problems);
 
 /// Pictures of one's own.
 struct FolderOptions {

@@ -22,29 +22,37 @@ double shadow(double distance, double width, double depth) {
 // ---- ring: a turned steel flange with six holes on a dark mat ----------------------------------
 
 constexpr double kRingOuter = 0.72, kRingInner = 0.34, kRingHoles = 0.53, kRingHole = 0.075;
+constexpr uint32_t kRingHoleCount = 6;
 
 double to_ring(Vec2 q) {
   const double r = length(q);
   return std::max(r - kRingOuter, kRingInner - r);
 }
 
-/// Distance to the nearest hole; `missing` is the one that was not drilled, or -1.
-double to_ring_holes(Vec2 q, int missing, int moved, double by) {
+using Holes = std::vector<Vec2>;  // centers
+
+double to_holes(Vec2 q, const Holes& holes) {
   double nearest = 9;
-  for (int i = 0; i < 6; ++i) {
-    if (i == missing) continue;
-    const double angle = i / 6.0 + (i == moved ? by : 0);
-    nearest = std::min(nearest, to_disc(q - kRingHoles * unit(angle), kRingHole));
+  for (const Vec2& center : holes) nearest = std::min(nearest, dot(q - center, q - center));
+  return std::sqrt(nearest) - kRingHole;
+}
+
+Holes drill(const Scene& scene) {
+  Holes holes;
+  for (uint32_t i = 0; i < kRingHoleCount; ++i) {
+    const bool wrong = i == scene.choice % kRingHoleCount;
+    if (wrong && scene.flaw == Flaw::missing) continue;
+    const bool moved = wrong && scene.flaw == Flaw::misplaced;
+    const double angle =
+        static_cast<double>(i) / kRingHoleCount + (moved ? 0.055 + 0.015 * scene.amount : 0.0);
+    holes.push_back(kRingHoles * unit(angle));
   }
-  return nearest;
+  return holes;
 }
 
 Paint paint_ring(const Scene& scene, RandomSequence& random) {
   const auto noise = std::make_shared<Noise>(random);
-  const int part = static_cast<int>(scene.choice % 6);
-  const int missing = scene.flaw == Flaw::missing ? part : -1;
-  const int moved = scene.flaw == Flaw::misplaced ? part : -1;
-  const double by = 0.055 + 0.015 * scene.amount;
+  const Holes holes = drill(scene);
   return [=](Vec2 p) {
     const Vec2 q = to_object(scene, p);
     const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, scene.turned);
@@ -52,7 +60,7 @@ Paint paint_ring(const Scene& scene, RandomSequence& random) {
     const double weave = 0.02 * sin_turns(26 * p.x) * sin_turns(26 * p.y);
     const double mat = 0.17 + weave + 0.035 * noise->layered(9 * p);
     Rgb color = (mat * shadow(to_ring(q + 0.10 * towards_lamp), 0.09, 0.65)) * Rgb{0.85, 0.95, 1.1};
-    const double body = std::max(to_ring(q), -to_ring_holes(q, missing, moved, by));
+    const double body = std::max(to_ring(q), -to_holes(q, holes));
     // Lathe marks run around; the face shines where it is seen across them towards the lamp.
     const double r = length(q);
     const Vec2 outward = (1 / std::max(r, 1e-6)) * q;
@@ -66,7 +74,8 @@ Paint paint_ring(const Scene& scene, RandomSequence& random) {
     const double sheen = across * across / (dot(towards_lamp, towards_lamp) + 1e-9);
     const double light = 0.20 + 0.38 * scene.lamp.diffuse(lean) + 0.22 * sheen * sheen +
                          0.35 * scene.lamp.highlight(lean, 4) + 0.025 * marks;
-    return mix(color, light * Rgb{0.93, 0.96, 1.0}, coverage(body, scene.soft));
+    const double here = coverage(body, scene.soft);
+    return Sight{mix(color, light * Rgb{0.93, 0.96, 1.0}, here), here};
   };
 }
 
@@ -116,7 +125,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
     const double gloss = 0.35 * scene.lamp.highlight(rim_lean, 5);
     color =
         mix(color, plastic * Rgb{0.25, 0.52, 0.62} + gloss * kWhite, coverage(head, scene.soft));
-    if (head > 0.1) return color;
+    if (head > 0.1) return Sight{color, 0};
     // Each tuft's hole and shadow, then the tuft: a dome of fibres.
     for (int row = 0; row < kTuftRows; ++row) {
       for (int column = 0; column < kTuftColumns; ++column) {
@@ -142,7 +151,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
         color = mix(color, light * fibre, coverage(distance, 2 * scene.soft));
       }
     }
-    return color;
+    return Sight{color, coverage(head, scene.soft)};
   };
 }
 
@@ -155,21 +164,42 @@ Vec2 spot_brush(double u, double v) {
 constexpr Vec2 kChipHalf = {0.42, 0.66};
 constexpr int kPins = 8;
 
+constexpr double kPinPitch = 0.158;
+
+/// The row of pins that a point is nearest to.
+int nearest_pin(double y) {
+  return std::clamp(static_cast<int>(std::floor(y / kPinPitch + kPins / 2.0)), 0, kPins - 1);
+}
 double pin_y(int i) {
-  return (i - (kPins - 1) / 2.0) * 0.158;
+  return (i - (kPins - 1) / 2.0) * kPinPitch;
 }
 
-/// The marking: rows of 5 x 7 dots that look like letters, the same on every chip.
+struct Glyph {
+  char letter;
+  std::array<uint8_t, 7> rows;  // 5 dots each, the left one highest
+};
+constexpr std::array<Glyph, 7> kGlyphs = {{
+    {'A', {0b01110, 0b10001, 0b10001, 0b11111, 0b10001, 0b10001, 0b10001}},
+    {'S', {0b01111, 0b10000, 0b10000, 0b01110, 0b00001, 0b00001, 0b11110}},
+    {'Y', {0b10001, 0b10001, 0b01010, 0b00100, 0b00100, 0b00100, 0b00100}},
+    {'0', {0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110}},
+    {'1', {0b00100, 0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110}},
+    {'2', {0b01110, 0b10001, 0b00001, 0b00110, 0b01000, 0b10000, 0b11111}},
+    {'7', {0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b01000, 0b01000}},
+}};
+constexpr std::array<std::string_view, 2> kMarking = {"ASSAY", "2107"};
+
+/// True where the marking is printed.
 bool marked(Vec2 q) {
-  constexpr double kDot = 0.0165;
-  constexpr std::array<uint64_t, 6> kGlyphs = {0x3A3187F18, 0x4631F8C2F, 0x1F2109C3E,
-                                               0x7C210842F, 0x4A98C5293, 0x3B1F18C2E};
-  const double column = (q.x + 0.30) / kDot, line = (q.y + 0.26) / kDot;
-  if (column < 0 || column >= 36 || line < 0) return false;
-  const int row = static_cast<int>(line) / 12, y = static_cast<int>(line) % 12;
-  const int letter = static_cast<int>(column) / 6, x = static_cast<int>(column) % 6;
-  if (row > 2 || y >= 7 || x >= 5) return false;
-  return kGlyphs[(letter * (row + 1) + row) % 6] >> (y * 5 + x) & 1;
+  constexpr double kDot = 0.0195;
+  const double column = (q.x + 0.285) / kDot, line = (q.y + 0.14) / kDot;
+  if (column < 0 || line < 0) return false;
+  const size_t row = static_cast<size_t>(line) / 11, y = static_cast<size_t>(line) % 11;
+  const size_t place = static_cast<size_t>(column) / 6, x = static_cast<size_t>(column) % 6;
+  if (row >= kMarking.size() || place >= kMarking[row].size() || y >= 7 || x >= 5) return false;
+  const auto glyph = std::find_if(kGlyphs.begin(), kGlyphs.end(),
+                                  [&](const Glyph& g) { return g.letter == kMarking[row][place]; });
+  return glyph->rows[y] >> (4 - x) & 1;
 }
 
 Paint paint_chip(const Scene& scene, RandomSequence& random) {
@@ -188,25 +218,22 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
     const Vec2 q = to_object(body, p);   // on the chip
     const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, body.turned);
     Rgb color = (0.9 + 0.10 * noise->layered(12 * p)) * Rgb{0.07, 0.30, 0.17};
-    for (int i = 0; i < kPins; ++i) {  // tracks and pads
-      const double track = std::abs(b.y - pin_y(i)) - 0.016;
-      const double reach = 0.62 - std::abs(b.x);
-      color = mix(color, Rgb{0.16, 0.47, 0.27}, coverage(std::max(track, reach), scene.soft));
-      const double pad = to_box({std::abs(b.x) - 0.60, b.y - pin_y(i)}, {0.11, 0.052}, 0.02);
-      color = mix(color, Rgb{0.62, 0.60, 0.50}, coverage(pad, scene.soft));
-      const double via = to_disc({std::abs(b.x) - 0.88, b.y - pin_y(i)}, 0.035);
-      color = mix(color, Rgb{0.60, 0.55, 0.36}, coverage(via, scene.soft));
-      color = mix(color, Rgb{0.04, 0.06, 0.05}, coverage(via + 0.02, scene.soft));
-    }
+    const Vec2 from_pin = {std::abs(b.x), b.y - pin_y(nearest_pin(b.y))};
+    const double track = std::max(std::abs(from_pin.y) - 0.016, 0.62 - from_pin.x);
+    color = mix(color, Rgb{0.16, 0.47, 0.27}, coverage(track, scene.soft));
+    const double pad = to_box(from_pin - Vec2{0.60, 0}, {0.11, 0.052}, 0.02);
+    color = mix(color, Rgb{0.62, 0.60, 0.50}, coverage(pad, scene.soft));
+    const double via = to_disc(from_pin - Vec2{0.88, 0}, 0.035);
+    color = mix(color, Rgb{0.60, 0.55, 0.36}, coverage(via, scene.soft));
+    color = mix(color, Rgb{0.04, 0.06, 0.05}, coverage(via + 0.02, scene.soft));
     color = shadow(to_box(q + 0.12 * towards_lamp, kChipHalf, 0.04), 0.08, 0.6) * color;
-    for (int i = 0; i < 2 * kPins; ++i) {  // legs, round across
-      if (i == missing) continue;
-      const double side = i < kPins ? -1 : 1;
-      const Vec2 from = {q.x - side * 0.50, q.y - pin_y(i % kPins)};
-      const double leg = to_box(from, {0.13, 0.036}, 0.012);
-      if (leg > scene.soft) continue;
-      const Vec2 lean =
-          to_picture(body, {side * 1.5 * smooth_step(0.02, 0.10, side * from.x), 16 * from.y});
+    const double side = q.x < 0 ? -1 : 1;
+    const int pin = nearest_pin(q.y);
+    const Vec2 from_leg = {q.x - side * 0.50, q.y - pin_y(pin)};
+    const double leg = to_box(from_leg, {0.13, 0.036}, 0.012);
+    if (leg < scene.soft && pin + (side < 0 ? 0 : kPins) != missing) {  // round across, bent down
+      const double down = side * 1.5 * smooth_step(0.02, 0.10, side * from_leg.x);
+      const Vec2 lean = to_picture(body, {down, 16 * from_leg.y});
       const double light =
           0.22 + 0.50 * scene.lamp.diffuse(lean) + 0.4 * scene.lamp.highlight(lean, 4);
       color = mix(color, light * Rgb{0.95, 0.95, 0.98}, coverage(leg, scene.soft));
@@ -223,7 +250,8 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
     const double dimple = to_disc(q - Vec2{-0.29, -0.52}, 0.055);
     epoxy = (1 - 0.55 * coverage(dimple, 2 * scene.soft)) * epoxy +
             (0.10 * coverage(std::abs(dimple) - 0.006, scene.soft)) * kWhite;
-    return mix(color, epoxy, coverage(package, scene.soft));
+    const double here = coverage(package, scene.soft);
+    return Sight{mix(color, epoxy, here), here};
   };
 }
 
@@ -249,38 +277,38 @@ double grain_border(const Noise& noise, Vec2 p) {
   return second - first;
 }
 
+Vec2 spot_leather(double u, double v) {
+  return {mix(-0.5, 0.5, u), mix(-0.5, 0.5, v)};
+}
+
 Paint paint_leather(const Scene& scene, RandomSequence& random) {
   const auto noise = std::make_shared<Noise>(random);
-  const Vec2 hole = {mix(-0.6, 0.6, scene.amount), mix(-0.6, 0.6, (scene.choice % 97) / 97.0)};
+  const Vec2 hole = spot_leather(scene.amount, (scene.choice % 97) / 97.0);
   const double hole_radius = 0.09 + 0.05 * ((scene.choice >> 8) % 16) / 16.0;
   return [=](Vec2 p) {
     const Vec2 q = to_object(scene, p);
     const auto height = [&](Vec2 at) {
       const Vec2 warped =
-          15 * at + 0.55 * Vec2{noise->at(5 * at), noise->at(5 * at + Vec2{31.7, 11.3})};
+          13 * at + 0.55 * Vec2{noise->at(5 * at), noise->at(5 * at + Vec2{31.7, 11.3})};
       const double border = grain_border(*noise, warped);
-      return smooth_step(0.0, 0.34, border) + 0.12 * noise->at(60 * at);
+      return smooth_step(0.0, 0.38, border) + 0.10 * noise->at(60 * at);
     };
     constexpr double kStep = 0.006;
     const double h = height(q);
     const Vec2 slope = {(height(q + Vec2{kStep, 0}) - h) / kStep,
                         (height(q + Vec2{0, kStep}) - h) / kStep};
-    const Vec2 lean = to_picture(scene, -0.040 * slope);
-    const double light = 0.30 + 0.55 * scene.lamp.diffuse(lean) * mix(0.70, 1.0, h) +
+    const Vec2 lean = to_picture(scene, -0.026 * slope);
+    const double light = 0.30 + 0.55 * scene.lamp.diffuse(lean) * mix(0.80, 1.0, h) +
                          0.10 * scene.lamp.highlight(lean, 3);
     const double tint = 1 + 0.08 * noise->layered(2.2 * q);
-    Rgb color = (light * tint) * Rgb{0.66, 0.39, 0.22};
+    Rgb color = (light * tint) * Rgb{0.62, 0.40, 0.26};
     if (scene.flaw == Flaw::missing) {  // a punched hole: dark, with a torn pale rim
       const double d = to_disc(q - hole, hole_radius) + 0.02 * noise->at(14 * q);
       color = mix(color, Rgb{0.78, 0.62, 0.44}, coverage(d - 0.02, 0.03));
       color = mix(color, Rgb{0.05, 0.04, 0.04}, coverage(d, 0.02));
     }
-    return color;
+    return Sight{color, 1};
   };
-}
-
-Vec2 spot_leather(double u, double v) {
-  return {mix(-0.65, 0.65, u), mix(-0.65, 0.65, v)};
 }
 
 // ---- screw: a wood screw on a light table, turned any way --------------------------------------
@@ -326,7 +354,7 @@ Paint paint_screw(const Scene& scene, RandomSequence& random) {
                 Rgb{0.97, 0.98, 1.0};
     const Vec2 q = on_screw(p);
     const double d = distance(q);
-    if (d > scene.soft) return color;
+    if (d > scene.soft) return Sight{color, 0};
     const double turns = 15.5 * q.x + 1.1 * q.y;
     const double phase = turns - std::floor(turns);
     const bool threaded = q.x > kScrewThread && !(bare && std::abs(q.x - bare_at) < 0.13);
@@ -338,8 +366,8 @@ Paint paint_screw(const Scene& scene, RandomSequence& random) {
     const Vec2 lean = to_picture(scene, {along, round / std::sqrt(1 - round * round)});
     const double light = 0.10 + 0.48 * scene.lamp.diffuse(lean) +
                          0.55 * scene.lamp.highlight(lean, 4) + 0.02 * noise->at(40 * q);
-    color = mix(color, light * Rgb{0.95, 0.86, 0.62}, coverage(d, scene.soft));
-    return color;
+    const double here = coverage(d, scene.soft);
+    return Sight{mix(color, light * Rgb{0.95, 0.86, 0.62}, here), here};
   };
 }
 
@@ -370,41 +398,41 @@ const char* name_of(Flaw flaw) {
 const std::vector<Product>& products() {
   using enum Flaw;
   static const std::vector<Product> all = {
-      {"brush",
-       {blob, missing, stain, misplaced},
-       0.006,
-       0.02,
-       {0.10, 0.10, 0.09},
-       spot_brush,
-       paint_brush},
-      {"chip",
-       {scratch, blob, missing, misplaced},
-       0.004,
-       0.02,
-       {0.74, 0.70, 0.62},
-       spot_chip,
-       paint_chip},
-      {"leather",
-       {scratch, blob, missing, stain},
-       0.5,
-       0.5,
-       {0.86, 0.85, 0.78},
-       spot_leather,
-       paint_leather},
-      {"ring",
-       {scratch, blob, missing, stain, misplaced},
-       0.006,
-       0.02,
-       {0.62, 0.36, 0.12},
-       spot_ring,
-       paint_ring},
-      {"screw",
-       {scratch, missing, stain, misplaced},
-       0.5,
-       0.04,
-       {0.3, 0.2, 0.1},
-       spot_screw,
-       paint_screw},
+      {.name = "brush",
+       .flaws = {blob, missing, stain, misplaced},
+       .most_turn = 0.006,
+       .most_shift = 0.02,
+       .blob = {0.10, 0.10, 0.09},
+       .spot = spot_brush,
+       .paint = paint_brush},
+      {.name = "chip",
+       .flaws = {scratch, blob, missing, misplaced},
+       .most_turn = 0.004,
+       .most_shift = 0.02,
+       .blob = {0.74, 0.70, 0.62},
+       .spot = spot_chip,
+       .paint = paint_chip},
+      {.name = "leather",
+       .flaws = {scratch, blob, missing, stain},
+       .most_turn = 0.5,
+       .most_shift = 0.1,
+       .blob = {0.86, 0.85, 0.78},
+       .spot = spot_leather,
+       .paint = paint_leather},
+      {.name = "ring",
+       .flaws = {scratch, blob, missing, stain, misplaced},
+       .most_turn = 0.006,
+       .most_shift = 0.02,
+       .blob = {0.62, 0.36, 0.12},
+       .spot = spot_ring,
+       .paint = paint_ring},
+      {.name = "screw",
+       .flaws = {scratch, missing, stain, misplaced},
+       .most_turn = 0.5,
+       .most_shift = 0.04,
+       .blob = {0.3, 0.2, 0.1},
+       .spot = spot_screw,
+       .paint = paint_screw},
   };
   return all;
 }

@@ -26,7 +26,12 @@ struct Scene {
   double amount = 0;    ///< in [0,1): how far
 };
 
-using Paint = std::function<Rgb(Vec2)>;
+/// What a point of the picture shows.
+struct Sight {
+  Rgb color;
+  double product = 0;  ///< 1 on the product, 0 on what it lies on
+};
+using Paint = std::function<Sight(Vec2)>;
 
 struct Product {
   std::string_view name;

@@ -1,0 +1,260 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <string_view>
+#include <thread>
+
+#include "data/noise.h"
+#include "data/resize.h"
+#include "kernels/runtime/parallel.h"
+#include "kernels/runtime/philox.h"
+
+namespace assay {
+namespace {
+
+constexpr size_t kBatchesAhead = 2;
+
+/// Every 8-bit value as a number in [0,1].
+const std::array<float, 256>& unit_values() {
+  static const std::array<float, 256> values = [] {
+    std::array<float, 256> v{};
+    for (int i = 0; i < 256; ++i) v[i] = static_cast<float>(i) / 255.0f;
+    return v;
+  }();
+  return values;
+}
+
+/// FNV-1a: names the picture in its noise, so that it does not depend on what else is in the store.
+uint64_t number_of(std::string_view path) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : path) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3u;
+  return hash;
+}
+
+struct Motion {
+  bool flip = false;
+  int dx = 0, dy = 0;
+};
+
+Motion draw_motion(const BatchOptions& options, int64_t epoch, size_t image) {
+  Motion motion;
+  if (!options.flips && options.shifts == 0) return motion;
+  RandomSequence random(options.seed, RandomStream::augment,
+                        static_cast<uint64_t>(epoch) << 32 | image);
+  const auto range = static_cast<uint32_t>(2 * options.shifts + 1);
+  motion.dx = static_cast<int>(random.below(range)) - options.shifts;
+  motion.dy = static_cast<int>(random.below(range)) - options.shifts;
+  motion.flip = options.flips && random.bits() % 2 == 1;
+  return motion;
+}
+
+/// Writes one picture as numbers in [0,1], moved. // (H,W,C)
+void fill_picture(const Image& image, const Motion& motion, float* out) {
+  const std::array<float, 256>& value = unit_values();
+  const int width = image.width, channels = image.channels;
+  for (int y = 0; y < image.height; ++y) {
+    const uint8_t* row = image.at(std::clamp(y - motion.dy, 0, image.height - 1), 0);
+    for (int x = 0; x < width; ++x) {
+      const int moved = std::clamp(x - motion.dx, 0, width - 1);
+      const uint8_t* in = row + (motion.flip ? width - 1 - moved : moved) * channels;
+      for (int c = 0; c < channels; ++c) *out++ = value[in[c]];
+    }
+  }
+}
+
+}  // namespace
+
+ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options options)
+    : options_(options),
+      samples_(std::move(samples)),
+      images_(samples_.size()),
+      masks_(samples_.size()) {
+  parallel_for(ctx, static_cast<int64_t>(samples_.size()), [&](int64_t i) {
+    const Sample& sample = samples_[i];
+    Picture picture;
+    if (options_.masks) {
+      picture = load(sample);
+    } else {
+      picture.image = load_image(sample);
+    }
+    images_[i] =
+        resize(with_channels(picture.image, options_.channels), options_.height, options_.width);
+    if (picture.mask) masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+  });
+}
+
+Tensor ImageStore::batch(std::span<const size_t> images) const {
+  const size_t each = static_cast<size_t>(options_.height) * options_.width * options_.channels;
+  std::vector<float> values(images.size() * each);
+  for (size_t n = 0; n < images.size(); ++n) {
+    ASSAY_CHECK(images[n] < size(), "batch: there is no picture ", images[n], " among ", size());
+    fill_picture(images_[images[n]], {}, &values[n * each]);
+  }
+  return Tensor::from(
+      {static_cast<int64_t>(images.size()), options_.height, options_.width, options_.channels},
+      values);
+}
+
+std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch) {
+  std::vector<size_t> order(images.begin(), images.end());
+  RandomSequence(seed, RandomStream::shuffle, static_cast<uint64_t>(epoch)).shuffle(order);
+  return order;
+}
+
+/// What the loader and its thread share. `mutex` guards everything below it.
+struct BatchLoader::State {
+  const ImageStore& store;
+  const std::vector<size_t> images;
+  const BatchOptions options;
+  std::vector<uint8_t> is_noisy;  // by position in the store
+  CpuContext cpu{1};              // batches are made on the thread of the loader alone
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<size_t> order;  // of the epoch
+  int64_t epoch = 0;
+  int64_t started = 0;  // counts start_epoch: what was made for an older one is dropped
+  int64_t next_made = 0, next_taken = 0;  // batches of the epoch
+  std::deque<Batch> ready;
+  std::exception_ptr error;
+  bool stop = false;
+  std::thread thread;
+
+  State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
+      : store(store_), images(std::move(images_)), options(std::move(options_)) {
+    ASSAY_CHECK_AS(UsageError, options.batch >= 1, "loader: a batch holds at least 1 picture, not ",
+                   options.batch);
+    ASSAY_CHECK_AS(UsageError, options.shifts >= 0, "loader: pictures cannot be shifted by ",
+                   options.shifts, " pixels");
+    ASSAY_CHECK(!images.empty(), "loader: no pictures to make batches of");
+    is_noisy.resize(store.size());
+    const auto check = [&](size_t i) {
+      ASSAY_CHECK(i < store.size(), "loader: there is no picture ", i, " among ", store.size());
+    };
+    for (const size_t i : images) check(i);
+    for (const size_t i : options.noisy) {
+      check(i);
+      is_noisy[i] = 1;
+    }
+  }
+
+  int64_t batches() const {
+    return (static_cast<int64_t>(images.size()) + options.batch - 1) / options.batch;
+  }
+
+  Batch make(std::vector<size_t> members, int64_t of_epoch) {
+    const ContextScope scope(cpu);
+    const ImageStore::Options& size = store.options();
+    const Shape shape = {static_cast<int64_t>(members.size()), size.height, size.width,
+                         size.channels};
+    Batch batch{std::move(members), Tensor::empty(shape), {}};
+    if (options.clean_target) batch.clean = Tensor::empty(shape);
+    const int64_t each = batch.x.size() / shape[0];
+    float* x = batch.x.mutable_data<float>();
+    float* clean = options.clean_target ? batch.clean.mutable_data<float>() : nullptr;
+    for (const size_t i : batch.images) {
+      fill_picture(store.image(i), draw_motion(options, of_epoch, i), x);
+      if (clean != nullptr) std::copy(x, x + each, clean);
+      if (is_noisy[i]) {
+        add_noise({x, static_cast<size_t>(each)}, options.seed, number_of(store.sample(i).path));
+      }
+      if (options.signed_range) {
+        for (int64_t k = 0; k < each; ++k) x[k] = 2 * x[k] - 1;
+        for (int64_t k = 0; clean != nullptr && k < each; ++k) clean[k] = 2 * clean[k] - 1;
+      }
+      x += each;
+      if (clean != nullptr) clean += each;
+    }
+    return batch;
+  }
+
+  /// Positions of batch b of the epoch.
+  std::vector<size_t> members(int64_t b) const {
+    const auto begin = order.begin() + b * options.batch;
+    const auto left = static_cast<int64_t>(order.end() - begin);
+    return {begin, begin + std::min<int64_t>(options.batch, left)};
+  }
+
+  void run() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] {
+        const bool room = ready.size() < kBatchesAhead && !error;
+        return stop || (started > 0 && room && next_made < batches());
+      });
+      if (stop) return;
+      const int64_t of_start = started, of_epoch = epoch;
+      std::vector<size_t> chosen = members(next_made++);
+      lock.unlock();
+      Batch batch;
+      std::exception_ptr failure;
+      try {
+        batch = make(std::move(chosen), of_epoch);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (of_start != started) continue;
+      error = failure;
+      if (!failure) ready.push_back(std::move(batch));
+      changed.notify_all();
+    }
+  }
+};
+
+BatchLoader::BatchLoader(const ImageStore& store, std::vector<size_t> images, BatchOptions options)
+    : state_(std::make_unique<State>(store, std::move(images), std::move(options))) {
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+BatchLoader::~BatchLoader() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stop = true;
+  }
+  state_->changed.notify_all();
+  state_->thread.join();
+}
+
+int64_t BatchLoader::batches_per_epoch() const {
+  return state_->batches();
+}
+
+void BatchLoader::start_epoch(int64_t epoch, int64_t first_batch) {
+  ASSAY_CHECK(epoch >= 0 && first_batch >= 0 && first_batch <= state_->batches(),
+              "loader: there is no batch ", first_batch, " in epoch ", epoch, " of ",
+              state_->batches(), " batches");
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->order = state_->options.shuffle
+                        ? epoch_order(state_->images, state_->options.seed, epoch)
+                        : state_->images;
+    state_->epoch = epoch;
+    ++state_->started;
+    state_->next_made = state_->next_taken = first_batch;
+    state_->ready.clear();
+    state_->error = nullptr;
+  }
+  state_->changed.notify_all();
+}
+
+bool BatchLoader::next(Batch& batch) {
+  std::unique_lock lock(state_->mutex);
+  if (state_->started == 0 || state_->next_taken == state_->batches()) return false;
+  state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->error; });
+  if (state_->ready.empty()) std::rethrow_exception(state_->error);
+  batch = std::move(state_->ready.front());
+  state_->ready.pop_front();
+  ++state_->next_taken;
+  lock.unlock();
+  state_->changed.notify_all();
+  return true;
+}
+
+}  // namespace assay

@@ -1,0 +1,164 @@
+#include "data/split.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+#include <string>
+
+#include "data/file.h"
+#include "kernels/runtime/error.h"
+#include "kernels/runtime/philox.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMinTrain = 2;
+
+std::vector<size_t> shuffled_range(size_t n, RandomSequence& random) {
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t{0});
+  random.shuffle(order);
+  return order;
+}
+
+std::vector<size_t> sorted(std::vector<size_t> v) {
+  std::sort(v.begin(), v.end());
+  return v;
+}
+
+size_t share_of(size_t n) {
+  return static_cast<size_t>(std::lround(kValidationShare * static_cast<double>(n)));
+}
+
+std::string file_name(const std::string& path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
+
+/// Finds samples by the names that a split may use for them.
+class Names {
+ public:
+  Names(const std::string& file, const std::vector<Sample>& samples) : file_(file) {
+    for (size_t i = 0; i < samples.size(); ++i) {
+      by_path_[samples[i].path] = i;
+      by_name_[file_name(samples[i].path)].push_back(i);
+    }
+  }
+
+  size_t find(const std::string& name) const {
+    if (const auto found = by_path_.find(name); found != by_path_.end()) return found->second;
+    for (size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 1)) {
+      if (const auto found = by_path_.find(name.substr(at + 1)); found != by_path_.end()) {
+        return found->second;
+      }
+    }
+    const auto found = by_name_.find(name);
+    ASSAY_CHECK_AS(DataError, found != by_name_.end(), file_, ": there is no picture \"", name,
+                   "\" in the training set; this split belongs to other data");
+    ASSAY_CHECK_AS(DataError, found->second.size() == 1, file_, ": the name \"", name,
+                   "\" belongs to ", found->second.size(), " pictures; give its path");
+    return found->second.front();
+  }
+
+ private:
+  std::string file_;
+  std::map<std::string, size_t> by_path_;
+  std::map<std::string, std::vector<size_t>> by_name_;
+};
+
+}  // namespace
+
+Split draw_split(size_t n, uint64_t seed) {
+  ASSAY_CHECK_AS(DataError, n >= kMinValidation + kMinTrain, "split: ", n,
+                 " good training pictures are too few; ", kMinValidation,
+                 " are held out and at least ", kMinTrain, " must be left to learn from");
+  RandomSequence random(seed, RandomStream::split);
+  const std::vector<size_t> order = shuffled_range(n, random);
+  const auto border = order.begin() + std::max(kMinValidation, share_of(n));
+  return {sorted({border, order.end()}), sorted({order.begin(), border})};
+}
+
+void write_split(const std::filesystem::path& file, const Split& split,
+                 const std::vector<Sample>& samples) {
+  const auto paths = [&](const std::vector<size_t>& positions) {
+    Json list = Json::array();
+    for (const size_t i : positions) list.push_back(samples.at(i).path);
+    return list;
+  };
+  const std::string text =
+      Json{{"train", paths(split.train)}, {"validation", paths(split.validation)}}.dump(1) + "\n";
+  write_bytes(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples) {
+  const std::vector<uint8_t> bytes = read_bytes(file);
+  const Json json = Json::parse(bytes, nullptr, false);
+  ASSAY_CHECK_AS(DataError, json.is_object(), file.string(),
+                 ": not a split: it must hold "
+                 "{\"train\": [...], \"validation\": [...]}");
+  const Names names(file.string(), samples);
+  std::set<size_t> seen;
+  const auto positions = [&](const char* key) {
+    std::vector<size_t> result;
+    const auto list = json.find(key);
+    ASSAY_CHECK_AS(DataError, list != json.end() && list->is_array() && !list->empty(),
+                   file.string(), ": \"", key, "\" must be a list of at least one picture");
+    for (const Json& entry : *list) {
+      ASSAY_CHECK_AS(DataError, entry.is_string(), file.string(), ": \"", key,
+                     "\" holds something that is no file name: ", entry.dump());
+      result.push_back(names.find(entry.get<std::string>()));
+      ASSAY_CHECK_AS(DataError, seen.insert(result.back()).second, file.string(), ": ",
+                     entry.dump(), " is named twice");
+    }
+    return sorted(result);
+  };
+  Split split;
+  split.train = positions("train");
+  split.validation = positions("validation");
+  return split;
+}
+
+std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed) {
+  ASSAY_CHECK_AS(UsageError, k >= 2, "folds: ", k, " folds cannot be cross-validated; at least 2");
+  std::vector<Fold> folds(k);
+  RandomSequence random(seed, RandomStream::split, 1);
+  for (const bool kind : {false, true}) {
+    std::vector<size_t> members;
+    for (size_t i = 0; i < defective.size(); ++i) {
+      if ((defective[i] != 0) == kind) members.push_back(i);
+    }
+    // Every fold tests one, and of those it does not test one trains and one validates.
+    const auto needed = std::max<size_t>(k, 3);
+    ASSAY_CHECK_AS(DataError, members.size() >= needed, "folds: ", members.size(),
+                   kind ? " defective" : " good", " pictures are too few for ", k,
+                   " folds; at least ", needed);
+    random.shuffle(members);
+    for (int f = 0; f < k; ++f) {
+      // The defective ones start with the last fold, so that no fold gets the odd ones of both.
+      const size_t mine = kind ? k - 1 - f : f;
+      std::vector<size_t> rest;
+      for (size_t i = 0; i < members.size(); ++i) {
+        if (i % k == mine) {
+          folds[f].test.push_back(members[i]);
+        } else {
+          rest.push_back(members[i]);
+        }
+      }
+      // Another draw in each fold, or one picture would validate all folds that do not test it.
+      RandomSequence(seed, RandomStream::split, 2 + 2 * f + kind).shuffle(rest);
+      const auto border = rest.begin() + std::max<size_t>(1, share_of(rest.size()));
+      folds[f].validation.insert(folds[f].validation.end(), rest.begin(), border);
+      folds[f].train.insert(folds[f].train.end(), border, rest.end());
+    }
+  }
+  for (Fold& fold : folds) {
+    fold = {sorted(fold.train), sorted(fold.validation), sorted(fold.test)};
+  }
+  return folds;
+}
+
+}  // namespace assay
