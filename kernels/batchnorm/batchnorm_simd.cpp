@@ -54,8 +54,8 @@ void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const flo
         const vf m = at.get(mean);
         vf sum_dz{}, sum_dz_x{};
         for (int64_t i = row; i < end; ++i) {
-          const vf dz =
-              gradient_before<A.value>(at, broadcast(slope), y == nullptr ? y : y + i * C, dy + i * C);
+          const vf dz = gradient_before<A.value>(at, broadcast(slope), y == nullptr ? y : y + i * C,
+                                                 dy + i * C);
           sum_dz += dz;
           sum_dz_x += dz * (at.get(x + i * C) - m);
         }
@@ -80,8 +80,8 @@ void input_gradient(Activation a, float slope, int64_t rows, int C, const float*
       float* dxi = dx + i * C;
       for_each_register(C, [&](auto at) {
         const vf dz = gradient_before<A.value>(at, broadcast(slope), yi, dyi);
-        at.put(dxi, at.get(scale) * (dz - at.get(mean_dz) -
-                                     (at.get(xi) - at.get(mean)) * at.get(slope_dz)));
+        at.put(dxi, at.get(scale) *
+                        (dz - at.get(mean_dz) - (at.get(xi) - at.get(mean)) * at.get(slope_dz)));
       });
     }
   });

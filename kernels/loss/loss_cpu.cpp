@@ -9,7 +9,9 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;
 
-float* offset_or_null(float* p, int64_t offset) { return p == nullptr ? nullptr : p + offset; }
+float* offset_or_null(float* p, int64_t offset) {
+  return p == nullptr ? nullptr : p + offset;
+}
 
 }  // namespace
 
@@ -28,8 +30,7 @@ void mse_rows(Context& ctx, int64_t rows, int64_t C, const float* x, const float
   const int64_t rows_per_part = std::max<int64_t>(1, kGrain / C);
   parallel_blocks(ctx, rows, rows_per_part, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const double sum =
-          ASSAY_ISA_CALL(squared_error, C, x + i * C, target + i * C, 0.0f, nullptr);
+      const double sum = ASSAY_ISA_CALL(squared_error, C, x + i * C, target + i * C, 0.0f, nullptr);
       out[i] = static_cast<float>(sum / static_cast<double>(C));
     }
   });

@@ -40,8 +40,8 @@ double bce_with_logits(int64_t n, float pos_weight, const float* x, const float*
     for_each_register(count, [&](auto at) {
       const vf xi = at.get(x + begin), ti = at.get(t + begin);
       const vf e = exp(-absolute(xi));
-      losses += at.zero_rest(
-          bce_value(xi, ti, weight, log1p_of_unit(e), select(xi < 0.0f, -xi, vf{})));
+      losses +=
+          at.zero_rest(bce_value(xi, ti, weight, log1p_of_unit(e), select(xi < 0.0f, -xi, vf{})));
       const vf sigmoid_negated = select(xi > 0.0f, e, broadcast(1.0f)) / (1.0f + e);
       if (dx != nullptr) at.put(dx + begin, scale * bce_slope(sigmoid_negated, ti, weight));
     });

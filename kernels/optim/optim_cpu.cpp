@@ -9,7 +9,9 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;
 
-int64_t parts_of(const OptimSlot<float>& slot) { return (slot.n + kGrain - 1) / kGrain; }
+int64_t parts_of(const OptimSlot<float>& slot) {
+  return (slot.n + kGrain - 1) / kGrain;
+}
 
 /// Calls f(slot, begin, end) for blocks of every slot, on all threads: the parts run through all
 /// slots, so a few large and many small parameters share the threads evenly.

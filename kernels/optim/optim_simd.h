@@ -8,10 +8,9 @@
 
 namespace assay {
 
-ASSAY_ISA_DECLARE(
-    void rmsprop_update(const RmspropFormula<float>& formula, int64_t n, const float* dw, float* w,
-                        float* v);
-    void adam_update(const AdamFormula<float>& formula, int64_t n, const float* dw, float* w,
-                     float* m, float* v);)
+ASSAY_ISA_DECLARE(void rmsprop_update(const RmspropFormula<float>& formula, int64_t n,
+                                      const float* dw, float* w, float* v);
+                  void adam_update(const AdamFormula<float>& formula, int64_t n, const float* dw,
+                                   float* w, float* m, float* v);)
 
 }  // namespace assay

@@ -34,11 +34,16 @@ struct ActivationConstant {
 template <class F>
 ASSAY_INLINE void with_activation(Activation a, const F& f) {
   switch (a) {
-    case Activation::relu: return f(ActivationConstant<Activation::relu>{});
-    case Activation::leaky_relu: return f(ActivationConstant<Activation::leaky_relu>{});
-    case Activation::sigmoid: return f(ActivationConstant<Activation::sigmoid>{});
-    case Activation::tanh: return f(ActivationConstant<Activation::tanh>{});
-    default: return f(ActivationConstant<Activation::none>{});
+    case Activation::relu:
+      return f(ActivationConstant<Activation::relu>{});
+    case Activation::leaky_relu:
+      return f(ActivationConstant<Activation::leaky_relu>{});
+    case Activation::sigmoid:
+      return f(ActivationConstant<Activation::sigmoid>{});
+    case Activation::tanh:
+      return f(ActivationConstant<Activation::tanh>{});
+    default:
+      return f(ActivationConstant<Activation::none>{});
   }
 }
 

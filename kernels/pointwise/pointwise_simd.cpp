@@ -7,8 +7,8 @@ namespace assay::cpu::ASSAY_ISA {
 
 void activation_fprop(Activation a, float slope, int64_t n, const float* x, float* y) {
   with_activation(a, [&](auto A) {
-    for_each_register(
-        n, [&](auto at) { at.put(y, activate<A.value>(broadcast(slope), at.get(x))); });
+    for_each_register(n,
+                      [&](auto at) { at.put(y, activate<A.value>(broadcast(slope), at.get(x))); });
   });
 }
 

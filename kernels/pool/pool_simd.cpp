@@ -1,4 +1,5 @@
-// The inner loops run over channels, which lie side by side, and the compiler makes vectors of them.
+// The inner loops run over channels, which lie side by side, and the compiler makes vectors of
+// them.
 #include "kernels/pool/pool_simd.h"
 
 #include "kernels/runtime/simd.h"
@@ -8,7 +9,9 @@ namespace {
 
 constexpr int kStrip = 256;  // channels whose best place so far is kept on the stack
 
-ASSAY_INLINE int smaller(int a, int b) { return a < b ? a : b; }
+ASSAY_INLINE int smaller(int a, int b) {
+  return a < b ? a : b;
+}
 
 /// Channels of one window; `x` is its first pixel.
 ASSAY_INLINE void max_pool_window(const PoolRow& s, int channels, const float* __restrict x,

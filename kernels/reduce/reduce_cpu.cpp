@@ -20,10 +20,10 @@ void reduce_sum(Context& ctx, int64_t n, const float* x, float* out) {
 
 void reduce_columns(Context& ctx, int64_t rows, int C, const float* x, float* out) {
   const int64_t rows_per_part = std::max<int64_t>(64, kGrain / C);
-  const OrderedVectorSum sums(ctx, rows, rows_per_part, C,
-                              [&](int64_t begin, int64_t end, double* part) {
-                                ASSAY_ISA_CALL(add_column_sums, end - begin, C, x + begin * C, part);
-                              });
+  const OrderedVectorSum sums(
+      ctx, rows, rows_per_part, C, [&](int64_t begin, int64_t end, double* part) {
+        ASSAY_ISA_CALL(add_column_sums, end - begin, C, x + begin * C, part);
+      });
   for (int c = 0; c < C; ++c) out[c] = static_cast<float>(sums[c]);
 }
 

@@ -33,4 +33,26 @@ ASSAY_INLINE void for_each_register(int64_t n, const F& f) {
   if (i < n) f(PartRegister{i, static_cast<int>(n - i)});
 }
 
+/// The same in double: whole registers of doubles, then single elements.
+struct WholeDoubleRegister {
+  int64_t i;
+  ASSAY_INLINE vd get(const double* p) const { return load(p + i); }
+  ASSAY_INLINE vd get(const float* p) const { return load_as_double(p + i); }
+  ASSAY_INLINE void put(double* p, vd v) const { store(p + i, v); }
+  ASSAY_INLINE void put(float* p, vd v) const { store_as_float(p + i, v); }
+};
+struct OneDouble {
+  int64_t i;
+  ASSAY_INLINE double get(const double* p) const { return p[i]; }
+  ASSAY_INLINE double get(const float* p) const { return static_cast<double>(p[i]); }
+  ASSAY_INLINE void put(double* p, double v) const { p[i] = v; }
+  ASSAY_INLINE void put(float* p, double v) const { p[i] = static_cast<float>(v); }
+};
+template <class F>
+ASSAY_INLINE void for_each_double_register(int64_t n, const F& f) {
+  int64_t i = 0;
+  for (; i + kDoubleLanes <= n; i += kDoubleLanes) f(WholeDoubleRegister{i});
+  for (; i < n; ++i) f(OneDouble{i});
+}
+
 }  // namespace assay::cpu::ASSAY_ISA

@@ -40,9 +40,13 @@ ASSAY_INLINE vf log1p_of_unit(vf e) {
   return (s + s) * (p * s2 + 1.0f);
 }
 
-ASSAY_INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
+ASSAY_INLINE vf absolute(vf x) {
+  return (vf)((vi)x & 0x7fffffff);
+}
 
-ASSAY_INLINE vf sigmoid(vf x) { return 1.0f / (exp(-x) + 1.0f); }
+ASSAY_INLINE vf sigmoid(vf x) {
+  return 1.0f / (exp(-x) + 1.0f);
+}
 
 /// Near 0 the polynomial of Cephes' tanhf, elsewhere 1 - 2 / (exp(2|x|) + 1) with the sign of x.
 ASSAY_INLINE vf tanh(vf x) {
@@ -65,9 +69,15 @@ typedef float vf_half __attribute__((vector_size(kDoubleLanes * 4)));
 typedef float vf_half_unaligned
     __attribute__((vector_size(kDoubleLanes * 4), aligned(4), may_alias));
 
-ASSAY_INLINE vd load(const double* p) { return *reinterpret_cast<const vd_unaligned*>(p); }
-ASSAY_INLINE void store(double* p, vd v) { *reinterpret_cast<vd_unaligned*>(p) = v; }
-ASSAY_INLINE vd broadcast(double d) { return d - vd{}; }
+ASSAY_INLINE vd load(const double* p) {
+  return *reinterpret_cast<const vd_unaligned*>(p);
+}
+ASSAY_INLINE void store(double* p, vd v) {
+  *reinterpret_cast<vd_unaligned*>(p) = v;
+}
+ASSAY_INLINE vd broadcast(double d) {
+  return d - vd{};
+}
 /// kDoubleLanes floats, as doubles.
 ASSAY_INLINE vd load_as_double(const float* p) {
   return __builtin_convertvector(*reinterpret_cast<const vf_half_unaligned*>(p), vd);

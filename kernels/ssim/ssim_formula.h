@@ -2,10 +2,7 @@
 // is a scalar or a vector of them.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/runtime/formula.h"
-#include "kernels/ssim/ssim.h"
 
 namespace assay {
 
@@ -13,7 +10,7 @@ inline constexpr int kSsimRadius = 5;
 inline constexpr int kSsimTaps = 2 * kSsimRadius + 1;
 
 /// The 11 weights of a Gaussian of sigma 1.5, which sum to 1.
-inline void ssim_weights(double weight[kSsimTaps]) {
+ASSAY_FORMULA void ssim_weights(double weight[kSsimTaps]) {
   double sum = 0;
   for (int i = 0; i < kSsimTaps; ++i) {
     const double d = (i - kSsimRadius) / 1.5;
@@ -32,8 +29,8 @@ ASSAY_FORMULA bool is_inner(int i, int n) {
 }
 
 /// Pixels times channels that an image's mean runs over.
-ASSAY_FORMULA int64_t ssim_inner_count(const SsimShape& s) {
-  return int64_t{s.H - 2 * kSsimRadius} * (s.W - 2 * kSsimRadius) * s.C;
+ASSAY_FORMULA int64_t ssim_inner_count(int H, int W, int C) {
+  return int64_t{H - 2 * kSsimRadius} * (W - 2 * kSsimRadius) * C;
 }
 
 /// Weighted means of x, y, x^2, y^2 and x y over the window.
@@ -41,15 +38,6 @@ template <class V>
 struct SsimMoments {
   V x, y, xx, yy, xy;
 };
-
-/// `value` in every lane of a V.
-template <class V>
-ASSAY_FORMULA V constant(double value) {
-  if constexpr (std::is_arithmetic_v<V>)
-    return static_cast<V>(value);
-  else
-    return V{} + static_cast<float>(value);
-}
 
 /// The four factors of equation 13: value = a1 a2 / (b1 b2).
 template <class V>
@@ -59,7 +47,7 @@ struct SsimFactors {
 
 template <class V>
 ASSAY_FORMULA SsimFactors<V> ssim_factors(const SsimMoments<V>& m) {
-  const V c1 = constant<V>(0.01 * 0.01), c2 = constant<V>(0.03 * 0.03);
+  const double c1 = 0.01 * 0.01, c2 = 0.03 * 0.03;
   const V mxx = m.x * m.x, myy = m.y * m.y, mxy = m.x * m.y;
   return {mxy + mxy + c1, (m.xy - mxy) + (m.xy - mxy) + c2, mxx + myy + c1,
           (m.xx - mxx) + (m.yy - myy) + c2};
@@ -81,7 +69,7 @@ struct SsimSlopes {
 template <class V>
 ASSAY_FORMULA SsimSlopes<V> ssim_slopes(const SsimMoments<V>& m) {
   const SsimFactors<V> f = ssim_factors(m);
-  const V scale = (V{} + 2) / (f.b1 * f.b2);
+  const V scale = 2.0 / (f.b1 * f.b2);
   const V value = f.a1 * f.a2 / (f.b1 * f.b2);
   const V by_b1 = (value + value) / f.b1, by_b2 = (value + value) / f.b2;
   return {scale * m.y * (f.a2 - f.a1) - m.x * (by_b1 - by_b2), -by_b2, scale * f.a1};

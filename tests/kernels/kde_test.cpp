@@ -1,0 +1,99 @@
+// Kernel density against the float64 definition, which sums squared differences one by one.
+#include "kernels/kde/kde.h"
+
+#include <cstring>
+
+#include "kernels/runtime/error.h"
+#include "tests/kernels/every_way.h"
+
+namespace assay {
+namespace {
+
+constexpr KdeShape kShapes[] = {{1, 1, 1},    {3, 2, 7},       {5, 33, 17},
+                                {65, 4, 100}, {130, 37, 1025}, {64, 32, 2048}};
+
+std::vector<double> densities(Context& ctx, const KdeShape& s, double h,
+                              const std::vector<float>& train, const std::vector<float>& queries) {
+  std::vector<double> out(s.m, NAN);
+  kde_log_density<float>(ctx, s, h, train.data(), queries.data(), out.data());
+  return out;
+}
+
+bool within(const std::vector<double>& got, const std::vector<double>& want, double relative) {
+  for (size_t i = 0; i < got.size(); ++i)
+    if (!(std::abs(got[i] - want[i]) <= relative * std::abs(want[i]))) return false;
+  return got.size() == want.size();
+}
+
+TEST_CASE("kde_log_density is within 1e-6 relative of the float64 definition") {
+  for (const KdeShape& s : kShapes)
+    for (const double h : {0.3, 1.0, 8.0})
+      for (const float offset : {0.0f, 1000.0f}) {
+        CAPTURE(s.n);
+        CAPTURE(s.m);
+        CAPTURE(s.D);
+        CAPTURE(h);
+        CAPTURE(offset);
+        auto train = test::random_floats(int64_t{s.n} * s.D),
+             queries = test::random_floats(int64_t{s.m} * s.D);
+        for (float& v : train) v += offset;
+        for (float& v : queries) v += offset;
+        CpuContext ctx(1);
+        std::vector<double> want(s.m, NAN);
+        kde_log_density<double>(ctx, s, h, test::widen(train).data(), test::widen(queries).data(),
+                                want.data());
+        test::every_way([&](Context& c) { return densities(c, s, h, train, queries); },
+                        [&](const std::vector<double>& got) { CHECK(within(got, want, 1e-6)); });
+      }
+}
+
+TEST_CASE("kde_log_density: one point at the query is the Gaussian's peak") {
+  const KdeShape s{1, 1, 3};
+  const std::vector<float> point = {0.1f, 0.2f, 0.3f};
+  CpuContext ctx(1);
+  const double two_pi = 6.283185307179586;
+  CHECK(densities(ctx, s, 0.5, point, point)[0] ==
+        doctest::Approx(-1.5 * std::log(two_pi * 0.25)).epsilon(1e-12));
+}
+
+TEST_CASE("kde_log_density: far from everything the logarithm is finite") {
+  const KdeShape s{2, 1, 2};
+  CpuContext ctx(1);
+  const auto got = densities(ctx, s, 1e-3, {0, 0, 1, 1}, {1000, 1000});
+  CHECK(std::isfinite(got[0]));
+  CHECK(got[0] < -1e11);
+}
+
+TEST_CASE("squared_distances equals the float64 definition") {
+  for (const KdeShape& s : kShapes) {
+    CAPTURE(s.n);
+    CAPTURE(s.D);
+    const auto train = test::random_floats(int64_t{s.n} * s.D),
+               queries = test::random_floats(int64_t{s.m} * s.D);
+    CpuContext ctx(1);
+    std::vector<double> want(int64_t{s.m} * s.n, NAN);
+    squared_distances<double>(ctx, s, test::widen(train).data(), test::widen(queries).data(),
+                              want.data());
+    test::every_way(
+        [&](Context& c) {
+          std::vector<double> got(want.size(), NAN);
+          squared_distances<float>(c, s, train.data(), queries.data(), got.data());
+          return got;
+        },
+        // The expansion cancels |q|^2 + |x|^2 < 8 D down to the distance, all in double.
+        [&](const std::vector<double>& got) {
+          for (size_t i = 0; i < got.size(); ++i)
+            CHECK(std::abs(got[i] - want[i]) <= 1e-15 * 8 * s.D * std::sqrt(s.D) + 1e-15);
+        });
+  }
+}
+
+TEST_CASE("kde: bad shapes and bandwidths are refused") {
+  CpuContext ctx(1);
+  const std::vector<float> point = {1};
+  CHECK_THROWS_AS(densities(ctx, {1, 1, 1}, 0.0, point, point), Error);
+  CHECK_THROWS_AS(densities(ctx, {0, 1, 1}, 1.0, point, point), Error);
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,102 @@
+// Losses and their gradients against the float64 reference.
+#include "kernels/loss/loss.h"
+
+#include "kernels/runtime/error.h"
+#include "tests/kernels/every_way.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kSizes[] = {1, 3, 17, 513, 40003};
+
+// The loss stands behind its gradient in one vector, so that both are compared.
+std::vector<float> appended(std::vector<float> dx, float loss) {
+  dx.push_back(loss);
+  return dx;
+}
+
+TEST_CASE("mse_loss: value and gradient") {
+  for (const int64_t n : kSizes) {
+    CAPTURE(n);
+    const auto x = test::random_floats(n), t = test::random_floats(n);
+    CpuContext ctx(1);
+    std::vector<double> want(n + 1);
+    mse_loss<double>(ctx, n, test::widen(x).data(), test::widen(t).data(), &want[n], want.data());
+    // A gradient: two roundings of 2 (x - t) / n and one of 2 / n. The loss: sums of non-negative
+    // numbers, at most 130 of them in a row in float.
+    auto scale = test::absolute(want);
+    scale[n] *= 50;
+    test::every_way(
+        [&](Context& c) {
+          auto dx = test::poisoned(n);
+          float loss = NAN;
+          mse_loss<float>(c, n, x.data(), t.data(), &loss, dx.data());
+          float alone = NAN;
+          mse_loss<float>(c, n, x.data(), t.data(), &alone, nullptr);
+          CHECK(alone == loss);
+          return appended(dx, loss);
+        },
+        test::near(want, scale, 3));
+  }
+}
+
+TEST_CASE("mse_rows: each row by itself") {
+  const int64_t rows = 13, C = 1025;
+  const auto x = test::random_floats(rows * C), t = test::random_floats(rows * C);
+  CpuContext ctx(1);
+  std::vector<double> want(rows);
+  mse_rows<double>(ctx, rows, C, test::widen(x).data(), test::widen(t).data(), want.data());
+  test::every_way(
+      [&](Context& c) {
+        auto out = test::poisoned(rows);
+        mse_rows<float>(c, rows, C, x.data(), t.data(), out.data());
+        return out;
+      },
+      test::near(want, want, 150));
+}
+
+TEST_CASE("bce_with_logits_loss: value and gradient, small and large logits") {
+  for (const int64_t n : kSizes)
+    for (const float reach : {0.01f, 5.0f, 90.0f}) {
+      CAPTURE(n);
+      CAPTURE(reach);
+      auto x = test::random_floats(n), t = test::random_floats(n);
+      for (float& v : x) v *= reach;
+      for (float& v : t) v = v > 0.5f ? 1 : v < -0.5f ? 0 : std::abs(v);
+      const float weight = 2.5f;
+      CpuContext ctx(1);
+      std::vector<double> want(n + 1), scale(n + 1);
+      bce_with_logits_loss<double>(ctx, n, weight, test::widen(x).data(), test::widen(t).data(),
+                                   &want[n], want.data());
+      for (int64_t i = 0; i < n; ++i) scale[i] = (1 + weight) / static_cast<double>(n);
+      scale[n] = 20 * (1 + weight) * (1 + reach);
+      test::every_way(
+          [&](Context& c) {
+            auto dx = test::poisoned(n);
+            float loss = NAN;
+            bce_with_logits_loss<float>(c, n, weight, x.data(), t.data(), &loss, dx.data());
+            return appended(dx, loss);
+          },
+          test::near(want, scale, 8));
+    }
+}
+
+TEST_CASE("bce_with_logits_loss: confident and right costs exp(-x), not 0") {
+  test::for_each_isa([&] {
+    CpuContext ctx(1);
+    const float x = 30, t = 1;
+    float loss = NAN, dx = NAN;
+    bce_with_logits_loss<float>(ctx, 1, 1.0f, &x, &t, &loss, &dx);
+    CHECK(loss == doctest::Approx(9.3576e-14).epsilon(1e-4));
+    CHECK(dx == doctest::Approx(-9.3576e-14).epsilon(1e-4));
+  });
+}
+
+TEST_CASE("losses refuse nothing") {
+  CpuContext ctx(1);
+  float loss = 0;
+  CHECK_THROWS_AS(mse_loss<float>(ctx, 0, nullptr, nullptr, &loss, nullptr), Error);
+}
+
+}  // namespace
+}  // namespace assay

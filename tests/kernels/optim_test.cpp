@@ -1,0 +1,105 @@
+// The optimizers' updates against the float64 reference.
+#include "kernels/optim/optim.h"
+
+#include "kernels/runtime/error.h"
+#include "tests/kernels/every_way.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kSizes[] = {1, 0, 17, 40001, 3, 16384};
+
+/// All parameters one behind the other, as slots.
+template <class T>
+struct Parameters {
+  std::vector<T> w, dw, m, v;
+
+  std::vector<OptimSlot<T>> slots() {
+    std::vector<OptimSlot<T>> all;
+    int64_t begin = 0;
+    for (const int64_t n : kSizes) {
+      all.push_back({n, w.data() + begin, dw.data() + begin, m.data() + begin, v.data() + begin});
+      begin += n;
+    }
+    return all;
+  }
+  std::vector<T> joined() const {
+    std::vector<T> all = w;
+    all.insert(all.end(), m.begin(), m.end());
+    all.insert(all.end(), v.begin(), v.end());
+    return all;
+  }
+};
+
+Parameters<float> random_parameters() {
+  int64_t total = 0;
+  for (const int64_t n : kSizes) total += n;
+  Parameters<float> p{test::random_floats(total), test::random_floats(total),
+                      test::random_floats(total), test::random_floats(total)};
+  for (float& v : p.v) v = 0.01f + std::abs(v);
+  return p;
+}
+
+// Each update is less than ten roundings of numbers below 1 + 10 lr; sqrt(v) >= 0.1.
+template <class Step>
+void check(const Step& step) {
+  const auto start = random_parameters();
+  Parameters<double> wide{test::widen(start.w), test::widen(start.dw), test::widen(start.m),
+                          test::widen(start.v)};
+  CpuContext ctx(1);
+  step(ctx.get(), wide.slots());
+  const auto want = wide.joined();
+  const std::vector<double> ones(want.size(), 1.0);
+  test::every_way(
+      [&](Context& c) {
+        auto p = start;
+        step(c, p.slots());
+        return p.joined();
+      },
+      test::near(want, ones, 4));
+}
+
+TEST_CASE("rmsprop_update: both places of epsilon") {
+  for (const EpsPlacement placement : {EpsPlacement::keras, EpsPlacement::torch})
+    check([&](Context& ctx, const auto& slots) {
+      rmsprop_update(ctx, {.lr = 0.01, .eps = 0.1, .placement = placement}, slots);
+    });
+}
+
+TEST_CASE("adam_update: both places of epsilon, early and late steps") {
+  for (const EpsPlacement placement : {EpsPlacement::keras, EpsPlacement::torch})
+    for (const int64_t t : {1, 1000})
+      check([&](Context& ctx, const auto& slots) {
+        adam_update(ctx, {.lr = 0.001, .eps = 0.1, .t = t, .placement = placement}, slots);
+      });
+}
+
+TEST_CASE("adam_update: the first step moves every weight by the rate against its gradient") {
+  CpuContext ctx(1);
+  std::vector<double> w = {1, 1}, dw = {0.5, -3}, m = {0, 0}, v = {0, 0};
+  for (const EpsPlacement placement : {EpsPlacement::keras, EpsPlacement::torch}) {
+    w = {1, 1};
+    m = v = {0, 0};
+    adam_update<double>(ctx, {.lr = 0.1, .eps = 1e-12, .t = 1, .placement = placement},
+                        {{2, w.data(), dw.data(), m.data(), v.data()}});
+    CHECK(w[0] == doctest::Approx(0.9).epsilon(1e-9));
+    CHECK(w[1] == doctest::Approx(1.1).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("rmsprop_update: the formula by hand") {
+  CpuContext ctx(1);
+  double w = 1, v = 0.5;
+  const double g = 2;
+  rmsprop_update<double>(ctx, {.lr = 0.1, .rho = 0.75, .eps = 0.625}, {{1, &w, &g, nullptr, &v}});
+  CHECK(v == doctest::Approx(1.375));
+  CHECK(w == doctest::Approx(1 - 0.2 / std::sqrt(2.0)));
+}
+
+TEST_CASE("adam_update: step 0 is refused") {
+  CpuContext ctx(1);
+  CHECK_THROWS_AS(adam_update<float>(ctx, {.t = 0}, {}), Error);
+}
+
+}  // namespace
+}  // namespace assay

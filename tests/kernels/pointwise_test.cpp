@@ -1,0 +1,153 @@
+// Operations element by element against the float64 reference.
+#include "kernels/pointwise/pointwise.h"
+
+#include "tests/kernels/every_way.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kSizes[] = {0, 1, 3, 17, 64, 1001, 70001};
+constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::leaky_relu,
+                                       Activation::sigmoid, Activation::tanh};
+constexpr float kSlope = 0.2f;
+
+std::vector<double> poisoned_doubles(int64_t n) {
+  return test::widen(test::poisoned(n));
+}
+
+TEST_CASE("activation: forward and backward equal the float64 reference") {
+  for (const Activation a : kActivations)
+    for (const int64_t n : kSizes) {
+      CAPTURE(name_of(a));
+      CAPTURE(n);
+      auto x = test::random_floats(n);
+      for (float& v : x) v *= 6;
+      const auto dy = test::random_floats(n);
+      CpuContext ctx(1);
+      auto want = poisoned_doubles(n);
+      activation_fprop<double>(ctx, a, kSlope, n, test::widen(x).data(), want.data());
+      const std::vector<double> ones(n, 1.0);
+      test::every_way(
+          [&](Context& c) {
+            auto y = test::poisoned(n);
+            activation_fprop<float>(c, a, kSlope, n, x.data(), y.data());
+            return y;
+          },
+          test::near(want,
+                     a == Activation::sigmoid || a == Activation::tanh
+                         ? ones
+                         : test::absolute(test::widen(x)),
+                     3));
+      std::vector<float> y(want.begin(), want.end());
+      auto want_dx = poisoned_doubles(n);
+      activation_bprop<double>(ctx, a, kSlope, n, test::widen(y).data(), test::widen(dy).data(),
+                               want_dx.data());
+      test::every_way(
+          [&](Context& c) {
+            auto dx = dy;  // in place
+            activation_bprop<float>(c, a, kSlope, n, y.data(), dx.data(), dx.data());
+            return dx;
+          },
+          test::near(want_dx, test::absolute(test::widen(dy)), 3));
+    }
+}
+
+// Relative, over the whole range and where the functions saturate: the vector functions of
+// runtime/simd_math.h are what is tested here.
+TEST_CASE("activation: sigmoid and tanh keep their relative accuracy everywhere") {
+  std::vector<float> x;
+  for (float v = -100; v <= 100; v += 0.0371f) x.push_back(v);
+  for (float v = 1e-30f; v < 1; v *= 1.7f) {
+    x.push_back(v);
+    x.push_back(-v);
+  }
+  const int64_t n = static_cast<int64_t>(x.size());
+  for (const Activation a : {Activation::sigmoid, Activation::tanh}) {
+    CAPTURE(name_of(a));
+    CpuContext ctx(1);
+    auto want = poisoned_doubles(n);
+    activation_fprop<double>(ctx, a, 0, n, test::widen(x).data(), want.data());
+    std::vector<double> scale = test::absolute(want);
+    test::every_way(
+        [&](Context& c) {
+          auto y = test::poisoned(n);
+          activation_fprop<float>(c, a, 0, n, x.data(), y.data());
+          return y;
+        },
+        test::near(want, scale, 4));
+  }
+}
+
+TEST_CASE("activation: NaN stays NaN, infinities saturate") {
+  const std::vector<float> x = {NAN, INFINITY, -INFINITY};
+  test::for_each_isa([&] {
+    CpuContext ctx(1);
+    std::vector<float> y(3);
+    activation_fprop<float>(ctx, Activation::tanh, 0, 3, x.data(), y.data());
+    CHECK(std::isnan(y[0]));
+    CHECK(y[1] == 1);
+    CHECK(y[2] == -1);
+    activation_fprop<float>(ctx, Activation::sigmoid, 0, 3, x.data(), y.data());
+    CHECK(std::isnan(y[0]));
+    CHECK(y[1] == 1);
+    CHECK(y[2] == 0);
+  });
+}
+
+TEST_CASE("pointwise: add, subtract, multiply, affine and fill equal the float64 reference") {
+  for (const int64_t n : kSizes) {
+    CAPTURE(n);
+    const auto a = test::random_floats(n), b = test::random_floats(n);
+    const auto ad = test::widen(a), bd = test::widen(b);
+    const std::vector<double> twos(n, 2.0);
+    CpuContext ctx(1);
+    const auto binary = [&](auto kernel, auto reference) {
+      auto want = poisoned_doubles(n);
+      reference(want.data());
+      test::every_way(
+          [&](Context& c) {
+            auto out = test::poisoned(n);
+            kernel(c, out.data());
+            return out;
+          },
+          test::near(want, twos, 1));
+    };
+    binary([&](Context& c, float* out) { add<float>(c, n, a.data(), b.data(), out); },
+           [&](double* out) { add<double>(ctx, n, ad.data(), bd.data(), out); });
+    binary([&](Context& c, float* out) { subtract<float>(c, n, a.data(), b.data(), out); },
+           [&](double* out) { subtract<double>(ctx, n, ad.data(), bd.data(), out); });
+    binary([&](Context& c, float* out) { multiply<float>(c, n, a.data(), b.data(), out); },
+           [&](double* out) { multiply<double>(ctx, n, ad.data(), bd.data(), out); });
+    binary([&](Context& c, float* out) { affine<float>(c, n, 0.5f, -1.25f, a.data(), out); },
+           [&](double* out) { affine<double>(ctx, n, 0.5, -1.25, ad.data(), out); });
+    binary([&](Context& c, float* out) { fill<float>(c, n, 0.75f, out); },
+           [&](double* out) { fill<double>(ctx, n, 0.75, out); });
+  }
+}
+
+TEST_CASE("bias_activation: channels that fill no register and rows that fill no fold") {
+  const int64_t rows_of[] = {1, 2, 43, 517};
+  for (const int C : {1, 3, 17, 64, 127, 128, 300})
+    for (const int64_t rows : rows_of)
+      for (const Activation a : kActivations) {
+        CAPTURE(C);
+        CAPTURE(rows);
+        CAPTURE(name_of(a));
+        const auto x = test::random_floats(rows * C), bias = test::random_floats(C);
+        auto want = poisoned_doubles(rows * C);
+        CpuContext ctx(1);
+        bias_activation<double>(ctx, a, kSlope, rows, C, test::widen(x).data(),
+                                test::widen(bias).data(), want.data());
+        const std::vector<double> scale(rows * C, 2.0);
+        test::every_way(
+            [&](Context& c) {
+              auto y = test::poisoned(rows * C);
+              bias_activation<float>(c, a, kSlope, rows, C, x.data(), bias.data(), y.data());
+              return y;
+            },
+            test::near(want, scale, 3));
+      }
+}
+
+}  // namespace
+}  // namespace assay

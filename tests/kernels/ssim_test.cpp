@@ -1,0 +1,113 @@
+// SSIM against the float64 definition.
+#include "kernels/ssim/ssim.h"
+
+#include "kernels/runtime/error.h"
+#include "tests/kernels/every_way.h"
+
+namespace assay {
+namespace {
+
+constexpr SsimShape kShapes[] = {{1, 11, 11, 1}, {2, 13, 12, 3}, {3, 29, 31, 1}, {1, 40, 17, 4}};
+int64_t size_of(const SsimShape& s) {
+  return int64_t{s.N} * s.H * s.W * s.C;
+}
+
+struct Pictures {
+  std::vector<float> x, y;
+};
+
+// In [0,1]; with a small contrast around 0.9 the variances are differences of nearly equal numbers.
+Pictures pictures(const SsimShape& s, float contrast) {
+  Pictures p{test::random_floats(size_of(s)), test::random_floats(size_of(s))};
+  for (float& v : p.x) v = 0.9f + 0.1f * contrast * v;
+  for (size_t i = 0; i < p.y.size(); ++i) p.y[i] = p.x[i] - 0.05f * contrast * (1 + p.y[i]);
+  return p;
+}
+
+// Sums run in double on both sides; what is left is their order, and the rounding to float.
+TEST_CASE("ssim: value and map equal the float64 definition") {
+  for (const SsimShape& s : kShapes)
+    for (const float contrast : {1.0f, 1e-3f}) {
+      CAPTURE(s.H);
+      CAPTURE(s.C);
+      CAPTURE(contrast);
+      const auto p = pictures(s, contrast);
+      CpuContext ctx(1);
+      std::vector<double> want(size_of(s) + s.N);
+      ssim<double>(ctx, s, test::widen(p.x).data(), test::widen(p.y).data(),
+                   want.data() + size_of(s), want.data());
+      const std::vector<double> ones(want.size(), 1.0);
+      test::every_way(
+          [&](Context& c) {
+            auto out = test::poisoned(size_of(s) + s.N);
+            ssim<float>(c, s, p.x.data(), p.y.data(), out.data() + size_of(s), out.data());
+            auto alone = test::poisoned(s.N);
+            ssim<float>(c, s, p.x.data(), p.y.data(), alone.data(), nullptr);
+            CHECK(std::vector<float>(out.begin() + size_of(s), out.end()) == alone);
+            return out;
+          },
+          test::near(want, ones, 1));
+    }
+}
+
+TEST_CASE("ssim: a picture equals itself") {
+  const SsimShape s{1, 20, 20, 3};
+  const auto p = pictures(s, 1);
+  CpuContext ctx(2);
+  float value = NAN;
+  ssim<float>(ctx, s, p.x.data(), p.x.data(), &value, nullptr);
+  CHECK(value == 1);
+}
+
+TEST_CASE("ssim: the gradient equals the float64 definition") {
+  for (const SsimShape& s : kShapes) {
+    CAPTURE(s.H);
+    CAPTURE(s.C);
+    const auto p = pictures(s, 1);
+    const auto dvalue = test::random_floats(s.N);
+    CpuContext ctx(1);
+    std::vector<double> want(size_of(s));
+    ssim_bprop<double>(ctx, s, test::widen(p.x).data(), test::widen(p.y).data(),
+                       test::widen(dvalue).data(), want.data());
+    double largest = 0;
+    for (double v : want) largest = std::max(largest, std::abs(v));
+    const std::vector<double> scale(want.size(), largest);
+    test::every_way(
+        [&](Context& c) {
+          auto dx = test::poisoned(size_of(s));
+          ssim_bprop<float>(c, s, p.x.data(), p.y.data(), dvalue.data(), dx.data());
+          return dx;
+        },
+        test::near(want, scale, 1));
+  }
+}
+
+TEST_CASE("ssim: the gradient of the definition is its slope") {
+  const SsimShape s{1, 14, 12, 2};
+  const auto p = pictures(s, 1);
+  auto x = test::widen(p.x);
+  const auto y = test::widen(p.y);
+  CpuContext ctx(1);
+  const double dvalue = 1;
+  std::vector<double> dx(size_of(s));
+  ssim_bprop<double>(ctx, s, x.data(), y.data(), &dvalue, dx.data());
+  for (const int64_t i : {0, 37, 151, 200, 335}) {
+    constexpr double kStep = 1e-5;  // error kStep^2, far above rounding at 1e-16 / kStep
+    double above = 0, below = 0;
+    const double middle = x[i];
+    x[i] = middle + kStep;
+    ssim<double>(ctx, s, x.data(), y.data(), &above, nullptr);
+    x[i] = middle - kStep;
+    ssim<double>(ctx, s, x.data(), y.data(), &below, nullptr);
+    x[i] = middle;
+    CHECK((above - below) / (2 * kStep) == doctest::Approx(dx[i]).epsilon(1e-5).scale(1e-2));
+  }
+}
+
+TEST_CASE("ssim: pictures smaller than the window are refused") {
+  CpuContext ctx(1);
+  CHECK_THROWS_AS(ssim<float>(ctx, {1, 10, 30, 1}, nullptr, nullptr, nullptr, nullptr), Error);
+}
+
+}  // namespace
+}  // namespace assay
