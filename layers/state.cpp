@@ -10,11 +10,6 @@ Shape torch_shape(const Parameter& p) {
   return p.layout.order.empty() ? p.tensor.shape() : p.layout.shape;
 }
 
-Tensor to_torch(const Parameter& p) {
-  if (p.layout.order.empty()) return p.tensor.detach();
-  return permute(p.tensor.detach().reshape(p.layout.dims), p.layout.order).reshape(p.layout.shape);
-}
-
 /// The inverse of to_torch: the dimensions as PyTorch has them, permuted back.
 Tensor from_torch(const Parameter& p, const Tensor& stored) {
   if (p.layout.order.empty()) return stored;
@@ -69,9 +64,15 @@ StateDict outline(const Module& module) {
 
 }  // namespace
 
+Tensor to_torch(const Parameter& p, const Tensor& values) {
+  if (p.layout.order.empty()) return values.detach();
+  return permute(values.detach().reshape(p.layout.dims), p.layout.order).reshape(p.layout.shape);
+}
+
 StateDict save_state(const Module& module) {
   StateDict state;
-  for (const Parameter& p : module.parameters()) state[p.name] = StoredTensor::of(to_torch(p));
+  for (const Parameter& p : module.parameters())
+    state[p.name] = StoredTensor::of(to_torch(p, p.tensor));
   for (const Buffer& b : module.buffers())
     state[b.name] = b.count != nullptr ? StoredTensor::of(*b.count) : StoredTensor::of(b.tensor);
   return state;

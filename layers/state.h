@@ -8,6 +8,10 @@
 
 namespace assay {
 
+/// `values`, of the shape of `p.tensor` (the parameter itself, or its gradient), as PyTorch holds
+/// it.
+Tensor to_torch(const Parameter& p, const Tensor& values);
+
 /// Every parameter and buffer: convolutions (K,C,R,S), dense layers in NCHW order, batch norm with
 /// num_batches_tracked. Always of type F32, or I64 for counts.
 StateDict save_state(const Module& module);
