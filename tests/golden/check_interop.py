@@ -4,12 +4,13 @@
     python3 tests/golden/check_interop.py --formula PRESET FILE     a file of formula weights
     python3 tests/golden/check_interop.py --write PRESET FILE       writes such a file from PyTorch
 
-A KD-CAE's run holds the latents that Assay computed for its training pictures: they must agree to
-1e-4 with those of the PyTorch network with the same weights. Of any run the file must load with
-strict=True. With --formula every weight must be formula.py's, bit for bit, and the outputs those of
+A KD-CAE's run holds the latents that Assay computed for its training pictures and the reconstruction
+errors of the test pictures: they must agree to 1e-4 (the errors relatively) with those of the PyTorch
+network with the same weights. Of any run the file must load with strict=True. With --formula every weight must be formula.py's, bit for bit, and the outputs those of
 networks.safetensors to 1e-4. Needs torch, safetensors, numpy, pillow.
 """
 import argparse
+import csv
 import json
 import pathlib
 import sys
@@ -81,12 +82,22 @@ def check_run(folder):
     root = pathlib.Path(config["data"]) / config["object_class"]
     if not root.is_dir():
         return print("the pictures of the run are not here, so no latents are compared")
-    train = json.loads((folder / "split.json").read_text())["train"]
     size = config["image_size"]
-    read = lambda f: Image.open(f).convert("L" if channels == 1 else "RGB").resize((size, size), Image.BILINEAR)
-    x = np.stack([np.asarray(read(root / name), "f4").reshape(size, size, channels) / 255 for name in train])
-    z = network.encoder(torch.from_numpy(x).permute(0, 3, 1, 2)).flatten(1).numpy()
+
+    def picture(name):
+        image = Image.open(root / name).convert("L" if channels == 1 else "RGB")
+        x = np.asarray(image.resize((size, size), Image.BILINEAR), "f4").reshape(1, size, size, channels)
+        return torch.from_numpy(x / 255).permute(0, 3, 1, 2)
+
+    train = json.loads((folder / "split.json").read_text())["train"]
+    z = np.concatenate([network.encoder(picture(name)).flatten(1) for name in train])
     report("latents", load_file(folder / "latents.safetensors")["z"], z)
+    if config["test_noise"] == "clean":
+        with open(folder / "scores.csv") as scores:
+            ours = {row["path"]: float(row["reconstruction"]) for row in csv.DictReader(scores)}
+        error = lambda x: ((network(x) - x) ** 2).mean().item()
+        theirs = np.array([error(picture(name)) for name in ours])
+        report("reconstruction errors over PyTorch's", np.array(list(ours.values())) / theirs, np.ones(len(ours)))
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
