@@ -65,6 +65,8 @@ void add_suite(CLI::App& app, Action& run) {
       ->delimiter(',');
   verb->add_option("--models", options.models, "those of the profile unless given")->delimiter(',');
   verb->add_option("--profile", options.profile, "quick | paper");
+  verb->add_option("--steps", options.steps, "of each run, in place of the profile's");
+  verb->add_option("--image-size", options.image_size, "pixels a side, in place of the model's");
   verb->add_option("--seeds", options.seeds, "runs of each class and model");
   verb->add_option("--shard", arguments->shard, "I/N: only every N-th run, from the I-th");
   verb->add_flag("--list", arguments->list, "name the runs and stop");

@@ -174,6 +174,19 @@ Series curve(const std::string& name, const std::vector<CurvePoint>& points, int
   return series;
 }
 
+/// Precision holds from one recall to the next, as average precision sums it.
+Series stepped(Series series) {
+  std::vector<std::pair<double, double>> steps;
+  double recall = 0;
+  for (const auto& [x, y] : series.points) {
+    steps.emplace_back(recall, y);
+    steps.emplace_back(x, y);
+    recall = x;
+  }
+  series.points = std::move(steps);
+  return series;
+}
+
 std::string curves(const CsvTable& test) {
   const std::vector<double> scores = test.numbers("score");
   std::vector<uint8_t> labels;
@@ -191,7 +204,7 @@ std::string curves(const CsvTable& test) {
                      .y = {.title = "precision"},
                      .x_high = 1,
                      .y_high = 1},
-                    {curve("score s", pr_curve(levels), 0)});
+                    {stepped(curve("score s", pr_curve(levels), 0))});
 }
 
 std::string loss_chart(const Run& run) {

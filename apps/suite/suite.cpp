@@ -41,7 +41,7 @@ void check_classes(const std::string& data, const std::vector<std::string>& clas
   std::string names;
   for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
   for (const std::string& name : classes)
-    ASSAY_CHECK_AS(DataError, std::find(known.begin(), known.end(), name) != known.end(), data,
+    ASSAY_CHECK_AS(UsageError, std::find(known.begin(), known.end(), name) != known.end(), data,
                    ": has no class '", name, "'; there are: ", names);
 }
 
@@ -52,15 +52,18 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   cell.config.data = options.data;
   cell.config.object_class = object_class;
   cell.config.seed = seed;
-  if (plan.steps > 0) {
-    cell.config.steps = plan.steps;
-    cell.config.epochs = static_cast<int>(plan.steps);  // an epoch has one step at least
+  const int64_t steps = options.steps > 0 ? options.steps : plan.steps;
+  if (steps > 0) {
+    cell.config.steps = steps;
+    cell.config.epochs = static_cast<int>(steps);  // an epoch has one step at least
   }
+  if (options.image_size > 0) cell.config.image_size = options.image_size;
   cell.folder = str(plan.model, "-", object_class, "-seed", seed);
   cell.command = str("assay train ", plan.model, " --data ", options.data, " --class ",
                      object_class, " --seed ", seed);
-  if (plan.steps > 0)
+  if (steps > 0)
     cell.command += str(" --steps ", cell.config.steps, " --epochs ", cell.config.epochs);
+  if (options.image_size > 0) cell.command += str(" --image-size ", options.image_size);
   cell.command += str(" --out ", (options.out / cell.folder).string());
   return cell;
 }

@@ -17,6 +17,8 @@ struct SuiteOptions {
   std::vector<std::string> classes;  ///< empty = those of the profile
   std::vector<std::string> models;   ///< empty = those of the profile
   std::string profile = "quick";     ///< quick | paper
+  int64_t steps = 0;                 ///< 0 = those of the profile
+  int image_size = 0;                ///< 0 = the model's
   int seeds = 0;                     ///< 0 = those of the profile
   int shard = 1, shards = 1;  ///< this program does every `shards`-th cell, from the `shard`-th
 };

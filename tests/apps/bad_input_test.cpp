@@ -1,0 +1,241 @@
+// Every kind of bad input gives one line that says what to do, and its exit code.
+#include "tests/apps/program.h"
+#include "tests/data/png_writer.h"
+
+namespace assay::testing {
+namespace {
+
+constexpr int kFailure = 1, kUsage = 2, kData = 3, kCheckpoint = 4, kDevice = 5;
+
+/// The run fails with `code` and one line on stderr that holds `part`.
+void check_refused(const Outcome& outcome, int code, const std::string& part) {
+  CAPTURE(outcome.error);
+  CHECK(outcome.code == code);
+  CHECK(outcome.error.rfind("assay: error: ", 0) == 0);
+  CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
+  CHECK(contains(outcome.error, part));
+}
+
+/// A training is refused because one of its pictures is broken; nothing is written.
+void check_bad_picture(const Bytes& bytes, const char* name, const std::string& part) {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  put(folder / "data/tile/test/square" / name, bytes);
+  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})),
+                kData, name);
+  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})),
+                kData, part);
+  CHECK(!fs::exists(folder / "run"));
+}
+
+Bytes good_png() {
+  return encode_png(small_picture(1));
+}
+
+/// The smallest JPEG header that a decoder would begin to read, without an end marker.
+Bytes jpeg_without_end() {
+  return {0xFF, 0xD8, 0xFF, 0xE0, 0x00, 0x10, 'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0};
+}
+
+}  // namespace
+
+TEST_CASE("a data folder that is not there") {
+  const TemporaryFolder folder;
+  check_refused(run_assay(small_training(folder / "none", folder / "run")), kData, "none");
+}
+
+TEST_CASE("a class without train/good") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  fs::remove_all(folder / "data/tile/train/good");
+  check_refused(run_assay(small_training(folder / "data", folder / "run")), kData, "train/good");
+}
+
+TEST_CASE("zero images") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  for (const auto& entry : fs::directory_iterator(folder / "data/tile/train/good"))
+    fs::remove(entry.path());
+  check_refused(run_assay(small_training(folder / "data", folder / "run")), kData, "train/good");
+  fs::create_directories(folder / "empty");
+  write_small_class(folder / "data");
+  REQUIRE(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})).code == 0);
+  check_refused(run_assay({"predict", (folder / "run").string(), (folder / "empty").string()}),
+                kData, "empty");
+}
+
+TEST_CASE("broken pictures") {
+  SUBCASE("a text file named .png") {
+    check_bad_picture({'h', 'e', 'l', 'l', 'o', '\n'}, "text.png", "text.png");
+  }
+  SUBCASE("a PNG cut in half") {
+    Bytes png = good_png();
+    png.resize(png.size() / 2);
+    check_bad_picture(png, "half.png", "half.png");
+  }
+  SUBCASE("a PNG with a wrong checksum") {
+    Bytes png = good_png();
+    png[png.size() - 16] ^= 0x55;  // the last byte of IDAT's checksum
+    check_bad_picture(png, "sum.png", "checksum");
+  }
+  SUBCASE("a JPEG without its end") {
+    check_bad_picture(jpeg_without_end(), "cut.jpg", "cut.jpg");
+  }
+  SUBCASE("a file of 0 bytes") {
+    check_bad_picture({}, "empty.png", "empty");
+  }
+  SUBCASE("more than 16,384 pixels a side") {
+    check_bad_picture(make_png({16385, 1, 8, kGrey}, Bytes(16385, 7)), "wide.png", "16384");
+  }
+}
+
+TEST_CASE("grey, RGBA, palette and 16-bit PNGs work") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path good = folder / "data/tile/train/good";
+  put(good / "grey.png", make_png({16, 16, 8, kGrey}, Bytes(256, 90)));
+  put(good / "rgba.png", make_png({16, 16, 8, kRgba}, Bytes(1024, 120)));
+  put(good / "palette.png",
+      make_png({16, 16, 8, kPalette, {10, 20, 30, 200, 210, 220}}, Bytes(256, 1)));
+  put(good / "deep.png", make_png({16, 16, 16, kRgb}, Bytes(16 * 16 * 6, 130)));
+  const Outcome outcome =
+      run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"}));
+  CAPTURE(outcome.error);
+  CHECK(outcome.code == 0);
+}
+
+TEST_CASE("an output folder that cannot be written") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  put(folder / "file", std::string("in the way"));
+  check_refused(run_assay(small_training(folder / "data", folder / "file/run", {"--epochs", "1"})),
+                kFailure, "file/run");
+}
+
+TEST_CASE("a full disk") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  // No file may pass 100 kB; the checkpoint is one.
+  const Outcome outcome =
+      run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"}), "200");
+  CAPTURE(outcome.error);
+  CHECK(outcome.code == kFailure);
+  CHECK(contains(outcome.error, "assay: error: "));
+  CHECK(contains(outcome.error, "checkpoint.safetensors"));
+  // With room again it goes on.
+  const Outcome again =
+      run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1", "--resume"}));
+  CAPTURE(again.error);
+  CHECK(again.code == 0);
+}
+
+TEST_CASE("checkpoints and weights that are damaged, or another model's") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path run = folder / "run";
+  const auto train = [&](const std::vector<std::string>& more) {
+    return run_assay(small_training(folder / "data", run, more));
+  };
+  REQUIRE(train({"--epochs", "1"}).code == 0);
+  const auto damage = [](const fs::path& file, const auto& change) {
+    const std::string text = read_text(file);
+    Bytes bytes(text.begin(), text.end());
+    change(bytes);
+    put(file, bytes);
+  };
+  const auto cut = [](Bytes& bytes) { bytes.resize(bytes.size() / 2); };
+  const auto edit = [](Bytes& bytes) { bytes[bytes.size() - 5] ^= 1; };
+
+  SUBCASE("the checkpoint is cut short") {
+    fs::remove(run / "metrics.json");
+    damage(run / "checkpoint.safetensors", cut);
+    const Outcome outcome = train({"--epochs", "1", "--resume"});
+    CHECK(outcome.code == kCheckpoint);
+    CHECK(contains(outcome.error, "checkpoint.safetensors"));
+  }
+  SUBCASE("the checkpoint was edited") {
+    fs::remove(run / "metrics.json");
+    damage(run / "checkpoint.safetensors", edit);
+    const Outcome outcome = train({"--epochs", "1", "--resume"});
+    CHECK(outcome.code == kCheckpoint);
+    CHECK(contains(outcome.error, "checksum"));
+  }
+  SUBCASE("the weights were cut short or edited") {
+    const auto predict = [&] {
+      return run_assay({"predict", run.string(), (folder / "data/tile/test").string()});
+    };
+    const std::string whole = read_text(run / "model.safetensors");
+    damage(run / "model.safetensors", edit);
+    check_refused(predict(), kCheckpoint, "checksum");
+    damage(run / "model.safetensors", cut);
+    check_refused(predict(), kCheckpoint, "model.safetensors");
+  }
+  SUBCASE("a run of another model") {
+    check_refused(train({"--preset", "kd-cae-strided", "--epochs", "1", "--resume"}), kCheckpoint,
+                  "kd-cae-strided");
+  }
+  SUBCASE("the weights of another model") {
+    const fs::path other = folder / "other";
+    REQUIRE(run_assay(small_training(folder / "data", other,
+                                     {"--preset", "kd-cae-strided", "--epochs", "1"}))
+                .code == 0);
+    fs::copy_file(other / "model.safetensors", run / "model.safetensors",
+                  fs::copy_options::overwrite_existing);
+    check_refused(run_assay({"evaluate", run.string()}), kCheckpoint, "kd-cae-strided");
+  }
+  SUBCASE("a folder that is no run") {
+    check_refused(run_assay({"evaluate", (folder / "data").string()}), kCheckpoint, "config.json");
+  }
+}
+
+TEST_CASE("options that make no sense") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto train = [&](const std::vector<std::string>& more) {
+    return run_assay(small_training(folder / "data", folder / "run", more));
+  };
+  check_refused(train({"--epochs", "-1"}), kUsage, "--epochs");
+  check_refused(train({"--epochs", "many"}), kUsage, "--epochs");
+  check_refused(train({"--no-such-option"}), kUsage, "--no-such-option");
+  check_refused(train({"--precision", "bf16"}), kUsage, "bf16");
+  check_refused(train({"--kde-bandwidth", "wide"}), kUsage, "loo");
+  check_refused(run_assay({"train", "gpt", "--data", "builtin", "--class", "ring", "--out",
+                           (folder / "run").string()}),
+                kUsage, "kd-cae");
+  check_refused(run_assay({}), kUsage, "--help");
+  CHECK(!fs::exists(folder / "run"));
+}
+
+TEST_CASE("an unknown class: the message lists the classes there are") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "bolt");
+  write_small_class(folder / "data", "cap");
+  const Outcome outcome = run_assay(small_training(folder / "data", folder / "run"));
+  check_refused(outcome, kUsage, "bolt");
+  CHECK(contains(outcome.error, "cap"));
+  check_refused(run_assay({"train", "kd-cae", "--data", "builtin", "--class", "tile", "--out",
+                           (folder / "run").string()}),
+                kUsage, "leather");
+}
+
+TEST_CASE("a run folder that is not empty") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  put(folder / "run/notes.txt", std::string("mine"));
+  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})),
+                kUsage, "--resume");
+  const Outcome forced =
+      run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1", "--force"}));
+  CHECK(forced.code == 0);
+  CHECK(read_text(folder / "run/notes.txt") == "mine");
+}
+
+TEST_CASE("a GPU in a build without CUDA") {
+  if (contains(run_assay({"info", "--json"}).out, "\"cuda\": true")) return;
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--device", "cuda"})),
+                kDevice, "cpu");
+}
+
+}  // namespace assay::testing

@@ -1,0 +1,113 @@
+// Runs the built program as a user would, on a small data set of its own.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/data/files.h"
+
+namespace assay::testing {
+
+inline std::string read_text(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+/// How a run of the program ended. `code` is negative when a signal ended it.
+struct Outcome {
+  int code = 0;
+  std::string out, error;
+};
+
+/// `assay` with these words, running until wait().
+class Running {
+ public:
+  /// `limit_bytes`: no file may grow beyond (a full disk); 0 = no limit.
+  explicit Running(const std::vector<std::string>& words, const std::string& limit_blocks = "") {
+    std::vector<std::string> line = {ASSAY_PROGRAM};
+    line.insert(line.end(), words.begin(), words.end());
+    if (!limit_blocks.empty())
+      line.insert(line.begin(),
+                  {"/bin/sh", "-c", "ulimit -f " + limit_blocks + "; exec \"$@\"", "sh"});
+    pid_ = fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ > 0) return;
+    std::vector<char*> arguments;
+    for (std::string& word : line) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    if (freopen((output_ / "out").c_str(), "w", stdout) != nullptr &&
+        freopen((output_ / "error").c_str(), "w", stderr) != nullptr)
+      execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+
+  void signal(int number) const { kill(pid_, number); }
+  bool ended() {
+    if (!ended_) ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
+    return ended_;
+  }
+  /// Waits until `file` is there; false when the program ended first.
+  bool wait_for(const fs::path& file) {
+    while (!fs::exists(file)) {
+      if (ended()) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+  }
+  Outcome wait() {
+    if (!ended_) waitpid(pid_, &status_, 0);
+    ended_ = true;
+    return {WIFEXITED(status_) ? WEXITSTATUS(status_) : -WTERMSIG(status_),
+            read_text(output_ / "out"), read_text(output_ / "error")};
+  }
+
+ private:
+  TemporaryFolder output_;
+  pid_t pid_ = 0;
+  int status_ = 0;
+  bool ended_ = false;
+};
+
+inline Outcome run_assay(const std::vector<std::string>& words,
+                         const std::string& limit_blocks = "") {
+  return Running(words, limit_blocks).wait();
+}
+
+/// A class of 12 small good pictures and 4 test pictures, 2 of them with a bright square.
+inline void write_small_class(const fs::path& root, const std::string& name = "tile") {
+  const auto picture = [](int salt, bool defective) {
+    Image image = small_picture(salt, 20, 20);
+    for (int y = 4; defective && y < 12; ++y)
+      for (int x = 4; x < 12; ++x)
+        for (int c = 0; c < 3; ++c) image.at(y, x)[c] = 255;
+    return image;
+  };
+  const auto file = [](int i) { return std::to_string(100 + i) + ".png"; };
+  for (int i = 0; i < 12; ++i) put(root / name / "train/good" / file(i), picture(i, false));
+  for (int i = 0; i < 2; ++i) put(root / name / "test/good" / file(i), picture(20 + i, false));
+  for (int i = 0; i < 2; ++i) put(root / name / "test/square" / file(i), picture(30 + i, true));
+}
+
+/// The words of a training that takes a moment: 16 pixels, 4 images in training, 8 held out.
+inline std::vector<std::string> small_training(const fs::path& data, const fs::path& out,
+                                               const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words = {"train",        "kd-cae", "--data",    data.string(),
+                                    "--class",      "tile",   "--out",     out.string(),
+                                    "--image-size", "16",     "--batch",   "2",
+                                    "--seed",       "7",      "--threads", "1"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+}  // namespace assay::testing

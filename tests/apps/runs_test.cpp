@@ -1,0 +1,222 @@
+// Whole runs through the program: verdicts, resume to the same bits, thread counts, suites.
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/program.h"
+
+namespace assay::testing {
+namespace {
+
+nlohmann::json read_json(const fs::path& file) {
+  return nlohmann::json::parse(read_text(file));
+}
+
+void require_success(const Outcome& outcome) {
+  CAPTURE(outcome.error);
+  REQUIRE(outcome.code == 0);
+}
+
+/// Everything that must not depend on threads, breaks or the clock.
+void check_same_results(const fs::path& a, const fs::path& b) {
+  for (const char* file : {"model.safetensors", "latents.safetensors", "scores.csv",
+                           "good_scores.csv", "split.json", "checkpoint.safetensors"})
+    CHECK_MESSAGE(read_text(a / file) == read_text(b / file), file);
+}
+
+}  // namespace
+
+TEST_CASE("train, evaluate, predict and report agree") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path run = folder / "run";
+  require_success(run_assay(small_training(folder / "data", run, {"--epochs", "3"})));
+  const nlohmann::json metrics = read_json(run / "metrics.json");
+  for (const char* key : {"model",
+                          "class",
+                          "data",
+                          "seed",
+                          "device",
+                          "precision",
+                          "conditions",
+                          "image_auroc",
+                          "image_ap",
+                          "f1",
+                          "threshold",
+                          "precision_score",
+                          "recall",
+                          "accuracy",
+                          "balanced_accuracy",
+                          "f1_max",
+                          "f1_all_positive",
+                          "fpr95",
+                          "tp",
+                          "fp",
+                          "tn",
+                          "fn",
+                          "pixel_auroc",
+                          "pixel_ap",
+                          "aupro",
+                          "seconds_train",
+                          "intervals"})
+    CHECK_MESSAGE(metrics.contains(key), key);
+  CHECK(metrics["tp"].get<int>() + metrics["fn"].get<int>() == 2);
+  CHECK(metrics["fp"].get<int>() + metrics["tn"].get<int>() == 2);
+  CHECK(metrics["pixel_auroc"].is_null());  // no masks there
+
+  const std::string scores = read_text(run / "scores.csv");
+  require_success(run_assay({"evaluate", run.string()}));
+  CHECK(read_text(run / "scores.csv") == scores);
+  CHECK(read_json(run / "metrics.json") == metrics);
+
+  const Outcome predicted =
+      run_assay({"predict", run.string(), (folder / "data/tile/test").string(), "--json", "--out",
+                 (folder / "heat").string()});
+  require_success(predicted);
+  const nlohmann::json list = nlohmann::json::parse(predicted.out);
+  REQUIRE(list.size() == 4);
+  for (const auto& image : list) {
+    const bool over = image["score"].get<double>() > image["threshold"].get<double>();
+    CHECK(image["predicted"] == (over ? "defective" : "good"));
+    // The score of `evaluate` for the same picture, to the last digit.
+    const std::string name = fs::relative(image["path"].get<std::string>(), folder / "data/tile");
+    CHECK(contains(scores, name + ","));
+  }
+  CHECK(fs::exists(folder / "heat/square/100.png"));
+  CHECK(fs::exists(run / "figures/square_100.png"));
+
+  require_success(run_assay({"report", run.string()}));
+  const std::string page = read_text(run / "report/index.html");
+  CHECK(contains(page, "data:image/png;base64,"));
+  CHECK(contains(page, "ROC curve"));
+  CHECK(!contains(page, "<script"));
+  CHECK(!contains(page, "http"));
+}
+
+TEST_CASE("--fail-on-anomaly exits with 10 exactly where an image is called defective") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  require_success(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "2"})));
+  for (const char* set : {"test/good", "test/square", "train/good"}) {
+    const Outcome outcome =
+        run_assay({"predict", (folder / "run").string(), (folder / "data/tile" / set).string(),
+                   "--csv", "--fail-on-anomaly"});
+    CAPTURE(outcome.out);
+    CHECK(outcome.code == (contains(outcome.out, ",defective,") ? 10 : 0));
+  }
+}
+
+TEST_CASE("any number of threads gives the same bits") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto train = [&](const char* threads) {
+    auto words = small_training(folder / "data", folder / threads, {"--epochs", "3"});
+    words[std::find(words.begin(), words.end(), "--threads") - words.begin() + 1] = threads;
+    require_success(run_assay(words));
+  };
+  for (const char* threads : {"1", "2", "3"}) train(threads);
+  check_same_results(folder / "1", folder / "2");
+  check_same_results(folder / "1", folder / "3");
+  const std::string model = read_text(folder / "1/model.safetensors");
+  CHECK(!contains(model, folder.path().string()));
+}
+
+TEST_CASE("a broken-off run goes on to the same bits") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const std::vector<std::string> epochs = {"--epochs", "40", "--min-steps", "1000"};
+  require_success(run_assay(small_training(folder / "data", folder / "whole", epochs)));
+  std::vector<std::string> resume = epochs;
+  resume.push_back("--resume");
+  const fs::path broken = folder / "broken";
+
+  for (const int signal : {SIGKILL, SIGINT}) {
+    fs::remove_all(broken);
+    Running running(small_training(folder / "data", broken, epochs));
+    REQUIRE(running.wait_for(broken / "checkpoint.safetensors"));
+    running.signal(signal);
+    const Outcome outcome = running.wait();
+    CAPTURE(outcome.error);
+    if (signal == SIGKILL) CHECK(outcome.code == -SIGKILL);
+    // Ctrl-C writes a checkpoint and says how to go on.
+    if (signal == SIGINT) CHECK(contains(outcome.error, "--resume"));
+    CHECK(!fs::exists(broken / "metrics.json"));
+    require_success(run_assay(small_training(folder / "data", broken, resume)));
+    check_same_results(folder / "whole", broken);
+    CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 0);
+  }
+}
+
+TEST_CASE("--resume starts what is not there, and leaves what is finished") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto train = [&](const char* epochs) {
+    return run_assay(
+        small_training(folder / "data", folder / "run", {"--epochs", epochs, "--resume"}));
+  };
+  require_success(train("1"));
+  const auto written = fs::last_write_time(folder / "run/metrics.json");
+  const std::string history = read_text(folder / "run/history.csv");
+  require_success(train("1"));
+  CHECK(fs::last_write_time(folder / "run/metrics.json") == written);
+  CHECK(read_text(folder / "run/history.csv") == history);
+  const Outcome other = train("2");  // another configuration is another run
+  CHECK(other.code == 2);
+  CHECK(contains(other.error, "epochs"));
+}
+
+TEST_CASE("options come from a file too, and the command line wins") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  put(folder / "run.toml", std::string("epochs = 2\nlr = 0.002\n"));
+  require_success(
+      run_assay(small_training(folder / "data", folder / "run",
+                               {"--config", (folder / "run.toml").string(), "--epochs", "1"})));
+  const nlohmann::json config = read_json(folder / "run/config.json");
+  CHECK(config["epochs"] == 1);
+  CHECK(config["lr"] == 0.002);
+}
+
+TEST_CASE("a killed suite goes on, and finished cells are left alone") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  write_small_class(folder / "data", "wall");
+  const fs::path out = folder / "suite";
+  const std::vector<std::string> words = {"suite",     "--data",     (folder / "data").string(),
+                                          "--out",     out.string(), "--image-size",
+                                          "16",        "--steps",    "30",
+                                          "--threads", "1"};
+  Running running(words);
+  REQUIRE(running.wait_for(out / "kd-cae-wall-seed1/checkpoint.safetensors"));
+  running.signal(SIGKILL);
+  running.wait();
+  const fs::path first = out / "kd-cae-tile-seed1/metrics.json";
+  REQUIRE(fs::exists(first));
+  const auto written = fs::last_write_time(first);
+  require_success(run_assay(words));
+  CHECK(fs::last_write_time(first) == written);
+  CHECK(read_json(out / "results.json")["cells"].size() == 2);
+  CHECK(fs::exists(out / "results.csv"));
+  CHECK(contains(read_text(out / "report/index.html"), "wall"));
+
+  std::vector<std::string> list = words;
+  list.push_back("--list");
+  const Outcome listed = run_assay(list);
+  CHECK(std::count(listed.out.begin(), listed.out.end(), '\n') == 2);
+  CHECK(!contains(listed.out, "open"));
+}
+
+TEST_CASE("describe, info, profile and data answer") {
+  const TemporaryFolder folder;
+  CHECK(contains(run_assay({"describe", "kd-cae"}).out, "333955 parameters"));
+  CHECK(nlohmann::json::parse(run_assay({"info", "--json"}).out).contains("instruction_set"));
+  require_success(run_assay({"profile", "kd-cae", "--batch", "1", "--repeat", "1"}));
+  require_success(run_assay({"data", "make", "--out", (folder / "made").string(), "--size", "32"}));
+  const Outcome checked = run_assay({"data", "check", (folder / "made").string()});
+  require_success(checked);
+  CHECK(contains(checked.out, "60/16/24"));
+  put(folder / "made/ring/train/good/broken.png", std::string("no picture"));
+  const Outcome broken = run_assay({"data", "check", (folder / "made").string()});
+  CHECK(broken.code == 3);
+  CHECK(contains(broken.out, "broken.png"));
+}
+
+}  // namespace assay::testing
