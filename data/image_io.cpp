@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <memory>
+#include <cstdlib>
 #include <string_view>
 
 #include "data/file.h"
@@ -117,18 +117,27 @@ Sides check_jpeg(Bytes bytes, const std::string& name) {
   }
 }
 
-/// The sides stand at byte 18 as two 32-bit numbers, height negative where rows run downwards, or
-/// as two of 16 bits behind the oldest header.
+/// Header: offset of the rows at byte 10, then sides, planes and bits from byte 18 on; sides are 16
+/// bits wide in the oldest header (12 bytes), a negative height means that rows run downwards.
 Sides check_bmp(Bytes bytes, const std::string& name) {
-  if (bytes.size() < 26) fail_cut(name, "BMP");
+  if (bytes.size() < 34) fail_cut(name, "BMP");
   const auto little = [&](size_t at, int n) {
     uint32_t value = 0;
     for (int i = 0; i < n; ++i) value |= uint32_t{bytes[at + i]} << 8 * i;
     return value;
   };
-  if (little(14, 4) == 12) return {little(18, 2), little(20, 2)};
-  const int64_t height = static_cast<int32_t>(little(22, 4));
-  return {static_cast<int32_t>(little(18, 4)), height < 0 ? -height : height};
+  const bool oldest = little(14, 4) == 12;
+  const int64_t width = oldest ? little(18, 2) : static_cast<int32_t>(little(18, 4));
+  const int64_t height = oldest ? little(20, 2) : static_cast<int32_t>(little(22, 4));
+  const Sides sides = {width, std::abs(height)};
+  const int64_t bits = little(oldest ? 24 : 28, 2);
+  const bool packed = !oldest && (little(30, 4) == 1 || little(30, 4) == 2);  // run lengths
+  const int64_t row = (bits * sides.width + 31) / 32 * 4;
+  if (!packed && sides.width <= kMaxImageSide && sides.height <= kMaxImageSide &&
+      static_cast<int64_t>(bytes.size()) < little(10, 4) + row * sides.height) {
+    fail_cut(name, "BMP");
+  }
+  return sides;
 }
 
 Sides check_structure(Bytes bytes, const std::string& name) {

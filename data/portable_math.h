@@ -1,11 +1,9 @@
-// Sine, exponential and logarithm out of + - * / and sqrt alone, which IEEE 754 rounds the same
+// Sine and logarithm out of + - * / and sqrt alone, which IEEE 754 rounds the same
 // everywhere: the built-in pictures and the noise must not depend on a machine's libm. The folder
 // is compiled with -ffp-contract=off for the same reason.
 #pragma once
 
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
 namespace assay {
 
@@ -24,17 +22,6 @@ inline double sin_turns(double t) {
 }
 inline double cos_turns(double t) {
   return sin_turns(t + 0.25);
-}
-
-/// exp(x) for x <= 0, relative error below 1e-9; 0 below -700.
-inline double exp_negative(double x) {
-  if (x < -700) return 0;
-  const double n = std::floor(x * 1.4426950408889634 + 0.5);  // x = n ln 2 + r
-  const double r = (x - n * 0.6931471805599453) / 4, r2 = r * r;
-  const double e =
-      1 + r + r2 / 2 + r2 * r / 6 + r2 * r2 / 24 + r2 * r2 * r / 120 + r2 * r2 * r2 / 720;
-  const double e2 = e * e;
-  return std::ldexp(e2 * e2, static_cast<int>(n));
 }
 
 /// Natural logarithm for x in (0, 1], absolute error below 1e-9: x = m 2^e with m in [1/sqrt 2,

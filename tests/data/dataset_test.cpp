@@ -1,0 +1,259 @@
+#include "data/dataset.h"
+
+#include <set>
+
+#include "data/check.h"
+#include "data/mvtec.h"
+#include "tests/data/files.h"
+
+namespace assay {
+namespace {
+
+using testing::contains;
+using testing::message_of;
+using testing::put;
+using testing::small_picture;
+using testing::TemporaryFolder;
+namespace fs = std::filesystem;
+
+/// Class "nut": 3 train/good, 2 test/good, 2 crack with masks, 1 dirt without.
+void make_nut(const fs::path& root) {
+  const fs::path nut = root / "nut";
+  for (const int i : {0, 1, 2}) {
+    put(nut / "train/good" / str("00", i, ".png"), small_picture(i));
+  }
+  for (const int i : {0, 1}) {
+    put(nut / "test/good" / str("00", i, ".png"), small_picture(10 + i));
+    put(nut / "test/crack" / str("00", i, ".png"), small_picture(20 + i));
+    Image mask(12, 10, 1);
+    mask.pixels[static_cast<size_t>(i)] = 255;
+    put(nut / "ground_truth/crack" / str("00", i, "_mask.png"), mask);
+  }
+  put(nut / "test/dirt/000.png", small_picture(30, 12, 10, 1));
+  put(nut / "readme.txt", std::string("MVTec AD"));
+  put(nut / "license.txt", std::string("CC BY-NC-SA"));
+  put(nut / "test/crack/.DS_Store", std::string("x"));
+  put(nut / "test/crack/._000.png", std::string("x"));
+}
+
+std::vector<std::string> paths(const std::vector<Sample>& samples) {
+  std::vector<std::string> names;
+  for (const Sample& sample : samples) names.push_back(sample.path);
+  return names;
+}
+
+std::string refusal(const fs::path& root) {
+  return message_of<DataError>([&] { open_mvtec(root, "nut"); });
+}
+
+}  // namespace
+
+TEST_CASE("MVTec's layout is read in the order of the paths, stray files passed over") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  put(root / "readme.txt", std::string("hello"));
+  CHECK(list_classes(root.path().string()) == std::vector<std::string>{"nut"});
+  const Dataset data = open_dataset(root.path().string(), "nut");
+  CHECK(data.name == "nut");
+  CHECK(data.origin == "mvtec");
+  CHECK(paths(data.train_good) ==
+        std::vector<std::string>{"train/good/000.png", "train/good/001.png", "train/good/002.png"});
+  CHECK(paths(data.test) == std::vector<std::string>{"test/crack/000.png", "test/crack/001.png",
+                                                     "test/dirt/000.png", "test/good/000.png",
+                                                     "test/good/001.png"});
+  CHECK(data.test[0].defective);
+  CHECK(data.test[0].defect == "crack");
+  CHECK(!data.test[4].defective);
+  CHECK(data.test[4].defect == "good");
+  CHECK(!data.train_good[0].defective);
+  CHECK(has_mask(data.test[1]));
+  CHECK(!has_mask(data.test[2]));
+  CHECK(!data.has_masks());
+  CHECK(pooled(data).size() == 8);
+
+  const Picture picture = load(data.test[1]);
+  CHECK(picture.image == small_picture(21));
+  REQUIRE(picture.mask);
+  CHECK(picture.mask->pixels[1] == 255);
+  CHECK(picture.mask->pixels[0] == 0);
+  CHECK(load_image(data.test[2]).channels == 1);
+}
+
+TEST_CASE("a class without ground_truth is normal") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  fs::remove_all(root / "nut/ground_truth");
+  CHECK(!open_mvtec(root.path(), "nut").has_masks());
+}
+
+TEST_CASE("with every mask there, has_masks says so") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  fs::remove_all(root / "nut/test/dirt");
+  CHECK(open_mvtec(root.path(), "nut").has_masks());
+}
+
+TEST_CASE("what is missing is named") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  SUBCASE("the data folder") {
+    CHECK(contains(message_of<DataError>([&] { open_mvtec(root / "no", "nut"); }),
+                   (root / "no").string() + ": there is no such folder"));
+    CHECK_THROWS_AS(list_mvtec_classes(root / "no"), DataError);
+  }
+  SUBCASE("the class; the message lists those there are") {
+    put(root / "bolt/train/good/000.png", small_picture(1));
+    const std::string message = message_of<UsageError>([&] { open_mvtec(root.path(), "nuts"); });
+    CHECK(contains(message, "no class \"nuts\" in it; there are: bolt, nut"));
+    CHECK_THROWS_AS(open_mvtec(root.path(), ""), UsageError);
+  }
+  SUBCASE("any class") {
+    fs::remove_all(root / "nut");
+    CHECK(contains(message_of<DataError>([&] { list_mvtec_classes(root.path()); }),
+                   "no class in it"));
+  }
+  SUBCASE("train/good") {
+    fs::remove_all(root / "nut/train");
+    CHECK(contains(refusal(root.path()), "nut/train/good: there is no such folder"));
+  }
+  SUBCASE("pictures in train/good") {
+    fs::remove_all(root / "nut/train/good");
+    put(root / "nut/train/good/readme.txt", std::string("none yet"));
+    CHECK(contains(refusal(root.path()), "nut/train/good: no PNG, JPEG or BMP picture in it"));
+  }
+  SUBCASE("test") {
+    fs::remove_all(root / "nut/test");
+    CHECK(contains(refusal(root.path()), "nut/test: there is no such folder"));
+    fs::create_directories(root / "nut/test");
+    CHECK(contains(refusal(root.path()), "nut/test: no PNG, JPEG or BMP picture in it"));
+  }
+  SUBCASE("pictures in a folder of test") {
+    fs::create_directories(root / "nut/test/empty");
+    CHECK(contains(refusal(root.path()), "nut/test/empty: no PNG, JPEG or BMP picture in it"));
+  }
+  SUBCASE("the picture of a mask") {
+    fs::remove(root / "nut/test/crack/001.png");
+    CHECK(contains(refusal(root.path()), "crack/001_mask.png: a mask without its picture"));
+  }
+  SUBCASE("the folder of masks' pictures") {
+    fs::remove_all(root / "nut/test/crack");
+    CHECK(contains(refusal(root.path()), "crack/000_mask.png: a mask without its picture"));
+  }
+}
+
+TEST_CASE("a mask of another size than its picture is refused when it is read") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
+  const Dataset data = open_mvtec(root.path(), "nut");
+  const std::string message = message_of<DataError>([&] { load(data.test[0]); });
+  CHECK(contains(message, "000_mask.png: the mask has 6 x 5 pixels but its picture has 10 x 12"));
+}
+
+TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by the seed") {
+  const TemporaryFolder root;
+  for (int i = 0; i < 11; ++i) put(root / "fine" / str(10 + i, ".jpg.png"), small_picture(i));
+  put(root / "broken/a.png", small_picture(1));
+  put(root / "broken/b.PNG", small_picture(2));
+  put(root / "broken/good/c.png", small_picture(3));
+  put(root / "masks/a.png", Image(12, 10, 1));
+  put(root / "masks/good/c_mask.png", Image(12, 10, 1));
+  FolderOptions options{root / "fine", root / "broken/", root / "masks", 7};
+  const Dataset data = open_folder(options);
+  CHECK(data.origin == "folder");
+  CHECK(data.name == "fine");
+  CHECK(data.train_good.size() == 9);
+  CHECK(data.test.size() == 5);
+  CHECK(data.test[0].path == "bad/a.png");
+  CHECK(has_mask(data.test[0]));
+  CHECK(data.test[1].path == "bad/b.PNG");
+  CHECK(!has_mask(data.test[1]));
+  CHECK(data.test[2].path == "bad/good/c.png");
+  CHECK(data.test[2].defective);
+  CHECK(has_mask(data.test[2]));
+  std::set<std::string> good;
+  for (const Sample& s : pooled(data)) {
+    if (!s.defective) good.insert(s.path);
+  }
+  CHECK(good.size() == 11);
+  CHECK(paths(open_folder(options).train_good) == paths(data.train_good));
+  std::set<std::vector<std::string>> draws;
+  for (options.seed = 0; options.seed < 8; ++options.seed) {
+    draws.insert(paths(open_folder(options).train_good));
+  }
+  CHECK(draws.size() > 4);
+
+  put(root / "masks/zzz.png", Image(12, 10, 1));
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "zzz.png: a mask without"));
+  options.masks = root / "no";
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
+                 "no: there is no such folder"));
+  options.masks.reset();
+  for (const char* name : {"fine", "broken"}) {
+    fs::remove_all(root / name);
+    CHECK(
+        contains(message_of<DataError>([&] { open_folder(options); }), "there is no such folder"));
+    fs::create_directories(root / name);
+    CHECK(
+        contains(message_of<DataError>([&] { open_folder(options); }), "PNG, JPEG or BMP picture"));
+    put(root / name / "a.png", small_picture(1));
+    put(root / name / "b.png", small_picture(1));
+  }
+}
+
+TEST_CASE("the check tells everything that is wrong at once") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  CpuContext ctx(2);
+  {
+    const std::vector<ClassReport> reports = check_data(ctx, root.path());
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].problems.empty());
+    CHECK(reports[0].counts == ClassCounts{3, 2, 3});
+    CHECK(reports[0].masks == 2);
+    CHECK(reports[0].sizes == "10x12");
+    REQUIRE(reports[0].notes.size() == 2);
+    CHECK(contains(reports[0].notes[0], "1 of 3 defective pictures have no mask"));
+    CHECK(contains(reports[0].notes[1], "1 of 8 pictures are grey"));
+  }
+  put(root / "nut/train/good/001.png", std::string("no picture"));
+  put(root / "nut/test/good/000.png", testing::Bytes{});
+  put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
+  put(root / "nut/ground_truth/crack/077_mask.png", Image(12, 10, 1));
+  fs::create_directories(root / "nut/test/empty");
+  put(root / "nut/test/good/001.png", small_picture(1, 20, 20));
+  put(root / "other/test/good/000.png", small_picture(1));
+  const std::vector<ClassReport> reports = check_data(ctx, root.path());
+  REQUIRE(reports.size() == 2);
+  const std::vector<std::string>& problems = reports[0].problems;
+  REQUIRE(problems.size() == 5);
+  CHECK(contains(problems[0], "077_mask.png: a mask without its picture"));
+  CHECK(contains(problems[1], "test/empty: no PNG"));
+  CHECK(contains(problems[2], "001.png: not a PNG, JPEG or BMP"));
+  CHECK(contains(problems[3], "000_mask.png: the mask has 6 x 5"));
+  CHECK(contains(problems[4], "good/000.png: the file is empty"));
+  CHECK(reports[0].sizes == "10x12 to 20x20");
+  REQUIRE(reports[1].problems.size() == 1);
+  CHECK(contains(reports[1].problems[0], "other/train/good: there is no such folder"));
+  CHECK_THROWS_AS(check_data(ctx, root / "no"), DataError);
+}
+
+TEST_CASE("the official counts are those of MVTec AD's 15 classes") {
+  ClassCounts sum;
+  int classes = 0;
+  for (const char* name :
+       {"bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill",
+        "screw", "tile", "toothbrush", "transistor", "wood", "zipper"}) {
+    const ClassCounts* counts = official_counts(name);
+    REQUIRE(counts != nullptr);
+    ++classes;
+    sum.train_good += counts->train_good;
+    sum.test_good += counts->test_good;
+    sum.test_defective += counts->test_defective;
+  }
+  // Bergmann et al. 2019, table 1: 3629 training pictures and 1725 test pictures, 467 of them good.
+  CHECK(sum == ClassCounts{3629, 467, 1258});
+  CHECK(official_counts("ring") == nullptr);
+}
+
+}  // namespace assay

@@ -1,0 +1,243 @@
+#include "data/image_io.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "tests/data/files.h"
+#include "tests/data/png_writer.h"
+
+namespace assay {
+namespace {
+
+using testing::Bytes;
+using testing::contains;
+using testing::make_png;
+using testing::message_of;
+
+/// 8 x 8, grey 100, written by libjpeg.
+const Bytes kGreyJpeg = {
+    0xFF, 0xD8, 0xFF, 0xE0, 0x00, 0x10, 0x4A, 0x46, 0x49, 0x46, 0x00, 0x01, 0x01, 0x00, 0x00, 0x01,
+    0x00, 0x01, 0x00, 0x00, 0xFF, 0xDB, 0x00, 0x43, 0x00, 0x08, 0x06, 0x06, 0x07, 0x06, 0x05, 0x08,
+    0x07, 0x07, 0x07, 0x09, 0x09, 0x08, 0x0A, 0x0C, 0x14, 0x0D, 0x0C, 0x0B, 0x0B, 0x0C, 0x19, 0x12,
+    0x13, 0x0F, 0x14, 0x1D, 0x1A, 0x1F, 0x1E, 0x1D, 0x1A, 0x1C, 0x1C, 0x20, 0x24, 0x2E, 0x27, 0x20,
+    0x22, 0x2C, 0x23, 0x1C, 0x1C, 0x28, 0x37, 0x29, 0x2C, 0x30, 0x31, 0x34, 0x34, 0x34, 0x1F, 0x27,
+    0x39, 0x3D, 0x38, 0x32, 0x3C, 0x2E, 0x33, 0x34, 0x32, 0xFF, 0xC0, 0x00, 0x0B, 0x08, 0x00, 0x08,
+    0x00, 0x08, 0x01, 0x01, 0x11, 0x00, 0xFF, 0xC4, 0x00, 0x14, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x05, 0xFF, 0xC4, 0x00, 0x14,
+    0x10, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0xFF, 0xDA, 0x00, 0x08, 0x01, 0x01, 0x00, 0x00, 0x3F, 0x00, 0x0D, 0xFF, 0xD9};
+
+std::string refusal(const Bytes& bytes) {
+  return message_of<DataError>([&] { decode_image(bytes, "folder/name.png"); });
+}
+
+/// The message names the file and says what is wrong.
+void check_refused(const Bytes& bytes, const std::string& what) {
+  const std::string message = refusal(bytes);
+  CAPTURE(message);
+  CHECK(message.starts_with("folder/name.png: "));
+  CHECK(contains(message, what));
+  CHECK(!contains(message, "\n"));
+}
+
+Bytes head(const Bytes& bytes, size_t count) {
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count)};
+}
+
+}  // namespace
+
+TEST_CASE("what is written as PNG reads back the same") {
+  for (const int channels : {1, 3}) {
+    for (const int side : {1, 2, 17, 64}) {
+      const Image image = testing::small_picture(side, side, side + 3, channels);
+      CHECK(decode_image(encode_png(image), "x") == image);
+    }
+  }
+  const testing::TemporaryFolder folder;
+  const Image image = testing::small_picture(4);
+  write_png(folder / "a.png", image);
+  write_png(folder / "a.png", image);  // over itself
+  CHECK(read_image(folder / "a.png") == image);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+  CHECK_THROWS_AS(encode_png(Image()), Error);
+  CHECK_THROWS_AS(encode_png(Image(2, 2, 2)), Error);
+}
+
+TEST_CASE("every kind of PNG becomes grey or RGB of 8 bits") {
+  const auto decoded = [](const testing::PngKind& kind, const Bytes& rows) {
+    return decode_image(make_png(kind, rows), "x");
+  };
+  SUBCASE("grey of 8 bits") {
+    const Image image = decoded({2, 2, 8, testing::kGrey}, {1, 2, 3, 255});
+    CHECK(image.channels == 1);
+    CHECK(image.pixels == Bytes{1, 2, 3, 255});
+  }
+  SUBCASE("grey of 1, 2 and 4 bits is stretched to 255") {
+    CHECK(decoded({8, 1, 1, testing::kGrey}, {0b10110001}).pixels ==
+          Bytes{255, 0, 255, 255, 0, 0, 0, 255});
+    CHECK(decoded({4, 1, 2, testing::kGrey}, {0b00011011}).pixels == Bytes{0, 85, 170, 255});
+    CHECK(decoded({2, 1, 4, testing::kGrey}, {0x1F}).pixels == Bytes{17, 255});
+  }
+  SUBCASE("16 bits keep the upper 8") {
+    CHECK(decoded({2, 1, 16, testing::kGrey}, {0x12, 0xFF, 0xFE, 0x01}).pixels ==
+          Bytes{0x12, 0xFE});
+    const Image rgb = decoded({1, 1, 16, testing::kRgb}, {0x12, 0xFF, 0x80, 0x00, 0x7F, 0xFF});
+    CHECK(rgb.channels == 3);
+    CHECK(rgb.pixels == Bytes{0x12, 0x80, 0x7F});
+  }
+  SUBCASE("alpha is dropped, not blended") {
+    CHECK(decoded({2, 1, 8, testing::kRgba}, {10, 20, 30, 0, 40, 50, 60, 128}).pixels ==
+          Bytes{10, 20, 30, 40, 50, 60});
+    const Image grey = decoded({2, 1, 8, testing::kGreyAlpha}, {10, 0, 200, 255});
+    CHECK(grey.channels == 1);
+    CHECK(grey.pixels == Bytes{10, 200});
+  }
+  SUBCASE("a palette becomes its colours") {
+    const Image image =
+        decoded({4, 1, 2, testing::kPalette, {1, 2, 3, 4, 5, 6, 7, 8, 9}}, {0b00011000});
+    CHECK(image.channels == 3);
+    CHECK(image.pixels == Bytes{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3});
+  }
+}
+
+TEST_CASE("JPEG and BMP are read") {
+  const Image jpeg = decode_image(kGreyJpeg, "x");
+  CHECK(jpeg.channels == 1);
+  CHECK(jpeg.height == 8);
+  for (const uint8_t v : jpeg.pixels) CHECK(v == 100);
+  const Image picture = testing::small_picture(3, 5, 7);
+  CHECK(decode_image(testing::make_bmp(picture), "x") == picture);
+}
+
+TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind its end") {
+  const Bytes thumbnail = {0xFF, 0xE1, 0x00, 0x06, 0xFF, 0xD8, 0xFF, 0xD9};
+  Bytes jpeg = kGreyJpeg;
+  jpeg.insert(jpeg.begin() + 2, thumbnail.begin(), thumbnail.end());
+  CHECK(decode_image(jpeg, "x").pixels[0] == 100);
+  jpeg.resize(jpeg.size() - 2);  // the thumbnail's end is not the picture's
+  check_refused(jpeg, "JPEG file ends too early");
+  Bytes longer = kGreyJpeg;
+  longer.insert(longer.end(), 10, 0);
+  CHECK(decode_image(longer, "x").pixels[0] == 100);
+}
+
+TEST_CASE("a broken file is refused in one sentence that names it") {
+  const Bytes png = encode_png(testing::small_picture(1, 40, 40));
+  SUBCASE("0 bytes") {
+    check_refused({}, "empty (0 bytes)");
+  }
+  SUBCASE("text") {
+    const std::string text = "this is no picture\n";
+    check_refused(Bytes(text.begin(), text.end()), "not a PNG, JPEG or BMP");
+  }
+  SUBCASE("another format") {
+    check_refused({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0}, "not a PNG, JPEG or BMP");
+  }
+  SUBCASE("a PNG cut anywhere") {
+    check_refused(head(png, png.size() / 2), "PNG file ends too early");
+    for (size_t count = 8; count < png.size(); count += 7) {
+      check_refused(head(png, count), "PNG file ends too early");
+    }
+    check_refused(head(png, png.size() - 1), "PNG file ends too early");
+  }
+  SUBCASE("a PNG with any byte changed") {
+    for (size_t i = 8; i < png.size(); i += 11) {
+      Bytes changed = png;
+      changed[i] ^= 0x40;
+      refusal(changed);  // fails the test when nothing is thrown
+    }
+    Bytes changed = png;
+    changed[png.size() / 2] ^= 1;
+    check_refused(changed, "checksum");
+  }
+  SUBCASE("a PNG copied in text mode") {
+    Bytes changed = png;
+    changed.erase(changed.begin() + 4);  // CR LF became LF
+    check_refused(changed, "text mode");
+  }
+  SUBCASE("a PNG whose rows are missing though its checksums are right") {
+    check_refused(make_png({4, 4, 8, testing::kGrey}, {1, 2, 3, 4}), "cannot be decoded");
+  }
+  SUBCASE("a JPEG without its end") {
+    for (size_t count = 3; count < kGreyJpeg.size(); ++count) {
+      check_refused(head(kGreyJpeg, count), "JPEG file ends too early");
+    }
+  }
+  SUBCASE("a BMP cut in half") {
+    const Bytes bmp = testing::make_bmp(testing::small_picture(1));
+    check_refused(head(bmp, 20), "BMP file ends too early");
+    check_refused(head(bmp, bmp.size() / 2), "BMP file ends too early");
+  }
+}
+
+TEST_CASE("over 16,384 pixels a side is refused before anything is decoded") {
+  check_refused(make_png({16385, 1, 8, testing::kGrey}, {0}), "16385 x 1 pixels but at most 16384");
+  check_refused(make_png({1, 20000, 8, testing::kGrey}, {}), "1 x 20000 pixels");
+  check_refused(make_png({0xFFFFFFFFu, 1, 8, testing::kGrey}, {0}), "4294967295 x 1");
+  Bytes jpeg = kGreyJpeg;
+  jpeg[96] = 0x40, jpeg[97] = 0x01;  // width in SOF0
+  check_refused(jpeg, "16385 x 8 pixels");
+  Bytes bmp = testing::make_bmp(testing::small_picture(1));
+  bmp[19] = 0x50;
+  check_refused(bmp, "pixels but at most 16384");
+  const Image longest = decode_image(make_png({16384, 1, 8, testing::kGrey}, Bytes(16384, 7)), "x");
+  CHECK(longest.width == 16384);
+  CHECK(longest.pixels.back() == 7);
+}
+
+TEST_CASE("a file that is not there, or a folder, is refused by name") {
+  const testing::TemporaryFolder folder;
+  const std::string missing = (folder / "no.png").string();
+  CHECK(contains(message_of<DataError>([&] { read_image(missing); }), missing));
+  CHECK(contains(message_of<DataError>([&] { read_image(folder.path()); }), "cannot be read"));
+}
+
+TEST_CASE("where nothing can be written the error says so and nothing is left") {
+  const testing::TemporaryFolder folder;
+  const Image image = testing::small_picture(1, 64, 64);
+  SUBCASE("no such folder") {
+    const std::string message =
+        message_of<Error>([&] { write_png(folder / "no" / "a.png", image); });
+    CHECK(contains(message, "no/a.png: cannot be written: No such file or directory"));
+  }
+  SUBCASE("a file where a folder should be") {
+    testing::put(folder / "file", std::string("x"));
+    CHECK(contains(message_of<Error>([&] { write_png(folder / "file" / "a.png", image); }),
+                   "Not a directory"));
+    CHECK(contains(message_of<Error>([&] { make_folder(folder / "file" / "sub"); }),
+                   "file/sub: the folder cannot be made"));
+    CHECK(contains(message_of<Error>([&] { make_folder(folder / "file"); }), "cannot be made"));
+  }
+  SUBCASE("a full disk") {
+    // A limit on the size of files fails in the middle of a write, as a full disk does.
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit small = before;
+    small.rlim_cur = 100;
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    std::string message;
+    try {
+      write_png(folder / "a.png", image);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    std::signal(SIGXFSZ, handler);
+    CHECK(contains(message, "a.png: cannot be written: File too large"));
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+}
+
+TEST_CASE("pictures are known by the ends of their names, in any case") {
+  for (const char* name : {"a.png", "b.PNG", "c.jpg", "d.JPEG", "e.Bmp", "x/y.z.png"}) {
+    CHECK(is_image_name(name));
+  }
+  for (const char* name : {"readme.txt", "png", "a.png.txt", "license", ""}) {
+    CHECK(!is_image_name(name));
+  }
+}
+
+}  // namespace assay
