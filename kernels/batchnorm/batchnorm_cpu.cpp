@@ -20,9 +20,9 @@ struct Moments {
   double* mean;
   double* m2;
 
-  /// Takes `more` rows in: Chan, Golub, LeVeque, 1979, equations 2.1; no difference of large sums.
-  template <class T>
-  void combine(int C, double more, const T* other_mean, const T* other_m2) {
+  /// Takes `more` rows in: Chan, Golub and LeVeque, 1983, equation 2.1; no difference of large
+  /// sums.
+  void combine(int C, double more, const double* other_mean, const double* other_m2) {
     const double total = count + more;
     for (int c = 0; c < C; ++c) {
       const double delta = other_mean[c] - mean[c];
@@ -33,18 +33,18 @@ struct Moments {
   }
 };
 
-/// Mean and m2 over all rows: blocks in float and in two passes, combined in order inside a part,
-/// then the parts in their order.
+/// Mean and m2 over all rows: of blocks in float and in two passes, combined in order inside a
+/// part, then the parts in their order.
 class BatchMoments {
  public:
   BatchMoments(Context& ctx, const BatchNormShape& s, const float* x)
       : scratch_(ctx, parts(s) * 2 * s.C * sizeof(double)),
-        blocks_(ctx, parts(s) * 2 * s.C * sizeof(float)) {
+        blocks_(ctx, parts(s) * 2 * s.C * sizeof(double)) {
     const int64_t grain = rows_per_part(s);
     std::fill_n(scratch_.as<double>(), parts(s) * 2 * s.C, 0.0);
     parallel_blocks(ctx, s.rows, grain, [&](int64_t begin, int64_t end) {
       Moments part = of_part(s, begin / grain);
-      float* block = blocks_.as<float>() + begin / grain * 2 * s.C;
+      double* block = blocks_.as<double>() + begin / grain * 2 * s.C;
       for (int64_t row = begin; row < end; row += kBatchNormBlock) {
         const int64_t rows = std::min(kBatchNormBlock, end - row);
         ASSAY_ISA_CALL(block_moments, rows, s.C, x + row * s.C, block, block + s.C);
@@ -71,8 +71,8 @@ class BatchMoments {
     return {0, mean, mean + s.C};
   }
 
-  Scratch scratch_;  // (parts, 2, C) double
-  Scratch blocks_;   // (parts, 2, C) float
+  Scratch scratch_;  // (parts, 2, C)
+  Scratch blocks_;   // (parts, 2, C), the block in hand
   Moments total_{};
 };
 

@@ -15,19 +15,24 @@ ASSAY_INLINE vf gradient_before(At at, vf slope, const float* y, const float* dy
 
 }  // namespace
 
-void block_moments(int64_t rows, int C, const float* x, float* mean, float* m2) {
-  const float per_row = 1.0f / static_cast<float>(rows);
+void block_moments(int64_t rows, int C, const float* x, double* mean, double* m2) {
+  const double per_row = 1.0 / static_cast<double>(rows);
   for_each_register(C, [&](auto at) {
     vf sum{};
     for (int64_t i = 0; i < rows; ++i) sum += at.get(x + i * C);
-    const vf m = sum * per_row;
-    vf squares{};
+    const vf rough = sum * static_cast<float>(per_row);
+    vf deviations{}, squares{};
     for (int64_t i = 0; i < rows; ++i) {
-      const vf d = at.get(x + i * C) - m;
+      const vf d = at.get(x + i * C) - rough;
+      deviations += d;
       squares += d * d;
     }
-    at.put(mean, m);
-    at.put(m2, squares);
+    const int lanes = C - at.i < kLanes ? static_cast<int>(C - at.i) : kLanes;
+    for (int k = 0; k < lanes; ++k) {
+      const double deviation = static_cast<double>(deviations[k]);
+      mean[at.i + k] = static_cast<double>(rough[k]) + deviation * per_row;
+      m2[at.i + k] = static_cast<double>(squares[k]) - deviation * deviation * per_row;
+    }
   });
 }
 

@@ -13,8 +13,10 @@ namespace assay {
 inline constexpr int64_t kBatchNormBlock = 64;
 
 ASSAY_ISA_DECLARE(
-    /// mean (C), and m2 (C) = sum (x - mean)^2, of at most kBatchNormBlock rows, in two passes.
-    void block_moments(int64_t rows, int C, const float* x, float* mean, float* m2);
+    /// mean (C), and m2 (C) = sum (x - mean)^2, of at most kBatchNormBlock rows: the corrected
+    /// two-pass algorithm of Chan, Golub and LeVeque, 1983, equation 1.7. Its first mean is a float
+    /// and may be off; the sum of the deviations from it says by how much.
+    void block_moments(int64_t rows, int C, const float* x, double* mean, double* m2);
     /// y = f( scale (x - mean) + shift ).
     void normalise(Activation a, float slope, int64_t rows, int C, const float* x,
                    const float* mean, const float* scale, const float* shift, float* y);
