@@ -41,10 +41,12 @@ void check_case(const std::string& name, double bound,
   const Tensor y = f();
   CHECK(difference(y, layers().tensor(name + ".y")) < bound);
   tape.backward(y, layers().tensor(name + ".dy"));
-  for (const auto& [key, t] : leaves) {
+  for (const auto& leaf_of_case : leaves) {
+    const Tensor& t = leaf_of_case.second;
     if (!t.defined()) continue;
-    CAPTURE(key);
-    CHECK(difference(t.grad(), layers().tensor(name + ".d" + key)) < bound);
+    const std::string gradient = name + ".d" + leaf_of_case.first;
+    CAPTURE(gradient);
+    CHECK(difference(t.grad(), layers().tensor(gradient)) < bound);
   }
 }
 

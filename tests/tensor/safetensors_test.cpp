@@ -68,7 +68,9 @@ TEST_CASE("what is written is read") {
   const SafeTensors read = read_safetensors(folder / "x"), want = example();
   CHECK(read.metadata == want.metadata);
   REQUIRE(read.tensors.size() == want.tensors.size());
-  for (const auto& [name, t] : want.tensors) {
+  for (const auto& entry : want.tensors) {
+    const std::string& name = entry.first;
+    const StoredTensor& t = entry.second;
     CAPTURE(name);
     REQUIRE(read.tensors.contains(name));
     CHECK(read.tensors.at(name).type == t.type);
