@@ -9,7 +9,7 @@ namespace assay::cpu::ASSAY_ISA {
 
 template <Activation A>
 ASSAY_INLINE vf activate(vf slope, vf z) {
-  if constexpr (A == Activation::relu) return select(z > 0.0f, z, vf{});
+  if constexpr (A == Activation::relu) return select(z < 0.0f, vf{}, z);  // NaN stays NaN
   if constexpr (A == Activation::leaky_relu) return select(z > 0.0f, z, slope * z);
   if constexpr (A == Activation::sigmoid) return sigmoid(z);
   if constexpr (A == Activation::tanh) return tanh(z);

@@ -45,8 +45,8 @@ ASSAY_FORMULA SineCosine sine_cosine_of_turn(uint32_t k) {
   const double a2 = a * a;
   double s = 1, c = 1;
   for (int i = 16; i >= 2; i -= 2) {
-    s = 1 - s * a2 / (i * (i + 1));
-    c = 1 - c * a2 / (i * (i - 1));
+    s = 1 - s * (a2 * (1.0 / (i * (i + 1))));
+    c = 1 - c * (a2 * (1.0 / (i * (i - 1))));
   }
   s *= a;
   switch (quarter % 4) {

@@ -5,6 +5,10 @@
 
 #include "kernels/runtime/simd.h"
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 namespace assay::cpu::ASSAY_ISA {
 
 /// exp(x) = 2^k exp(r) with |r| <= ln(2)/2; the polynomial is that of Cephes' expf (Moshier, 1989).
@@ -78,9 +82,16 @@ ASSAY_INLINE void store(double* p, vd v) {
 ASSAY_INLINE vd broadcast(double d) {
   return d - vd{};
 }
-/// kDoubleLanes floats, as doubles.
+/// kDoubleLanes floats, as doubles. GCC 12 makes four instructions of __builtin_convertvector where
+/// the machine has one.
 ASSAY_INLINE vd load_as_double(const float* p) {
+#if defined(__AVX512F__)
+  return (vd)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));  // unmasked: GCC bug 105593
+#elif defined(__AVX__)
+  return (vd)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
   return __builtin_convertvector(*reinterpret_cast<const vf_half_unaligned*>(p), vd);
+#endif
 }
 ASSAY_INLINE void store_as_float(float* p, vd v) {
   *reinterpret_cast<vf_half_unaligned*>(p) = __builtin_convertvector(v, vf_half);
