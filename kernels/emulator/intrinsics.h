@@ -244,6 +244,14 @@ inline int __clz(int x) {
 inline int __ffs(int x) {
   return x != 0 ? std::countr_zero(static_cast<unsigned>(x)) + 1 : 0;
 }
+/// Byte i of the result is byte (selector >> 4i & 7) of the eight bytes of y:x.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+  return result;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(uint64_t{a} * b >> 32);
 }

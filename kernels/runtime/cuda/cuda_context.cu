@@ -129,5 +129,11 @@ std::string device_name() {
 #endif
 }
 
+int compute_capability() {
+  cudaDeviceProp properties;
+  ASSAY_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  return 10 * properties.major + properties.minor;
+}
+
 }  // namespace cuda
 }  // namespace assay

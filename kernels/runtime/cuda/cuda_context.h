@@ -51,6 +51,8 @@ void synchronize(Context& ctx);
 void* allocate_pinned(size_t bytes);
 void free_pinned(void* p) noexcept;
 std::string device_name();
+/// 10 * major + minor: 80 for the A100, 90 for the H100 and the emulator.
+int compute_capability();
 
 }  // namespace cuda
 }  // namespace assay
