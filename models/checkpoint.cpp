@@ -88,6 +88,7 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
   content.metadata = {{"model", state.model},
                       {"epoch", std::to_string(position.epoch)},
                       {"batch", std::to_string(position.batch)},
+                      {"images", std::to_string(position.images)},
                       {"loss_sum", csv_number(position.loss_sum)},
                       {"finished", position.finished ? "1" : "0"}};
   write_checked(file, std::move(content));
@@ -110,6 +111,7 @@ TrainingPosition load_checkpoint(const std::filesystem::path& file, const Traini
   state.early_stopping.load(content.tensors, source);
   return {std::atoi(entry(content, "epoch", source).c_str()),
           std::atoll(entry(content, "batch", source).c_str()),
+          std::atoll(entry(content, "images", source).c_str()),
           std::strtod(entry(content, "loss_sum", source).c_str(), nullptr),
           entry(content, "finished", source) == "1"};
 }

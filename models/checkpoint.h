@@ -15,7 +15,8 @@ namespace assay {
 struct TrainingPosition {
   int epoch = 0;          ///< epochs done
   int64_t batch = 0;      ///< batches done of the next epoch
-  double loss_sum = 0;    ///< over the images of these batches
+  int64_t images = 0;     ///< in these batches
+  double loss_sum = 0;    ///< over these images
   bool finished = false;  ///< no epoch is left, or early stopping said so
 };
 

@@ -67,7 +67,6 @@ class Training {
 
   /// Mean loss over the images of the epoch.
   double run_epoch() {
-    auto seen = at_.batch * config_.batch;
     task_.batches.start_epoch(at_.epoch, at_.batch);
     Batch batch;
     while (task_.optimizer.steps() < most_steps_ && task_.batches.next(batch)) {
@@ -78,11 +77,11 @@ class Training {
       const auto images = static_cast<int64_t>(batch.images.size());
       at_.loss_sum += loss * static_cast<double>(images);
       at_.batch += 1;
-      seen += images;
+      at_.images += images;
       hooks_.progress({task_.optimizer.steps(), most_steps_, at_.epoch + 1, loss});
     }
     if (hooks_.stop_requested()) interrupt();
-    return at_.loss_sum / static_cast<double>(seen);
+    return at_.loss_sum / static_cast<double>(at_.images);
   }
 
   double step(const Batch& batch) {

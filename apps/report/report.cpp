@@ -272,7 +272,8 @@ std::vector<Run> load_runs(const fs::path& root) {
 std::vector<ReportCell> finished_cells(const fs::path& root) {
   std::vector<ReportCell> cells;
   if (fs::exists(root / "results.json")) {
-    for (const Json& cell : read_json(root / "results.json")["cells"]) {
+    const Json results = read_json(root / "results.json");
+    for (const Json& cell : results["cells"]) {
       const RunFolder folder(root / cell["run"].get<std::string>());
       if (folder.finished()) cells.push_back({folder.root(), cell["command"]});
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ struct Outcome {
 /// `assay` with these words, running until wait().
 class Running {
  public:
-  /// `limit_bytes`: no file may grow beyond (a full disk); 0 = no limit.
+  /// `limit_blocks`: the shell's limit for the size of a file, which stands for a full disk.
   explicit Running(const std::vector<std::string>& words, const std::string& limit_blocks = "") {
     std::vector<std::string> line = {ASSAY_PROGRAM};
     line.insert(line.end(), words.begin(), words.end());
@@ -46,9 +47,9 @@ class Running {
     std::vector<char*> arguments;
     for (std::string& word : line) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    if (freopen((output_ / "out").c_str(), "w", stdout) != nullptr &&
-        freopen((output_ / "error").c_str(), "w", stderr) != nullptr)
-      execv(arguments[0], arguments.data());
+    redirect(STDOUT_FILENO, output_ / "out");
+    redirect(STDERR_FILENO, output_ / "error");
+    execv(arguments[0], arguments.data());
     _exit(127);
   }
 
@@ -73,6 +74,10 @@ class Running {
   }
 
  private:
+  static void redirect(int descriptor, const fs::path& file) {
+    dup2(open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), descriptor);
+  }
+
   TemporaryFolder output_;
   pid_t pid_ = 0;
   int status_ = 0;

@@ -1,0 +1,106 @@
+// The files of a run: CSV, configuration, whole replacement.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/runtime/error.h"
+#include "models/csv.h"
+#include "models/run_config.h"
+#include "models/run_folder.h"
+
+namespace assay {
+namespace {
+namespace fs = std::filesystem;
+
+struct Folder {
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "assay-files-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  fs::path path;
+};
+
+}  // namespace
+
+TEST_CASE("any text survives a CSV file") {
+  const Folder folder;
+  const std::vector<std::string> odd = {"a,b", "say \"so\"", "two\nlines", "", " plain "};
+  write_file(folder.path / "t.csv", csv_row({"1", "2", "3", "4", "5"}) + csv_row(odd));
+  const CsvTable table = read_csv(folder.path / "t.csv");
+  REQUIRE(table.rows.size() == 1);
+  CHECK(table.rows[0] == odd);
+  CHECK(table.column("3") == 2);
+  CHECK_THROWS_AS(table.column("6"), Error);
+  write_file(folder.path / "short.csv", "a,b\n1\n");
+  CHECK_THROWS_AS(read_csv(folder.path / "short.csv"), Error);
+}
+
+TEST_CASE("numbers read back as the same bits") {
+  for (const double v : {0.1, -1e-300, 1.0 / 3, 12345678.9, 0.0, 5e-324})
+    CHECK(std::strtod(csv_number(v).c_str(), nullptr) == v);
+}
+
+TEST_CASE("a configuration reads back, and differences are named") {
+  const Folder folder;
+  RunConfig config = default_config("kd-cae", "kd-cae-strided");
+  config.object_class = "ring";
+  config.lr = 0.1;
+  config.seed = std::numeric_limits<uint64_t>::max();
+  save(config, folder.path / "config.json");
+  RunConfig again = load_config(folder.path / "config.json");
+  CHECK(differences(config, again).empty());
+  again.lr = 0.2;
+  CHECK(differences(config, again) == std::vector<std::string>{"lr"});
+  write_file(folder.path / "config.json", "{\"model\": 3}");
+  CHECK_THROWS_AS(load_config(folder.path / "config.json"), CheckpointError);
+  CHECK_THROWS_AS(load_config(folder.path / "none.json"), CheckpointError);
+}
+
+TEST_CASE("a file is replaced as a whole or not at all") {
+  const Folder folder;
+  write_file(folder.path / "a", "old");
+  write_file(folder.path / "a", "new");
+  CHECK(fs::file_size(folder.path / "a") == 3);
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+  CHECK_THROWS_AS(write_file(folder.path / "none" / "a", "x"), Error);
+}
+
+TEST_CASE("clearing a run folder leaves what is not its own") {
+  const Folder folder;
+  const RunFolder run(folder.path / "run");
+  CHECK(run.empty());
+  run.create();
+  write_file(run.metrics(), "{}");
+  write_file(run.root() / "notes.txt", "mine");
+  CHECK(run.finished());
+  run.clear();
+  CHECK(!run.finished());
+  CHECK(fs::exists(run.root() / "notes.txt"));
+}
+
+TEST_CASE("options out of range are named") {
+  const auto refused = [](auto change) {
+    RunConfig config = default_config("kd-cae");
+    change(config);
+    CHECK_THROWS_AS(check(config), UsageError);
+  };
+  CHECK_NOTHROW(check(default_config("kd-cae")));
+  refused([](RunConfig& c) { c.epochs = 0; });
+  refused([](RunConfig& c) { c.batch = 0; });
+  refused([](RunConfig& c) { c.lr = -1; });
+  refused([](RunConfig& c) { c.image_size = 100; });
+  refused([](RunConfig& c) { c.init = "zero"; });
+  refused([](RunConfig& c) { c.train_noise = "some"; });
+  refused([](RunConfig& c) { c.denoise = true; });
+  refused([](RunConfig& c) { c.precision = "tf32"; });
+  CHECK_THROWS_AS(default_config("kd-cae", "cnn"), UsageError);
+}
+
+}  // namespace assay

@@ -1,0 +1,218 @@
+// The loop over epochs, its checkpoints and its stops, on a network of one layer.
+#include "models/training.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+
+#include "layers/init.h"
+#include "layers/linear.h"
+#include "layers/state.h"
+#include "models/checkpoint.h"
+#include "optim/adam.h"
+#include "tensor/ops.h"
+
+namespace assay {
+namespace {
+namespace fs = std::filesystem;
+
+class TemporaryRun {
+ public:
+  TemporaryRun() {
+    std::string name = (fs::temp_directory_path() / "assay-training-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    root_ = name;
+  }
+  ~TemporaryRun() {
+    std::error_code ignored;
+    fs::remove_all(root_, ignored);
+  }
+  RunFolder folder() const { return RunFolder(root_); }
+
+ private:
+  fs::path root_;
+};
+
+ImageStore small_pictures() {
+  std::vector<Sample> samples;
+  for (int i = 0; i < 7; ++i) {
+    Sample& sample = samples.emplace_back();
+    sample.path = "train/good/" + std::to_string(i) + ".png";
+    sample.draw = [i] {
+      Picture picture{Image(4, 4, 1), {}};
+      for (size_t p = 0; p < picture.image.size(); ++p)
+        picture.image.pixels[p] = static_cast<uint8_t>(10 * i + 13 * p);
+      return picture;
+    };
+  }
+  return {current_context(), samples, {.height = 4, .width = 4, .channels = 1}};
+}
+
+/// An autoencoder of one dense layer, and all that its training needs.
+struct Fixture {
+  explicit Fixture(const std::string& name = "one-layer") : model(name) {
+    init_parameters(layer, Init::keras, 3);
+  }
+
+  TrainingResult train(const RunConfig& config, const RunFolder& folder,
+                       const TrainingHooks& hooks = {}) {
+    return assay::train({.model = model,
+                         .module = layer,
+                         .optimizer = adam,
+                         .batches = batches,
+                         .loss = [&](const Batch& b) { return loss(b.x); },
+                         .validation_loss =
+                             [&] {
+                               std::vector<size_t> all = {0, 1, 2, 3, 4, 5, 6};
+                               return loss(pictures.batch(all)).item() + extra_loss();
+                             }},
+                        config, folder, hooks);
+  }
+  Tensor loss(const Tensor& x) {
+    const Tensor flat = x.reshape({x.dim(0), 16});
+    return mse_loss(layer(flat), flat);
+  }
+  std::string weights() const {
+    std::string bytes;
+    for (const auto& [name, tensor] : save_state(layer))
+      bytes.append(tensor.bytes.begin(), tensor.bytes.end());
+    return bytes;
+  }
+
+  std::string model;
+  ImageStore pictures = small_pictures();
+  BatchLoader batches{pictures, {0, 1, 2, 3, 4, 5, 6}, {.batch = 3, .seed = 5}};
+  Linear layer{LinearConfig{16, 16}};
+  Adam adam{layer.parameters(), {.learning_rate = 0.01}};
+  std::function<double()> extra_loss = [] { return 0.0; };
+};
+
+RunConfig config_of(int epochs) {
+  RunConfig config;
+  config.epochs = epochs;
+  config.batch = 3;
+  config.min_steps = 0;
+  config.patience = 100;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("epochs, steps and history") {
+  const TemporaryRun run;
+  Fixture f;
+  const TrainingResult result = f.train(config_of(4), run.folder());
+  CHECK(result.epochs == 4);
+  CHECK(result.steps == 12);  // 7 pictures are batches of 3, 3 and 1
+  const auto history = run.folder().read_history();
+  REQUIRE(history.size() == 4);
+  CHECK(history.back().validation_loss < history.front().validation_loss);
+  CHECK(result.best_validation_loss == history[result.best_epoch - 1].validation_loss);
+}
+
+TEST_CASE("a limit of steps ends within an epoch") {
+  const TemporaryRun run;
+  Fixture f;
+  RunConfig config = config_of(100);
+  config.steps = 5;
+  const TrainingResult result = f.train(config, run.folder());
+  CHECK(result.steps == 5);
+  CHECK(result.epochs == 2);
+}
+
+TEST_CASE("a stop at any step resumes to the same bits") {
+  const TemporaryRun whole_run;
+  Fixture whole;
+  whole.train(config_of(3), whole_run.folder());
+  for (int64_t stop_after = 1; stop_after < 9; ++stop_after) {
+    CAPTURE(stop_after);
+    const TemporaryRun run;
+    Fixture broken;
+    CHECK_THROWS_AS(
+        broken.train(config_of(3), run.folder(),
+                     {.stop_requested = [&] { return broken.adam.steps() >= stop_after; }}),
+        Interrupted);
+    Fixture resumed;
+    const TrainingResult result = resumed.train(config_of(3), run.folder());
+    CHECK(result.epochs == 3);
+    CHECK(resumed.weights() == whole.weights());
+    const auto a = whole_run.folder().read_history(), b = run.folder().read_history();
+    REQUIRE(a.size() == b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      CHECK(a[i].train_loss == b[i].train_loss);
+      CHECK(a[i].validation_loss == b[i].validation_loss);
+    }
+  }
+}
+
+TEST_CASE("early stopping gives the best weights back, keep_last the last") {
+  for (const bool keep_last : {false, true}) {
+    CAPTURE(keep_last);
+    const TemporaryRun run;
+    Fixture f;
+    int epoch = 0;
+    std::string after_second;
+    f.extra_loss = [&] {
+      if (++epoch == 2) after_second = f.weights();
+      return epoch == 2 ? -100.0 : 0.0;
+    };
+    RunConfig config = config_of(50);
+    config.patience = 3;
+    config.keep_last = keep_last;
+    const TrainingResult result = f.train(config, run.folder());
+    CHECK(result.best_epoch == 2);
+    CHECK(result.epochs == 5);
+    CHECK((f.weights() == after_second) == !keep_last);
+  }
+}
+
+TEST_CASE("a loss that is not finite stops the training and names the place") {
+  const TemporaryRun run;
+  Fixture f;
+  f.extra_loss = [] { return std::numeric_limits<double>::quiet_NaN(); };
+  try {
+    f.train(config_of(3), run.folder());
+    FAIL("no error");
+  } catch (const Error& e) {
+    CHECK(std::string(e.what()).find("epoch 1") != std::string::npos);
+  }
+  CHECK(!fs::exists(run.folder().checkpoint()));
+
+  Fixture g;
+  g.layer.parameters()[0].tensor.mutable_data<float>()[0] = std::numeric_limits<float>::infinity();
+  try {
+    g.train(config_of(3), run.folder());
+    FAIL("no error");
+  } catch (const Error& e) {
+    CHECK(std::string(e.what()).find("epoch 1, batch 1") != std::string::npos);
+  }
+}
+
+TEST_CASE("a checkpoint that was cut, edited or is another model's is refused") {
+  const TemporaryRun run;
+  Fixture f;
+  f.train(config_of(1), run.folder());
+  const fs::path file = run.folder().checkpoint();
+  std::ifstream in(file, std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const auto load = [&](const std::string& model) {
+    Fixture g(model);
+    g.train(config_of(2), run.folder());
+  };
+  CHECK_THROWS_AS(load("another"), CheckpointError);
+  for (size_t at : {size_t{0}, size_t{3}, whole.size() / 3, whole.size() / 2, whole.size() - 1}) {
+    CAPTURE(at);
+    std::string edited = whole;
+    edited[at] = static_cast<char>(edited[at] ^ 0x20);
+    write_file(file, edited);
+    CHECK_THROWS_AS(load("one-layer"), CheckpointError);
+    write_file(file, whole.substr(0, at));
+    CHECK_THROWS_AS(load("one-layer"), CheckpointError);
+  }
+  write_file(file, whole);
+  load("one-layer");
+}
+
+}  // namespace assay
