@@ -7,6 +7,9 @@
 // A convolution in NHWC needs no im2col: for one filter row the S*C values under the filter lie
 // side by side, so `run` = S*C, `taps` = R and a_offset[m] is the first value under output pixel m.
 // A matrix product has one tap. outer_product is the transposed sum that weight gradients need.
+//
+// With `window` > 1 the rows come window by window and only the largest of each window is stored:
+// the max-pool behind a convolution happens in registers, and z is never written.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +31,11 @@ struct TileJob {
   int columns;                ///< of these, how many are real
   const float* bias;          ///< (columns) or null
   float* out;                 ///< not read unless accumulate
-  const int64_t* out_offset;  ///< (M)
-  bool accumulate;
+  const int64_t* out_offset;  ///< (M/window)
+  bool accumulate;            ///< only with window 1
+  int window = 1;             ///< 1, 4 or 16: rows of which the largest is stored
+  uint8_t* argmax =
+      nullptr;  ///< at out_offset: which row of the window, the first largest; or null
 };
 
 /// out[i*out_row + j] += sum_m a[a_offset[m] + i] b[b_offset[m] + j], i < I, j < J. b must be

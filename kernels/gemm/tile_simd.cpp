@@ -1,6 +1,7 @@
 #include "kernels/runtime/simd.h"
 
 #include "kernels/gemm/tile.h"
+#include "kernels/pointwise/activation_simd.h"
 
 namespace assay::cpu::ASSAY_ISA {
 namespace {
@@ -10,6 +11,8 @@ template <int L>
 struct Vector {
   typedef float type __attribute__((vector_size(L * 4)));
   typedef float unaligned __attribute__((vector_size(L * 4), aligned(4), may_alias));
+  typedef int32_t integers __attribute__((vector_size(L * 4)));
+  typedef uint8_t bytes __attribute__((vector_size(L), aligned(1), may_alias));
 };
 template <int L>
 using V = typename Vector<L>::type;
@@ -28,13 +31,15 @@ constexpr int kRegisters = kLanes == 16 ? 32 : 16;
 constexpr int rows_of(int vectors) {
   return kRegisters == 32 ? (vectors == 2 ? 12 : 14) : (vectors == 2 ? 6 : 10);
 }
+// The same for pooled products: whole windows of 4, or whole fractions of a window of 16.
+constexpr int pooled_rows_of(int vectors, int window) {
+  if (kRegisters == 32) return window == 4 ? 12 : (vectors == 2 ? 8 : 16);
+  return vectors == 2 ? 4 : 8;
+}
 
+// acc = bias + the product of MR rows, which start at a[i], with the panel.
 template <int L, int NV, int MR>
-ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
-  constexpr int kWidth = L * NV;
-  const float* a[MR];
-  for (int i = 0; i < MR; ++i) a[i] = t.a + t.a_offset[m0 + (i < rows ? i : 0)];
-  V<L> acc[MR][NV];
+ASSAY_INLINE void accumulate(const TileJob& t, const float* (&a)[MR], V<L> (&acc)[MR][NV]) {
   for (int v = 0; v < NV; ++v) {
     float start[L];
     for (int l = 0; l < L; ++l)
@@ -43,7 +48,7 @@ ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
   }
   const float* b = t.panel;
   for (int r = 0; r < t.taps; ++r) {
-    for (int j = 0; j < t.run; ++j, b += kWidth) {
+    for (int j = 0; j < t.run; ++j, b += L * NV) {
       V<L> w[NV];
       for (int v = 0; v < NV; ++v) w[v] = load_v<L>(b + v * L);
       for (int i = 0; i < MR; ++i) {
@@ -53,6 +58,15 @@ ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
     }
     for (int i = 0; i < MR; ++i) a[i] += t.a_row;
   }
+}
+
+template <int L, int NV, int MR>
+ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
+  constexpr int kWidth = L * NV;
+  const float* a[MR];
+  for (int i = 0; i < MR; ++i) a[i] = t.a + t.a_offset[m0 + (i < rows ? i : 0)];
+  V<L> acc[MR][NV];
+  accumulate<L, NV, MR>(t, a, acc);
   for (int i = 0; i < MR; ++i) {
     if (i >= rows) break;
     float* out = t.out + t.out_offset[m0 + i];
@@ -79,6 +93,73 @@ void product(const TileJob& t) {
     product_rows<L, NV, MR / 2>(t, m, rest);
   else if (rest > 0)
     product_rows<L, NV, 2>(t, m, rest);
+}
+
+template <int L, int NV>
+ASSAY_INLINE void store_window(const TileJob& t, int64_t window, const V<L> (&best)[NV],
+                               const typename Vector<L>::integers (&position)[NV]) {
+  using Bytes = typename Vector<L>::bytes;
+  constexpr int kWidth = L * NV;
+  float* out = t.out + t.out_offset[window];
+  uint8_t* argmax = t.argmax != nullptr ? t.argmax + t.out_offset[window] : nullptr;
+  if (t.columns == kWidth) {
+    for (int v = 0; v < NV; ++v) store_v<L>(out + v * L, best[v]);
+    if (argmax == nullptr) return;
+    for (int v = 0; v < NV; ++v)
+      *reinterpret_cast<Bytes*>(argmax + v * L) = __builtin_convertvector(position[v], Bytes);
+    return;
+  }
+  for (int v = 0; v < NV; ++v)
+    for (int l = 0; l < L && v * L + l < t.columns; ++l) {
+      out[v * L + l] = best[v][l];
+      if (argmax != nullptr) argmax[v * L + l] = static_cast<uint8_t>(position[v][l]);
+    }
+}
+
+// A tile holds some whole windows (kWindows), or a window takes some whole tiles (kSteps).
+template <int L, int NV, int kWindow>
+void pooled_product(const TileJob& t) {
+  constexpr int MR = pooled_rows_of(NV, kWindow);
+  constexpr int kWindows = MR > kWindow ? MR / kWindow : 1;
+  constexpr int kSteps = MR > kWindow ? 1 : kWindow / MR;
+  constexpr int kRows = MR / kWindows;  // of one window in a tile
+  const int64_t windows = t.M / kWindow;
+  for (int64_t w = 0; w < windows; w += kWindows) {
+    V<L> best[kWindows][NV];
+    typename Vector<L>::integers position[kWindows][NV];
+    for (int step = 0; step < kSteps; ++step) {
+      const float* a[MR];
+      for (int i = 0; i < MR; ++i) {
+        const int64_t window = w + i / kRows < windows ? w + i / kRows : w;
+        a[i] = t.a + t.a_offset[window * kWindow + step * kRows + i % kRows];
+      }
+      V<L> acc[MR][NV];
+      accumulate<L, NV, MR>(t, a, acc);
+      for (int i = 0; i < MR; ++i)
+        for (int v = 0; v < NV; ++v) {
+          V<L>& most = best[i / kRows][v];
+          auto& at = position[i / kRows][v];
+          const int here = step * kRows + i % kRows;
+          if (here == 0) {
+            most = acc[i][v];
+            at = typename Vector<L>::integers{};
+            continue;
+          }
+          const auto larger = acc[i][v] > most;
+          most = larger ? acc[i][v] : most;
+          at = larger ? at * 0 + here : at;
+        }
+    }
+    for (int g = 0; g < kWindows; ++g)
+      if (w + g < windows) store_window<L, NV>(t, w + g, best[g], position[g]);
+  }
+}
+
+template <int L, int NV>
+void any_product(const TileJob& t) {
+  if (t.window == 1) return product<L, NV>(t);
+  if (t.window == 4) return pooled_product<L, NV, 4>(t);
+  pooled_product<L, NV, 16>(t);
 }
 
 template <int NV, int MR>
@@ -112,41 +193,6 @@ void outer_columns(const OuterJob& t, int j0) {
   for (; i < t.I; ++i) outer_rows<NV, 1>(t, i, j0);
 }
 
-// exp for |x| <= 87: 2^n * p(f), Cephes' minimax polynomial; within 2 ulp.
-ASSAY_INLINE vf exp_v(vf x) {
-  x = min(broadcast(87.0f), max(broadcast(-87.0f), x));  // in this order NaN stays NaN
-  const vf magic = broadcast(12582912.0f);               // 1.5 * 2^23: rounds to an integer
-  const vf n = (x * 1.44269504088896341f + magic) - magic;
-  const vf f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  vf p = broadcast(1.9875691500e-4f);
-  p = p * f + 1.3981999507e-3f;
-  p = p * f + 8.3334519073e-3f;
-  p = p * f + 4.1665795894e-2f;
-  p = p * f + 1.6666665459e-1f;
-  p = p * f + 5.0000001201e-1f;
-  p = p * f * f + f + 1.0f;
-  const vi bits = (__builtin_convertvector(n, vi) + 127) << 23;
-  return p * (vf)bits;  // same bits, as a float
-}
-
-ASSAY_INLINE vf activate_v(Activation a, float slope, vf z) {
-  switch (a) {
-    case Activation::relu:
-      return max(vf{}, z);  // NaN stays NaN
-    case Activation::leaky_relu:
-      return z > vf{} ? z : slope * z;
-    case Activation::sigmoid:
-      return 1.0f / (1.0f + exp_v(-z));
-    case Activation::tanh: {
-      const vf e = exp_v(-2.0f * (z > vf{} ? z : -z));  // |z| >= 0: nothing overflows
-      const vf t = (1.0f - e) / (1.0f + e);
-      return z > vf{} ? t : -t;
-    }
-    default:
-      return z;
-  }
-}
-
 }  // namespace
 
 int panel_width(int columns) {
@@ -158,13 +204,13 @@ int panel_width(int columns) {
 void tile_product(const TileJob& t) {
   switch (t.width) {
     case 4:
-      return product<4, 1>(t);
+      return any_product<4, 1>(t);
     case 8:
-      return kLanes == 4 ? product<4, 2>(t) : product<8, 1>(t);
+      return kLanes == 4 ? any_product<4, 2>(t) : any_product<8, 1>(t);
     case 16:
-      return kLanes == 8 ? product<8, 2>(t) : product<16, 1>(t);
+      return kLanes == 8 ? any_product<8, 2>(t) : any_product<16, 1>(t);
     default:
-      return product<kLanes, 2>(t);
+      return any_product<kLanes, 2>(t);
   }
 }
 
@@ -176,12 +222,16 @@ void outer_product(const OuterJob& t) {
 
 void activate_in_place(Activation a, float slope, int64_t n, float* y) {
   if (a == Activation::none) return;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, activate_v(a, slope, load(y + i)));
-  if (i < n) {
-    const int rest = static_cast<int>(n - i);
-    store_first(y + i, activate_v(a, slope, load_first(y + i, rest)), rest);
-  }
+  with_activation(a, [&](auto kind) {
+    constexpr Activation kActivation = decltype(kind)::value;
+    const vf steep = broadcast(slope);
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) store(y + i, activate<kActivation>(steep, load(y + i)));
+    if (i < n) {
+      const int rest = static_cast<int>(n - i);
+      store_first(y + i, activate<kActivation>(steep, load_first(y + i, rest)), rest);
+    }
+  });
 }
 
 }  // namespace assay::cpu::ASSAY_ISA
