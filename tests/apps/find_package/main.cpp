@@ -1,4 +1,4 @@
-// A program outside the project: one training step of a small network.
+// A program outside the project: a small network learns one picture.
 #include <cstdio>
 
 #include "layers/init.h"
@@ -12,15 +12,16 @@ int main() {
   assay::init_parameters(*network, assay::Init::he, 1);
   assay::Adam adam(network->parameters(), {});
   const assay::Tensor x = assay::Tensor::full({2, 32, 32, 3}, 0.25);
-  double losses[2];
-  for (double& loss : losses) {
+  double first = 0, last = 0;
+  for (int step = 0; step < 30; ++step) {
     assay::Tape tape;
     const assay::Tensor l = assay::mse_loss((*network)(x), x);
-    loss = l.item();
+    last = l.item();
+    if (step == 0) first = last;
     adam.zero_grad();
     tape.backward(l);
     adam.step();
   }
-  std::printf("%f -> %f\n", losses[0], losses[1]);
-  return losses[1] < losses[0] ? 0 : 1;
+  std::printf("%f -> %f\n", first, last);
+  return last < first / 2 ? 0 : 1;
 }
