@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/gemm/tile.h"
+#include "kernels/runtime/isa.h"
 
 namespace assay::bench {
 namespace {
@@ -22,27 +22,66 @@ double best_seconds(int rounds, const F& f) {
   return best;
 }
 
+constexpr int kChains =
+    12;  // more than latency times multiply-adds per cycle, and all in registers
+constexpr int64_t kSteps = 200'000;
+
+template <int kLanes>
+struct Vector {
+  typedef float type __attribute__((vector_size(kLanes * 4)));
+};
+
+// Returns something of the result so that the work cannot be left out.
+template <int kLanes>
+__attribute__((always_inline)) inline float multiply_add_chains() {
+  using V = typename Vector<kLanes>::type;
+  V chain[kChains];
+  for (int i = 0; i < kChains; ++i) chain[i] = V{} + static_cast<float>(i);
+  V factor = V{} + 0.999f, summand = V{} + 0.5f;
+  for (int64_t step = 0; step < kSteps; ++step) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) chain[i] = chain[i] * factor + summand;
+  }
+  V sum = chain[0];
+  for (int i = 1; i < kChains; ++i) sum += chain[i];
+  return sum[0];
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float chains_avx512() {
+  return multiply_add_chains<16>();
+}
+__attribute__((target("avx2,fma"))) float chains_avx2() {
+  return multiply_add_chains<8>();
+}
+#endif
+float chains_portable() {
+  return multiply_add_chains<4>();
+}
+
+struct Chains {
+  float (*run)();
+  int lanes;
+};
+
+Chains chains_of(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return {chains_avx512, 16};
+  if (isa == Isa::avx2) return {chains_avx2, 8};
+#endif
+  (void)isa;
+  return {chains_portable, 4};
+}
+
 }  // namespace
 
 Peaks measure_peaks(Context& ctx) {
   const int threads = ctx.threads->threads();
-  constexpr int kDepth = 64, kRepeats = 20000;
-  constexpr int64_t kRows = 84;  // a multiple of every register tile
-  const int width = ASSAY_ISA_CALL(panel_width, 1 << 20);
-  std::vector<float> panel(static_cast<size_t>(kDepth * width), 0.5f), rows(kRows * kDepth, 0.25f);
-  std::vector<int64_t> from(kRows), to(kRows);
-  for (int64_t m = 0; m < kRows; ++m) {
-    from[static_cast<size_t>(m)] = m * kDepth;
-    to[static_cast<size_t>(m)] = m * width;
-  }
-  const double fma = best_seconds(10, [&] {
-    parallel_for(ctx, threads, [&](int64_t) {
-      std::vector<float> out(static_cast<size_t>(kRows * width));
-      const TileJob job{rows.data(), from.data(),  0,     kRows, 1,
-                        kDepth,      panel.data(), width, width, nullptr,
-                        out.data(),  to.data(),    false};
-      for (int i = 0; i < kRepeats / 10; ++i) ASSAY_ISA_CALL(tile_product, job);
-    });
+  const Chains chains = chains_of(active_isa());
+  std::vector<float> results(static_cast<size_t>(threads));
+  const double fma = best_seconds(100, [&] {
+    parallel_for(ctx, threads,
+                 [&](int64_t part) { results[static_cast<size_t>(part)] = chains.run(); });
   });
   constexpr size_t kBytes = size_t{256} << 20;
   std::vector<char> a(kBytes, 1), b(kBytes, 2);
@@ -53,7 +92,7 @@ Peaks measure_peaks(Context& ctx) {
                   a.data() + static_cast<size_t>(part) * share, share);
     });
   });
-  return {2.0 * kRows * kDepth * width * (kRepeats / 10) * threads / fma, 2.0 * kBytes / copy};
+  return {2.0 * kChains * kSteps * chains.lanes * threads / fma, 2.0 * kBytes / copy};
 }
 
 }  // namespace assay::bench

@@ -10,9 +10,8 @@ struct Peaks {
   double copy_bytes;  ///< byte/s, read plus written, of a copy far larger than the caches
 };
 
-/// The best of several rounds; takes about a second. The multiply-adds are the product of a panel
-/// and rows that stay in the first-level cache, the instruction stream that every kernel here is
-/// made of.
+/// The best of several rounds; takes about a second. The multiply-adds are chains in registers of
+/// the active instruction set, nothing else: no kernel can be faster.
 Peaks measure_peaks(Context& ctx);
 
 }  // namespace assay::bench
