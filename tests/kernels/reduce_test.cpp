@@ -14,7 +14,9 @@ TEST_CASE("reduce_sum and reduce_rows equal the float64 reference") {
   struct {
     int64_t rows, C;
   } const shapes[] = {{1, 1}, {1, 3}, {5, 17}, {3, 513}, {2, 100003}, {999, 7}};
-  for (const auto& [rows, C] : shapes) {
+  for (const auto& shape : shapes) {
+    const auto rows = shape.rows;
+    const auto C = shape.C;
     CAPTURE(rows);
     CAPTURE(C);
     const int64_t n = rows * C;
@@ -27,7 +29,7 @@ TEST_CASE("reduce_sum and reduce_rows equal the float64 reference") {
     reduce_rows<double>(ctx, rows, C, xd.data(), want.data() + 1);
     reduce_rows<double>(ctx, rows, C, magnitude.data(), scale.data() + 1);
     test::every_way(
-        [&, rows = rows, C = C](Context& c) {
+        [&](Context& c) {
           auto out = test::poisoned(1 + rows);
           reduce_sum<float>(c, n, x.data(), out.data());
           reduce_rows<float>(c, rows, C, x.data(), out.data() + 1);
@@ -49,7 +51,9 @@ TEST_CASE("reduce_columns equals the float64 reference") {
     int64_t rows;
     int C;
   } const shapes[] = {{1, 1}, {0, 5}, {63, 3}, {65, 17}, {20001, 3}, {300, 257}, {7, 40000}};
-  for (const auto& [rows, C] : shapes) {
+  for (const auto& shape : shapes) {
+    const auto rows = shape.rows;
+    const auto C = shape.C;
     CAPTURE(rows);
     CAPTURE(C);
     const auto x = test::random_floats(rows * C);
@@ -59,7 +63,7 @@ TEST_CASE("reduce_columns equals the float64 reference") {
     reduce_columns<double>(ctx, rows, C, xd.data(), want.data());
     reduce_columns<double>(ctx, rows, C, magnitude.data(), scale.data());
     test::every_way(
-        [&, rows = rows, C = C](Context& c) {
+        [&](Context& c) {
           auto out = test::poisoned(C);
           reduce_columns<float>(c, rows, C, x.data(), out.data());
           return out;
