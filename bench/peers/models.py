@@ -90,10 +90,11 @@ class Dcgan(nn.Module):
 
     def __init__(self, size=64, channels=3):
         super().__init__()
-        stages = int(math.log2(size)) - 2  # doublings of a side of 4; the last one has no batch norm
-        widths = [64 << i for i in range(stages)]  # of the discriminator: 64, 128, 256, 512 for 64 px
+        stages = int(math.log2(size)) - 2  # doublings of a side of 4
+        widths = [64 << i for i in range(stages)]  # of D: 64, 128, 256, 512 for 64 px
 
-        generator, c = [nn.ConvTranspose2d(self.LATENT, widths[-1], 4, 1, 0, bias=False)], widths[-1]
+        c = widths[-1]
+        generator = [nn.ConvTranspose2d(self.LATENT, c, 4, 1, 0, bias=False)]
         for k in widths[-2::-1]:
             generator += [nn.BatchNorm2d(c), relu(), nn.ConvTranspose2d(c, k, 4, 2, 1, bias=False)]
             c = k

@@ -17,10 +17,12 @@ from models import initialise
 
 
 def parser(description):
-    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("data", type=pathlib.Path, help="folder in MVTec's layout")
     p.add_argument("object_class", metavar="class")
-    p.add_argument("--split", type=pathlib.Path, help="split.json of an Assay run; otherwise drawn from the seed")
+    p.add_argument("--split", type=pathlib.Path,
+                   help="split.json of an Assay run; otherwise drawn from the seed")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--epochs", type=int, default=200, help="at most")
     p.add_argument("--patience", type=int, default=5)
@@ -41,7 +43,8 @@ class Images:
 
     def __init__(self, data, object_class):
         self.root = data / object_class
-        found = lambda pattern: sorted(p.relative_to(self.root).as_posix() for p in self.root.glob(pattern))
+        found = lambda pattern: sorted(
+            p.relative_to(self.root).as_posix() for p in self.root.glob(pattern))
         self.train, self.test = found("train/good/*.png"), found("test/*/*.png")
         if not self.train:
             raise SystemExit(f"{self.root}: has no train/good/*.png")
@@ -50,7 +53,8 @@ class Images:
         """(N,channels,size,size) in [0,1]."""
         def pixels(name):
             image = Image.open(self.root / name).convert("RGB" if channels == 3 else "L")
-            return np.asarray(image.resize((size, size), Image.BILINEAR), np.float32).reshape(size, size, channels)
+            image = image.resize((size, size), Image.BILINEAR)
+            return np.asarray(image, np.float32).reshape(size, size, channels)
         x = torch.from_numpy(np.stack([pixels(n) for n in names]) / 255)
         return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
@@ -140,5 +144,6 @@ def deviations(validation, test):
 
 def print_line(model, a, **values):
     plain = lambda v: v.item() if isinstance(v, np.generic) else v
-    line = dict(model=model, framework=f"torch {torch.__version__}", **{"class": a.object_class}, seed=a.seed)
+    line = {"model": model, "framework": f"torch {torch.__version__}",
+            "class": a.object_class, "seed": a.seed}
     print(json.dumps(line | {k: plain(v) for k, v in values.items()}), flush=True)

@@ -18,8 +18,9 @@ import protocol
 def draw_folds(names, positive, k, seed):
     names = np.array(names)
     for rest, test in StratifiedKFold(k, shuffle=True, random_state=seed).split(names, positive):
-        train, validation = train_test_split(rest, test_size=0.15, stratify=positive[rest], random_state=seed)
-        yield {"train": names[train].tolist(), "validation": names[validation].tolist(), "test": names[test].tolist()}
+        train, validation = train_test_split(
+            rest, test_size=0.15, stratify=positive[rest], random_state=seed)
+        yield {"train": names[train], "validation": names[validation], "test": names[test]}
 
 
 @torch.inference_mode()
@@ -37,7 +38,10 @@ def main():
     images = protocol.Images(a.data, a.object_class)
     names = images.train + images.test
     positive = images.defective(names)
-    folds = json.loads(a.split.read_text())["folds"] if a.split else draw_folds(names, positive, a.folds, a.seed)
+    if a.split:
+        folds = json.loads(a.split.read_text())["folds"]
+    else:
+        folds = draw_folds(names, positive, a.folds, a.seed)
     size = models.PRESETS[a.preset][1]
     x = images.read(names, size, 3)
     labels = torch.from_numpy(positive).float().reshape(-1, 1)
@@ -47,14 +51,18 @@ def main():
     for number, fold in enumerate(folds):
         train, validation, test = (torch.tensor([position[n] for n in fold[part]])
                                    for part in ("train", "validation", "test"))
-        network = models.initialise(models.build(a.preset), a.init).to(memory_format=torch.channels_last)
+        network = models.initialise(models.build(a.preset), a.init)
+        network.to(memory_format=torch.channels_last)
         share = labels[train].mean()
-        loss = torch.nn.BCEWithLogitsLoss(pos_weight=(1 - share) / share if a.class_weights else None)
+        weight = (1 - share) / share if a.class_weights else None
+        bce = torch.nn.BCEWithLogitsLoss(pos_weight=weight)
+        loss = lambda i: bce(network(x[i]), labels[i])
         optimizer = torch.optim.RMSprop(network.parameters(), 1e-3, alpha=0.9, eps=1e-7)
-        facts = protocol.train(network, optimizer, lambda i: loss(network(x[train[i]]), labels[train[i]]),
-                               len(train), lambda: loss(network(x[validation]), labels[validation]).item(), a)
+        facts = protocol.train(network, optimizer, lambda i: loss(train[i]), len(train),
+                               lambda: loss(validation).item(), a)
         pooled[test] = scores = probabilities(network, x[test])
-        protocol.print_line(a.preset, a, fold=number, **protocol.verdict(scores, positive[test], 0.5), **facts)
+        protocol.print_line(a.preset, a, fold=number,
+                            **protocol.verdict(scores, positive[test], 0.5), **facts)
     scored = ~np.isnan(pooled)
     protocol.print_line(a.preset, a, fold="pooled", images=int(scored.sum()),
                         **protocol.verdict(pooled[scored], positive[scored], 0.5))

@@ -2,8 +2,8 @@
 
     python3 bench/peers/quality_dcgan.py DATA bottle --steps 4000 --seed 1 [--images out/samples]
 
-Memorisation: the distance of each generated image to its nearest training image, beside that of each
-training image to the nearest other one; root mean squared difference of pixels in [0,1].
+Memorisation: the distance of each generated image to its nearest training image, beside that of
+each training image to the nearest other one; root mean squared difference of pixels in [0,1].
 """
 import pathlib
 import time
@@ -37,16 +37,19 @@ def main():
     images = protocol.Images(a.data, a.object_class)
     train = images.split(a.split, a.seed)[0]
     x = images.read(train, models.PRESETS[a.preset][1], 3) * 2 - 1
-    network = models.initialise(models.build(a.preset), "dcgan").to(memory_format=torch.channels_last)
+    network = models.initialise(models.build(a.preset), "dcgan")
+    network.to(memory_format=torch.channels_last)
     G, D = network.generator, network.discriminator
     adam = lambda part: torch.optim.Adam(part.parameters(), 2e-4, (0.5, 0.999), eps=1e-7)
     optimizer_g, optimizer_d = adam(G), adam(D)
-    bce, noise = F.binary_cross_entropy_with_logits, lambda: torch.randn(a.batch, network.LATENT, 1, 1)
+    bce = F.binary_cross_entropy_with_logits
+    noise = lambda: torch.randn(a.batch, network.LATENT, 1, 1)
     order, log, begin = [], [], time.time()
 
     def real_batch():
         if not order:
-            order.extend(i for i in torch.randperm(len(x)).split(a.batch) if len(i) == min(a.batch, len(x)))
+            batches = torch.randperm(len(x)).split(a.batch)
+            order.extend(i for i in batches if len(i) == len(batches[0]))
         return x[order.pop()]
 
     for _ in range(a.steps):
@@ -64,7 +67,8 @@ def main():
         loss_g.backward()
         D.requires_grad_(True)
         optimizer_g.step()
-        log.append([t.item() for t in (loss_d, loss_g, real.sigmoid().mean(), on_fake.sigmoid().mean())])
+        d_real, d_fake = real.sigmoid().mean(), on_fake.sigmoid().mean()
+        log.append([t.item() for t in (loss_d, loss_g, d_real, d_fake)])
 
     seconds = time.time() - begin
     G.eval()
@@ -72,7 +76,8 @@ def main():
         made = torch.cat([G(noise()) for _ in range(-(-64 // a.batch))])[:64] / 2 + 0.5
     to_training, own = nearest(made, x / 2 + 0.5), nearest(x / 2 + 0.5, x / 2 + 0.5, same=True)
     last = np.mean(log[-100:], axis=0)
-    protocol.print_line(a.preset, a, steps=a.steps, loss_d=last[0], loss_g=last[1], d_real=last[2], d_fake=last[3],
+    protocol.print_line(a.preset, a, steps=a.steps, loss_d=last[0], loss_g=last[1],
+                        d_real=last[2], d_fake=last[3],
                         distance_to_training=to_training.median().item(),
                         distance_within_training=own.median().item(), seconds_train=seconds)
     if a.images:

@@ -39,7 +39,8 @@ def main():
     channels = 1 if a.grey else 3
     images = protocol.Images(a.data, a.object_class)
     train, validation = images.split(a.split, a.seed)
-    x, x_validation, x_test = (images.read(part, 128, channels) for part in (train, validation, images.test))
+    x, x_validation, x_test = (images.read(part, 128, channels)
+                               for part in (train, validation, images.test))
     positive = images.defective(images.test)
 
     network = models.build(a.preset, channels=channels)
@@ -47,7 +48,8 @@ def main():
 
     def parts(x):
         r = ((protocol.reconstruct(network, x) - x) ** 2).mean((1, 2, 3))
-        return r.double().numpy(), protocol.reconstruct(network.encoder, x).flatten(1).double().numpy()
+        z = protocol.reconstruct(network.encoder, x).flatten(1)
+        return r.double().numpy(), z.double().numpy()
 
     (_, z), (r_validation, z_validation), (r, z_test) = parts(x), parts(x_validation), parts(x_test)
     h, d = leave_one_out_bandwidth(z), z.shape[1]

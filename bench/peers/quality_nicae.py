@@ -1,6 +1,7 @@
-"""NI-CAE in PyTorch: AUROC of 1 - mean SSIM (or of the squared error), with or without noise.
+r"""NI-CAE in PyTorch: AUROC of 1 - mean SSIM (or of the squared error), with or without noise.
 
-    python3 bench/peers/quality_nicae.py DATA toothbrush --split out/run/split.json --train-noise noisy --test-noise noisy
+    python3 bench/peers/quality_nicae.py DATA toothbrush --split out/run/split.json \
+        --train-noise noisy --test-noise noisy
 """
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ def main():
     size = models.PRESETS[a.preset][1]
     images = protocol.Images(a.data, a.object_class)
     train, validation = images.split(a.split, a.seed)
-    clean, clean_validation, clean_test = (images.read(part, size, 1) for part in (train, validation, images.test))
+    clean, clean_validation, clean_test = (images.read(part, size, 1)
+                                           for part in (train, validation, images.test))
     with_noise = lambda x, condition: noisy(x, rng) if condition == "noisy" else x
     x, x_validation = with_noise(clean, a.train_noise), with_noise(clean_validation, a.train_noise)
     x_test = with_noise(clean_test, a.test_noise)
@@ -57,7 +59,8 @@ def main():
         return ((y - x) ** 2).mean((1, 2, 3)).double().numpy()
 
     s = protocol.deviations(scores(x_validation), scores(x_test))
-    protocol.print_line(a.preset, a, score=a.score, conditions=dict(train=a.train_noise, test=a.test_noise),
+    protocol.print_line(a.preset, a, score=a.score,
+                        conditions=dict(train=a.train_noise, test=a.test_noise),
                         **protocol.verdict(s, positive, 3.0), **facts)
 
 

@@ -4,7 +4,7 @@
 
 Without --stock PyTorch gets its best: it runs again in an environment where nothing is left that
 slows it down (see clean_environment). --stock is PyTorch as it comes, in the environment as it is,
-but for the number of threads. Prints one line a measurement; --json FILE appends them with versions.
+but for the number of threads. Prints one line a measurement; --json FILE appends it with versions.
 """
 import argparse
 import json
@@ -14,7 +14,8 @@ import statistics
 import sys
 import time
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("preset")
 parser.add_argument("--batch", type=int, default=32)
 parser.add_argument("--threads", type=int, default=2)
@@ -29,7 +30,7 @@ a = parser.parse_args()
 
 
 def clean_environment():
-    """What a PyTorch user would set who cares for speed, measured one by one on this kind of machine."""
+    """What a PyTorch user would set who cares for speed."""
     env = dict(os.environ, ASSAY_PEER="1", OMP_NUM_THREADS=str(a.threads))
     if a.stock:
         return env
@@ -37,7 +38,7 @@ def clean_environment():
                  "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_DEBUG_CPU_TYPE"):
         env.pop(name, None)  # each of them can force an older instruction set
     # glibc gives large blocks back to the system after each step, and the page faults of the next
-    # one cost up to as much again as the arithmetic.
+    # one can cost as much as the arithmetic.
     env.update(MALLOC_MMAP_THRESHOLD_="17179869184", MALLOC_TRIM_THRESHOLD_="17179869184",
                MALLOC_TOP_PAD_="67108864")
     return env
@@ -71,8 +72,8 @@ def time_it(name, step, flops):
     setting = " ".join(("nhwc" if a.channels_last else "nchw", "compile" if a.compile else "eager",
                         "stock" if a.stock else "tuned"))
     print(f"{a.preset:14s} b{a.batch:<3d} {setting:19s} {name:13s} min {least * 1e3:8.1f} ms  "
-          f"median {median * 1e3:8.1f} ms  {a.batch / least:7.1f} img/s  {flops / least / 1e9:6.1f} GFLOP/s  "
-          f"memory {peak:6.0f} MiB", flush=True)
+          f"median {median * 1e3:8.1f} ms  {a.batch / least:7.1f} img/s  "
+          f"{flops / least / 1e9:6.1f} GFLOP/s  memory {peak:6.0f} MiB", flush=True)
     if a.json:
         with open(a.json, "a") as out:
             print(json.dumps(dict(
@@ -127,10 +128,12 @@ def time_dcgan():
     network = models.initialise(models.build(a.preset), "dcgan").to(memory_format=layout)
     G, D = network.generator, network.discriminator
     z = torch.randn(a.batch, network.LATENT, 1, 1)
-    real = (torch.rand(a.batch, 3, *[models.PRESETS[a.preset][1]] * 2) * 2 - 1).contiguous(memory_format=layout)
+    size = models.PRESETS[a.preset][1]
+    real = (torch.rand(a.batch, 3, size, size) * 2 - 1).contiguous(memory_format=layout)
     # Of two images: batch norm in training mode needs them.
     (flops_g, first_g), (flops_d, first_d) = (
-        [a.batch / 2 * f for f in models.forward_flops(part, x[:2])] for part, x in ((G, z), (D, real)))
+        [a.batch / 2 * f for f in models.forward_flops(part, x[:2])]
+        for part, x in ((G, z), (D, real)))
     if a.mode == "infer":
         time_it("infer G", inference(G, z), flops_g)
         return time_it("infer D", inference(D, real), flops_d)
@@ -151,8 +154,9 @@ def time_dcgan():
         judge(fake, one).backward()
         D.requires_grad_(True)
         optimizer_g.step()
-    # G: forward, both gradients. D: two whole passes, then forward and input gradient for G.
-    time_it("train D and G", step, 3 * flops_g - first_g + 2 * (3 * flops_d - first_d) + 2 * flops_d)
+    # G: forward and both gradients, D's forward and input gradient. D: two whole passes.
+    step_g, step_d = 3 * flops_g - first_g + 2 * flops_d, 2 * (3 * flops_d - first_d)
+    time_it("train D and G", step, step_d + step_g)
 
 
 time_dcgan() if a.preset.startswith("dcgan") else time_network()

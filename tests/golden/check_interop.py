@@ -1,12 +1,13 @@
 """Loads weight files of Assay into PyTorch, strictly, and compares. Run by hand:
 
-    python3 tests/golden/check_interop.py RUN                       a run folder of kd-cae, ni-cae or cnn
+    python3 tests/golden/check_interop.py RUN                       a run folder
     python3 tests/golden/check_interop.py --formula PRESET FILE     a file of formula weights
     python3 tests/golden/check_interop.py --write PRESET FILE       writes such a file from PyTorch
 
-A KD-CAE's run holds the latents that Assay computed for its training pictures and the reconstruction
-errors of the test pictures: they must agree to 1e-4 (the errors relatively) with those of the PyTorch
-network with the same weights. Of any run the file must load with strict=True. With --formula every weight must be formula.py's, bit for bit, and the outputs those of
+A KD-CAE's run holds the latents that Assay computed for its training pictures and the
+reconstruction errors of the test pictures: they must agree to 1e-4 (the errors relatively) with
+those of the PyTorch network with the same weights. Of any run the file must load with strict=True.
+With --formula every weight must be formula.py's, bit for bit, and the outputs those of
 networks.safetensors to 1e-4. Needs torch, safetensors, numpy, pillow.
 """
 import argparse
@@ -60,18 +61,20 @@ def check_formula(preset, file):
     print("every weight is formula.py's")
     nhwc = lambda t: (t.permute(0, 2, 3, 1) if t.dim() == 4 else t).numpy()
     if preset.startswith("dcgan"):
-        report("pictures", nhwc(network(torch.from_numpy(latents(n, network.LATENT)))), golden[f"{preset}.y"])
+        z = torch.from_numpy(latents(n, network.LATENT))
+        report("pictures", nhwc(network(z)), golden[f"{preset}.y"])
         real = torch.from_numpy(signed_pictures(n, size, channels))
         report("logits", nhwc(network.discriminator(real)), golden[f"{preset}.d"])
     else:
-        report("outputs", nhwc(network(torch.from_numpy(pictures(n, size, channels)))), golden[f"{preset}.y"])
+        x = torch.from_numpy(pictures(n, size, channels))
+        report("outputs", nhwc(network(x)), golden[f"{preset}.y"])
 
 
 @torch.inference_mode()
 def check_run(folder):
     config = json.loads((folder / "config.json").read_text())
     channels = 1 if config.get("grey") or config["model"] == "ni-cae" else 3
-    files = sorted(folder.glob("model.safetensors")) + sorted(folder.glob("fold*/model.safetensors"))
+    files = sorted(folder.glob("**/model.safetensors"))  # the CNN has one a fold
     if not files:
         sys.exit(f"{folder}: holds no model.safetensors")
     for file in files:
@@ -86,7 +89,8 @@ def check_run(folder):
 
     def picture(name):
         image = Image.open(root / name).convert("L" if channels == 1 else "RGB")
-        x = np.asarray(image.resize((size, size), Image.BILINEAR), "f4").reshape(1, size, size, channels)
+        x = np.asarray(image.resize((size, size), Image.BILINEAR), "f4")
+        x = x.reshape(1, size, size, channels)
         return torch.from_numpy(x / 255).permute(0, 3, 1, 2)
 
     train = json.loads((folder / "split.json").read_text())["train"]
@@ -97,10 +101,12 @@ def check_run(folder):
             ours = {row["path"]: float(row["reconstruction"]) for row in csv.DictReader(scores)}
         error = lambda x: ((network(x) - x) ** 2).mean().item()
         theirs = np.array([error(picture(name)) for name in ours])
-        report("reconstruction errors over PyTorch's", np.array(list(ours.values())) / theirs, np.ones(len(ours)))
+        ratio = np.array(list(ours.values())) / theirs
+        report("reconstruction errors over PyTorch's", ratio, np.ones(len(ratio)))
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("run", nargs="?", type=pathlib.Path)
 parser.add_argument("--formula", nargs=2, metavar=("PRESET", "FILE"))
 parser.add_argument("--write", nargs=2, metavar=("PRESET", "FILE"))

@@ -4,7 +4,8 @@
 
 "<layer>.<case>.<tensor>". Pictures are stored (N,H,W,C), filters (K,R,S,C), transposed filters
 (C_in,R,S,C_out). x, w, b, dy hold float32 values. The options of a case are an int64 tensor:
-    conv2d            stride, pad, upsample, activation, pool    upsample -> conv -> activation -> max-pool
+    conv2d            stride, pad, upsample, activation, pool    (in order: upsample, convolution,
+                      activation, max-pool)
     conv_transpose2d  stride, pad, activation
     batch_norm        activation
     max_pool2d, avg_pool2d    window, stride
@@ -49,7 +50,8 @@ def record(name, options, y, **leaves):
             golden[f"{name}.{key}"], golden[f"{name}.d{key}"] = ours(leaf), ours(leaf.grad)
 
 
-def conv2d(case, N, H, W, C, K, R, S, stride=1, pad=0, upsample=1, activation=NONE, pool=1, bias=True):
+def conv2d(case, N, H, W, C, K, R, S, stride=1, pad=0, upsample=1, activation=NONE, pool=1,
+           bias=True):
     x, w, b = random(N, C, H, W), random(K, C, R, S), random(K) if bias else None
     source = F.interpolate(x, scale_factor=upsample) if upsample > 1 else x
     y = ACTIVATIONS[activation](F.conv2d(source, w, b, stride, pad))
@@ -124,13 +126,17 @@ for factor in (2, 3, 4):
     x = random(2, 5, 3, 4)
     record(f"upsample2d.{factor}", [factor], F.interpolate(x, scale_factor=factor), x=x)
 
-for case, activation, bias in (("plain", NONE, True), ("no_bias", NONE, False), ("relu", RELU, True)):
+for case, activation, bias in (("plain", NONE, True), ("no_bias", NONE, False),
+                               ("relu", RELU, True)):
     x, w, b = random(5, 7), random(6, 7), random(6) if bias else None
-    record(f"linear.{case}", [activation], ACTIVATIONS[activation](F.linear(x, w, b)), x=x, w=w, b=b)
+    y = ACTIVATIONS[activation](F.linear(x, w, b))
+    record(f"linear.{case}", [activation], y, x=x, w=w, b=b)
 
-for name, activation in (("relu", RELU), ("leaky_relu", LEAKY_RELU), ("sigmoid", SIGMOID), ("tanh", TANH)):
+for name, activation in (("relu", RELU), ("leaky_relu", LEAKY_RELU), ("sigmoid", SIGMOID),
+                         ("tanh", TANH)):
     extremes = [-100, -30, -5, -1e-6, 1e-6, 5, 30, 100]
-    x = torch.tensor(np.r_[extremes, rng.normal(size=24)].astype("f4").astype("f8")).requires_grad_()
+    values = np.r_[extremes, rng.normal(size=24)].astype("f4").astype("f8")
+    x = torch.from_numpy(values).requires_grad_()
     record(f"activation.{name}", [activation], ACTIVATIONS[activation](x), x=x)
 
 
@@ -147,7 +153,8 @@ golden["mse_loss.plain.x"], golden["mse_loss.plain.target"] = ours(x), ours(targ
 for case, pos_weight in (("plain", 1.0), ("weighted", 3.5)):
     logits = np.r_[-100, -40, -1e-5, 1e-5, 40, 100, rng.normal(scale=3, size=14)]
     x = torch.from_numpy(logits.astype("f4").astype("f8")).requires_grad_()
-    labels = np.r_[np.arange(16) % 2, rng.uniform(size=4)].astype("f4").astype("f8")  # four soft ones
+    soft = rng.uniform(size=4)
+    labels = np.r_[np.arange(16) % 2, soft].astype("f4").astype("f8")
     value = F.binary_cross_entropy_with_logits(
         x, torch.from_numpy(labels), pos_weight=torch.tensor(pos_weight, dtype=torch.float64))
     loss(f"bce_with_logits_loss.{case}", value, x)

@@ -61,7 +61,8 @@ for name, lr, rho, eps in (("rmsprop", 1e-3, 0.9, 1e-7), ("rmsprop_fast", 1e-2, 
     options = (lr, rho, eps)
     case(f"{name}.keras", options, rmsprop_keras(*options))
     case(f"{name}.torch", options, by_torch(lambda p: torch.optim.RMSprop(p, lr, rho, eps)))
-for name, lr, beta1, beta2, eps in (("adam", 1e-3, 0.9, 0.999, 1e-7), ("adam_gan", 2e-4, 0.5, 0.999, 1e-8)):
+for name, lr, beta1, beta2, eps in (("adam", 1e-3, 0.9, 0.999, 1e-7),
+                                    ("adam_gan", 2e-4, 0.5, 0.999, 1e-8)):
     options = (lr, beta1, beta2, eps)
     case(f"{name}.keras", options, adam_keras(*options))
     case(f"{name}.torch", options, by_torch(lambda p: torch.optim.Adam(p, lr, (beta1, beta2), eps)))
