@@ -7,7 +7,9 @@
 #include "data/file.h"
 #include "data/image_io.h"
 #include "data/products.h"
+#include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/parallel.h"
 
 namespace assay {
 namespace {
@@ -68,7 +70,7 @@ struct Overlay {
     const Vec2 from = turn_back(p - at, direction);  // x along, y across
     if (flaw == Flaw::scratch) {
       const double along = from.x / size, across = from.y - bow * (1 - along * along);
-      const double width = 0.020 * std::sqrt(std::max(0.0, 1 - along * along)) *
+      const double width = 0.026 * std::sqrt(std::max(0.0, 1 - along * along)) *
                            (1 + 0.4 * noise->at(14 * along, 0.5));
       const double groove = std::abs(along) < 1 ? coverage(std::abs(across) - width, soft) : 0.0;
       // The far wall of the groove catches the light, the near one is dark.
@@ -105,10 +107,10 @@ Overlay draw_overlay(const Product& product, const Scene& scene, RandomSequence&
   overlay.soft = scene.soft;
   switch (scene.flaw) {
     case Flaw::scratch:
-      overlay.size = mix(0.20, 0.36, u);
+      overlay.size = mix(0.24, 0.40, u);
       break;
     case Flaw::blob:
-      overlay.size = mix(0.09, 0.15, u);
+      overlay.size = mix(0.10, 0.17, u);
       break;
     default:
       overlay.size = mix(0.16, 0.28, u);
@@ -158,7 +160,7 @@ Scene draw_scene(const Product& product, Flaw flaw, int size, RandomSequence& ra
 Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, uint64_t seed) {
   RandomSequence random(seed, RandomStream::builtin, id);
   Scene scene = draw_scene(product, flaw, size, random);
-  const double brightness = 1 + 0.05 * (2.0 * random.uniform() - 1);
+  const double brightness = 1 + 0.03 * (2.0 * random.uniform() - 1);
   const double warmth = 0.015 * (2.0 * random.uniform() - 1);
   const Camera camera{{brightness * (1 + warmth), brightness, brightness * (1 - warmth)},
                       seed,
@@ -256,7 +258,9 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
 
 void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed) {
   for (const std::string& name : builtin_classes()) {
-    for (const Sample& sample : pooled(open_builtin(name, size, seed))) {
+    const std::vector<Sample> samples = pooled(open_builtin(name, size, seed));
+    parallel_for(current_context(), static_cast<int64_t>(samples.size()), [&](int64_t i) {
+      const Sample& sample = samples[i];
       const Picture picture = load(sample);
       const std::filesystem::path relative = sample.path, file = folder / name / relative;
       make_folder(file.parent_path());
@@ -266,7 +270,7 @@ void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed)
         make_folder(masks);
         write_png(masks / (relative.stem().string() + "_mask.png"), *picture.mask);
       }
-    }
+    });
   }
 }
 

@@ -94,6 +94,18 @@ bool is_jpeg_frame(uint8_t marker) {  // SOF0 to SOF15 without DHT, JPG and DAC
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
+/// A segment may hold several Huffman tables: class and number, 16 counts by code length, symbols.
+/// stb_image 2.27 writes past its arrays when the counts of one sum to more than 256.
+void check_huffman_tables(Bytes segment, const std::string& name) {
+  for (size_t at = 0; at < segment.size();) {
+    if (segment.size() - at < 17) fail_cut(name, "JPEG");
+    size_t symbols = 0;
+    for (int length = 1; length <= 16; ++length) symbols += segment[at + length];
+    if (symbols > 256) fail(name, "the JPEG file holds a damaged table; copy or download it again");
+    at += 17 + symbols;
+  }
+}
+
 /// Walks the segments to EOI. A search for the bytes FF D9 would find the end of a thumbnail.
 Sides check_jpeg(Bytes bytes, const std::string& name) {
   Sides sides;
@@ -109,7 +121,8 @@ Sides check_jpeg(Bytes bytes, const std::string& name) {
     if (marker == 0xD9) return sides;
     if (at + 3 >= bytes.size()) fail_cut(name, "JPEG");
     const size_t length = size_t{bytes[at + 2]} << 8 | bytes[at + 3];
-    if (bytes.size() - at - 2 < length) fail_cut(name, "JPEG");
+    if (length < 2 || bytes.size() - at - 2 < length) fail_cut(name, "JPEG");
+    if (marker == 0xC4) check_huffman_tables(bytes.subspan(at + 4, length - 2), name);
     if (is_jpeg_frame(marker) && length >= 7) {
       sides = {bytes[at + 7] << 8 | bytes[at + 8], bytes[at + 5] << 8 | bytes[at + 6]};
     }
@@ -155,6 +168,10 @@ Sides check_structure(Bytes bytes, const std::string& name) {
 
 Image decode_image(Bytes bytes, const std::string& name) {
   const Sides sides = check_structure(bytes, name);
+  if (sides.width < 1 || sides.height < 1) {
+    fail(name, str("the picture has ", sides.width, " x ", sides.height,
+                   " pixels; save it again as PNG"));
+  }
   if (sides.width > kMaxImageSide || sides.height > kMaxImageSide) {
     fail(name, str("the picture has ", sides.width, " x ", sides.height, " pixels but at most ",
                    kMaxImageSide, " a side can be read; scale it down"));

@@ -21,7 +21,7 @@ double shadow(double distance, double width, double depth) {
 
 // ---- ring: a turned steel flange with six holes on a dark mat ----------------------------------
 
-constexpr double kRingOuter = 0.72, kRingInner = 0.34, kRingHoles = 0.53, kRingHole = 0.075;
+constexpr double kRingOuter = 0.72, kRingInner = 0.34, kRingHoles = 0.53, kRingHole = 0.085;
 constexpr uint32_t kRingHoleCount = 6;
 
 double to_ring(Vec2 q) {
@@ -44,7 +44,7 @@ Holes drill(const Scene& scene) {
     if (wrong && scene.flaw == Flaw::missing) continue;
     const bool moved = wrong && scene.flaw == Flaw::misplaced;
     const double angle =
-        static_cast<double>(i) / kRingHoleCount + (moved ? 0.055 + 0.015 * scene.amount : 0.0);
+        static_cast<double>(i) / kRingHoleCount + (moved ? 0.060 + 0.015 * scene.amount : 0.0);
     holes.push_back(kRingHoles * unit(angle));
   }
   return holes;
@@ -102,7 +102,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
   const auto noise = std::make_shared<Noise>(random);
   const auto tufts = std::make_shared<Tufts>();
   for (Vec2& offset : tufts->offset) {
-    offset = {0.012 * (2.0 * random.uniform() - 1), 0.012 * (2.0 * random.uniform() - 1)};
+    offset = {0.008 * (2.0 * random.uniform() - 1), 0.008 * (2.0 * random.uniform() - 1)};
   }
   const int part = static_cast<int>(scene.choice % (kTuftColumns * kTuftRows));
   if (scene.flaw == Flaw::missing) tufts->missing = part;

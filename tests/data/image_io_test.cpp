@@ -2,8 +2,9 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
-#include <fstream>
 
 #include "tests/data/files.h"
 #include "tests/data/png_writer.h"
@@ -116,7 +117,7 @@ TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind 
   Bytes jpeg = kGreyJpeg;
   jpeg.insert(jpeg.begin() + 2, thumbnail.begin(), thumbnail.end());
   CHECK(decode_image(jpeg, "x").pixels[0] == 100);
-  jpeg.resize(jpeg.size() - 2);  // the thumbnail's end is not the picture's
+  jpeg = head(jpeg, jpeg.size() - 2);  // the thumbnail's end is not the picture's
   check_refused(jpeg, "JPEG file ends too early");
   Bytes longer = kGreyJpeg;
   longer.insert(longer.end(), 10, 0);
@@ -170,6 +171,22 @@ TEST_CASE("a broken file is refused in one sentence that names it") {
     check_refused(head(bmp, 20), "BMP file ends too early");
     check_refused(head(bmp, bmp.size() / 2), "BMP file ends too early");
   }
+}
+
+TEST_CASE("a picture without pixels is refused") {
+  check_refused(make_png({0, 4, 8, testing::kGrey}, {}), "0 x 4 pixels");
+  Bytes bmp = testing::make_bmp(testing::small_picture(1));
+  bmp[22] = 0;
+  check_refused(bmp, "10 x 0 pixels");
+}
+
+TEST_CASE("a JPEG whose Huffman table has more symbols than there are is refused") {
+  Bytes jpeg = kGreyJpeg;
+  const std::array<uint8_t, 4> table = {0xFF, 0xC4, 0x00, 0x14};
+  const auto at = std::search(jpeg.begin(), jpeg.end(), table.begin(), table.end());
+  REQUIRE(at != jpeg.end());
+  at[5] = 200, at[6] = 100;  // counts of the codes of 1 and 2 bits
+  check_refused(jpeg, "damaged table");
 }
 
 TEST_CASE("over 16,384 pixels a side is refused before anything is decoded") {
