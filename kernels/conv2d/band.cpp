@@ -146,22 +146,27 @@ void run_band(const Plan& plan, const Band& band) {
       const int row_end =
           std::min(i1, (band.out_rows * pool - a.out0 + pass.out_step - 1) / pass.out_step);
       const int column_end = (band.out_width * pool - b.out0 + pass.out_step - 1) / pass.out_step;
-      from.clear();
-      to.clear();
+      const int window_rows = std::max(0, row_end - i0) / pool;
+      const int window_columns = std::max(0, column_end) / pool;
+      to.resize(static_cast<size_t>(n1 - n0) * static_cast<size_t>(window_rows) *
+                static_cast<size_t>(window_columns));
+      from.resize(to.size() * static_cast<size_t>(pool * pool));
+      int64_t *next_from = from.data(), *next_to = to.data();
       for (int n = n0; n < n1; ++n)
-        for (int i = i0; i + pool <= row_end; i += pool)
-          for (int j = 0; j + pool <= column_end; j += pool) {
-            for (int window_row = 0; window_row < pool; ++window_row)
-              for (int window_column = 0; window_column < pool; ++window_column) {
-                const int64_t row = (i + window_row - i0) * pass.step + a.first - plan.low_row;
-                const int64_t column = (j + window_column) * pass.step + b.first - plan.low_column;
-                from.push_back((n - n0) * band.staged_image +
-                               (row * band.staged_width + column) * band.depth);
-              }
-            const int64_t out_row = int64_t{i} / pool * pass.out_step + a.out0;
-            const int64_t out_column = int64_t{j} / pool * pass.out_step + b.out0;
-            to.push_back(((int64_t{n} * band.out_rows + out_row) * band.out_width + out_column) *
-                         band.columns);
+        for (int i = 0; i < window_rows; ++i)
+          for (int j = 0; j < window_columns; ++j) {
+            const int64_t row = int64_t{i} * pool * pass.step + a.first - plan.low_row;
+            const int64_t column = int64_t{j} * pool * pass.step + b.first - plan.low_column;
+            for (int y = 0; y < pool; ++y)
+              for (int x = 0; x < pool; ++x)
+                *next_from++ =
+                    (n - n0) * band.staged_image +
+                    ((row + y * pass.step) * band.staged_width + column + x * pass.step) *
+                        band.depth;
+            const int64_t out_row = (int64_t{i0} / pool + i) * pass.out_step + a.out0;
+            const int64_t out_column = int64_t{j} * pass.out_step + b.out0;
+            *next_to++ = ((int64_t{n} * band.out_rows + out_row) * band.out_width + out_column) *
+                         band.columns;
           }
       // Without taps (a stride larger than the filter) the product is the bias alone.
       const float* panel = panels;

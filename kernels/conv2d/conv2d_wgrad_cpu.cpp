@@ -55,30 +55,42 @@ struct Staged {
   int x_width;
 };
 
-// partial += the products of one tap row over one band.
-void sum_products(const Plan& plan, const Layout& l, const TapRow& t, const Conv2dShape& s,
-                  const Part& part, const Staged& staged, float* partial) {
-  const int P = s.P(), Q = s.Q(), u = s.upsample;
-  const int row_end = std::min(part.i1, (P - t.rows->out0 + u - 1) / u);
-  const int column_end = (Q - t.columns->out0 + u - 1) / u;
-  static thread_local std::vector<int64_t> at_x, at_z;
-  at_x.clear();
-  at_z.clear();
-  for (int n = 0; n < part.n1 - part.n0; ++n)
-    for (int i = 0; i < row_end - part.i0; ++i)
-      for (int j = 0; j < column_end; ++j) {
-        const int64_t row = i * s.stride + t.rows->first - plan.low_row + t.r;
-        const int64_t column = j * s.stride + t.columns->first - plan.low_column;
-        at_x.push_back(n * staged.x_image + (row * staged.x_width + column) * s.C);
-        at_z.push_back(n * staged.dz_image +
-                       ((int64_t{i} * u + t.rows->out0) * Q + j * u + t.columns->out0) * s.K);
-      }
+// Where the pixels of one phase stand in the staged x and dz.
+struct Pixels {
+  std::vector<int64_t> x, z;
+
+  void list(const Plan& plan, const TapRow& t, const Conv2dShape& s, const Part& part,
+            const Staged& staged) {
+    const int P = s.P(), Q = s.Q(), u = s.upsample;
+    const int row_end = std::min(part.i1, (P - t.rows->out0 + u - 1) / u);
+    const int column_end = std::max(0, (Q - t.columns->out0 + u - 1) / u);
+    const auto M = static_cast<size_t>(part.n1 - part.n0) *
+                   static_cast<size_t>(std::max(0, row_end - part.i0)) *
+                   static_cast<size_t>(column_end);
+    x.resize(M);
+    z.resize(M);
+    int64_t *to_x = x.data(), *to_z = z.data();
+    for (int n = 0; n < part.n1 - part.n0; ++n)
+      for (int i = 0; i < row_end - part.i0; ++i)
+        for (int j = 0; j < column_end; ++j) {
+          const int64_t row = i * s.stride + t.rows->first - plan.low_row;
+          const int64_t column = j * s.stride + t.columns->first - plan.low_column;
+          *to_x++ = n * staged.x_image + (row * staged.x_width + column) * s.C;
+          *to_z++ = n * staged.dz_image +
+                    ((int64_t{i} * u + t.rows->out0) * Q + j * u + t.columns->out0) * s.K;
+        }
+  }
+};
+
+// partial += the products of one tap row over the pixels of a band.
+void sum_products(const Layout& l, const TapRow& t, const Conv2dShape& s, const Staged& staged,
+                  const Pixels& pixels, float* partial) {
   const int run = l.run(t, s.C);
-  OuterJob job{.a = staged.x,
-               .a_offset = at_x.data(),
+  OuterJob job{.a = staged.x + int64_t{t.r} * staged.x_width * s.C,
+               .a_offset = pixels.x.data(),
                .b = staged.dz,
-               .b_offset = at_z.data(),
-               .M = static_cast<int64_t>(at_x.size()),
+               .b_offset = pixels.z.data(),
+               .M = static_cast<int64_t>(pixels.x.size()),
                .I = run,
                .J = s.K,
                .out = partial + t.at,
@@ -189,9 +201,16 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
         stage_dz({.row = p0, .rows = p1 - p0, .left = 0, .width = Q}, s, e, g, n, image);
         if (with_bias) sum_bias(image, int64_t{p1 - p0} * Q, s.K, partial + layout.bias_at);
       }
-      for (int64_t t = t0; t < t1; ++t)
-        sum_products(plan, layout, layout.tap_rows[static_cast<size_t>(t)], s, part,
-                     {staged_x, dz, x_image, dz_image, width}, partial);
+      const Staged staged{staged_x, dz, x_image, dz_image, width};
+      static thread_local Pixels pixels;
+      const TapRow* listed = nullptr;
+      for (int64_t i = t0; i < t1; ++i) {
+        const TapRow& t = layout.tap_rows[static_cast<size_t>(i)];
+        if (listed == nullptr || listed->rows != t.rows || listed->columns != t.columns)
+          pixels.list(plan, t, s, part, staged);
+        listed = &t;
+        sum_products(layout, t, s, staged, pixels, partial);
+      }
     }
   });
 
