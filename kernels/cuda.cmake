@@ -27,9 +27,12 @@ function(assay_cuda_flags target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE ASSAY_HAVE_CUDA=1)
   if(ASSAY_CUDA STREQUAL ON)
-    # -std by hand: CMake 3.25 does not know that nvcc 12 and later have C++20.
+    set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED OFF)
+    if(CMAKE_VERSION VERSION_LESS 3.26)  # does not know that nvcc has C++20
+      target_compile_options(${target} PRIVATE -std=c++20)
+    endif()
     target_compile_options(${target} PRIVATE
-      -std=c++20 --Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror)
+      --Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror)
     target_link_libraries(${target} PRIVATE CUDA::cudart_static)
     return()
   endif()
