@@ -75,6 +75,13 @@ function(assay_cuda_backend)
   target_sources(assay_kernels PRIVATE $<TARGET_OBJECTS:assay_kernels_cuda>)
   if(ASSAY_CUDA STREQUAL ON)
     target_link_libraries(assay_kernels PUBLIC CUDA::cudart_static)
+    list(GET CMAKE_CUDA_ARCHITECTURES 0 architecture)
+    add_custom_target(cuda_resources
+      COMMAND ${CMAKE_COMMAND} -DNVCC=${CMAKE_CUDA_COMPILER} -DARCH=${architecture}
+              -DINCLUDE=${PROJECT_SOURCE_DIR} -DOUTPUT=${PROJECT_BINARY_DIR}/cuda_resources.txt
+              "-DSOURCES=$<TARGET_PROPERTY:assay_kernels_cuda,SOURCES>"
+              -P ${PROJECT_SOURCE_DIR}/kernels/cuda_resources.cmake
+      VERBATIM)
   else()
     add_subdirectory(${PROJECT_SOURCE_DIR}/kernels/emulator)
   endif()
