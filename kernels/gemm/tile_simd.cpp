@@ -116,43 +116,81 @@ ASSAY_INLINE void store_window(const TileJob& t, int64_t window, const V<L> (&be
     }
 }
 
-// A tile holds some whole windows (kWindows), or a window takes some whole tiles (kSteps).
+// The larger of best and acc, the row `here` of its window; the first one where they are equal.
+template <int L>
+ASSAY_INLINE void take_larger(V<L> acc, int here, V<L>& best,
+                              typename Vector<L>::integers& position) {
+  const auto larger = acc > best;
+  best = larger ? acc : best;
+  position = larger ? position * 0 + here : position;
+}
+
+// A tile holds some whole windows.
+template <int L, int NV, int kWindow, int MR>
+void windows_in_tile(const TileJob& t) {
+  constexpr int kWindows = MR / kWindow;
+  const int64_t windows = t.M / kWindow;
+  for (int64_t w = 0; w < windows; w += kWindows) {
+    const float* a[MR];
+    for (int i = 0; i < MR; ++i) {
+      const int64_t window = w + i / kWindow < windows ? w + i / kWindow : w;
+      a[i] = t.a + t.a_offset[window * kWindow + i % kWindow];
+    }
+    V<L> acc[MR][NV];
+    accumulate<L, NV, MR>(t, a, acc);
+    for (int g = 0; g < kWindows && w + g < windows; ++g) {
+      V<L> best[NV];
+      typename Vector<L>::integers position[NV] = {};
+      for (int v = 0; v < NV; ++v) best[v] = acc[g * kWindow][v];
+      for (int i = 1; i < kWindow; ++i)
+        for (int v = 0; v < NV; ++v)
+          take_larger<L>(acc[g * kWindow + i][v], i, best[v], position[v]);
+      store_window<L, NV>(t, w + g, best, position);
+    }
+  }
+}
+
+template <int L, int NV>
+struct Largest {
+  V<L> best[NV];
+  typename Vector<L>::integers position[NV];
+};
+
+// Not inline: what is the largest so far then waits in memory, not in accumulators' registers.
+template <int L, int NV, int MR>
+__attribute__((noinline)) void merge_tile(const TileJob& t, const int64_t* a_offset, int first,
+                                          Largest<L, NV>& largest) {
+  const float* a[MR];
+  for (int i = 0; i < MR; ++i) a[i] = t.a + a_offset[i];
+  V<L> acc[MR][NV];
+  accumulate<L, NV, MR>(t, a, acc);
+  for (int v = 0; v < NV; ++v) {
+    V<L> best = first == 0 ? acc[0][v] : largest.best[v];
+    typename Vector<L>::integers position = largest.position[v];
+    for (int i = 0; i < MR; ++i) take_larger<L>(acc[i][v], first + i, best, position);
+    largest.best[v] = best;
+    largest.position[v] = position;
+  }
+}
+
+// A window takes some whole tiles.
+template <int L, int NV, int kWindow, int MR>
+void tiles_in_window(const TileJob& t) {
+  for (int64_t w = 0; w < t.M / kWindow; ++w) {
+    Largest<L, NV> largest = {};
+    for (int first = 0; first < kWindow; first += MR)
+      merge_tile<L, NV, MR>(t, t.a_offset + w * kWindow + first, first, largest);
+    store_window<L, NV>(t, w, largest.best, largest.position);
+  }
+}
+
 template <int L, int NV, int kWindow>
 void pooled_product(const TileJob& t) {
   constexpr int MR = pooled_rows_of(NV, kWindow);
-  constexpr int kWindows = MR > kWindow ? MR / kWindow : 1;
-  constexpr int kSteps = MR > kWindow ? 1 : kWindow / MR;
-  constexpr int kRows = MR / kWindows;  // of one window in a tile
-  const int64_t windows = t.M / kWindow;
-  for (int64_t w = 0; w < windows; w += kWindows) {
-    V<L> best[kWindows][NV];
-    typename Vector<L>::integers position[kWindows][NV];
-    for (int step = 0; step < kSteps; ++step) {
-      const float* a[MR];
-      for (int i = 0; i < MR; ++i) {
-        const int64_t window = w + i / kRows < windows ? w + i / kRows : w;
-        a[i] = t.a + t.a_offset[window * kWindow + step * kRows + i % kRows];
-      }
-      V<L> acc[MR][NV];
-      accumulate<L, NV, MR>(t, a, acc);
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) {
-          V<L>& most = best[i / kRows][v];
-          auto& at = position[i / kRows][v];
-          const int here = step * kRows + i % kRows;
-          if (here == 0) {
-            most = acc[i][v];
-            at = typename Vector<L>::integers{};
-            continue;
-          }
-          const auto larger = acc[i][v] > most;
-          most = larger ? acc[i][v] : most;
-          at = larger ? at * 0 + here : at;
-        }
-    }
-    for (int g = 0; g < kWindows; ++g)
-      if (w + g < windows) store_window<L, NV>(t, w + g, best[g], position[g]);
-  }
+  if constexpr (MR >= kWindow)
+    windows_in_tile<L, NV, kWindow, MR>(t);
+  else
+    tiles_in_window<L, NV, kWindow, MR>(t);
 }
 
 template <int L, int NV>

@@ -56,6 +56,12 @@ const Case kCases[] = {
     {{1, 9, 9, 3, 19, 3, 3, 1, 1, 1}, {kSigmoid, 0, 4}},
     {{40, 3, 3, 4, 6, 3, 3, 1, 1, 1}, {kRelu, 0, 1}},
     {{1, 70, 90, 16, 40, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{1, 6, 6, 3, 18, 3, 3, 1, 4, 1}, {kRelu, 0, 2}},  // staged columns cut windows of dz
+    {{2, 20, 19, 3, 17, 3, 3, 3, 1, 1}, {kLeaky, 0.1f, 2}},
+    {{1, 3, 3, 2, 5, 3, 3, 1, 0, 1}, {kNone, 0, 2}},      // no window fits: y is empty
+    {{5, 4, 4, 8, 20, 4, 4, 1, 0, 1}, {kSigmoid, 0, 1}},  // one output pixel: a dense layer
+    {{2, 3, 5, 7, 2, 1, 1, 1, 0, 4}, {kLeaky, 0.2f, 1}},  // 1x1 behind an upsampling
+    {{2, 4, 4, 128, 320, 4, 4, 2, 1, 1}, {kRelu, 0, 1}},  // few partials, sliced by tap rows
 };
 
 // Roundings of a sum of n products and what is done to it: gamma_n of Higham, "Accuracy and
@@ -162,26 +168,56 @@ TEST_CASE("conv2d: every instruction set equals the float64 reference") {
 }
 
 TEST_CASE("conv2d: the number of threads changes no bit") {
-  const Conv2dShape s{5, 24, 20, 6, 24, 3, 3, 1, 1, 1};
-  const Conv2dEpilogue e{Activation::relu, 0, 2};
-  const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
-  const auto w = test::random_floats(int64_t{s.K} * 9 * s.C);
-  const auto bias = test::random_floats(s.K);
-  const int64_t outputs = int64_t{s.N} * 12 * 10 * s.K;
-  const auto dy = test::random_floats(outputs);
-  std::vector<std::vector<float>> first;
-  for (const int threads : {1, 2, 3}) {
-    CpuContext ctx(threads);
-    auto y = test::poisoned(outputs), dx = test::poisoned(static_cast<int64_t>(x.size()));
-    auto dw = test::poisoned(static_cast<int64_t>(w.size())), db = test::poisoned(s.K);
-    std::vector<uint8_t> argmax(static_cast<size_t>(outputs));
-    conv2d_fprop<float>(ctx, s, e, x.data(), w.data(), bias.data(), y.data(), argmax.data());
-    const Conv2dGrad<float> g{dy.data(), y.data(), argmax.data()};
-    conv2d_dgrad<float>(ctx, s, e, g, w.data(), dx.data());
-    conv2d_wgrad<float>(ctx, s, e, x.data(), g, dw.data(), db.data());
-    const std::vector<std::vector<float>> all{y, dx, dw, db};
-    if (first.empty()) first = all;
-    CHECK(all == first);
+  const Case cases[] = {
+      {{5, 24, 20, 6, 24, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+      {{40, 4, 4, 16, 24, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+      {{9, 8, 8, 64, 320, 4, 4, 2, 1, 1}, {kLeaky, 0.2f, 1}},
+  };
+  for (const auto& [s, e] : cases) {
+    const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
+    const auto w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);
+    const auto bias = test::random_floats(s.K);
+    const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
+    const auto dy = test::random_floats(outputs);
+    std::vector<std::vector<float>> first;
+    for (const int threads : {1, 2, 3}) {
+      CpuContext ctx(threads);
+      auto y = test::poisoned(outputs), dx = test::poisoned(static_cast<int64_t>(x.size()));
+      auto dw = test::poisoned(static_cast<int64_t>(w.size())), db = test::poisoned(s.K);
+      std::vector<uint8_t> argmax(static_cast<size_t>(outputs));
+      conv2d_fprop<float>(ctx, s, e, x.data(), w.data(), bias.data(), y.data(), argmax.data());
+      const Conv2dGrad<float> g{dy.data(), y.data(), argmax.data()};
+      conv2d_dgrad<float>(ctx, s, e, g, w.data(), dx.data());
+      conv2d_wgrad<float>(ctx, s, e, x.data(), g, dw.data(), db.data());
+      const std::vector<std::vector<float>> all{y, dx, dw, db};
+      if (first.empty()) first = all;
+      CHECK(all == first);
+    }
+  }
+}
+
+TEST_CASE("conv2d: a warmed-up call asks the system for no memory") {
+  CpuContext ctx(1);
+  const Case cases[] = {{{2, 16, 16, 8, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+                        {{2, 8, 8, 16, 3, 1, 1, 1, 0, 2}, {kSigmoid, 0, 1}},
+                        {{2, 4, 4, 16, 8, 4, 4, 1, 0, 1}, {kLeaky, 0.2f, 1}}};
+  for (const auto& [s, e] : cases) {
+    const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
+    const auto w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);
+    const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
+    std::vector<float> y(static_cast<size_t>(outputs)), dx(x.size()), dw(w.size());
+    std::vector<uint8_t> argmax(y.size());
+    const Conv2dGrad<float> g{y.data(), y.data(), argmax.data()};
+    const auto step = [&](uint64_t version) {
+      conv2d_fprop<float>(ctx, s, e, x.data(), {w.data(), version}, nullptr, y.data(),
+                          argmax.data());
+      conv2d_dgrad<float>(ctx, s, e, g, {w.data(), version}, dx.data());
+      conv2d_wgrad<float>(ctx, s, e, x.data(), g, dw.data(), nullptr);
+    };
+    step(1);
+    const int64_t before = ctx.get().memory->stats().system_calls;
+    step(2);
+    CHECK(ctx.get().memory->stats().system_calls == before);
   }
 }
 
