@@ -6,6 +6,7 @@
 
 #include "data/image_io.h"
 #include "data/loader.h"
+#include "data/mvtec.h"
 #include "data/noise.h"
 #include "data/split.h"
 #include "models/detector.h"
@@ -20,6 +21,13 @@ namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+Dataset open_data(const RunConfig& config) {
+  if (config.data != "folder") return open_dataset(config.data, config.object_class);
+  FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
+  if (!config.masks.empty()) folder.masks = config.masks;
+  return open_folder(folder);
+}
 
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
   return {current_context(),
@@ -277,7 +285,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
-  const Dataset data = open_dataset(config.data, config.object_class);
+  const Dataset data = open_data(config);
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
   const Split split = choose_split(config, folder, data);
@@ -300,10 +308,13 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
 Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   RunConfig config = detector->config();
-  config.data = options.data.value_or(config.data);
+  if (options.data) {
+    config.data = *options.data;
+    config.good = config.bad = config.masks = "";
+  }
   config.test_noise = options.test_noise.value_or(config.test_noise);
   check(config);
-  const Dataset data = open_dataset(config.data, config.object_class);
+  const Dataset data = open_data(config);
   const ImageStore test = read_pictures(config, data.test, true);
   folder.create();
   return evaluate(*detector, config, folder, test, data.has_masks());

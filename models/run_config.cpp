@@ -17,12 +17,6 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> kPresets = {
     {"kd-cae", {"kd-cae", "kd-cae-strided"}},
 };
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 void check_one_of(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names) {
   for (const std::string& name : names)
@@ -32,10 +26,16 @@ void check_one_of(const std::string& option, const std::string& value,
 
 }  // namespace
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunConfig, model, preset, data, object_class, split_file, seed,
-                                   image_size, grey, device, precision, init, eps_placement, epochs,
-                                   steps, batch, lr, patience, min_steps, keep_last, kde_bandwidth,
-                                   train_noise, test_noise, denoise)
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunConfig, model, preset, data, object_class, good, bad, masks,
+                                   split_file, seed, image_size, grey, device, precision, init,
+                                   eps_placement, epochs, steps, batch, lr, patience, min_steps,
+                                   keep_last, kde_bandwidth, train_noise, test_noise, denoise)
 
 std::vector<std::string> presets_of(const std::string& model) {
   std::vector<std::string> models;
@@ -56,6 +56,10 @@ RunConfig default_config(const std::string& model, const std::string& preset) {
 }
 
 void check(const RunConfig& c) {
+  ASSAY_CHECK_AS(UsageError,
+                 (c.data == "folder") == !c.good.empty() && c.good.empty() == c.bad.empty(),
+                 "--good and --bad: give both, or --data and --class");
+  ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.good.empty(), "--masks: needs --good and --bad");
   const auto at_least = [](const char* option, double value, double least) {
     ASSAY_CHECK_AS(UsageError, value >= least, option, ": ", value, " is less than ", least);
   };

@@ -15,9 +15,10 @@ namespace assay {
 struct RunConfig {
   std::string model = "kd-cae";
   std::string preset = "kd-cae";
-  std::string data = "builtin";  ///< "builtin", or a folder in MVTec's layout
+  std::string data = "builtin";  ///< "builtin", "folder", or a folder in MVTec's layout
   std::string object_class;
-  std::string split_file;  ///< a split.json to follow; empty = drawn from the seed
+  std::string good, bad, masks;  ///< of data "folder": pictures of one's own
+  std::string split_file;        ///< a split.json to follow; empty = drawn from the seed
   uint64_t seed = 0;
   int image_size = 128;  ///< pixels a side
   bool grey = false;     ///< one channel in place of three
@@ -41,6 +42,9 @@ struct RunConfig {
 
   int channels() const { return grey ? 1 : 3; }
 };
+
+/// "a, b, c", for messages.
+std::string listed(const std::vector<std::string>& names);
 
 /// The presets of a model, the default first. UsageError for an unknown model; the message lists
 /// those there are.

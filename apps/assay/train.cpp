@@ -3,6 +3,8 @@
 
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"
+#include "data/dataset.h"
+#include "kernels/runtime/error.h"
 #include "models/run.h"
 #include "models/scoring.h"
 
@@ -15,9 +17,12 @@ struct TrainArguments {
   int threads = 0;
 };
 
-void add_config_options(CLI::App& verb, ConfigOptions& options) {
+void add_config_options(ConfigOptions& options) {
   options.add("--data", &RunConfig::data, "builtin, or a folder in MVTec's layout");
-  options.add("--class", &RunConfig::object_class, "the object class to learn")->required();
+  options.add("--class", &RunConfig::object_class, "the object class to learn");
+  options.add("--good", &RunConfig::good, "a folder of your own good pictures");
+  options.add("--bad", &RunConfig::bad, "a folder of your own defective pictures");
+  options.add("--masks", &RunConfig::masks, "masks of the pictures in --bad");
   options.add("--seed", &RunConfig::seed, "of weights, order, split and noise");
   options.add("--epochs", &RunConfig::epochs, "at most");
   options.add("--steps", &RunConfig::steps, "at most, over all epochs (0: no limit)");
@@ -39,12 +44,27 @@ void add_config_options(CLI::App& verb, ConfigOptions& options) {
                    "the target of a noisy image is the clean one");
   options.add("--device", &RunConfig::device, "cpu | cuda");
   options.add("--precision", &RunConfig::precision, "fp32 | fp32-strict");
-  verb.get_option("--data")->required();
+}
+
+/// Pictures of one's own need no --data, and --class is then only a name.
+void complete(RunConfig& config) {
+  if (!config.good.empty() || !config.bad.empty()) {
+    ASSAY_CHECK_AS(UsageError, config.data.empty(), "--data: not with --good and --bad");
+    config.data = "folder";
+    if (config.object_class.empty()) config.object_class = "folder";
+  }
+  ASSAY_CHECK_AS(
+      UsageError, !config.data.empty(),
+      "--data: is missing; give builtin, a folder in MVTec's layout, or --good and --bad");
+  ASSAY_CHECK_AS(UsageError, !config.object_class.empty(),
+                 "--class: is missing; there are: ", listed(list_classes(config.data)));
 }
 
 int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
   RunConfig config = default_config(arguments.model, arguments.preset);
+  config.data = "";
   options.apply(config);
+  complete(config);
   check(config);
   ASSAY_CHECK_AS(UsageError, !(arguments.resume && arguments.force),
                  "--resume and --force: choose one");
@@ -72,7 +92,7 @@ void add_train(CLI::App& app, Action& run) {
   verb->add_flag("--resume", arguments->resume, "go on where the run in --out was broken off");
   verb->add_flag("--force", arguments->force, "throw the run in --out away");
   add_threads_option(*verb, arguments->threads);
-  add_config_options(*verb, *options);
+  add_config_options(*options);
   verb->callback([=, &run] { run = [=] { return train_verb(*arguments, *options); }; });
 }
 

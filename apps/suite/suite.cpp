@@ -38,11 +38,9 @@ std::vector<std::string> default_classes(const std::string& data) {
 
 void check_classes(const std::string& data, const std::vector<std::string>& classes) {
   const std::vector<std::string> known = list_classes(data);
-  std::string names;
-  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
   for (const std::string& name : classes)
     ASSAY_CHECK_AS(UsageError, std::find(known.begin(), known.end(), name) != known.end(), data,
-                   ": has no class '", name, "'; there are: ", names);
+                   ": has no class '", name, "'; there are: ", listed(known));
 }
 
 Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string& object_class,

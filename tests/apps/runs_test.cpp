@@ -175,6 +175,50 @@ TEST_CASE("options come from a file too, and the command line wins") {
   CHECK(config["lr"] == 0.002);
 }
 
+TEST_CASE("pictures of one's own: --good, --bad and --masks") {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 13; ++i)
+    put(folder / "fine" / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  Image mask(20, 20, 1);
+  for (int x = 5; x < 10; ++x) *mask.at(6, x) = 255;
+  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  put(folder / "masks/a.png", mask);
+  const auto train = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"train",        "kd-cae",
+                                      "--good",       (folder / "fine").string(),
+                                      "--bad",        (folder / "broken").string(),
+                                      "--masks",      (folder / "masks").string(),
+                                      "--out",        (folder / "run").string(),
+                                      "--image-size", "16",
+                                      "--epochs",     "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_assay(words);
+  };
+  CHECK(train({"--data", "builtin"}).code == 2);
+  require_success(train({}));
+  const nlohmann::json metrics = read_json(folder / "run/metrics.json");
+  CHECK(metrics["data"] == "folder");
+  CHECK(metrics["pixel_auroc"].is_number());
+}
+
+TEST_CASE("noise is listed, and a split can be followed") {
+  const TemporaryFolder folder;
+  require_success(run_assay({"data", "make", "--out", (folder / "data").string(), "--size", "32"}));
+  const auto train = [&](const char* out, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {
+        "train",        "kd-cae", "--data",   (folder / "data").string(),
+        "--class",      "chip",   "--out",    (folder / out).string(),
+        "--image-size", "16",     "--epochs", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    require_success(run_assay(words));
+  };
+  train("noisy", {"--train-noise", "noisy", "--test-noise", "noisy", "--denoise", "--grey"});
+  CHECK(read_json(folder / "noisy/noise.json")["train"].size() == 5);  // a tenth of 51
+  CHECK(read_json(folder / "noisy/metrics.json")["conditions"]["test"] == "noisy");
+  train("followed", {"--seed", "9", "--split", (folder / "noisy/split.json").string()});
+  CHECK(read_text(folder / "followed/split.json") == read_text(folder / "noisy/split.json"));
+}
+
 TEST_CASE("a killed suite goes on, and finished cells are left alone") {
   const TemporaryFolder folder;
   write_small_class(folder / "data", "tile");
