@@ -38,9 +38,9 @@ inline Vec2 turn_back(Vec2 a, Vec2 cs) {
 /// 0 black, 1 white.
 struct Rgb {
   double r = 0, g = 0, b = 0;
-  friend Rgb operator+(Rgb a, Rgb b) { return {a.r + b.r, a.g + b.g, a.b + b.b}; }
-  friend Rgb operator*(double k, Rgb a) { return {k * a.r, k * a.g, k * a.b}; }
-  friend Rgb operator*(Rgb a, Rgb b) { return {a.r * b.r, a.g * b.g, a.b * b.b}; }
+  friend Rgb operator+(Rgb u, Rgb v) { return {u.r + v.r, u.g + v.g, u.b + v.b}; }
+  friend Rgb operator*(double k, Rgb u) { return {k * u.r, k * u.g, k * u.b}; }
+  friend Rgb operator*(Rgb u, Rgb v) { return {u.r * v.r, u.g * v.g, u.b * v.b}; }
 };
 inline double mix(double a, double b, double t) {
   return a + (b - a) * t;
