@@ -65,12 +65,11 @@ TEST_CASE("a built-in picture depends on class, path, size and seed, and on noth
 }
 
 TEST_CASE("built-in pictures are the same bytes on every machine") {
-  const std::map<std::string, uint64_t> expected = {
-      {"brush", 4227241133102597610u},
-      {"chip", 1445889041501748280u},
-      {"leather", 13051790047916287532u},
-      {"ring", 14622852597276539381u},
-      {"screw", 10544206532826394767u}};
+  const std::map<std::string, uint64_t> expected = {{"brush", 4227241133102597610u},
+                                                    {"chip", 1445889041501748280u},
+                                                    {"leather", 13051790047916287532u},
+                                                    {"ring", 14622852597276539381u},
+                                                    {"screw", 10544206532826394767u}};
   for (const auto& [name, hash] : expected) {
     const Dataset data = open_builtin(name, 48, 1);
     std::vector<uint8_t> bytes;
