@@ -209,7 +209,7 @@ std::string histogram(const Chart& chart, const std::vector<Group>& groups, doub
     names.emplace_back(groups[i].name, groups[i].colour);
   }
   body += line_between(x(threshold), kTop, x(threshold), kHeight - kBottom, "threshold");
-  body += text_at(x(threshold) - 4, kTop + 10, "end", "threshold " + tick_text(threshold));
+  body += text_at(x(threshold) + 4, kTop + 10, "start", "threshold " + tick_text(threshold));
   return framed(chart, body + legend(names));
 }
 
