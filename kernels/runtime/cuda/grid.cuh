@@ -1,0 +1,26 @@
+// How kernels of independent elements cut their work into blocks.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/runtime/cuda/kernel.h"
+
+namespace assay::cuda {
+
+constexpr int kThreads = 256;  // of a block whose threads do not cooperate
+
+/// Blocks of `per_block` that cover `work`; at least one, so that an empty grid is no special case.
+inline unsigned blocks_for(int64_t work, int64_t per_block) {
+  return static_cast<unsigned>(std::max<int64_t>(1, (work + per_block - 1) / per_block));
+}
+
+/// Index of this thread in a one-dimensional grid.
+__device__ __forceinline__ int64_t global_thread() {
+  return int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+}
+
+inline bool aligned16(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % 16 == 0;
+}
+
+}  // namespace assay::cuda
