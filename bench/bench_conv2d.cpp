@@ -11,9 +11,9 @@
 
 #include "bench/layer_shapes.h"
 #include "bench/operands.h"
-#include "bench/peaks.h"
 #include "kernels/conv2d/conv2d_ref.h"
 #include "kernels/runtime/isa.h"
+#include "kernels/runtime/peaks.h"
 
 namespace assay::bench {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdio>
 
 #include "bench/operands.h"
-#include "bench/peaks.h"
 #include "kernels/gemm/gemm_ref.h"
+#include "kernels/runtime/peaks.h"
 
 namespace assay::bench {
 namespace {
@@ -69,7 +69,7 @@ const Case kCases[] = {
 int main(int argc, char** argv) {
   using namespace assay::bench;
   assay::CpuContext ctx;
-  const Peaks peaks = measure_peaks(ctx);
+  const assay::Peaks peaks = assay::measure_peaks(ctx);
   std::printf("FMA peak %.0f GFLOP/s, copy peak %.0f GB/s\n", peaks.fma_flops * 1e-9,
               peaks.copy_bytes * 1e-9);
   for (const Case& c : kCases)

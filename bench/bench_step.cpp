@@ -14,7 +14,7 @@
 #include <string>
 
 #include "bench/operands.h"
-#include "bench/peaks.h"
+#include "kernels/runtime/peaks.h"
 #include "models/dcgan.h"
 #include "models/network.h"
 #include "optim/adam.h"
@@ -199,7 +199,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
 
 int main(int argc, char** argv) {
   using namespace assay::bench;
-  const Peaks peaks = measure_peaks(assay::current_context());
+  const assay::Peaks peaks = assay::measure_peaks(assay::current_context());
   std::printf("FMA peak %.0f GFLOP/s; FLOPs of a training step: three forward passes, nominal\n",
               peaks.fma_flops * 1e-9);
   for (const char* preset : {"cnn", "kd-cae", "ni-cae-128", "ni-cae", "dcgan"})

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "models/checkpoint.h"
 #include "models/csv.h"
-#include "models/kd_cae_detector.h"
+#include "models/model_table.h"
 
 namespace assay {
 namespace {
@@ -60,7 +61,7 @@ void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
       for (size_t p = 0; p < parts.size(); ++p) parts[p].push_back(image[p]);
     heat.insert(heat.end(), judgement.heat.begin(), judgement.heat.end());
   }
-  scoring_.calibration = calibrate(parts);
+  scoring_.calibration = calibrate(std::span(parts).first(scoring_.deciding));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
   // Twice what all but the hottest pixels of good images reach: good images stay dark.
   heat_scale_ = std::max(2 * percentile(heat, kScalePercentile), 1e-9);
@@ -79,7 +80,7 @@ std::map<std::string, std::string> Detector::metadata() const {
       {"calibration_images", std::to_string(scoring_.calibration.parts.front().count)},
       {"heat_scale", csv_number(heat_scale_)},
       {"collapsed", collapsed_ ? "1" : "0"}};
-  for (size_t p = 0; p < scoring_.part_names.size(); ++p) {
+  for (size_t p = 0; p < scoring_.deciding; ++p) {
     m[scoring_.part_names[p] + ".mean"] = csv_number(scoring_.calibration.parts[p].mean);
     m[scoring_.part_names[p] + ".deviation"] = csv_number(scoring_.calibration.parts[p].deviation);
   }
@@ -96,16 +97,28 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   heat_scale_ = m.number("heat_scale");
   collapsed_ = m.text("collapsed") == "1";
   scoring_.calibration.parts.clear();
-  for (const std::string& part : scoring_.part_names)
+  for (const std::string& part : std::span(scoring_.part_names).first(scoring_.deciding))
     scoring_.calibration.parts.push_back({m.number(part + ".mean"), m.number(part + ".deviation"),
                                           static_cast<int64_t>(m.number("calibration_images"))});
 }
 
+SafeTensors Detector::read_model(const RunFolder& folder) {
+  const std::string file = folder.model().string();
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file), file,
+                 ": not there; the training has not ended, go on with --resume");
+  SafeTensors model = read_checked(file);
+  read_metadata(model.metadata, file);
+  return model;
+}
+
 std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
   const RunConfig config = load_config(folder.config());
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(folder.model()), folder.model().string(),
-                 ": not there; the training has not ended, go on with --resume");
-  return KdCaeDetector::load(config, folder);
+  const Model& model = find_model(config.model);
+  ASSAY_CHECK_AS(UsageError, model.make_detector != nullptr, folder.root().string(),
+                 ": is a run of ", config.model, ", which judges no pictures");
+  std::unique_ptr<Detector> detector = model.make_detector(config);
+  detector->load(folder);
+  return detector;
 }
 
 }  // namespace assay

@@ -10,6 +10,7 @@
 #include "models/run_config.h"
 #include "models/run_folder.h"
 #include "models/scoring.h"
+#include "tensor/safetensors.h"
 #include "tensor/tensor.h"
 
 namespace assay {
@@ -17,8 +18,8 @@ namespace assay {
 /// What a detector says of a batch of N pictures.
 struct Judgement {
   std::vector<std::vector<double>> parts;  ///< of each picture, in the order of Scoring::part_names
-  std::vector<float> reconstruction;       ///< (N,H,W,C)
-  std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous
+  std::vector<float> reconstruction;       ///< (N,H,W,C); empty where there is none
+  std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous; or empty
 };
 
 class Detector {
@@ -33,6 +34,8 @@ class Detector {
   void calibrate_on(const std::vector<Judgement>& held_out_good);
   /// Writes model.safetensors and whatever else the model needs.
   virtual void save(const RunFolder& folder) const = 0;
+  /// The inverse. CheckpointError when a file is not there, damaged or of another model.
+  virtual void load(const RunFolder& folder) = 0;
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
@@ -45,6 +48,8 @@ class Detector {
   /// What __metadata__ of model.safetensors says, and back.
   std::map<std::string, std::string> metadata() const;
   void read_metadata(const std::map<std::string, std::string>& metadata, const std::string& source);
+  /// The folder's model.safetensors, its metadata taken over. CheckpointError as for load().
+  SafeTensors read_model(const RunFolder& folder);
 
   RunConfig config_;
   Scoring scoring_;

@@ -5,31 +5,27 @@
 #include <memory>
 #include <optional>
 
-#include "models/detector.h"
+#include "models/autoencoder_run.h"
 #include "models/kd_cae.h"
 #include "models/kde_detector.h"
 
 namespace assay {
 
-class KdCaeDetector : public Detector {
+class KdCaeDetector : public AutoencoderDetector {
  public:
-  /// With the network's weights as they are; judge() needs the density first.
-  KdCaeDetector(RunConfig config, std::unique_ptr<KdCae> network);
-  static std::unique_ptr<KdCaeDetector> load(const RunConfig& config, const RunFolder& folder);
+  /// judge() needs the density first: learn() or load().
+  explicit KdCaeDetector(RunConfig config);
 
-  /// Fits the density to the latents (n,D) of the training pictures.
-  void fit_density(Tensor latents);
-
+  /// Fits the density to the latents of the training pictures, without noise.
+  void learn(const ImageStore& good, const std::vector<size_t>& train) override;
   Judgement judge(const Tensor& x) override;
   void save(const RunFolder& folder) const override;
-  KdCae& network() { return *network_; }
+  void load(const RunFolder& folder) override;
+  Network& network() override { return network_; }
 
  private:
-  std::unique_ptr<KdCae> network_;
+  KdCae network_;
   std::optional<KdeDetector> density_;
 };
-
-/// The KD-CAE of a configuration, uninitialised.
-std::unique_ptr<KdCae> make_kd_cae(const RunConfig& config);
 
 }  // namespace assay

@@ -1,6 +1,9 @@
 #include "models/run_config.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,20 +11,70 @@
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
 #include "models/kde_detector.h"
+#include "models/network.h"
 #include "models/run_folder.h"
 
 namespace assay {
 namespace {
 
-const std::vector<std::pair<std::string, std::vector<std::string>>> kPresets = {
-    {"kd-cae", {"kd-cae", "kd-cae-strided"}},
+/// Options that not every model has, by their names in RunConfig.
+const std::map<std::string, std::vector<std::string>> kModelsWith = {
+    {"kde_bandwidth", {"kd-cae"}},
+    {"train_noise", {"kd-cae", "ni-cae"}},
+    {"score", {"ni-cae"}},
+    {"test_noise", {"kd-cae", "ni-cae"}},
+    {"folds", {"cnn"}},
+    {"denoise", {"kd-cae", "ni-cae"}},
+    {"class_weights", {"cnn"}},
+    {"k_steps", {"dcgan"}},
+    {"flips", {"cnn"}},
+    {"sample_every", {"dcgan"}},
+    {"shifts", {"cnn"}},
 };
+
+/// The option of the command line that sets a member of RunConfig.
+std::string option_of(const std::string& member) {
+  if (member == "object_class") return "--class";
+  if (member == "split_file") return "--split";
+  std::string option = "--" + member;
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
+void check_options_of_model(const RunConfig& config) {
+  for (const std::string& member : differences(default_config(config.model, config.preset), config))
+    if (const auto found = kModelsWith.find(member); found != kModelsWith.end())
+      ASSAY_CHECK_AS(UsageError,
+                     std::find(found->second.begin(), found->second.end(), config.model) !=
+                         found->second.end(),
+                     option_of(member), ": is an option of ", listed(found->second), ", not of ",
+                     config.model);
+}
+
+/// As a shell takes it.
+std::string quoted(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("._-/+=:,@%", c) != nullptr;
+  });
+  if (plain) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
+}
 
 void check_one_of(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names) {
   for (const std::string& name : names)
     if (value == name) return;
   throw UsageError(str(option, ": '", value, "' is none of ", listed(names)));
+}
+
+/// Radford et al., 2016, arXiv:1511.06434, section 4. A game has no best epoch: it is played to the
+/// end of its steps, whatever the size of the class.
+void set_dcgan_defaults(RunConfig& config) {
+  config.lr = 2e-4;
+  config.steps = 4000;
+  config.epochs = 4000;  // an epoch has one step at least
 }
 
 }  // namespace
@@ -32,18 +85,23 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunConfig, model, preset, data, object_class, good, bad, masks,
-                                   split_file, seed, image_size, grey, device, precision, init,
-                                   eps_placement, epochs, steps, batch, lr, patience, min_steps,
-                                   keep_last, kde_bandwidth, train_noise, test_noise, denoise)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunConfig, model, preset, data, object_class, good,
+                                                bad, masks, split_file, seed, image_size, grey,
+                                                device, precision, init, eps_placement, epochs,
+                                                steps, batch, lr, patience, min_steps, keep_last,
+                                                kde_bandwidth, train_noise, test_noise, denoise,
+                                                score, folds, class_weights, flips, shifts, k_steps,
+                                                sample_every)
 
 std::vector<std::string> presets_of(const std::string& model) {
-  std::vector<std::string> models;
-  for (const auto& [name, presets] : kPresets) {
-    if (name == model) return presets;
-    models.push_back(name);
+  std::vector<std::string> names, models;
+  for (const Preset& preset : presets()) {
+    if (preset.model == model) names.push_back(preset.name);
+    if (models.empty() || models.back() != preset.model) models.push_back(preset.model);
   }
-  throw UsageError(str("unknown model '", model, "'; there are: ", listed(models)));
+  ASSAY_CHECK_AS(UsageError, !names.empty(), "unknown model '", model,
+                 "'; there are: ", listed(models));
+  return names;
 }
 
 RunConfig default_config(const std::string& model, const std::string& preset) {
@@ -52,6 +110,11 @@ RunConfig default_config(const std::string& model, const std::string& preset) {
   config.model = model;
   config.preset = preset.empty() ? presets.front() : preset;
   check_one_of("--preset", config.preset, presets);
+  const Preset& chosen = find_preset(config.preset);
+  config.image_size = chosen.image_size;
+  config.grey = chosen.channels == 1;
+  config.init = name_of(chosen.init);
+  if (model == "dcgan") set_dcgan_defaults(config);
   return config;
 }
 
@@ -71,10 +134,10 @@ void check(const RunConfig& c) {
   at_least("--min-steps", static_cast<double>(c.min_steps), 0);
   ASSAY_CHECK_AS(UsageError, std::isfinite(c.lr) && c.lr > 0, "--lr: ", c.lr,
                  " is not a positive number");
-  // The autoencoders halve the picture four times, and SSIM needs 11 pixels.
-  ASSAY_CHECK_AS(UsageError, c.image_size >= 16 && c.image_size <= 1024 && c.image_size % 16 == 0,
-                 "--image-size: ", c.image_size, " is not a multiple of 16 from 16 to 1024");
-  check_one_of("--init", c.init, {"he", "keras"});
+  make_network(c.preset, c.image_size, c.channels());  // knows which sizes it can have
+  at_least("--k-steps", c.k_steps, 1);
+  at_least("--sample-every", static_cast<double>(c.sample_every), 1);
+  check_one_of("--init", c.init, {"he", "keras", "dcgan"});
   check_one_of("--eps-placement", c.eps_placement, {"keras", "torch"});
   check_one_of("--train-noise", c.train_noise, {"clean", "noisy"});
   check_one_of("--test-noise", c.test_noise, {"clean", "noisy"});
@@ -86,7 +149,11 @@ void check(const RunConfig& c) {
       "--precision ", c.precision, ": not on the CPU; there it is fp32 or fp32-strict");
   ASSAY_CHECK_AS(UsageError, !c.denoise || c.train_noise == "noisy",
                  "--denoise: needs --train-noise noisy");
+  check_one_of("--score", c.score, {"ssim", "mse"});
+  at_least("--folds", c.folds, 2);
+  at_least("--shifts", c.shifts, 0);
   parse_bandwidth(c.kde_bandwidth);
+  check_options_of_model(c);
 }
 
 std::string to_json(const RunConfig& config) {
@@ -102,7 +169,9 @@ RunConfig load_config(const std::filesystem::path& file) {
   ASSAY_CHECK_AS(CheckpointError, in.good(), file.string(),
                  ": not there, so this is no run folder; train a model into it first");
   try {
-    return nlohmann::json::parse(in).get<RunConfig>();
+    const auto json = nlohmann::json::parse(in);
+    json.at("model");  // any other option may be missing in the file of an older version
+    return json.get<RunConfig>();
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(
         str(file.string(), ": is no configuration of a run; train again with --force"));
@@ -115,6 +184,28 @@ std::vector<std::string> differences(const RunConfig& a, const RunConfig& b) {
   for (const auto& [name, value] : first.items())
     if (second.at(name) != value) names.push_back(name);
   return names;
+}
+
+std::string command_of(const RunConfig& config, const std::filesystem::path& out) {
+  const RunConfig defaults = default_config(config.model, config.preset);
+  const nlohmann::json values = config;
+  std::string command = "assay train " + config.model;
+  const auto add = [&](const std::string& member) {
+    const nlohmann::json& value = values.at(member);
+    command += " " + option_of(member);
+    if (value.is_boolean()) return;  // a flag, and set: no preset sets one that could be taken away
+    command += " " + quoted(value.is_string() ? value.get<std::string>() : value.dump());
+  };
+  if (config.preset != config.model) add("preset");
+  // Pictures of one's own have no --data; every other run says its own and its class.
+  if (config.good.empty()) add("data");
+  add("object_class");
+  add("seed");
+  for (const std::string& member : differences(defaults, config))
+    if (member != "model" && member != "preset" && member != "data" && member != "object_class" &&
+        member != "seed")
+      add(member);
+  return command + " --out " + quoted(out.string());
 }
 
 }  // namespace assay

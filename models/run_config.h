@@ -25,7 +25,7 @@ struct RunConfig {
   std::string device = "cpu";
   std::string precision = "fp32";
 
-  std::string init = "he";              ///< he | keras
+  std::string init = "he";              ///< he | keras | dcgan
   std::string eps_placement = "keras";  ///< keras | torch: where Adam and RMSprop add epsilon
   int epochs = 200;                     ///< at most
   int64_t steps = 0;                    ///< at most, over all epochs; 0 = no limit
@@ -39,6 +39,15 @@ struct RunConfig {
   std::string train_noise = "clean";  ///< clean | noisy
   std::string test_noise = "clean";   ///< clean | noisy
   bool denoise = false;               ///< the target of a noisy image is the clean one
+  std::string score = "ssim";         ///< NI-CAE: ssim (1 - mean SSIM) | mse
+
+  int folds = 5;               ///< CNN: parts of the cross-validation
+  bool class_weights = false;  ///< CNN: the rarer class weighs as much as the other
+  bool flips = false;          ///< CNN: mirrors half of the training pictures
+  int shifts = 0;              ///< CNN: moves training pictures by up to so many pixels
+
+  int k_steps = 1;             ///< DCGAN: discriminator steps for each generator step
+  int64_t sample_every = 200;  ///< DCGAN: generator steps from one grid of pictures to the next
 
   int channels() const { return grey ? 1 : 3; }
 };
@@ -54,8 +63,12 @@ std::vector<std::string> presets_of(const std::string& model);
 /// does not exist.
 RunConfig default_config(const std::string& model, const std::string& preset = "");
 
-/// UsageError that names the first option out of its range, or the first pair that does not fit.
+/// UsageError that names the first option out of its range, the first that the model does not have,
+/// or the first pair that does not fit.
 void check(const RunConfig& config);
+
+/// The command that makes the same run in `out`: the options that differ from the preset's.
+std::string command_of(const RunConfig& config, const std::filesystem::path& out);
 
 std::string to_json(const RunConfig& config);
 void save(const RunConfig& config, const std::filesystem::path& file);

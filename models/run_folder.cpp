@@ -90,7 +90,7 @@ void RunFolder::create() const {
 void RunFolder::clear() const {
   std::error_code ignored;
   for (const fs::path& file : {metrics(), config(), split(), noise(), history(), scores(),
-                               good_scores(), model(), latents(), checkpoint()})
+                               good_scores(), model(), latents(), memorisation(), checkpoint()})
     fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
 }

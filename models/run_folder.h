@@ -36,6 +36,7 @@ class RunFolder {
   std::filesystem::path good_scores() const { return root_ / "good_scores.csv"; }
   std::filesystem::path model() const { return root_ / "model.safetensors"; }
   std::filesystem::path latents() const { return root_ / "latents.safetensors"; }
+  std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
 

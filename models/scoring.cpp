@@ -32,7 +32,7 @@ std::vector<uint8_t> labels_of(const std::vector<ScoredImage>& images) {
 
 Json calibration_json(const Scoring& scoring) {
   Json json;
-  for (size_t p = 0; p < scoring.part_names.size(); ++p) {
+  for (size_t p = 0; p < scoring.deciding; ++p) {
     const MeanDeviation& part = scoring.calibration.parts[p];
     json[scoring.part_names[p]] = {{"mean", part.mean}, {"deviation", part.deviation}};
   }
@@ -68,7 +68,7 @@ std::string interval(const Json& value) {
 }  // namespace
 
 void Scoring::judge(ScoredImage& image) const {
-  image.score = calibration.score(image.parts);
+  image.score = calibration.score(std::span(image.parts).first(deciding));
   image.predicted_defective = image.score > threshold;
 }
 

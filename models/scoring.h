@@ -28,6 +28,7 @@ struct ScoredImage {
 /// How a model turns parts into a verdict.
 struct Scoring {
   std::vector<std::string> part_names;
+  size_t deciding = 0;  ///< so many parts, the first ones, make the score; others stand beside it
   Calibration calibration;
   double threshold = kThresholdDeviations;
 

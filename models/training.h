@@ -29,6 +29,7 @@ struct TrainingProgress {
   int64_t step, most_steps;
   int epoch;
   double loss;
+  std::string note = {};  ///< in place of epoch and loss
 };
 struct TrainingHooks {
   std::function<void(const TrainingProgress&)> progress = [](const TrainingProgress&) {};

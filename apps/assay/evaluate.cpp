@@ -2,8 +2,8 @@
 #include <cstdio>
 
 #include "apps/assay/cli.h"
+#include "models/model_table.h"
 #include "models/run.h"
-#include "models/scoring.h"
 
 namespace assay {
 namespace {
@@ -20,7 +20,7 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   EvaluationOptions options;
   if (!arguments.data.empty()) options.data = arguments.data;
   if (!arguments.test_noise.empty()) options.test_noise = arguments.test_noise;
-  std::printf("%s", summary_of(evaluate_run(folder, options)).c_str());
+  std::printf("%s", find_model(config.model).summary(evaluate_run(folder, options)).c_str());
   return 0;
 }
 

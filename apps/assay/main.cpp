@@ -66,6 +66,7 @@ int run_command_line(int argc, char** argv) {
   add_train(app, run);
   add_evaluate(app, run);
   add_predict(app, run);
+  add_generate(app, run);
   add_profile(app, run);
   add_suite(app, run);
   add_report(app, run);

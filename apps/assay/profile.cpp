@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <string_view>
 
 #include "apps/assay/cli.h"
-#include "models/kd_cae_detector.h"
-#include "optim/adam.h"
-#include "tensor/ops.h"
+#include "kernels/runtime/peaks.h"
+#include "models/model_table.h"
 #include "tensor/tape.h"
 
 namespace assay {
@@ -15,14 +15,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct ProfileArguments {
-  std::string model;
-  int batch = 32, steps = 10, threads = 0;
+  std::string model, preset;
+  int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
 /// One operation of a training step; times are the least over the steps.
 struct OpTime {
-  std::string op;
-  std::string output;
+  std::string_view op;
+  Shape output;
+  bool backward;
   double seconds;
   int64_t flops = 0, bytes = 0;  ///< 0: not counted
 };
@@ -32,7 +33,7 @@ class StepTimer {
  public:
   StepTimer() : last_(Clock::now()) {
     set_op_observer([this](std::string_view op, const Tensor& output, bool backward) {
-      mark(std::string(op) + (backward ? " backward" : ""), to_string(output.shape()));
+      mark(op, output.shape(), backward);
     });
   }
   ~StepTimer() { set_op_observer({}); }
@@ -43,9 +44,9 @@ class StepTimer {
     at_ = 0;
     last_ = Clock::now();
   }
-  void mark(const std::string& op, const std::string& output) {
+  void mark(std::string_view op, const Shape& output, bool backward) {
     const double seconds = std::chrono::duration<double>(Clock::now() - last_).count();
-    if (at_ == ops_.size()) ops_.push_back({op, output, seconds});
+    if (at_ == ops_.size()) ops_.push_back({op, output, backward, seconds});
     ops_[at_].seconds = std::min(ops_[at_].seconds, seconds);
     ++at_;
     last_ = Clock::now();
@@ -58,72 +59,114 @@ class StepTimer {
   Clock::time_point last_;
 };
 
-/// The convolutions of a step stand in the order of the network's table, then in its reverse. A
-/// backward pass is two convolutions, but the first layer's picture needs no gradient.
+bool has_weights(std::string_view op) {
+  return op == "conv2d" || op == "conv_transpose2d" || op == "linear";
+}
+
+/// Forward, the operations with weights stand in the order of the table. A backward pass undoes the
+/// latest forward pass of its kind and shape that is not yet undone; it is two products, but the
+/// picture needs no gradient, so the first layer's is one.
 void count_work(std::vector<OpTime>& ops, const std::vector<LayerRow>& rows) {
-  std::vector<LayerRow> layers;
-  for (const LayerRow& row : rows)
-    if (row.flops > 0) layers.push_back(row);
-  size_t forward = 0, backward = layers.size();
+  struct Forward {
+    const OpTime* op;
+    int64_t flops, bytes;
+    int passes;  ///< backward
+  };
+  std::vector<Forward> open;
+  size_t next = 0;
   for (OpTime& op : ops) {
-    if (op.op == "conv2d" && forward < layers.size()) {
-      op.flops = layers[forward].flops;
-      op.bytes = layers[forward++].least_bytes;
-    } else if (op.op == "conv2d backward" && backward > 0) {
-      const int passes = --backward == 0 ? 1 : 2;
-      op.flops = passes * layers[backward].flops;
-      op.bytes = passes * layers[backward].least_bytes;
+    if (!has_weights(op.op)) continue;
+    if (!op.backward) {
+      while (next < rows.size() && rows[next].flops == 0) ++next;
+      if (next == rows.size()) continue;
+      op.flops = rows[next].flops;
+      op.bytes = rows[next].least_bytes;
+      open.push_back({&op, op.flops, op.bytes, next == 0 ? 1 : 2});
+      ++next;
+    } else {
+      while (!open.empty() && (open.back().op->op != op.op || open.back().op->output != op.output))
+        open.pop_back();
+      if (open.empty()) continue;
+      op.flops = open.back().passes * open.back().flops;
+      op.bytes = open.back().passes * open.back().bytes;
+      open.pop_back();
     }
   }
 }
 
-void print_table(const std::vector<OpTime>& ops) {
-  double total = 0;
+/// Empty for nothing.
+std::string decimal(double value, const char* unit = "") {
+  char text[32] = "";
+  if (value > 0) std::snprintf(text, sizeof text, "%.1f%s", value, unit);
+  return text;
+}
+
+/// The time that the machine's peaks allow over the time taken: what bounds the operation,
+/// multiply-adds or memory, is the one that would take longer.
+/// Williams, Waterman, Patterson, 2009, CACM 52(4).
+double roofline_share(const OpTime& op, const Peaks& peaks) {
+  const double least = std::max(static_cast<double>(op.flops) / peaks.fma_flops,
+                                static_cast<double>(op.bytes) / peaks.copy_bytes);
+  return least / op.seconds;
+}
+
+void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
+  constexpr double kGiga = 1e-9;
+  double total = 0, least = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
-  std::printf("%-24s %-22s %10s %7s %10s %8s\n", "op", "output", "ms", "share", "GFLOP/s", "GB/s");
-  const auto rate = [](int64_t amount, double seconds) {
-    char text[32] = "";
-    if (amount > 0)
-      std::snprintf(text, sizeof text, "%.1f", static_cast<double>(amount) / seconds / 1e9);
-    return std::string(text);
-  };
-  for (const OpTime& op : ops)
-    std::printf("%-24s %-22s %10.3f %6.1f%% %10s %8s\n", op.op.c_str(), op.output.c_str(),
-                op.seconds * 1e3, 100 * op.seconds / total, rate(op.flops, op.seconds).c_str(),
-                rate(op.bytes, op.seconds).c_str());
-  std::printf("%-24s %-22s %10.3f\n", "training step", "", total * 1e3);
+  std::printf("%-26s %-22s %10s %7s %10s %8s %9s\n", "op", "output", "ms", "share", "GFLOP/s",
+              "GB/s", "roofline");
+  for (const OpTime& op : ops) {
+    const std::string name = std::string(op.op) + (op.backward ? " backward" : "");
+    const double share = roofline_share(op, peaks);
+    std::printf("%-26s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
+                op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
+                100 * op.seconds / total,
+                decimal(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
+                decimal(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
+                decimal(100 * share, " %").c_str());
+    least += share * op.seconds;
+    if (op.flops > 0) counted += op.seconds;
+  }
+  std::printf("%-26s %-22s %10.3f\n", "training step", "", total * 1e3);
+  std::printf(
+      "\nLayers with weights take %.1f %% of the step and reach %.1f %% of their roofline.\n",
+      100 * counted / total, 100 * least / counted);
 }
 
 int profile_verb(const ProfileArguments& arguments) {
-  RunConfig config = default_config(arguments.model);
+  RunConfig config = default_config(arguments.model, arguments.preset);
   config.batch = arguments.batch;
+  if (arguments.image_size != 0) config.image_size = arguments.image_size;
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: ", arguments.steps,
                  " is less than 1");
   const RunContext context(arguments.threads, config.device, config.precision);
-  const auto network = make_kd_cae(config);
-  init_parameters(*network, init_from_name(config.init), config.seed);
-  Adam adam(network->parameters(), {.learning_rate = config.lr});
-  const Tensor x = Tensor::full(network->input_shape(config.batch), 0.5);
+  const ExampleStep step = find_model(config.model).example_step(config);
 
   StepTimer timer;
   constexpr int kWarmUp = 2;
   for (int i = 0; i < kWarmUp + arguments.steps; ++i) {
     if (i == kWarmUp) timer.ops().clear();
     timer.start_step();
-    Tape tape;
-    const Tensor loss = mse_loss((*network)(x), x);
-    adam.zero_grad();
-    tape.backward(loss);
-    adam.step();
-    timer.mark("adam", "");
+    for (const ExampleStep::Objective& objective : step.objectives) {
+      Tape tape;
+      const Tensor loss = objective.loss();
+      objective.optimizer->zero_grad();
+      tape.backward(loss);
+      objective.optimizer->step();
+      timer.mark("optimizer", {}, false);
+    }
   }
-  count_work(timer.ops(), network->table(config.batch));
+  count_work(timer.ops(), step.rows);
+  const Peaks peaks = measure_peaks(current_context());
   std::printf(
-      "%s, batch %d, %d threads, least of %d steps; GFLOP/s count the formula's operations, GB/s "
-      "the least bytes\n\n",
-      config.preset.c_str(), config.batch, current_context().threads->threads(), arguments.steps);
-  print_table(timer.ops());
+      "%s, %d pixels, batch %d, %d threads, least of %d steps. GFLOP/s count the operations of the "
+      "formula,\nGB/s the least bytes; roofline: the share of what the peaks measured now allow, "
+      "%.0f GFLOP/s of\nmultiply-adds and %.1f GB/s of copying.\n\n",
+      config.preset.c_str(), config.image_size, config.batch, current_context().threads->threads(),
+      arguments.steps, peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
+  print_table(timer.ops(), peaks);
   return 0;
 }
 
@@ -132,8 +175,10 @@ int profile_verb(const ProfileArguments& arguments) {
 void add_profile(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("profile", "time of each operation of a training step");
   auto arguments = std::make_shared<ProfileArguments>();
-  verb->add_option("model", arguments->model, "kd-cae")->required();
+  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  verb->add_option("--preset", arguments->preset, "a named reading of the model");
   verb->add_option("--batch", arguments->batch, "images a step");
+  verb->add_option("--image-size", arguments->image_size, "pixels a side");
   verb->add_option("--repeat", arguments->steps, "steps that are timed");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return profile_verb(*arguments); }; });

@@ -6,8 +6,8 @@
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"
 #include "apps/report/report.h"
+#include "models/model_table.h"
 #include "models/run.h"
-#include "models/scoring.h"
 
 namespace assay {
 namespace {
@@ -47,8 +47,10 @@ int suite_verb(SuiteArguments arguments) {
     return hooks_of(*progress);
   });
   progress.reset();
-  for (const ReportCell& cell : finished_cells(options.out))
-    std::printf("%s", summary_of(read_metrics(RunFolder(cell.folder))).c_str());
+  for (const ReportCell& cell : finished_cells(options.out)) {
+    const nlohmann::ordered_json metrics = read_metrics(RunFolder(cell.folder));
+    std::printf("%s", find_model(metrics["model"]).summary(metrics).c_str());
+  }
   std::printf("report: %s\n", write_report(options.out).c_str());
   return 0;
 }

@@ -5,6 +5,7 @@
 #include "apps/assay/progress.h"
 #include "data/dataset.h"
 #include "kernels/runtime/error.h"
+#include "models/model_table.h"
 #include "models/run.h"
 #include "models/scoring.h"
 
@@ -30,7 +31,7 @@ void add_config_options(ConfigOptions& options) {
   options.add("--lr", &RunConfig::lr, "learning rate");
   options.add("--image-size", &RunConfig::image_size, "pixels a side");
   options.add_flag("--grey", &RunConfig::grey, "one channel in place of three");
-  options.add("--init", &RunConfig::init, "he | keras");
+  options.add("--init", &RunConfig::init, "he | keras | dcgan");
   options.add("--eps-placement", &RunConfig::eps_placement, "keras | torch");
   options.add("--patience", &RunConfig::patience, "epochs without a better validation loss");
   options.add("--min-steps", &RunConfig::min_steps, "no early stop before");
@@ -42,6 +43,15 @@ void add_config_options(ConfigOptions& options) {
   options.add("--test-noise", &RunConfig::test_noise, "clean | noisy");
   options.add_flag("--denoise", &RunConfig::denoise,
                    "the target of a noisy image is the clean one");
+  options.add("--score", &RunConfig::score, "NI-CAE: ssim | mse");
+  options.add("--folds", &RunConfig::folds, "CNN: parts of the cross-validation");
+  options.add_flag("--class-weights", &RunConfig::class_weights,
+                   "CNN: the rarer class weighs as much as the other");
+  options.add_flag("--flips", &RunConfig::flips, "CNN: mirror half of the training images");
+  options.add("--shifts", &RunConfig::shifts, "CNN: move training images by up to so many pixels");
+  options.add("--k-steps", &RunConfig::k_steps, "DCGAN: discriminator steps a generator step");
+  options.add("--sample-every", &RunConfig::sample_every,
+              "DCGAN: generator steps from one grid of pictures to the next");
   options.add("--device", &RunConfig::device, "cpu | cuda");
   options.add("--precision", &RunConfig::precision, "fp32 | fp32-strict");
 }
@@ -76,7 +86,7 @@ int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
                                         : Start::fresh;
   const nlohmann::ordered_json metrics =
       train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
-  std::printf("%s", summary_of(metrics).c_str());
+  std::printf("%s", find_model(config.model).summary(metrics).c_str());
   return 0;
 }
 
@@ -86,7 +96,7 @@ void add_train(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("train", "train a model on one class, then evaluate it");
   auto arguments = std::make_shared<TrainArguments>();
   auto options = std::make_shared<ConfigOptions>(*verb);
-  verb->add_option("model", arguments->model, "kd-cae")->required();
+  verb->add_option("model", arguments->model, listed(model_names()))->required();
   verb->add_option("--preset", arguments->preset, "a named reading of the model");
   verb->add_option("--out", arguments->out, "the run folder")->required();
   verb->add_flag("--resume", arguments->resume, "go on where the run in --out was broken off");

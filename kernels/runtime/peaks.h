@@ -3,7 +3,7 @@
 
 #include "kernels/runtime/context.h"
 
-namespace assay::bench {
+namespace assay {
 
 struct Peaks {
   double fma_flops;   ///< FLOP/s of fp32 multiply-adds, all threads; an FMA counts as two
@@ -14,4 +14,4 @@ struct Peaks {
 /// the active instruction set, nothing else: no kernel can be faster.
 Peaks measure_peaks(Context& ctx);
 
-}  // namespace assay::bench
+}  // namespace assay

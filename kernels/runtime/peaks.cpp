@@ -1,4 +1,4 @@
-#include "bench/peaks.h"
+#include "kernels/runtime/peaks.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,7 @@
 
 #include "kernels/runtime/isa.h"
 
-namespace assay::bench {
+namespace assay {
 namespace {
 
 template <class F>
@@ -95,4 +95,4 @@ Peaks measure_peaks(Context& ctx) {
   return {2.0 * kChains * kSteps * chains.lanes * threads / fma, 2.0 * kBytes / copy};
 }
 
-}  // namespace assay::bench
+}  // namespace assay

@@ -1,0 +1,145 @@
+#include "models/dcgan_players.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/random/random.h"
+#include "layers/state.h"
+#include "tensor/ops.h"
+#include "tensor/tape.h"
+
+namespace assay {
+namespace {
+
+constexpr double kBeta1 = 0.5;
+constexpr const char* kDiscriminator = "discriminator_optimizer.";
+constexpr const char* kGenerator = "generator_optimizer.";
+constexpr const char* kModel = "model.";
+
+AdamOptions adam_options(const RunConfig& config) {
+  return {.learning_rate = config.lr,
+          .beta1 = kBeta1,
+          .placement = config.eps_placement == "torch" ? EpsPlacement::torch : EpsPlacement::keras};
+}
+
+double mean_probability(const Tensor& logits) {
+  const std::vector<double> values = logits.to_doubles();
+  double sum = 0;
+  for (const double v : values) sum += 1 / (1 + std::exp(-v));
+  return sum / static_cast<double>(values.size());
+}
+
+double finite_loss(const Tensor& loss, const char* whose, int64_t step) {
+  const double value = loss.item();
+  ASSAY_CHECK(std::isfinite(value), "training: the loss of the ", whose, " became ", value,
+              " in step ", step + 1, ": the game blew up; try a smaller --lr");
+  return value;
+}
+
+void add_with_prefix(StateDict& to, const std::string& prefix, StateDict from) {
+  for (auto& [name, tensor] : from) to.emplace(prefix + name, std::move(tensor));
+}
+
+StateDict without_prefix(const StateDict& from, const std::string& prefix) {
+  StateDict found;
+  for (const auto& [name, tensor] : from)
+    if (name.rfind(prefix, 0) == 0) found.emplace(name.substr(prefix.size()), tensor);
+  return found;
+}
+
+/// From [-1,1] to 8 bits.
+uint8_t to_byte(float v) {
+  return static_cast<uint8_t>(std::lround(std::clamp((v + 1) / 2, 0.0f, 1.0f) * 255));
+}
+
+}  // namespace
+
+Tensor draw_latents(uint64_t seed, uint64_t draw, int64_t n) {
+  Tensor z = Tensor::empty({n, 1, 1, Dcgan::kLatent});
+  random_normal(current_context(), seed, stream_id(RandomStream::latent, draw), z.size(), 0.0f,
+                1.0f, z.mutable_data<float>());
+  return z;
+}
+
+std::vector<Image> generate_images(Dcgan& gan, const Tensor& z) {
+  constexpr int64_t kBatch = 32;
+  const int side = gan.image_size(), C = gan.channels();
+  std::vector<Image> images;
+  gan.eval();
+  for (int64_t begin = 0; begin < z.dim(0); begin += kBatch) {
+    const int64_t count = std::min(kBatch, z.dim(0) - begin);
+    const std::vector<float> values = gan.generate(z.rows(begin, count)).to_floats();
+    for (auto from = values.begin(); from != values.end();) {
+      Image& image = images.emplace_back(side, side, C);
+      const auto end = from + static_cast<std::ptrdiff_t>(image.size());
+      std::transform(from, end, image.pixels.begin(), to_byte);
+      from = end;
+    }
+  }
+  gan.train();
+  return images;
+}
+
+GanPlayers::GanPlayers(Dcgan& gan, const RunConfig& config)
+    : gan_(gan),
+      k_steps_(config.k_steps),
+      batch_(config.batch),
+      seed_(config.seed),
+      discriminator_adam_(gan.discriminator_parameters(), adam_options(config)),
+      generator_adam_(gan.generator_parameters(), adam_options(config)),
+      one_(Tensor::full({config.batch, 1}, 1)),
+      zero_(Tensor::zeros({config.batch, 1})) {
+  gan_.train();
+}
+
+GanFigures GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
+  const int64_t first = steps() * k_steps_, last = first + k_steps_ - 1;
+  const auto latents = [&](int64_t i) { return draw_latents(seed_, 1 + i, batch_); };
+  GanFigures figures;
+  for (int64_t i = first; i < last; ++i)
+    discriminator_step(real(i), gan_.generate(latents(i)), figures);
+
+  // The pictures of the last discriminator step are those of the generator's step: made once.
+  Tape tape;
+  const Tensor fake = gan_.generate(latents(last));
+  discriminator_step(real(last), fake.detach(), figures);
+
+  gan_.discriminator().set_requires_grad(false);  // only its pictures' gradients are wanted
+  const Tensor loss = bce_with_logits_loss(gan_.discriminate(fake), one_);
+  figures.loss_g = finite_loss(loss, "generator", steps());
+  generator_adam_.zero_grad();
+  tape.backward(loss);
+  generator_adam_.step();
+  gan_.discriminator().set_requires_grad(true);
+  return figures;
+}
+
+/// Real and generated pictures are batches of their own: batch norm sees them apart.
+void GanPlayers::discriminator_step(const Tensor& real, const Tensor& fake, GanFigures& figures) {
+  Tape tape;
+  const Tensor on_real = gan_.discriminate(real), on_fake = gan_.discriminate(fake);
+  const Tensor loss =
+      add(bce_with_logits_loss(on_real, one_), bce_with_logits_loss(on_fake, zero_));
+  figures.loss_d = finite_loss(loss, "discriminator", steps());
+  figures.d_real = mean_probability(on_real);
+  figures.d_fake = mean_probability(on_fake);
+  discriminator_adam_.zero_grad();
+  tape.backward(loss);
+  discriminator_adam_.step();
+}
+
+StateDict GanPlayers::save() const {
+  StateDict state;
+  add_with_prefix(state, kModel, save_state(gan_));
+  add_with_prefix(state, kDiscriminator, discriminator_adam_.save());
+  add_with_prefix(state, kGenerator, generator_adam_.save());
+  return state;
+}
+
+void GanPlayers::load(const StateDict& state, const std::string& source) {
+  load_state(gan_, without_prefix(state, kModel), source);
+  discriminator_adam_.load(without_prefix(state, kDiscriminator), source);
+  generator_adam_.load(without_prefix(state, kGenerator), source);
+}
+
+}  // namespace assay

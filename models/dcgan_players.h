@@ -1,0 +1,59 @@
+// The DCGAN's two networks at play: a game in place of a loss to be lowered. Goodfellow et al.,
+// 2014, arXiv:1406.2661, algorithm 1; Radford et al., 2016, arXiv:1511.06434, section 4.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "data/image.h"
+#include "models/dcgan.h"
+#include "models/run_config.h"
+#include "optim/adam.h"
+
+namespace assay {
+
+/// What one step of the game shows, or the means over several.
+struct GanFigures {
+  double loss_d = 0;  ///< binary cross-entropy of real pictures plus that of generated ones
+  double loss_g = 0;  ///< of generated pictures called real ("non-saturating")
+  double d_real = 0;  ///< D(x): the probability of being real that D gives real pictures
+  double d_fake = 0;  ///< D(G(z)): the same for generated ones, before D's update
+};
+
+/// n latents from N(0,1); latent i is a function of (seed, draw, i). Draw 0 gives the latents of
+/// `assay generate` and of the grids; training takes the others. // (n,1,1,100)
+Tensor draw_latents(uint64_t seed, uint64_t draw, int64_t n);
+
+/// The generator's picture of each latent, with the running statistics of batch norm, so that a
+/// picture depends on its own latent alone. Leaves `gan` in training mode.
+std::vector<Image> generate_images(Dcgan& gan, const Tensor& z);
+
+/// The networks, each with its optimizer.
+class GanPlayers {
+ public:
+  /// `gan` outlives this.
+  GanPlayers(Dcgan& gan, const RunConfig& config);
+
+  /// k discriminator steps, then one of the generator. real(i) is batch i of the discriminator, in
+  /// [-1,1] // (N,H,W,C). Error that names the step when a loss is not finite.
+  GanFigures step(const std::function<Tensor(int64_t)>& real);
+  /// Of the generator.
+  int64_t steps() const { return generator_adam_.steps(); }
+
+  /// All that a resumed game needs.
+  StateDict save() const;
+  /// CheckpointError that starts with `source`.
+  void load(const StateDict& state, const std::string& source);
+
+ private:
+  void discriminator_step(const Tensor& real, const Tensor& fake, GanFigures& figures);
+
+  Dcgan& gan_;
+  int k_steps_, batch_;
+  uint64_t seed_;
+  Adam discriminator_adam_, generator_adam_;
+  Tensor one_, zero_;  // (N,1)
+};
+
+}  // namespace assay

@@ -1,0 +1,99 @@
+#include "models/model_table.h"
+
+#include <algorithm>
+
+#include "kernels/runtime/error.h"
+#include "models/dcgan_run.h"
+#include "models/detector_evaluation.h"
+#include "models/kd_cae_detector.h"
+#include "models/ni_cae_detector.h"
+#include "optim/adam.h"
+#include "tensor/ops.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class D>
+std::unique_ptr<Detector> make_detector(const RunConfig& config) {
+  return std::make_unique<D>(config);
+}
+
+template <class D>
+Json train_as(const RunConfig& config, const RunFolder& folder, const TrainingHooks& hooks) {
+  D detector(config);
+  return train_autoencoder(detector, folder, hooks);
+}
+
+ExampleStep autoencoder_step(const RunConfig& config) {
+  ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
+                   .objectives = {},
+                   .rows = {}};
+  Network& network = *step.network;
+  init_parameters(network, init_from_name(config.init), config.seed);
+  step.rows = network.table(config.batch);
+  const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
+  step.objectives.push_back(
+      {[&network, x] { return mse_loss(network(x), x); },
+       std::make_unique<Adam>(network.parameters(), AdamOptions{.learning_rate = config.lr})});
+  return step;
+}
+
+/// A step of D, then one of G, which starts from G's pictures; D sees those of the step before.
+ExampleStep dcgan_step(const RunConfig& config) {
+  auto network = std::make_unique<Dcgan>(config.image_size, config.channels());
+  Dcgan& gan = *network;
+  init_parameters(gan, init_from_name(config.init), config.seed);
+  const int64_t n = config.batch;
+  const Tensor z = draw_latents(config.seed, 0, n), one = Tensor::full({n, 1}, 1),
+               zero = Tensor::zeros({n, 1});
+  const Tensor real = Tensor::full({n, gan.image_size(), gan.image_size(), gan.channels()}, 0.5);
+  auto fake = std::make_shared<Tensor>(gan.generate(z));
+  const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
+
+  ExampleStep step{.network = std::move(network), .objectives = {}, .rows = {}};
+  step.objectives.push_back({[=, &gan] {
+                               gan.discriminator().set_requires_grad(true);
+                               return add(bce_with_logits_loss(gan.discriminate(real), one),
+                                          bce_with_logits_loss(gan.discriminate(*fake), zero));
+                             },
+                             std::make_unique<Adam>(gan.discriminator_parameters(), options)});
+  step.objectives.push_back({[=, &gan] {
+                               gan.discriminator().set_requires_grad(false);
+                               const Tensor made = gan.generate(z);
+                               *fake = made.detach();
+                               return bce_with_logits_loss(gan.discriminate(made), one);
+                             },
+                             std::make_unique<Adam>(gan.generator_parameters(), options)});
+  const Shape pictures = real.shape();
+  gan.discriminator().describe("D(x)", pictures, step.rows);
+  gan.discriminator().describe("D(G(z))", pictures, step.rows);
+  gan.generator().describe("G", z.shape(), step.rows);
+  gan.discriminator().describe("D(G(z))", pictures, step.rows);
+  return step;
+}
+
+const Model kModels[] = {
+    {"kd-cae", train_as<KdCaeDetector>, evaluate_detector, make_detector<KdCaeDetector>,
+     autoencoder_step, summary_of},
+    {"ni-cae", train_as<NiCaeDetector>, evaluate_detector, make_detector<NiCaeDetector>,
+     autoencoder_step, summary_of},
+    {"dcgan", train_dcgan_run, evaluate_dcgan_run, nullptr, dcgan_step, dcgan_summary},
+};
+
+}  // namespace
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const Model& model : kModels) names.push_back(model.name);
+  return names;
+}
+
+const Model& find_model(const std::string& name) {
+  for (const Model& model : kModels)
+    if (name == model.name) return model;
+  throw UsageError(str("unknown model '", name, "'; there are: ", listed(model_names())));
+}
+
+}  // namespace assay

@@ -1,0 +1,77 @@
+#include "models/run_data.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "data/mvtec.h"
+#include "data/noise.h"
+
+namespace assay {
+
+Dataset open_data(const RunConfig& config) {
+  if (config.data != "folder") return open_dataset(config.data, config.object_class);
+  FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
+  if (!config.masks.empty()) folder.masks = config.masks;
+  return open_folder(folder);
+}
+
+ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
+  return {current_context(),
+          std::move(samples),
+          {.height = config.image_size,
+           .width = config.image_size,
+           .channels = config.channels(),
+           .masks = masks}};
+}
+
+Split choose_split(const RunConfig& config, const RunFolder& folder, const Dataset& data) {
+  if (std::filesystem::exists(folder.split())) return read_split(folder.split(), data.train_good);
+  if (!config.split_file.empty()) return read_split(config.split_file, data.train_good);
+  return draw_split(data.train_good.size(), config.seed);
+}
+
+std::vector<size_t> all_of(const ImageStore& store) {
+  std::vector<size_t> positions(store.size());
+  std::iota(positions.begin(), positions.end(), size_t{0});
+  return positions;
+}
+
+std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
+                                uint64_t seed) {
+  if (condition != "noisy") return {};
+  std::vector<size_t> noisy;
+  for (const size_t i : draw_noisy_images(listed.size(), seed)) noisy.push_back(listed[i]);
+  return noisy;
+}
+
+void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
+                const std::vector<size_t>& noisy) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (std::filesystem::exists(folder.noise())) {
+    std::ifstream in(folder.noise());
+    json = nlohmann::ordered_json::parse(in, nullptr, false);
+    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: say it anew
+  } else if (noisy.empty()) {
+    return;
+  }
+  json[set] = nlohmann::ordered_json::array();
+  for (const size_t i : noisy) json[set].push_back(store.sample(i).path);
+  write_file(folder.noise(), json.dump(2) + "\n");
+}
+
+void for_each_batch(const RunConfig& config, const ImageStore& store,
+                    const std::vector<size_t>& images, const std::vector<size_t>& noisy,
+                    const std::function<void(const Batch&)>& f) {
+  BatchLoader loader(store, images,
+                     {.batch = config.batch,
+                      .seed = config.seed,
+                      .shuffle = false,
+                      .noisy = noisy,
+                      .clean_target = true});
+  loader.start_epoch(0);
+  Batch batch;
+  while (loader.next(batch)) f(batch);
+}
+
+}  // namespace assay

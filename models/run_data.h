@@ -1,0 +1,43 @@
+// The pictures of a run: opened, read at the model's size, given noise, and handed out in batches.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "data/split.h"
+#include "models/run_config.h"
+#include "models/run_folder.h"
+
+namespace assay {
+
+/// What --data, --class, --good, --bad and --masks name.
+Dataset open_data(const RunConfig& config);
+
+/// Reads every picture at the size of `config`. DataError for the first that cannot be read.
+ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);
+
+/// The split of train/good: that of the folder where there is one already (a resumed run keeps it,
+/// even when its --split file is gone by now), else that of --split, else one drawn from the seed.
+Split choose_split(const RunConfig& config, const RunFolder& folder, const Dataset& data);
+
+/// 0, 1, ... for every picture of a store.
+std::vector<size_t> all_of(const ImageStore& store);
+
+/// Those of `listed` that get noise (equation 7 of the study) under a condition, clean or noisy.
+std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
+                                uint64_t seed);
+
+/// Says in noise.json which pictures of a set (train, validation, test) have noise. A folder
+/// without noise has no such file.
+void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
+                const std::vector<size_t>& noisy);
+
+/// Hands out batches of a list of pictures in their order. `noisy` among them have noise; their
+/// clean form is in Batch::clean of every batch.
+void for_each_batch(const RunConfig& config, const ImageStore& store,
+                    const std::vector<size_t>& images, const std::vector<size_t>& noisy,
+                    const std::function<void(const Batch&)>& f);
+
+}  // namespace assay
