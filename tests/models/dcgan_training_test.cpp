@@ -1,0 +1,361 @@
+// The game of the DCGAN, its loop, and what is said of its end.
+#include "models/dcgan_training.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "layers/init.h"
+#include "layers/state.h"
+#include "models/csv.h"
+#include "models/dcgan_run.h"
+#include "models/image_grid.h"
+#include "models/memorisation.h"
+#include "tensor/ops.h"
+#include "tensor/tape.h"
+#include "tests/data/files.h"
+
+using namespace assay;
+using testing::contains;
+using testing::message_of;
+using testing::TemporaryFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+RunConfig small_config() {
+  RunConfig config = default_config("dcgan");
+  config.batch = 2;
+  config.seed = 11;
+  return config;
+}
+
+ImageStore small_pictures(int n) {
+  std::vector<Sample> samples;
+  for (int i = 0; i < n; ++i) {
+    Sample& sample = samples.emplace_back();
+    sample.path = "train/good/" + std::to_string(i) + ".png";
+    sample.draw = [i] { return Picture{testing::small_picture(i, 64, 64), {}}; };
+  }
+  return {current_context(), samples, {.height = 64, .width = 64, .channels = 3}};
+}
+
+std::vector<size_t> first_numbers(size_t n) {
+  std::vector<size_t> numbers;
+  for (size_t i = 0; i < n; ++i) numbers.push_back(i);
+  return numbers;
+}
+
+struct Gan {
+  explicit Gan(uint64_t seed) : net(64, 3) { init_parameters(net, Init::dcgan, seed); }
+  Dcgan net;
+};
+
+std::string bytes_of(const StateDict& state) {
+  std::string bytes;
+  for (const auto& [name, tensor] : state) bytes.append(tensor.bytes.begin(), tensor.bytes.end());
+  return bytes;
+}
+
+/// A training that stops after `stop_after` steps, or plays to its end.
+struct Run {
+  explicit Run(const fs::path& root) : folder(root) { folder.create(); }
+
+  std::string train(const RunConfig& config, int64_t stop_after = 1000) {
+    Gan gan(config.seed);
+    const ImageStore store = small_pictures(5);
+    int64_t step = 0;
+    TrainingHooks hooks;
+    hooks.progress = [&](const TrainingProgress& at) { step = at.step; };
+    hooks.stop_requested = [&] { return step >= stop_after; };
+    train_dcgan(gan.net, store, first_numbers(5), config, folder, hooks);
+    return bytes_of(save_state(gan.net));
+  }
+
+  RunFolder folder;
+};
+
+/// What a step shows, figure by figure.
+void check_same(const GanFigures& a, const GanFigures& b) {
+  CHECK(a.loss_d == b.loss_d);
+  CHECK(a.loss_g == b.loss_g);
+  CHECK(a.d_real == b.d_real);
+  CHECK(a.d_fake == b.d_fake);
+}
+
+/// PyTorch's DCGAN example, step by step, with nothing shared between the players' passes. // k = 1
+void plain_step(Dcgan& gan, Adam& adam_d, Adam& adam_g, const Tensor& real, const Tensor& z) {
+  const Tensor one = Tensor::full({real.dim(0), 1}, 1), zero = Tensor::zeros({real.dim(0), 1});
+  const Tensor fake = gan.generate(z).detach();
+  gan.zero_grad();
+  for (const auto& [pictures, label] : {std::pair(real, one), std::pair(fake, zero)}) {
+    Tape tape;
+    tape.backward(bce_with_logits_loss(gan.discriminate(pictures), label));
+  }
+  adam_d.step();
+  gan.zero_grad();
+  Tape tape;
+  tape.backward(bce_with_logits_loss(gan.discriminate(gan.generate(z)), one));
+  adam_g.step();
+}
+
+double largest_difference(const std::vector<Parameter>& a, const std::vector<Parameter>& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const std::vector<float> x = a[i].tensor.to_floats(), y = b[i].tensor.to_floats();
+    for (size_t j = 0; j < x.size(); ++j)
+      largest = std::max(largest, std::abs(double{x[j]} - double{y[j]}));
+  }
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("a step of the game is that of the plain algorithm") {
+  const RunConfig config = small_config();
+  const ImageStore store = small_pictures(5);
+  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
+  Gan ours(3), plain(3);
+  GanPlayers players(ours.net, config);
+  const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
+  Adam adam_d(plain.net.discriminator_parameters(), options);
+  Adam adam_g(plain.net.generator_parameters(), options);
+  for (int64_t i = 0; i < 2; ++i) {
+    players.step([&](int64_t batch) { return batches.pictures(batch); });
+    plain_step(plain.net, adam_d, adam_g, batches.pictures(i),
+               draw_latents(config.seed, 1 + i, config.batch));
+  }
+  // The passes are the same, and a sum of two gradients has one order: the same bits.
+  CHECK(largest_difference(ours.net.parameters(), plain.net.parameters()) == 0);
+  CHECK(largest_difference(ours.net.parameters(), Gan(3).net.parameters()) > config.lr);
+}
+
+TEST_CASE("k discriminator steps see k batches, and the generator takes one step") {
+  RunConfig config = small_config();
+  config.k_steps = 3;
+  const ImageStore store = small_pictures(5);
+  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
+  Gan gan(3);
+  GanPlayers players(gan.net, config);
+  std::vector<int64_t> seen;
+  for (int i = 0; i < 2; ++i)
+    players.step([&](int64_t batch) {
+      seen.push_back(batch);
+      return batches.pictures(batch);
+    });
+  CHECK(seen == std::vector<int64_t>{0, 1, 2, 3, 4, 5});
+  CHECK(players.steps() == 2);
+  const StateDict state = players.save();
+  CHECK(state.at("discriminator_optimizer.adam.steps").int64s().at(0) == 6);
+  CHECK(state.at("generator_optimizer.adam.steps").int64s().at(0) == 2);
+}
+
+TEST_CASE("players loaded from what was saved play on to the same bits") {
+  const RunConfig config = small_config();
+  const ImageStore store = small_pictures(5);
+  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
+  const auto real = [&](int64_t i) { return batches.pictures(i); };
+  Gan first(3), second(4);
+  GanPlayers before(first.net, config), after(second.net, config);
+  before.step(real);
+  after.load(before.save(), "a test");
+  check_same(before.step(real), after.step(real));
+  CHECK(bytes_of(before.save()) == bytes_of(after.save()));
+  StateDict broken = before.save();
+  broken.erase("generator_optimizer.adam.steps");
+  CHECK_THROWS_AS(after.load(broken, "a test"), CheckpointError);
+}
+
+TEST_CASE("a latent is a function of its seed, draw and place") {
+  const std::vector<float> three = draw_latents(5, 0, 3).to_floats();
+  std::vector<float> five = draw_latents(5, 0, 5).to_floats();
+  CHECK(five != draw_latents(5, 1, 5).to_floats());
+  CHECK(five != draw_latents(6, 0, 5).to_floats());
+  five.resize(three.size());
+  CHECK(five == three);
+}
+
+TEST_CASE("a generated picture depends on its own latent alone") {
+  Gan gan(3);
+  const Tensor z = draw_latents(5, 0, 3);
+  const std::vector<Image> together = generate_images(gan.net, z);
+  REQUIRE(together.size() == 3);
+  CHECK(together[0] != together[1]);
+  for (int i = 0; i < 3; ++i) CHECK(generate_images(gan.net, z.rows(i, 1)).at(0) == together[i]);
+}
+
+TEST_CASE("batches are always full, and every pass sees each picture once") {
+  const ImageStore store = small_pictures(7);
+  const std::vector<size_t> images = {0, 2, 3, 4, 6};
+  EndlessBatches batches(store, images, 4, 9);
+  std::vector<size_t> seen;
+  for (int64_t i = 0; i < 5; ++i) {  // 20 places: four passes
+    const std::vector<size_t> members = batches.members(i);
+    CHECK(members.size() == 4);
+    seen.insert(seen.end(), members.begin(), members.end());
+  }
+  std::vector<std::vector<size_t>> orders;
+  for (auto pass = seen.begin(); pass != seen.end(); pass += 5) {
+    orders.emplace_back(pass, pass + 5);
+    std::sort(pass, pass + 5);
+    CHECK(std::vector<size_t>(pass, pass + 5) == images);
+  }
+  CHECK(std::any_of(orders.begin(), orders.end(), [&](const auto& o) { return o != orders[0]; }));
+  const std::vector<size_t> third = batches.members(2);
+  CHECK(EndlessBatches(store, images, 4, 9).members(2) == third);
+
+  const std::vector<float> values = batches.pictures(0).to_floats();
+  CHECK(*std::min_element(values.begin(), values.end()) == -1);
+  CHECK(*std::max_element(values.begin(), values.end()) > 0.9f);
+}
+
+TEST_CASE("a game broken off at any step goes on to the same bits") {
+  const TemporaryFolder folder;
+  RunConfig config = small_config();
+  config.steps = 4;
+  config.sample_every = 2;
+  Run whole(folder / "whole"), broken(folder / "broken");
+  const std::string weights = whole.train(config);
+  for (const int64_t stop_after : {1, 3})
+    CHECK_THROWS_AS(broken.train(config, stop_after), Interrupted);
+  // A crash after the line of history and before its checkpoint.
+  write_file(broken.folder.history(),
+             "epoch,step,loss_d,loss_g,d_real,d_fake,seconds\n1,4,9,9,9,9,9\n");
+  CHECK(broken.train(config) == weights);
+  const auto text = [](const fs::path& file) {
+    const auto bytes = read_bytes(file);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  for (const char* file :
+       {"checkpoint.safetensors", "figures/step_000002.png", "figures/step_000004.png"})
+    CHECK_MESSAGE(text(folder / "whole" / file) == text(folder / "broken" / file), file);
+  CHECK(text(folder / "whole/figures/step_000002.png") !=
+        text(folder / "whole/figures/step_000004.png"));
+
+  const std::vector<GanRecord> a = read_gan_history(whole.folder),
+                               b = read_gan_history(broken.folder);
+  REQUIRE(a.size() == 1);
+  REQUIRE(b.size() == 1);
+  CHECK(b[0].step == 4);
+  check_same(a[0].mean, b[0].mean);
+  CHECK(a[0].mean.d_real > 0);
+  CHECK(a[0].mean.d_real < 1);
+}
+
+TEST_CASE("a checkpoint that is damaged or of another preset is refused") {
+  const TemporaryFolder folder;
+  RunConfig config = small_config();
+  config.steps = 1;
+  Run run(folder / "run");
+  run.train(config);
+  config.preset = "dcgan-128";
+  CHECK(contains(message_of<CheckpointError>([&] { run.train(config); }), "is of dcgan, not of"));
+  auto bytes = read_bytes(run.folder.checkpoint());
+  bytes[bytes.size() - 5] ^= 1;
+  write_bytes(run.folder.checkpoint(), bytes);
+  CHECK(contains(message_of<CheckpointError>([&] { run.train(small_config()); }), "damaged"));
+}
+
+TEST_CASE("a loss that is not finite ends the training in plain words") {
+  const TemporaryFolder folder;
+  RunConfig config = small_config();
+  config.steps = 5;
+  config.lr = 1e30;
+  Run run(folder / "run");
+  const std::string message = message_of<Error>([&] { run.train(config); });
+  CHECK(contains(message, "blew up"));
+  CHECK(contains(message, "--lr"));
+}
+
+TEST_CASE("steps end where --steps or --epochs say") {
+  const TemporaryFolder folder;
+  RunConfig config = small_config();
+  config.epochs = 1;  // 5 pictures in batches of 2
+  Run run(folder / "run");
+  run.train(config);
+  CHECK(read_gan_history(run.folder).back().step == 3);
+}
+
+TEST_CASE("distances of pictures and their nearest") {
+  const auto grey = [](uint8_t a, uint8_t b) {
+    Image image(1, 2, 1);
+    image.pixels = {a, b};
+    return image;
+  };
+  CHECK(pixel_distance(grey(0, 0), grey(255, 255)) == 1);
+  CHECK(pixel_distance(grey(10, 20), grey(13, 24)) == doctest::Approx(std::sqrt(12.5) / 255));
+  CHECK_THROWS_AS(pixel_distance(grey(0, 0), Image(2, 1, 1)), Error);
+  const std::vector<Image> training = {grey(0, 0), grey(100, 100), grey(110, 100), grey(255, 255)};
+
+  const std::vector<Nearest> found =
+      nearest_of(std::vector{grey(101, 99), grey(255, 255)}, training);
+  CHECK(found[0].index == 1);
+  CHECK(found[0].distance == doctest::Approx(1.0 / 255));
+  CHECK(found[1].index == 3);
+  CHECK(found[1].distance == 0);
+  const std::vector<Nearest> own = nearest_of_the_rest(training);
+  CHECK(own[0].index == 1);
+  CHECK(own[1].index == 2);
+  CHECK(own[2].index == 1);
+  CHECK(own[3].index == 2);
+  CHECK(own[2].distance == doctest::Approx(std::sqrt(50.0) / 255));
+  CHECK(mean_pair_distance(std::vector{grey(0, 0), grey(255, 255), grey(0, 0)}) ==
+        doctest::Approx(2.0 / 3));
+  CHECK_THROWS_AS(nearest_of(training, {}), Error);
+  CHECK_THROWS_AS(nearest_of_the_rest(std::span(training).first(1)), Error);
+  // Long enough for several runs of 32-bit sums, and at their bound.
+  Image black(300, 300, 3), white(300, 300, 3);
+  std::fill(white.pixels.begin(), white.pixels.end(), uint8_t{255});
+  CHECK(pixel_distance(black, white) == 1);
+}
+
+TEST_CASE("a grid holds its pictures in rows") {
+  std::vector<Image> images;
+  for (uint8_t i = 1; i <= 3; ++i) {
+    Image& image = images.emplace_back(2, 3, 1);
+    std::fill(image.pixels.begin(), image.pixels.end(), i);
+  }
+  Image grid = image_grid(images, 2);
+  CHECK(grid.height == 6);
+  CHECK(grid.width == 8);
+  CHECK(*grid.at(1, 2) == 1);
+  CHECK(*grid.at(1, 3) == 255);
+  CHECK(*grid.at(0, 5) == 2);
+  CHECK(*grid.at(5, 2) == 3);
+  CHECK(*grid.at(5, 7) == 255);
+  images.emplace_back(2, 2, 1);
+  CHECK_THROWS_AS(image_grid(images, 2), Error);
+  CHECK_THROWS_AS(image_grid({}, 2), Error);
+}
+
+TEST_CASE("what happened is said in words") {
+  const DcganOutcome fair{.last = {.loss_d = 1, .loss_g = 1.2, .d_real = 0.7, .d_fake = 0.3},
+                          .spread_generated = 0.1,
+                          .spread_training = 0.11,
+                          .generated = 64,
+                          .copies = 0};
+  const auto said = [](const DcganOutcome& outcome) {
+    std::string text;
+    for (const std::string& remark : remarks_on(outcome)) text += remark + "\n";
+    return text;
+  };
+  CHECK(contains(said(fair), "Neither network won"));
+  CHECK(contains(said(fair), "nothing is copied"));
+  CHECK(!contains(said(fair), "variety"));
+  DcganOutcome other = fair;
+  other.last.d_real = 0.99;
+  other.last.d_fake = 0.02;
+  CHECK(contains(said(other), "The discriminator won"));
+  other.last.loss_g = 50;
+  CHECK(contains(said(other), "blew up"));
+  other = fair;
+  other.spread_generated = 0.005;
+  CHECK(contains(said(other), "collapsed"));
+  CHECK(collapsed(other));
+  other.spread_generated = 0.04;
+  CHECK(contains(said(other), "little variety"));
+  CHECK(!collapsed(other));
+  other.copies = 3;
+  CHECK(contains(said(other), "3 of 64"));
+}
