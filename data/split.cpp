@@ -70,6 +70,45 @@ class Names {
   std::map<std::string, std::vector<size_t>> by_name_;
 };
 
+Json paths_of(const std::vector<size_t>& positions, const std::vector<Sample>& samples) {
+  Json list = Json::array();
+  for (const size_t i : positions) list.push_back(samples.at(i).path);
+  return list;
+}
+
+void write_json(const std::filesystem::path& file, const Json& json) {
+  const std::string text = json.dump(1) + "\n";
+  write_bytes(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+/// The lists of pictures of one split; no picture stands in two of them.
+class Lists {
+ public:
+  Lists(const Json& json, const std::string& file, const Names& names)
+      : json_(json), file_(file), names_(names) {}
+
+  std::vector<size_t> positions(const char* key) {
+    std::vector<size_t> result;
+    const auto list = json_.find(key);
+    ASSAY_CHECK_AS(DataError, list != json_.end() && list->is_array() && !list->empty(), file_,
+                   ": \"", key, "\" must be a list of at least one picture");
+    for (const Json& entry : *list) {
+      ASSAY_CHECK_AS(DataError, entry.is_string(), file_, ": \"", key,
+                     "\" holds something that is no file name: ", entry.dump());
+      result.push_back(names_.find(entry.get<std::string>()));
+      ASSAY_CHECK_AS(DataError, seen_.insert(result.back()).second, file_, ": ", entry.dump(),
+                     " is named twice");
+    }
+    return sorted(result);
+  }
+
+ private:
+  const Json& json_;
+  const std::string& file_;
+  const Names& names_;
+  std::set<size_t> seen_;
+};
+
 }  // namespace
 
 Split draw_split(size_t n, uint64_t seed) {
@@ -84,41 +123,21 @@ Split draw_split(size_t n, uint64_t seed) {
 
 void write_split(const std::filesystem::path& file, const Split& split,
                  const std::vector<Sample>& samples) {
-  const auto paths = [&](const std::vector<size_t>& positions) {
-    Json list = Json::array();
-    for (const size_t i : positions) list.push_back(samples.at(i).path);
-    return list;
-  };
-  const std::string text =
-      Json{{"train", paths(split.train)}, {"validation", paths(split.validation)}}.dump(1) + "\n";
-  write_bytes(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  write_json(file, {{"train", paths_of(split.train, samples)},
+                    {"validation", paths_of(split.validation, samples)}});
 }
 
 Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples) {
-  const std::vector<uint8_t> bytes = read_bytes(file);
-  const Json json = Json::parse(bytes, nullptr, false);
-  ASSAY_CHECK_AS(DataError, json.is_object(), file.string(),
+  const std::string source = file.string();
+  const Json json = Json::parse(read_bytes(file), nullptr, false);
+  ASSAY_CHECK_AS(DataError, json.is_object(), source,
                  ": not a split: it must hold "
                  "{\"train\": [...], \"validation\": [...]}");
-  const Names names(file.string(), samples);
-  std::set<size_t> seen;
-  const auto positions = [&](const char* key) {
-    std::vector<size_t> result;
-    const auto list = json.find(key);
-    ASSAY_CHECK_AS(DataError, list != json.end() && list->is_array() && !list->empty(),
-                   file.string(), ": \"", key, "\" must be a list of at least one picture");
-    for (const Json& entry : *list) {
-      ASSAY_CHECK_AS(DataError, entry.is_string(), file.string(), ": \"", key,
-                     "\" holds something that is no file name: ", entry.dump());
-      result.push_back(names.find(entry.get<std::string>()));
-      ASSAY_CHECK_AS(DataError, seen.insert(result.back()).second, file.string(), ": ",
-                     entry.dump(), " is named twice");
-    }
-    return sorted(result);
-  };
+  const Names names(source, samples);
+  Lists lists(json, source, names);
   Split split;
-  split.train = positions("train");
-  split.validation = positions("validation");
+  split.train = lists.positions("train");
+  split.validation = lists.positions("validation");
   return split;
 }
 
@@ -157,6 +176,42 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
   }
   for (Fold& fold : folds) {
     fold = {sorted(fold.train), sorted(fold.validation), sorted(fold.test)};
+  }
+  return folds;
+}
+
+void write_folds(const std::filesystem::path& file, const std::vector<Fold>& folds,
+                 const std::vector<Sample>& samples) {
+  Json list = Json::array();
+  for (const Fold& fold : folds)
+    list.push_back({{"train", paths_of(fold.train, samples)},
+                    {"validation", paths_of(fold.validation, samples)},
+                    {"test", paths_of(fold.test, samples)}});
+  write_json(file, {{"folds", list}});
+}
+
+std::vector<Fold> read_folds(const std::filesystem::path& file,
+                             const std::vector<Sample>& samples) {
+  const std::string source = file.string();
+  const Json json = Json::parse(read_bytes(file), nullptr, false);
+  ASSAY_CHECK_AS(DataError,
+                 json.is_object() && json.contains("folds") && json["folds"].is_array() &&
+                     json["folds"].size() >= 2,
+                 source,
+                 ": not the split of a cross-validation: it must hold {\"folds\": "
+                 "[{\"train\": [...], \"validation\": [...], \"test\": [...]}, ...]}");
+  const Names names(source, samples);
+  std::vector<Fold> folds;
+  std::set<size_t> tested;
+  for (const Json& entry : json["folds"]) {
+    Lists lists(entry, source, names);
+    Fold& fold = folds.emplace_back();
+    fold.train = lists.positions("train");
+    fold.validation = lists.positions("validation");
+    fold.test = lists.positions("test");
+    for (const size_t i : fold.test)
+      ASSAY_CHECK_AS(DataError, tested.insert(i).second, source, ": \"", samples[i].path,
+                     "\" is tested in two folds");
   }
   return folds;
 }

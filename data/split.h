@@ -41,4 +41,11 @@ struct Fold {
 /// defective pictures than folds, or than training and validation need; UsageError for k < 2.
 std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed);
 
+/// {"folds": [{"train": [paths], "validation": [paths], "test": [paths]}, ...]}.
+void write_folds(const std::filesystem::path& file, const std::vector<Fold>& folds,
+                 const std::vector<Sample>& samples);
+/// Names as read_split takes them. DataError for a file that is not such a list, a picture that is
+/// not in `samples`, one that is named twice in a fold or tested in two, or an empty part.
+std::vector<Fold> read_folds(const std::filesystem::path& file, const std::vector<Sample>& samples);
+
 }  // namespace assay

@@ -13,7 +13,6 @@ namespace {
 
 constexpr const char* kVersion = "1";
 constexpr double kScalePercentile = 99.9;
-constexpr double kCollapsedDeviation = 1e-3;
 
 class Metadata {
  public:
@@ -68,18 +67,18 @@ void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
 }
 
 std::map<std::string, std::string> Detector::metadata() const {
-  std::map<std::string, std::string> m = {
-      {"version", kVersion},
-      {"model", config_.model},
-      {"preset", config_.preset},
-      {"image_size", std::to_string(config_.image_size)},
-      {"channels", std::to_string(config_.channels())},
-      {"seed", std::to_string(config_.seed)},
-      {"threshold", csv_number(scoring_.threshold)},
-      {"percentile99", csv_number(scoring_.calibration.percentile99)},
-      {"calibration_images", std::to_string(scoring_.calibration.parts.front().count)},
-      {"heat_scale", csv_number(heat_scale_)},
-      {"collapsed", collapsed_ ? "1" : "0"}};
+  std::map<std::string, std::string> m = {{"version", kVersion},
+                                          {"model", config_.model},
+                                          {"preset", config_.preset},
+                                          {"image_size", std::to_string(config_.image_size)},
+                                          {"channels", std::to_string(config_.channels())},
+                                          {"seed", std::to_string(config_.seed)},
+                                          {"threshold", csv_number(scoring_.threshold)},
+                                          {"collapsed", collapsed_ ? "1" : "0"}};
+  if (scoring_.rule == Scoring::Rule::mean) return m;
+  m["percentile99"] = csv_number(scoring_.calibration.percentile99);
+  m["calibration_images"] = std::to_string(scoring_.calibration.parts.front().count);
+  m["heat_scale"] = csv_number(heat_scale_);
   for (size_t p = 0; p < scoring_.deciding; ++p) {
     m[scoring_.part_names[p] + ".mean"] = csv_number(scoring_.calibration.parts[p].mean);
     m[scoring_.part_names[p] + ".deviation"] = csv_number(scoring_.calibration.parts[p].deviation);
@@ -93,9 +92,10 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   ASSAY_CHECK_AS(CheckpointError, m.text("preset") == config_.preset, source, ": is of ",
                  m.text("preset"), ", but config.json beside it says ", config_.preset);
   scoring_.threshold = m.number("threshold");
+  collapsed_ = m.text("collapsed") == "1";
+  if (scoring_.rule == Scoring::Rule::mean) return;
   scoring_.calibration.percentile99 = m.number("percentile99");
   heat_scale_ = m.number("heat_scale");
-  collapsed_ = m.text("collapsed") == "1";
   scoring_.calibration.parts.clear();
   for (const std::string& part : std::span(scoring_.part_names).first(scoring_.deciding))
     scoring_.calibration.parts.push_back({m.number(part + ".mean"), m.number(part + ".deviation"),

@@ -22,6 +22,9 @@ struct Judgement {
   std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous; or empty
 };
 
+/// A model whose output deviates less from picture to picture has collapsed.
+inline constexpr double kCollapsedDeviation = 1e-3;
+
 class Detector {
  public:
   explicit Detector(RunConfig config) : config_(std::move(config)) {}

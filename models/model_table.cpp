@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "kernels/runtime/error.h"
+#include "models/cnn_detector.h"
+#include "models/cnn_run.h"
 #include "models/dcgan_run.h"
 #include "models/detector_evaluation.h"
 #include "models/kd_cae_detector.h"
 #include "models/ni_cae_detector.h"
 #include "optim/adam.h"
+#include "optim/rmsprop.h"
 #include "tensor/ops.h"
 
 namespace assay {
@@ -74,7 +77,24 @@ ExampleStep dcgan_step(const RunConfig& config) {
   return step;
 }
 
+ExampleStep cnn_step(const RunConfig& config) {
+  ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
+                   .objectives = {},
+                   .rows = {}};
+  Network& network = *step.network;
+  init_parameters(network, init_from_name(config.init), config.seed);
+  step.rows = network.table(config.batch);
+  const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
+  const Tensor labels = Tensor::full({config.batch, 1}, 0.5);
+  step.objectives.push_back(
+      {[&network, x, labels] { return bce_with_logits_loss(network(x), labels); },
+       std::make_unique<Rmsprop>(network.parameters(),
+                                 RmspropOptions{.learning_rate = config.lr})});
+  return step;
+}
+
 const Model kModels[] = {
+    {"cnn", train_cnn, evaluate_cnn, make_detector<CnnDetector>, cnn_step, cnn_summary},
     {"kd-cae", train_as<KdCaeDetector>, evaluate_detector, make_detector<KdCaeDetector>,
      autoencoder_step, summary_of},
     {"ni-cae", train_as<NiCaeDetector>, evaluate_detector, make_detector<NiCaeDetector>,

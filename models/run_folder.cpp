@@ -77,8 +77,12 @@ void replace_file(const fs::path& temporary, const fs::path& file) {
 
 bool RunFolder::empty() const {
   std::error_code error;
-  return !fs::exists(root_, error) ||
-         (fs::is_directory(root_, error) && fs::is_empty(root_, error));
+  if (!fs::exists(root_, error)) return true;
+  if (!fs::is_directory(root_, error)) return false;
+  // What a kill leaves between the folder's first breath and its config.json does not count.
+  for (const auto& entry : fs::recursive_directory_iterator(root_, error))
+    if (!entry.is_directory() && entry.path().extension() != ".tmp") return false;
+  return true;
 }
 
 void RunFolder::create() const {
@@ -93,6 +97,10 @@ void RunFolder::clear() const {
                                good_scores(), model(), latents(), memorisation(), checkpoint()})
     fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) {
+    fold(i).clear();
+    if (fs::is_empty(fold(i).root(), ignored)) fs::remove(fold(i).root(), ignored);
+  }
 }
 
 std::vector<EpochRecord> RunFolder::read_history() const {

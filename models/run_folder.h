@@ -39,6 +39,8 @@ class RunFolder {
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
+  /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
+  RunFolder fold(int i) const { return RunFolder(root_ / ("fold" + std::to_string(i))); }
 
   /// Nothing is there, or an empty folder.
   bool empty() const;

@@ -1,6 +1,7 @@
 #include "models/scoring.h"
 
 #include <cstdio>
+#include <numeric>
 
 #include "kernels/runtime/error.h"
 
@@ -44,9 +45,11 @@ Json calibration_json(const Scoring& scoring) {
 /// F1 at another threshold, and the AUROC of each part alone.
 void add_alternatives(Json& json, const Scoring& scoring, const std::vector<ScoredImage>& test,
                       const std::vector<Level>& levels, const std::vector<uint8_t>& labels) {
-  const double percentile99 = scoring.calibration.percentile99;
-  json["threshold_percentile99"] = percentile99;
-  json["f1_percentile99"] = json_of(confusion_at(levels, percentile99).f1());
+  if (scoring.rule == Scoring::Rule::deviations) {
+    const double percentile99 = scoring.calibration.percentile99;
+    json["threshold_percentile99"] = percentile99;
+    json["f1_percentile99"] = json_of(confusion_at(levels, percentile99).f1());
+  }
   for (size_t p = 0; p < scoring.part_names.size(); ++p) {
     std::vector<double> values;
     for (const ScoredImage& image : test) values.push_back(image.parts[p]);
@@ -68,7 +71,12 @@ std::string interval(const Json& value) {
 }  // namespace
 
 void Scoring::judge(ScoredImage& image) const {
-  image.score = calibration.score(std::span(image.parts).first(deciding));
+  if (rule == Rule::deviations) {
+    image.score = calibration.score(std::span(image.parts).first(deciding));
+  } else {
+    image.score = std::accumulate(image.parts.begin(), image.parts.end(), 0.0) /
+                  static_cast<double>(image.parts.size());
+  }
   image.predicted_defective = image.score > threshold;
 }
 
@@ -131,7 +139,7 @@ Json metrics_json(const RunConfig& config, const Scoring& scoring,
   json["aupro"] = json_of(pixel.aupro);
   json["intervals"] = {{"image_auroc", json_of(intervals.auroc)}, {"f1", json_of(intervals.f1)}};
   add_alternatives(json, scoring, test, levels, labels);
-  json["calibration"] = calibration_json(scoring);
+  if (scoring.rule == Scoring::Rule::deviations) json["calibration"] = calibration_json(scoring);
   json["seconds_train"] = facts.seconds_train;
   json["epochs"] = facts.epochs;
   json["steps"] = facts.steps;

@@ -27,6 +27,11 @@ struct ScoredImage {
 
 /// How a model turns parts into a verdict.
 struct Scoring {
+  enum class Rule : uint8_t {
+    deviations,  ///< s = max of the deciding parts' deviations from held-out good images
+    mean,        ///< s = mean of all parts: the probabilities of several classifiers
+  };
+  Rule rule = Rule::deviations;
   std::vector<std::string> part_names;
   size_t deciding = 0;  ///< so many parts, the first ones, make the score; others stand beside it
   Calibration calibration;

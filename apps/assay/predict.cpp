@@ -110,6 +110,8 @@ std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>&
       detector.scoring().judge(image);
       images.push_back(std::move(image));
       if (out.empty()) continue;
+      ASSAY_CHECK_AS(UsageError, !judgement.heat.empty(), "--out: ", config.model,
+                     " judges whole pictures and draws no heat maps");
       fs::path file = out / inputs[begin + n].name;
       file.replace_extension(".png");
       std::error_code ignored;
