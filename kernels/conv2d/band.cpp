@@ -194,4 +194,18 @@ void run_band(const Plan& plan, const Band& band) {
     }
 }
 
+void sum_bias(const float* dz, int64_t pixels, int K, float* sum) {
+  for (int64_t m = 0; m < pixels; ++m)
+    for (int k = 0; k < K; ++k) sum[k] += dz[m * K + k];
+}
+
+void sum_partials(Context& ctx, int64_t parts, int64_t size, float* partials) {
+  parallel_blocks(ctx, size, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t part = 1; part < parts; ++part) {
+      const float* from = partials + part * size;
+      for (int64_t i = begin; i < end; ++i) partials[i] += from[i];
+    }
+  });
+}
+
 }  // namespace assay::cpu

@@ -111,4 +111,11 @@ struct Band {
 /// All phases of a plan over one band. With pool > 1 there is one phase of step 1.
 void run_band(const Plan& plan, const Band& band);
 
+// ---- Gradients of filters, summed in parts ----
+
+/// sum(k) += the sum over pixels of dz (pixels,K).
+void sum_bias(const float* dz, int64_t pixels, int K, float* sum);
+/// Adds partials 1, 2, ... of `size` floats in order to the first.
+void sum_partials(Context& ctx, int64_t parts, int64_t size, float* partials);
+
 }  // namespace assay::cpu

@@ -4,6 +4,7 @@
 
 #include "kernels/conv2d/band.h"
 #include "kernels/conv2d/conv2d_backends.h"
+#include "kernels/conv2d/conv2d_winograd.h"
 #include "kernels/conv2d/special_cpu.h"
 
 namespace assay::cpu {
@@ -59,6 +60,7 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return upsample(ctx, s, s.K, small.as<float>(), y);
   }
   if (is_dense(s) && e.pool == 1) return dense_fprop(ctx, s, e, x, w, bias, y);
+  if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);
 
   const int rows = s.P() / e.pool, columns = s.Q() / e.pool;  // of y
   if (rows == 0 || columns == 0) return;
@@ -117,6 +119,7 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
     return conv2d_dgrad(ctx, without_upsampling(s), {}, {small.as<float>()}, w, dx);
   }
   if (is_dense(s) && e.pool == 1) return dense_dgrad(ctx, s, e, g, w, dx);
+  if (winograd_applies(ctx, s, e)) return winograd_dgrad(ctx, s, e, g, w, dx);
 
   const Plan plan = dgrad_plan(s);
   const float* panels = dgrad_panels(ctx, s, plan, w);

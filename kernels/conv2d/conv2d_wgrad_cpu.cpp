@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d/band.h"
 #include "kernels/conv2d/conv2d_backends.h"
+#include "kernels/conv2d/conv2d_winograd.h"
 #include "kernels/conv2d/special_cpu.h"
 
 namespace assay::cpu {
@@ -104,21 +105,6 @@ void sum_products(const Layout& l, const TapRow& t, const Conv2dShape& s, const 
   ASSAY_ISA_CALL(outer_product, job);
 }
 
-void sum_bias(const float* dz, int64_t pixels, int K, float* sum) {
-  for (int64_t m = 0; m < pixels; ++m)
-    for (int k = 0; k < K; ++k) sum[k] += dz[m * K + k];
-}
-
-// Partials are summed in part order into the first.
-void sum_partials(Context& ctx, int64_t parts, int64_t size, float* partials) {
-  parallel_blocks(ctx, size, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t part = 1; part < parts; ++part) {
-      const float* from = partials + part * size;
-      for (int64_t i = begin; i < end; ++i) partials[i] += from[i];
-    }
-  });
-}
-
 // The sum -> dw (K,R,S,C): a tap of a phase goes to all filter rows and columns that it summed.
 void unfold(Context& ctx, const Layout& l, const Conv2dShape& s, const float* sum, float* dw) {
   constexpr int kFilters = 16;  // at a time: one cache line of a (run, K) block
@@ -158,6 +144,8 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return conv2d_wgrad(ctx, without_upsampling(s), {}, x, {small.as<float>()}, dw, dbias);
   }
   if (is_dense(s) && e.pool == 1) return dense_wgrad(ctx, s, e, x, g, dw, dbias);
+
+  if (winograd_applies_to_wgrad(ctx, s, e)) return winograd_wgrad(ctx, s, e, x, g, dw, dbias);
 
   const int P = s.P(), Q = s.Q(), u = s.upsample;
   const Plan plan = fprop_plan(s);

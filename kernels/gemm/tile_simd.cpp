@@ -87,8 +87,10 @@ void product(const TileJob& t) {
   int64_t m = 0;
   for (; m + MR <= t.M; m += MR) product_rows<L, NV, MR>(t, m, MR);
   const int rest = static_cast<int>(t.M - m);
-  if (rest > MR / 2)
+  if (rest > MR * 2 / 3)
     product_rows<L, NV, MR>(t, m, rest);
+  else if (rest > MR / 2)
+    product_rows<L, NV, MR * 2 / 3>(t, m, rest);
   else if (rest > 2)
     product_rows<L, NV, MR / 2>(t, m, rest);
   else if (rest > 0)
@@ -223,11 +225,16 @@ void outer_columns(const OuterJob& t, int j0) {
   constexpr int kMost = kRegisters == 32 ? 12 : 6;
   int i = 0;
   for (; i + kMost <= t.I; i += kMost) outer_rows<NV, kMost>(t, i, j0);
+  // The rest in as few passes as possible: 9 is a 3x3 filter of one channel, 8 and 4 are what 12
+  // leaves of 32, 64 and 128 channels.
   if constexpr (kMost == 12) {
     for (; i + 9 <= t.I; i += 9) outer_rows<NV, 9>(t, i, j0);
+    for (; i + 8 <= t.I; i += 8) outer_rows<NV, 8>(t, i, j0);
     for (; i + 6 <= t.I; i += 6) outer_rows<NV, 6>(t, i, j0);
   }
+  for (; i + 4 <= t.I; i += 4) outer_rows<NV, 4>(t, i, j0);
   for (; i + 3 <= t.I; i += 3) outer_rows<NV, 3>(t, i, j0);
+  for (; i + 2 <= t.I; i += 2) outer_rows<NV, 2>(t, i, j0);
   for (; i < t.I; ++i) outer_rows<NV, 1>(t, i, j0);
 }
 

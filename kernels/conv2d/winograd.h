@@ -1,0 +1,154 @@
+// Winograd's minimal filtering as tables: which few sums of source pixels, times which few sums of
+// filter taps, make a run of outputs. Everything is computed here, at compile time, from the points
+// of an interpolation.
+//
+// In one dimension (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks",
+// arXiv:1509.09308, eq. 6):
+//
+//   out = output [ (filter w) . (source d) ]           . is the product of single elements
+//
+// with d a patch of neighbouring source pixels, w the taps. In two dimensions every matrix is
+// applied to the rows and to the columns (eq. 8). Products of different channels are summed before
+// `output` is applied, which makes them matrix products.
+#pragma once
+
+namespace assay {
+
+template <int kRows_, int kColumns_>
+struct Matrix {
+  static constexpr int kRows = kRows_, kColumns = kColumns_;
+  float at[kRows][kColumns] = {};
+};
+
+template <int R, int C>
+consteval Matrix<C, R> transposed(const Matrix<R, C>& m) {
+  Matrix<C, R> t;
+  for (int i = 0; i < R; ++i)
+    for (int j = 0; j < C; ++j) t.at[j][i] = m.at[i][j];
+  return t;
+}
+
+/// F(kOut, kTaps): kOut outputs of a filter of kTaps taps with kOut + kTaps - 1 products.
+template <int kOut, int kTaps>
+struct ToomCook {
+  static constexpr int n = kOut + kTaps - 1;
+  Matrix<n, n> source;
+  Matrix<n, kTaps> filter;
+  Matrix<kOut, n> output;
+};
+
+/// From n-1 points and infinity (B. Barabasz et al., "Error analysis and improving the accuracy of
+/// Winograd convolution", ACM TOMS 46(4), 2020, section 2).
+template <int kOut, int kTaps>
+consteval ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 2]) {
+  constexpr int n = kOut + kTaps - 1, last = n - 1;
+  ToomCook<kOut, kTaps> t;
+  const auto power = [](double x, int e) {
+    double p = 1;
+    while (e-- > 0) p *= x;
+    return p;
+  };
+  // Row i of source: the coefficients of prod_{k != i} (x - point k).
+  for (int i = 0; i < n; ++i) {
+    double c[n + 1] = {1}, scale = 1;
+    int degree = 0;
+    for (int k = 0; k < last; ++k) {
+      if (k == i) continue;
+      if (i < last) scale *= points[i] - points[k];
+      ++degree;
+      for (int j = degree; j >= 0; --j) c[j] = (j > 0 ? c[j - 1] : 0) - points[k] * c[j];
+    }
+    for (int j = 0; j < n; ++j) t.source.at[i][j] = static_cast<float>(c[j]);
+    for (int r = 0; r < kTaps; ++r)
+      t.filter.at[i][r] = i < last ? static_cast<float>(power(points[i], r) / scale)
+                                   : (r == kTaps - 1 ? 1.0f : 0.0f);
+    for (int o = 0; o < kOut; ++o)
+      t.output.at[o][i] =
+          i < last ? static_cast<float>(power(points[i], o)) : (o == kOut - 1 ? 1.0f : 0.0f);
+  }
+  return t;
+}
+
+/// One dimension of a 3-tap convolution pass with padding 1 as products. A tile reads `kPatch`
+/// source rows, the first tile from row -1 on, and the next tile starts `step` rows further; it
+/// writes `kOut` output rows, the first tile from row `out_first` on.
+template <int kPatch, int kValues, int kProducts, int kSums, int kOut>
+struct WinogradAxis {
+  Matrix<kValues, kPatch> source;
+  Matrix<kProducts, 3> filter;
+  Matrix<kOut, kSums> output;
+  int value_of[kProducts] = {};  ///< which value and ...
+  int sum_of[kProducts] = {};    ///< ... which sum a product belongs to
+  int step = 0, out_first = 0;
+};
+
+/// F(4,3): 6 products for 4 outputs (12 multiplications). `turned`: the filter is reversed, dgrad.
+/// The points are those with the least error of the symmetric ones we measured: 2 times the direct
+/// kernel's, where 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
+consteval auto winograd_plain(bool turned) {
+  constexpr auto t = toom_cook<4, 3>({0, 0.625, -0.625, 1.5, -1.5});
+  WinogradAxis<6, 6, 6, 6, 4> axis{.source = t.source, .filter = {}, .output = t.output};
+  for (int e = 0; e < 6; ++e) {
+    for (int r = 0; r < 3; ++r) axis.filter.at[e][r] = t.filter.at[e][turned ? 2 - r : r];
+    axis.value_of[e] = axis.sum_of[e] = e;
+  }
+  axis.step = 4;
+  return axis;
+}
+
+// Behind a nearest upsampling by 2, an output sees two small pixels, through two summed taps:
+//
+//   z(2i)   = w0 x(i-1) + (w1 + w2) x(i)           z(2i+1) = (w0 + w1) x(i) + w2 x(i+1)
+//
+// Each phase is an F(3,2), and z(2i+1), z(2i+2) see the same pixels, so the phases share the
+// transformed source. They share one product too: at the point 1 both filters have the value
+// w0 + w1 + w2. Seven products for six outputs (18 multiplications, 12 with summed taps); in two
+// dimensions 49 for 36.
+inline constexpr double kPhasePoints[] = {0, 1, -1};
+inline constexpr int kSharedPoint = 1;  // index of the point 1
+/// Taps of the phases: phase 0 makes z(2i+1), phase 1 z(2i+2).
+inline constexpr float kPhaseTaps[2][2][3] = {{{1, 1, 0}, {0, 0, 1}}, {{1, 0, 0}, {0, 1, 1}}};
+
+consteval auto winograd_upsampled() {
+  constexpr auto t = toom_cook<3, 2>(kPhasePoints);
+  WinogradAxis<4, 4, 7, 7, 6> axis{.source = t.source, .filter = {}, .output = {}};
+  int e = 0;
+  for (int phase = 0; phase < 2; ++phase)
+    for (int i = 0; i < 4; ++i) {
+      const bool shared = phase == 1 && i == kSharedPoint;
+      const int product = shared ? kSharedPoint : e++;
+      axis.value_of[product] = i;
+      axis.sum_of[product] = product;
+      for (int o = 0; o < 3; ++o) axis.output.at[2 * o + phase][product] = t.output.at[o][i];
+      for (int r = 0; r < 3; ++r)
+        axis.filter.at[product][r] = t.filter.at[i][0] * kPhaseTaps[phase][0][r] +
+                                     t.filter.at[i][1] * kPhaseTaps[phase][1][r];
+    }
+  axis.step = 3;
+  axis.out_first = -1;
+  return axis;
+}
+
+/// Its gradient: dx(i) = w2 dz(2i-1) + (w0 + w1) dz(2i+1) + (w1 + w2) dz(2i) + w0 dz(2i+2). Two
+/// F(3,2), over the odd and over the even rows of dz, which are summed; at the point 1 they have
+/// the same filter, so there the sum is taken before the product.
+consteval auto winograd_upsampled_back() {
+  constexpr auto t = toom_cook<3, 2>(kPhasePoints);
+  WinogradAxis<8, 7, 7, 4, 3> axis{.source = {}, .filter = {}, .output = t.output};
+  int e = 0;
+  for (int phase = 0; phase < 2; ++phase)
+    for (int i = 0; i < 4; ++i) {
+      const bool shared = phase == 1 && i == kSharedPoint;
+      const int product = shared ? kSharedPoint : e++;
+      axis.value_of[product] = product;
+      axis.sum_of[product] = i;
+      for (int j = 0; j < 4; ++j) axis.source.at[product][2 * j + phase] = t.source.at[i][j];
+      for (int r = 0; r < 3; ++r)  // the taps of the phase in reverse order
+        axis.filter.at[product][r] = t.filter.at[i][0] * kPhaseTaps[phase][1][r] +
+                                     t.filter.at[i][1] * kPhaseTaps[phase][0][r];
+    }
+  axis.step = 6;
+  return axis;
+}
+
+}  // namespace assay

@@ -1,0 +1,45 @@
+// How a Winograd pass is cut into tiles on the CPU: what fprop, dgrad and wgrad share.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d/band.h"
+#include "kernels/conv2d/winograd_simd.h"
+
+namespace assay::cpu {
+
+/// The sizes of a WinogradAxis (winograd.h), and which value and sum each product belongs to.
+struct WinogradSizes {
+  int patch, values, products, sums, out, step, out_first;
+  int value_of[8], sum_of[8];
+
+  int value_planes() const { return values * values; }
+  int product_planes() const { return products * products; }
+  int sum_planes() const { return sums * sums; }
+  /// Planes of product (i,j).
+  int value_plane(int i, int j) const { return value_of[i] * values + value_of[j]; }
+  int sum_plane(int i, int j) const { return sum_of[i] * sums + sum_of[j]; }
+  bool first_of_sum(int i, int j) const;
+};
+
+const WinogradSizes& winograd_sizes(WinogradKind kind);
+
+/// Tiles over an output of some rows and columns.
+struct Tiling {
+  const WinogradSizes& z;
+  int rows, columns;  ///< of tiles
+
+  Tiling(WinogradKind kind, int out_rows, int out_columns);
+  /// The source pixels of tile rows [i0, i1).
+  Stage source(int i0, int i1) const;
+  /// The output pixels of tile rows [i0, i1), whole tiles.
+  Stage output(int i0, int i1) const;
+};
+
+/// Floats between planes of (tiles, channels). One cache line more than the plane: at a multiple of
+/// 4096 bytes all planes would fall on the same sets of the first-level cache.
+inline int64_t plane_stride(int64_t tiles, int channels) {
+  return tiles * channels + 16;
+}
+
+}  // namespace assay::cpu
