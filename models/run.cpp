@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "models/machine.h"
 #include "models/model_table.h"
 
 namespace assay {
@@ -44,7 +45,9 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
-  return model.train(config, folder, hooks);
+  const Json metrics = model.train(config, folder, hooks);
+  write_file(folder.machine(), machine_json().dump(2) + "\n");
+  return metrics;
 }
 
 Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {

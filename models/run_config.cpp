@@ -43,12 +43,8 @@ std::string option_of(const std::string& member) {
 
 void check_options_of_model(const RunConfig& config) {
   for (const std::string& member : differences(default_config(config.model, config.preset), config))
-    if (const auto found = kModelsWith.find(member); found != kModelsWith.end())
-      ASSAY_CHECK_AS(UsageError,
-                     std::find(found->second.begin(), found->second.end(), config.model) !=
-                         found->second.end(),
-                     option_of(member), ": is an option of ", listed(found->second), ", not of ",
-                     config.model);
+    ASSAY_CHECK_AS(UsageError, has_option(config.model, member), option_of(member),
+                   ": is an option of ", listed(kModelsWith.at(member)), ", not of ", config.model);
 }
 
 /// As a shell takes it.
@@ -92,6 +88,12 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunConfig, model, preset, data, 
                                                 kde_bandwidth, train_noise, test_noise, denoise,
                                                 score, folds, class_weights, flips, shifts, k_steps,
                                                 sample_every)
+
+bool has_option(const std::string& model, const std::string& member) {
+  const auto found = kModelsWith.find(member);
+  if (found == kModelsWith.end()) return true;
+  return std::find(found->second.begin(), found->second.end(), model) != found->second.end();
+}
 
 std::vector<std::string> presets_of(const std::string& model) {
   std::vector<std::string> names, models;

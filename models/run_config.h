@@ -63,6 +63,9 @@ std::vector<std::string> presets_of(const std::string& model);
 /// does not exist.
 RunConfig default_config(const std::string& model, const std::string& preset = "");
 
+/// Whether a model knows an option, by its name in RunConfig.
+bool has_option(const std::string& model, const std::string& member);
+
 /// UsageError that names the first option out of its range, the first that the model does not have,
 /// or the first pair that does not fit.
 void check(const RunConfig& config);

@@ -48,8 +48,11 @@ void write_all(const Descriptor& to, const std::string& content, const fs::path&
 }  // namespace
 
 void write_file(const fs::path& file, const std::string& content) {
+  // Shards on several machines may write one file of results at once.
+  char host[64] = "";
+  ::gethostname(host, sizeof host - 1);
   fs::path temporary = file;
-  temporary += ".tmp";
+  temporary += str(".", host, "-", ::getpid(), ".tmp");
   {
     const Descriptor to(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     if (to.get() < 0) cannot_write(file, errno);
@@ -93,8 +96,9 @@ void RunFolder::create() const {
 
 void RunFolder::clear() const {
   std::error_code ignored;
-  for (const fs::path& file : {metrics(), config(), split(), noise(), history(), scores(),
-                               good_scores(), model(), latents(), memorisation(), checkpoint()})
+  for (const fs::path& file :
+       {metrics(), config(), split(), noise(), history(), scores(), good_scores(), model(),
+        latents(), memorisation(), checkpoint(), machine()})
     fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
   for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) {

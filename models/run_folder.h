@@ -32,6 +32,8 @@ class RunFolder {
   std::filesystem::path history() const { return root_ / "history.csv"; }
   std::filesystem::path metrics() const { return root_ / "metrics.json"; }
   std::filesystem::path scores() const { return root_ / "scores.csv"; }
+  /// Where it was trained, for the report.
+  std::filesystem::path machine() const { return root_ / "machine.json"; }
   std::filesystem::path noise() const { return root_ / "noise.json"; }
   std::filesystem::path good_scores() const { return root_ / "good_scores.csv"; }
   std::filesystem::path model() const { return root_ / "model.safetensors"; }

@@ -1,23 +1,16 @@
 // assay info
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/isa.h"
+#include "models/machine.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string cpu_name() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
 
 Json collect() {
   Json sets = Json::array();

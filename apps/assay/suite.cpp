@@ -6,6 +6,7 @@
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"
 #include "apps/report/report.h"
+#include "apps/suite/results.h"
 #include "models/model_table.h"
 #include "models/run.h"
 
@@ -42,16 +43,19 @@ int suite_verb(SuiteArguments arguments) {
   const RunContext context(arguments.threads, "cpu", "fp32");
   stop_on_interrupt();
   std::unique_ptr<Progress> progress;
-  run_suite(options, [&](const Cell& cell) {
+  const std::vector<FailedCell> failed = run_suite(options, [&](const Cell& cell) {
     progress = std::make_unique<Progress>(cell.folder.string());
     return hooks_of(*progress);
   });
   progress.reset();
-  for (const ReportCell& cell : finished_cells(options.out)) {
-    const nlohmann::ordered_json metrics = read_metrics(RunFolder(cell.folder));
-    std::printf("%s", find_model(metrics["model"]).summary(metrics).c_str());
-  }
-  std::printf("report: %s\n", write_report(options.out).c_str());
+  const std::vector<RunResult> runs = finished_runs(options.out);
+  for (const RunResult& run : runs)
+    std::printf("%s", find_model(run.config.model).summary(run.metrics).c_str());
+  if (!runs.empty()) std::printf("report: %s\n", write_report(options.out).c_str());
+  std::string reasons;
+  for (const FailedCell& cell : failed)
+    reasons += str(reasons.empty() ? "" : "; ", cell.folder.string(), ": ", cell.reason);
+  ASSAY_CHECK(failed.empty(), failed.size(), " of the suite's runs failed: ", reasons);
   return 0;
 }
 
@@ -66,6 +70,10 @@ void add_suite(CLI::App& app, Action& run) {
   verb->add_option("--classes", options.classes, "those of the profile unless given")
       ->delimiter(',');
   verb->add_option("--models", options.models, "those of the profile unless given")->delimiter(',');
+  verb->add_option("--noise", options.noise,
+                   "training/test, each clean or noisy, as clean/clean,noisy/noisy; of the "
+                   "autoencoders")
+      ->delimiter(',');
   verb->add_option("--profile", options.profile, "quick | paper");
   verb->add_option("--steps", options.steps, "of each run, in place of the profile's");
   verb->add_option("--image-size", options.image_size, "pixels a side, in place of the model's");

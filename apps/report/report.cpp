@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "apps/report/dcgan_section.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
 #include "kernels/runtime/error.h"
@@ -53,6 +54,11 @@ struct Run {
   }
   bool synthetic() const { return metrics["synthetic"]; }
 };
+
+std::string heading_of(const Run& run) {
+  return escape_html(run.title()) +
+         (run.synthetic() ? " <span class=\"tag\">synthetic</span>" : "");
+}
 
 std::string class_cell(const Run& run) {
   return escape_html(run.metrics["class"].get<std::string>()) +
@@ -234,8 +240,7 @@ std::string panels(const Run& run) {
 
 std::string section_of(const Run& run) {
   const CsvTable test = read_csv(run.folder.scores());
-  std::string html = str("<h2>", escape_html(run.title()),
-                         run.synthetic() ? " <span class=\"tag\">synthetic</span>" : "", "</h2>\n");
+  std::string html = str("<h2>", heading_of(run), "</h2>\n");
   html += str("<p>", sentence_of(run), "</p>\n<div class=\"charts\">\n", score_histogram(run, test),
               curves(test), loss_chart(run), "</div>\n");
   const std::string pictures = panels(run);
@@ -244,6 +249,21 @@ std::string section_of(const Run& run) {
                 "scale for all images of this model, set on held-out good images; the mask is the ",
                 "ground truth and was never used in training.</p>\n", pictures);
   return html;
+}
+
+/// The detectors: which found the defects best, on what, and how sure that is.
+std::string answers(const std::vector<Run>& runs) {
+  std::string body = answer_table(runs);
+  for (const Run& run : runs) body += str("<p class=\"answer\">", sentence_of(run), "</p>\n");
+  body +=
+      "<p class=\"soft\">AUROC: how often a defective image scores above a good one. Intervals "
+      "are 95 % bootstrap intervals over test images. F1 is at a threshold from held-out good "
+      "images; it says little without the F1 of calling every image defective, beside it. The "
+      "oracle F1 uses the best threshold on the test images themselves.</p>\n";
+  body += "<h2>Data</h2>\n" + data_table(runs);
+  body += "<h2>All metrics</h2>\n" + part_table(runs);
+  for (const Run& run : runs) body += section_of(run);
+  return body;
 }
 
 std::string command_table(const std::vector<Run>& runs) {
@@ -290,11 +310,13 @@ std::vector<ReportCell> finished_cells(const fs::path& root) {
 }
 
 fs::path write_report(const fs::path& root) {
-  const std::vector<Run> runs = load_runs(root);
-  ASSAY_CHECK_AS(DataError, !runs.empty(), root.string(),
+  const std::vector<Run> all = load_runs(root);
+  ASSAY_CHECK_AS(DataError, !all.empty(), root.string(),
                  ": holds no finished run to report; train one, or run a suite into it");
   const bool synthetic =
-      std::any_of(runs.begin(), runs.end(), [](const Run& run) { return run.synthetic(); });
+      std::any_of(all.begin(), all.end(), [](const Run& run) { return run.synthetic(); });
+  std::vector<Run> runs, generators;  // what judges pictures, and what makes some
+  for (const Run& run : all) (run.metrics["model"] == "dcgan" ? generators : runs).push_back(run);
 
   std::string body = "<h1>Finding defects in pictures of products</h1>\n";
   if (synthetic)
@@ -302,17 +324,9 @@ fs::path write_report(const fs::path& root) {
         "<p class=\"soft\">Rows marked <span class=\"tag\">synthetic</span> are of built-in, "
         "procedurally drawn pictures: they show that the machinery works, and say nothing about "
         "real products.</p>\n";
-  body += answer_table(runs);
-  for (const Run& run : runs) body += str("<p class=\"answer\">", sentence_of(run), "</p>\n");
-  body +=
-      "<p class=\"soft\">AUROC: how often a defective image scores above a good one. Intervals "
-      "are 95 % bootstrap intervals over test images. F1 is at a threshold from held-out good "
-      "images; it says little without the F1 of calling every image defective, beside it. The "
-      "oracle F1 uses the best threshold on the test images themselves.</p>\n";
-  body += "<h2>Data</h2>\n" + data_table(runs);
-  body += "<h2>All metrics</h2>\n" + part_table(runs);
-  for (const Run& run : runs) body += section_of(run);
-  body += "<h2>How to get these numbers again</h2>\n" + command_table(runs);
+  if (!runs.empty()) body += answers(runs);
+  for (const Run& run : generators) body += dcgan_section(heading_of(run), run.folder, run.metrics);
+  body += "<h2>How to get these numbers again</h2>\n" + command_table(all);
 
   const fs::path file = root / "report" / "index.html";
   std::error_code ignored;

@@ -1,39 +1,60 @@
 #include "apps/suite/suite.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "apps/suite/results.h"
 #include "data/dataset.h"
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
+#include "models/network.h"
 #include "models/run.h"
 
 namespace assay {
+namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr int kQuickSteps = 250;
-constexpr int kQuickClasses = 2;
+constexpr int kAll = 1000;  // classes
 
 /// What a profile says of a model.
 struct Plan {
-  std::string model;
+  const char* preset;
   int classes;  ///< at most
   int seeds;
-  int64_t steps;  ///< 0 = to the end of section 1's rules
+  int64_t steps;                   ///< 0 = to the end of the model's own rules
+  std::vector<const char*> noise;  ///< training/test
+  const char* builtin_class;       ///< that comes first on the built-in data
 };
 
 std::vector<Plan> plans_of(const std::string& profile) {
-  if (profile == "quick") return {{"kd-cae", kQuickClasses, 1, kQuickSteps}};
-  if (profile == "paper") return {{"kd-cae", 1000, 5, 0}};
+  if (profile == "quick")
+    return {{"kd-cae", 2, 1, 250, {"clean/clean"}, "ring"},
+            {"ni-cae-128", 1, 1, 120, {"clean/clean", "noisy/noisy"}, "ring"},
+            {"cnn", 1, 1, 60, {"clean/clean"}, "leather"},
+            {"dcgan", 1, 1, 250, {"clean/clean"}, "ring"}};
+  if (profile == "paper")
+    return {{"kd-cae", kAll, 5, 0, {"clean/clean"}, "ring"},
+            {"cnn", kAll, 5, 0, {"clean/clean"}, "ring"},
+            {"ni-cae",
+             kAll,
+             3,
+             0,
+             {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"},
+             "ring"},
+            {"dcgan", kAll, 1, 0, {"clean/clean"}, "ring"}};
   throw UsageError(str("--profile: '", profile, "' is neither quick nor paper"));
 }
 
 /// On the built-in data an object and a texture come first.
-std::vector<std::string> default_classes(const std::string& data) {
-  if (data == "builtin") return {"ring", "leather", "brush", "chip", "screw"};
-  return list_classes(data);
+std::vector<std::string> classes_of(const SuiteOptions& options, const Plan& plan) {
+  if (!options.classes.empty()) return options.classes;
+  std::vector<std::string> classes = {"ring", "leather", "brush", "chip", "screw"};
+  if (options.data != "builtin") {
+    classes = list_classes(options.data);
+  } else {
+    const auto first = std::find(classes.begin(), classes.end(), plan.builtin_class);
+    std::rotate(classes.begin(), first, first + 1);
+  }
+  classes.resize(std::min<size_t>(classes.size(), plan.classes));
+  return classes;
 }
 
 void check_classes(const std::string& data, const std::vector<std::string>& classes) {
@@ -43,52 +64,76 @@ void check_classes(const std::string& data, const std::vector<std::string>& clas
                    ": has no class '", name, "'; there are: ", listed(known));
 }
 
+void set_noise(RunConfig& config, const std::string& condition) {
+  const size_t slash = condition.find('/');
+  const auto known = [](const std::string& word) { return word == "clean" || word == "noisy"; };
+  config.train_noise = condition.substr(0, slash);
+  config.test_noise = slash == std::string::npos ? "" : condition.substr(slash + 1);
+  ASSAY_CHECK_AS(UsageError, known(config.train_noise) && known(config.test_noise), "--noise: '",
+                 condition, "' is not training/test, each clean or noisy");
+}
+
 Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string& object_class,
-               uint64_t seed) {
+               uint64_t seed, const std::string& condition) {
   Cell cell;
-  cell.config = default_config(plan.model);
-  cell.config.data = options.data;
-  cell.config.object_class = object_class;
-  cell.config.seed = seed;
+  RunConfig& config = cell.config;
+  config = default_config(find_preset(plan.preset).model, plan.preset);
+  config.data = options.data;
+  config.object_class = object_class;
+  config.seed = seed;
   const int64_t steps = options.steps > 0 ? options.steps : plan.steps;
   if (steps > 0) {
-    cell.config.steps = steps;
-    cell.config.epochs = static_cast<int>(steps);  // an epoch has one step at least
+    config.steps = steps;
+    config.epochs = static_cast<int>(steps);  // an epoch has one step at least
   }
-  if (options.image_size > 0) cell.config.image_size = options.image_size;
-  cell.folder = str(plan.model, "-", object_class, "-seed", seed);
-  cell.command = str("assay train ", plan.model, " --data ", options.data, " --class ",
-                     object_class, " --seed ", seed);
-  if (steps > 0)
-    cell.command += str(" --steps ", cell.config.steps, " --epochs ", cell.config.epochs);
-  if (options.image_size > 0) cell.command += str(" --image-size ", options.image_size);
-  cell.command += str(" --out ", (options.out / cell.folder).string());
+  if (options.image_size > 0) config.image_size = options.image_size;
+  set_noise(config, condition);
+  std::string name = str(plan.preset, "-", object_class, "-seed", seed);
+  if (condition != "clean/clean") name += str("-", config.train_noise, "-", config.test_noise);
+  cell.folder = name;
+  cell.command = command_of(config, options.out / cell.folder);
   return cell;
 }
 
-void write_results(const SuiteOptions& options, const std::vector<Cell>& cells) {
-  Json json = {{"profile", options.profile}, {"data", options.data}, {"cells", Json::array()}};
-  const std::vector<std::string> columns = {
-      "model",  "class",     "seed",  "image_auroc", "image_ap", "f1",           "f1_all_positive",
-      "f1_max", "threshold", "fpr95", "pixel_auroc", "aupro",    "seconds_train"};
-  std::string csv = csv_row(columns);
-  for (const Cell& cell : cells) {
-    const RunFolder folder(options.out / cell.folder);
-    if (!folder.finished()) continue;
-    const Json metrics = read_metrics(folder);
-    json["cells"].push_back(
-        {{"run", cell.folder.string()}, {"command", cell.command}, {"metrics", metrics}});
-    std::vector<std::string> row;
-    for (const std::string& column : columns) {
-      const Json& value = metrics[column];
-      row.push_back(value.is_string() ? value.get<std::string>()
-                    : value.is_null() ? ""
-                                      : value.dump());
-    }
-    csv += csv_row(row);
+/// One training serves both.
+bool share_training(const Cell& a, const Cell& b) {
+  return differences(a.config, b.config) == std::vector<std::string>{"test_noise"};
+}
+
+/// Each shard gets every N-th training, with all the cells that share it.
+void deal_out(const SuiteOptions& options, std::vector<Cell>& cells) {
+  int next = 0;
+  std::vector<int> shard(cells.size());
+  for (size_t i = 0; i < cells.size(); ++i) {
+    size_t same = 0;
+    while (same < i && !share_training(cells[same], cells[i])) ++same;
+    shard[i] = same < i ? shard[same] : next++ % options.shards;
+    cells[i].mine = shard[i] == options.shard - 1;
   }
-  write_file(options.out / "results.json", json.dump(2) + "\n");
-  write_file(options.out / "results.csv", csv);
+}
+
+/// Two cells that differ in the noise of the test alone have one training. Takes it over from a
+/// cell of this folder that has it; the same bits come of training anew. The checkpoint comes last:
+/// a copy that was broken off is a run that has not begun.
+void take_over_training(const SuiteOptions& options, const std::vector<Cell>& cells,
+                        const Cell& cell) {
+  const RunFolder to(options.out / cell.folder);
+  if (!to.empty()) return;
+  for (const Cell& other : cells) {
+    const RunFolder from(options.out / other.folder);
+    if (!share_training(other, cell) || !from.finished()) continue;
+    to.create();
+    save(cell.config, to.config());
+    for (const auto& [source, target] :
+         {std::pair(from.split(), to.split()), std::pair(from.history(), to.history()),
+          std::pair(from.checkpoint(), to.checkpoint())}) {
+      fs::path temporary = target;
+      temporary += ".tmp";
+      fs::copy_file(source, temporary, fs::copy_options::overwrite_existing);
+      replace_file(temporary, target);
+    }
+    return;
+  }
 }
 
 }  // namespace
@@ -102,34 +147,44 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
   for (const std::string& model : options.models) presets_of(model);
   std::vector<Cell> cells;
   for (const Plan& plan : plans_of(options.profile)) {
+    const std::string model = find_preset(plan.preset).model;
     if (!options.models.empty() &&
-        std::find(options.models.begin(), options.models.end(), plan.model) == options.models.end())
+        std::find(options.models.begin(), options.models.end(), model) == options.models.end())
       continue;
-    std::vector<std::string> classes = options.classes;
-    if (classes.empty()) {
-      classes = default_classes(options.data);
-      classes.resize(std::min<size_t>(classes.size(), plan.classes));
-    }
+    std::vector<std::string> conditions(plan.noise.begin(), plan.noise.end());
+    if (!options.noise.empty() && has_option(model, "test_noise")) conditions = options.noise;
     const int seeds = options.seeds > 0 ? options.seeds : plan.seeds;
-    for (const std::string& name : classes)
+    for (const std::string& name : classes_of(options, plan))
       for (int seed = 1; seed <= seeds; ++seed)
-        cells.push_back(make_cell(options, plan, name, static_cast<uint64_t>(seed)));
+        for (const std::string& condition : conditions)
+          cells.push_back(make_cell(options, plan, name, static_cast<uint64_t>(seed), condition));
   }
-  for (size_t i = 0; i < cells.size(); ++i)
-    cells[i].mine = static_cast<int>(i) % options.shards == options.shard - 1;
+  deal_out(options, cells);
   return cells;
 }
 
-void run_suite(const SuiteOptions& options,
-               const std::function<TrainingHooks(const Cell&)>& hooks_for) {
+std::vector<FailedCell> run_suite(const SuiteOptions& options,
+                                  const std::function<TrainingHooks(const Cell&)>& hooks_for) {
   const std::vector<Cell> cells = cells_of(options);
+  std::vector<FailedCell> failed;
   for (const Cell& cell : cells) {
     const RunFolder folder(options.out / cell.folder);
     if (!cell.mine || folder.finished()) continue;
-    train_run(cell.config, folder, Start::resume, hooks_for(cell));
-    write_results(options, cells);
+    const TrainingHooks hooks = hooks_for(cell);
+    try {
+      take_over_training(options, cells, cell);
+      train_run(cell.config, folder, Start::resume, hooks);
+    } catch (const Interrupted&) {
+      throw;
+    } catch (const std::exception& e) {
+      hooks.say(str("failed: ", e.what()));
+      failed.push_back({cell.folder, e.what()});
+      continue;
+    }
+    write_results(options.out);
   }
-  write_results(options, cells);
+  if (fs::is_directory(options.out)) write_results(options.out);
+  return failed;
 }
 
 }  // namespace assay

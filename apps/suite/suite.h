@@ -1,4 +1,5 @@
-// A suite: one run for each class, model and seed, and the results of all in one place.
+// A suite: one run for each class, model, seed and noise condition, and the results of all in one
+// place.
 #pragma once
 
 #include <filesystem>
@@ -16,11 +17,14 @@ struct SuiteOptions {
   std::filesystem::path out;
   std::vector<std::string> classes;  ///< empty = those of the profile
   std::vector<std::string> models;   ///< empty = those of the profile
-  std::string profile = "quick";     ///< quick | paper
-  int64_t steps = 0;                 ///< 0 = those of the profile
-  int image_size = 0;                ///< 0 = the model's
-  int seeds = 0;                     ///< 0 = those of the profile
-  int shard = 1, shards = 1;  ///< this program does every `shards`-th cell, from the `shard`-th
+  /// "clean/clean", "clean/noisy", ...: training/test. Of the models that know noise; empty = those
+  /// of the profile.
+  std::vector<std::string> noise;
+  std::string profile = "quick";  ///< quick | paper
+  int64_t steps = 0;              ///< 0 = those of the profile
+  int image_size = 0;             ///< 0 = the model's
+  int seeds = 0;                  ///< 0 = those of the profile
+  int shard = 1, shards = 1;      ///< this program does every `shards`-th cell, from the `shard`-th
 };
 
 /// One run of a suite.
@@ -31,12 +35,20 @@ struct Cell {
   bool mine = true;              ///< of this shard
 };
 
-/// UsageError for an unknown profile, model, class or shard.
+/// UsageError for an unknown profile, model, class, noise condition or shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);
 
-/// Trains every cell that is not finished, goes on with those broken off, and writes results.json
-/// and results.csv after each, so that a killed suite loses one epoch of one cell at most.
-void run_suite(const SuiteOptions& options,
-               const std::function<TrainingHooks(const Cell&)>& hooks_for);
+/// A cell that ended with an error.
+struct FailedCell {
+  std::filesystem::path folder;
+  std::string reason;
+};
+
+/// Trains every cell of this shard that is not finished, goes on with those broken off, and writes
+/// results.json and results.csv after each, so that a killed suite loses one epoch of one cell at
+/// most. A cell that fails does not stop the others. Shards have no cell in common, so they need no
+/// locks and may run on several machines that share the folder. Interrupted.
+std::vector<FailedCell> run_suite(const SuiteOptions& options,
+                                  const std::function<TrainingHooks(const Cell&)>& hooks_for);
 
 }  // namespace assay

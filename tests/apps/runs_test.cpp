@@ -227,7 +227,8 @@ TEST_CASE("a killed suite goes on, and finished cells are left alone") {
   const std::vector<std::string> words = {"suite",     "--data",     (folder / "data").string(),
                                           "--out",     out.string(), "--image-size",
                                           "16",        "--steps",    "30",
-                                          "--threads", "1"};
+                                          "--threads", "1",          "--models",
+                                          "kd-cae"};
   Running running(words);
   REQUIRE(running.wait_for(out / "kd-cae-wall-seed1/checkpoint.safetensors"));
   running.signal(SIGKILL);

@@ -1,0 +1,221 @@
+#include "apps/suite/results.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "models/csv.h"
+#include "models/network.h"
+#include "models/run.h"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Where a run stands among the others. Presets keep the order of the study.
+auto place_of(const RunConfig& c) {
+  const auto all = presets();
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const Preset& p) { return c.preset == p.name; });
+  return std::tuple(c.data, c.object_class, at - all.begin(), c.train_noise, c.test_noise, c.seed);
+}
+
+bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
+  b.seed = a.seed;
+  b.split_file = a.split_file;  // each seed may follow a split of its own
+  return differences(a, b).empty();
+}
+
+/// The scores of a run by picture.
+std::map<std::string, std::pair<double, bool>> scores_of(const RunResult& run) {
+  const CsvTable table = read_csv(run.folder.scores());
+  const std::vector<double> scores = table.numbers("score");
+  const size_t path = table.column("path"), label = table.column("label");
+  std::map<std::string, std::pair<double, bool>> by_path;
+  for (size_t i = 0; i < table.rows.size(); ++i)
+    by_path[table.rows[i][path]] = {scores[i], table.rows[i][label] == "defective"};
+  return by_path;
+}
+
+struct CommonImages {
+  std::vector<double> first, second;
+  std::vector<uint8_t> defective;
+};
+
+CommonImages common_images(const RunResult& first, const RunResult& second) {
+  CommonImages common;
+  const auto others = scores_of(second);
+  for (const auto& [path, scored] : scores_of(first)) {
+    const auto other = others.find(path);
+    if (other == others.end()) continue;
+    common.first.push_back(scored.first);
+    common.second.push_back(other->second.first);
+    common.defective.push_back(scored.second);
+  }
+  return common;
+}
+
+void add(std::optional<Difference>& sum, const std::optional<Difference>& more) {
+  if (!more) return;
+  if (!sum) sum = Difference{0, {0, 0}};
+  sum->estimate += more->estimate;
+  sum->interval.low += more->interval.low;
+  sum->interval.high += more->interval.high;
+}
+
+void divide(std::optional<Difference>& sum, int64_t n) {
+  if (!sum) return;
+  const auto by = static_cast<double>(n);
+  *sum = {sum->estimate / by, {sum->interval.low / by, sum->interval.high / by}};
+}
+
+Json json_of(const std::optional<Difference>& d) {
+  if (!d) return nullptr;
+  return {{"estimate", d->estimate}, {"interval", {d->interval.low, d->interval.high}}};
+}
+
+Json json_of(const std::optional<SeedSummary>& s) {
+  if (!s) return nullptr;
+  return {{"mean", s->mean}, {"deviation", s->deviation ? Json(*s->deviation) : Json(nullptr)}};
+}
+
+std::string csv_of(const std::vector<RunResult>& runs) {
+  const std::vector<std::string> columns = {
+      "model",    "preset",      "class",           "seed",      "image_auroc",
+      "image_ap", "f1",          "f1_all_positive", "f1_max",    "threshold",
+      "fpr95",    "pixel_auroc", "aupro",           "collapsed", "seconds_train"};
+  std::vector<std::string> header = columns;
+  header.insert(header.end(), {"train_noise", "test_noise"});
+  std::string csv = csv_row(header);
+  for (const RunResult& run : runs) {
+    std::vector<std::string> row;
+    for (const std::string& column : columns) {
+      const Json value = run.metrics.value(column, Json(nullptr));
+      row.push_back(value.is_string() ? value.get<std::string>()
+                    : value.is_null() ? ""
+                                      : value.dump());
+    }
+    row.insert(row.end(), {run.config.train_noise, run.config.test_noise});
+    csv += csv_row(row);
+  }
+  return csv;
+}
+
+}  // namespace
+
+std::vector<RunResult> finished_runs(const fs::path& root) {
+  std::vector<fs::path> folders = {root};
+  if (fs::is_directory(root))
+    for (const auto& entry : fs::directory_iterator(root))
+      if (entry.is_directory()) folders.push_back(entry.path());
+  std::vector<RunResult> runs;
+  for (const fs::path& path : folders) {
+    const RunFolder folder(path);
+    if (!folder.finished()) continue;
+    const RunConfig config = load_config(folder.config());
+    runs.push_back({folder, config, command_of(config, path), read_metrics(folder)});
+    // `evaluate` may have tested under another condition than the run was started for.
+    if (const Json& m = runs.back().metrics;
+        m.contains("conditions") && m["conditions"].contains("test"))
+      runs.back().config.test_noise = m["conditions"]["test"];
+  }
+  std::sort(runs.begin(), runs.end(), [](const RunResult& a, const RunResult& b) {
+    return std::tuple(place_of(a.config), a.folder.root()) <
+           std::tuple(place_of(b.config), b.folder.root());
+  });
+  return runs;
+}
+
+std::string SeedGroup::label() const {
+  const RunConfig& c = config();
+  const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
+  return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
+}
+
+std::optional<SeedSummary> SeedGroup::summary(const std::string& metric) const {
+  std::vector<double> values;
+  for (const RunResult* run : runs)
+    if (const Json value = run->metrics.value(metric, Json(nullptr)); value.is_number())
+      values.push_back(value);
+  if (values.empty()) return std::nullopt;
+  return summarize_seeds(values);
+}
+
+std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
+  std::vector<SeedGroup> groups;
+  for (const RunResult& run : runs) {
+    if (!run.judges()) continue;
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const SeedGroup& group) {
+      return differ_in_seed_alone(group.config(), run.config);
+    });
+    if (same == groups.end()) {
+      groups.push_back({{&run}});
+    } else {
+      same->runs.push_back(&run);
+    }
+  }
+  return groups;
+}
+
+std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second) {
+  GroupDifference result{&first, &second, {}, 0, 0};
+  for (const RunResult* a : first.runs)
+    for (const RunResult* b : second.runs) {
+      if (a->config.seed != b->config.seed) continue;
+      const CommonImages common = common_images(*a, *b);
+      const PairedDifference d =
+          common.defective.empty()
+              ? PairedDifference{}
+              : paired_bootstrap({common.first, a->metrics["threshold"].get<double>()},
+                                 {common.second, b->metrics["threshold"].get<double>()},
+                                 common.defective, {.seed = a->config.seed});
+      if (!d.auroc) continue;
+      if (result.seeds == 0) result.images = static_cast<int64_t>(common.defective.size());
+      ++result.seeds;
+      add(result.difference.auroc, d.auroc);
+      add(result.difference.f1, d.f1);
+    }
+  if (result.seeds == 0) return std::nullopt;
+  divide(result.difference.auroc, result.seeds);
+  divide(result.difference.f1, result.seeds);
+  return result;
+}
+
+Json write_results(const fs::path& root) {
+  const std::vector<RunResult> runs = finished_runs(root);
+  const std::vector<SeedGroup> groups = seed_groups(runs);
+  Json json = {{"cells", Json::array()}, {"seeds", Json::array()}, {"differences", Json::array()}};
+  for (const RunResult& run : runs)
+    json["cells"].push_back({{"run", run.folder.root().filename().string()},
+                             {"command", run.command},
+                             {"metrics", run.metrics}});
+  for (const SeedGroup& group : groups) {
+    Json entry = {{"class", group.config().object_class},
+                  {"model", group.label()},
+                  {"seeds", group.runs.size()}};
+    for (const char* metric : {"image_auroc", "f1", "pixel_auroc", "aupro"})
+      entry[metric] = json_of(group.summary(metric));
+    json["seeds"].push_back(entry);
+  }
+  for (size_t i = 0; i < groups.size(); ++i)
+    for (size_t j = i + 1; j < groups.size(); ++j) {
+      const RunConfig &a = groups[i].config(), &b = groups[j].config();
+      if (a.object_class != b.object_class || a.data != b.data) continue;
+      const auto d = difference_of(groups[i], groups[j]);
+      if (!d) continue;
+      json["differences"].push_back({{"class", a.object_class},
+                                     {"first", groups[i].label()},
+                                     {"second", groups[j].label()},
+                                     {"images", d->images},
+                                     {"seeds", d->seeds},
+                                     {"image_auroc", json_of(d->difference.auroc)},
+                                     {"f1", json_of(d->difference.f1)}});
+    }
+  write_file(root / "results.json", json.dump(2) + "\n");
+  write_file(root / "results.csv", csv_of(runs));
+  return json;
+}
+
+}  // namespace assay

@@ -1,0 +1,15 @@
+// The machine that a run ran on, for machine.json and `assay info`.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace assay {
+
+/// As the system names its processor; "unknown" where it does not.
+std::string cpu_name();
+
+/// {"cpu", "instruction_set", "threads"} of the current context.
+nlohmann::ordered_json machine_json();
+
+}  // namespace assay
