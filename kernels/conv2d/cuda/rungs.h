@@ -1,0 +1,20 @@
+// The rungs of the ladder as conv2d_cuda.cu calls them; each stands in the file of its name.
+//
+// wgrad does not include dbias: that is one column sum over dy f'(y), the same for every rung.
+#pragma once
+
+#include "kernels/conv2d/conv2d.h"
+
+#define ASSAY_CONV2D_RUNG                                                                         \
+  void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x, const float* w, \
+             const float* bias, float* y, uint8_t* argmax);                                       \
+  void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
+             const float* w, float* dx);                                                          \
+  void wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,                 \
+             Conv2dGrad<float>, float* dw);
+
+namespace assay::cuda {
+namespace naive {
+ASSAY_CONV2D_RUNG
+}
+}  // namespace assay::cuda
