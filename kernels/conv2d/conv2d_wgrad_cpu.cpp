@@ -6,6 +6,7 @@
 #include "kernels/conv2d/band.h"
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/conv2d_winograd.h"
+#include "kernels/conv2d/pooled_wgrad.h"
 #include "kernels/conv2d/special_cpu.h"
 
 namespace assay::cpu {
@@ -144,7 +145,7 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return conv2d_wgrad(ctx, without_upsampling(s), {}, x, {small.as<float>()}, dw, dbias);
   }
   if (is_dense(s) && e.pool == 1) return dense_wgrad(ctx, s, e, x, g, dw, dbias);
-
+  if (pooled_wgrad_applies(ctx, s, e)) return pooled_wgrad(ctx, s, e, x, g, dw, dbias);
   if (winograd_applies_to_wgrad(ctx, s, e)) return winograd_wgrad(ctx, s, e, x, g, dw, dbias);
 
   const int P = s.P(), Q = s.Q(), u = s.upsample;

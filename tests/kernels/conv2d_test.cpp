@@ -63,6 +63,14 @@ const Case kCases[] = {
     {{5, 4, 4, 8, 20, 4, 4, 1, 0, 1}, {kSigmoid, 0, 1}},  // one output pixel: a dense layer
     {{2, 3, 5, 7, 2, 1, 1, 1, 0, 4}, {kLeaky, 0.2f, 1}},  // 1x1 behind an upsampling
     {{2, 4, 4, 128, 320, 4, 4, 2, 1, 1}, {kRelu, 0, 1}},  // few partials, sliced by tap rows
+    // pooled wgrad: vectors of channels, several blocks, and of filters
+    {{1, 13, 120, 16, 7, 3, 3, 1, 1, 1}, {kLeaky, 0.1f, 2}},
+    {{2, 11, 70, 32, 20, 3, 3, 1, 2, 1}, {kTanh, 0, 4}},
+    {{2, 9, 8, 48, 16, 3, 3, 1, 0, 1}, {kNone, 0, 2}},
+    {{1, 3, 3, 16, 16, 3, 3, 1, 0, 1}, {kNone, 0, 2}},
+    {{2, 10, 290, 2, 32, 3, 3, 1, 0, 1}, {kSigmoid, 0, 2}},
+    {{1, 5, 7, 3, 48, 3, 3, 1, 2, 1}, {kLeaky, 0.2f, 2}},
+    {{2, 7, 40, 1, 176, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
 };
 
 // Roundings of a sum of n products and what is done to it: gamma_n of Higham, "Accuracy and
@@ -174,7 +182,8 @@ TEST_CASE("conv2d: the number of threads changes no bit") {
       {{5, 24, 20, 6, 24, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
       {{40, 4, 4, 16, 24, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
       {{9, 8, 8, 64, 320, 4, 4, 2, 1, 1}, {kLeaky, 0.2f, 1}},
-      {{9, 24, 20, 32, 48, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // Winograd from here on
+      {{5, 24, 20, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+      {{9, 24, 20, 32, 48, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // Winograd from here on (not wgrad)
       {{9, 24, 20, 48, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
   };
   for (const auto& [s, e] : cases) {
@@ -203,6 +212,7 @@ TEST_CASE("conv2d: the number of threads changes no bit") {
 TEST_CASE("conv2d: a warmed-up call asks the system for no memory") {
   CpuContext ctx(1);
   const Case cases[] = {{{2, 16, 16, 8, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+                        {{2, 16, 16, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
                         {{2, 8, 8, 16, 3, 1, 1, 1, 0, 2}, {kSigmoid, 0, 1}},
                         {{2, 4, 4, 16, 8, 4, 4, 1, 0, 1}, {kLeaky, 0.2f, 1}},
                         {{2, 48, 48, 32, 32, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}};

@@ -1,0 +1,65 @@
+// The products of a pooled layer's wgrad: only those with the one pixel of each window that dz has
+// a gradient at.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/isa.h"
+
+namespace assay {
+
+/// Where the gradients of a row of windows come from: dy * f'(y), at the argmax.
+struct PooledRow {
+  const float* dy;        ///< (windows, K)
+  const float* y;         ///< (windows, K); not read when activation is none
+  const uint8_t* argmax;  ///< (windows, K)
+  int windows, K;
+  Activation activation;
+  float slope;
+  int pool;
+  /// position(window, k) = first + window*next + a*down + b*right for the argmax a*pool + b.
+  int32_t first, next, down, right;
+  float* d;           ///< (windows, K)
+  int32_t* position;  ///< (windows, K)
+  float* bias;        ///< (K) += the sum of d over windows, or null
+};
+
+/// Channels that stand together in the staged source of GatheredProducts.
+inline constexpr int kGatheredChannels = 16;
+
+/// sum(k, r, s, c) += sum over windows of d(window, k) x[position(window, k) + r*row + s*16 + c],
+/// r, s < 3, c < 16.
+struct GatheredProducts {
+  const float* x;
+  int64_t row;  ///< floats between the source's rows
+  const float* d;
+  const int32_t* position;
+  int64_t windows;
+  int K;
+  float* sum;  ///< (K,3,3,16)
+};
+
+/// The same for C <= 3 channels and a row of 2x2 windows: the 4x4 pixels under a window are held in
+/// registers, and every filter picks its own nine of them with a permutation. position(window, k)
+/// is a*16 + b*C.
+struct PermutedProducts {
+  const float* x;  ///< first pixel under the first window; 16 floats readable from each pixel on
+  int64_t row;
+  const float* d;
+  const int32_t* position;
+  int windows, C;
+  int K;       ///< a multiple of 16
+  float* sum;  ///< (K/16, 9C, 16)
+};
+
+ASSAY_ISA_DECLARE(void pooled_row(const PooledRow& row);
+                  void gathered_products(const GatheredProducts& job);)
+
+#if defined(__x86_64__)
+namespace cpu::avx512 {
+void permuted_products(const PermutedProducts& job);
+}
+#endif
+
+}  // namespace assay
