@@ -61,6 +61,8 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   }
   if (is_dense(s) && e.pool == 1) return dense_fprop(ctx, s, e, x, w, bias, y);
   if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);
+  if (winograd_strided_applies(ctx, s, e))
+    return winograd_strided_fprop(ctx, s, e, x, w, bias, y);
 
   const int rows = s.P() / e.pool, columns = s.Q() / e.pool;  // of y
   if (rows == 0 || columns == 0) return;
@@ -120,6 +122,7 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
   }
   if (is_dense(s) && e.pool == 1) return dense_dgrad(ctx, s, e, g, w, dx);
   if (winograd_applies(ctx, s, e)) return winograd_dgrad(ctx, s, e, g, w, dx);
+  if (winograd_strided_applies(ctx, s, e)) return winograd_strided_dgrad(ctx, s, e, g, w, dx);
 
   const Plan plan = dgrad_plan(s);
   const float* panels = dgrad_panels(ctx, s, plan, w);

@@ -147,6 +147,8 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   if (is_dense(s) && e.pool == 1) return dense_wgrad(ctx, s, e, x, g, dw, dbias);
   if (pooled_wgrad_applies(ctx, s, e)) return pooled_wgrad(ctx, s, e, x, g, dw, dbias);
   if (winograd_applies_to_wgrad(ctx, s, e)) return winograd_wgrad(ctx, s, e, x, g, dw, dbias);
+  if (winograd_strided_applies(ctx, s, e))
+    return winograd_strided_wgrad(ctx, s, e, x, g, dw, dbias);
 
   const int P = s.P(), Q = s.Q(), u = s.upsample;
   const Plan plan = fprop_plan(s);

@@ -141,6 +141,7 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish&
         const int64_t first = (int64_t{n - part.n0} * part_rows + i) * tiling.columns;
         const WinogradPatches job{.picture = staged + i * z.step * row,
                                   .row = row,
+                                  .column = pass.depth,
                                   .step = int64_t{z.step} * pass.depth,
                                   .tiles = tiling.columns,
                                   .channels = pass.depth,

@@ -1,4 +1,4 @@
-// 3x3 convolutions with fewer multiplications than their definition has (winograd.h).
+// Convolutions with fewer multiplications than their definition has (winograd.h).
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -19,5 +19,15 @@ void winograd_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                     Conv2dGrad<float> g, Weights<float> w, float* dx);
 void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                     Conv2dGrad<float> g, float* dw, float* dbias);
+
+/// The same of 4x4 filters with stride 2 and padding 1, without a pool; all passes together.
+bool winograd_strided_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e);
+
+void winograd_strided_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                            const float* x, Weights<float> w, const float* bias, float* y);
+void winograd_strided_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                            Conv2dGrad<float> g, Weights<float> w, float* dx);
+void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                            const float* x, Conv2dGrad<float> g, float* dw, float* dbias);
 
 }  // namespace assay::cpu

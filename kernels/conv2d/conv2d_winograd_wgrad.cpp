@@ -19,39 +19,38 @@ struct Planes {
   int64_t tiles;
 };
 
-// partial (product,C,K) += the products of some tiles.
+// partial (product,K,C) += the products of some tiles.
 void sum_products(const WinogradSizes& z, const Conv2dShape& s, const Planes& planes,
                   const int64_t* value_offset, const int64_t* dz_offset, float* partial) {
   for (int i = 0; i < z.products; ++i)
     for (int j = 0; j < z.products; ++j, partial += int64_t{s.C} * s.K) {
-      const OuterJob job{.a = planes.values + z.value_plane(i, j) * plane_stride(planes.tiles, s.C),
-                         .a_offset = value_offset,
-                         .b = planes.dz + z.sum_plane(i, j) * plane_stride(planes.tiles, s.K),
-                         .b_offset = dz_offset,
+      const OuterJob job{.a = planes.dz + z.sum_plane(i, j) * plane_stride(planes.tiles, s.K),
+                         .a_offset = dz_offset,
+                         .b = planes.values + z.value_plane(i, j) * plane_stride(planes.tiles, s.C),
+                         .b_offset = value_offset,
                          .M = planes.tiles,
-                         .I = s.C,
-                         .J = s.K,
+                         .I = s.K,
+                         .J = s.C,
                          .out = partial,
-                         .out_row = s.K};
+                         .out_row = s.C};
       ASSAY_ISA_CALL(outer_product, job);
     }
 }
 
 void filter_gradient(Context& ctx, WinogradKind kind, const Conv2dShape& s, const float* sum,
                      float* dw) {
-  constexpr int kBlock = 16;
-  const int blocks = s.C / kBlock;
-  parallel_for(ctx, int64_t{blocks} * (s.K / kBlock), [&](int64_t task) {
-    const int c0 = static_cast<int>(task % blocks) * kBlock;
-    const int k0 = static_cast<int>(task / blocks) * kBlock;
-    const WinogradFilterGradient job{.planes = sum,
-                                     .C = s.C,
-                                     .K = s.K,
-                                     .k0 = k0,
-                                     .k1 = k0 + kBlock,
-                                     .c0 = c0,
-                                     .c1 = c0 + kBlock,
-                                     .dw = dw};
+  constexpr int kBlock = 16;  // filters of a task
+  parallel_for(ctx, s.K / kBlock, [&](int64_t task) {
+    const int64_t k0 = task * kBlock, filter = int64_t{9} * s.C;
+    const WinogradFilterGradient job{.planes = sum + k0 * s.C,
+                                     .plane = int64_t{s.C} * s.K,
+                                     .row = s.C,
+                                     .filters = kBlock,
+                                     .channels = s.C,
+                                     .dw = dw + k0 * filter,
+                                     .filter = filter,
+                                     .tap = s.C,
+                                     .accumulate = false};
     ASSAY_ISA_CALL(winograd_filter_gradient, kind, job);
   });
 }
@@ -98,6 +97,7 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
         for (int i = 0; i < rows; ++i) {
           const WinogradPatches job{.picture = staged + i * z.step * x_row,
                                     .row = x_row,
+                                    .column = s.C,
                                     .step = int64_t{z.step} * s.C,
                                     .tiles = tiling.columns,
                                     .channels = s.C,
@@ -110,6 +110,7 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
         for (int i = 0; i < rows; ++i) {
           const WinogradPatches job{.picture = staged + i * z.out * z_row,
                                     .row = z_row,
+                                    .column = s.K,
                                     .step = int64_t{z.out} * s.K,
                                     .tiles = tiling.columns,
                                     .channels = s.K,

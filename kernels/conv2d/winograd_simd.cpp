@@ -39,7 +39,7 @@ ASSAY_INLINE void multiply(const vf* in, vf* out, int out_step) {
 }
 
 // Patch (columns x columns of the matrix) of one vector of channels -> planes.
-template <const auto& m>
+template <const auto& m, int kPhases>
 ASSAY_INLINE void transform_patch(const float* picture, int64_t row, int64_t column, float* planes,
                                   int64_t plane) {
   constexpr int kPatch = m.kColumns, kValues = m.kRows;
@@ -52,16 +52,17 @@ ASSAY_INLINE void transform_patch(const float* picture, int64_t row, int64_t col
   for (int i = 0; i < kValues; ++i) {
     vf values[kValues];
     multiply<m>(half[i], values, 1);
-    for (int j = 0; j < kValues; ++j) store(planes + (i * kValues + j) * plane, values[j]);
+    for (int j = 0; j < kValues; ++j)
+      store(planes + plane_of(i, j, kValues, kPhases) * plane, values[j]);
   }
 }
 
-template <const auto& m>
+template <const auto& m, int kPhases = 1>
 void patches(const WinogradPatches& t) {
   for (int64_t tile = 0; tile < t.tiles; ++tile)
     for (int c = 0; c < t.channels; c += kLanes)
-      transform_patch<m>(t.picture + tile * t.step + c, t.row, t.channels,
-                         t.planes + tile * t.channels + c, t.plane);
+      transform_patch<m, kPhases>(t.picture + tile * t.step + c, t.row, t.column,
+                                  t.planes + tile * t.channels + c, t.plane);
 }
 
 // The largest of each window, the first one where some are equal.
@@ -124,48 +125,111 @@ void output(const WinogradOutput& t) {
     }
 }
 
-template <const auto& m>
+template <int kStep, int... lane>
+ASSAY_INLINE void exchange(vf& a, vf& b, std::integer_sequence<int, lane...>) {
+  const vf low =
+      __builtin_shufflevector(a, b, ((lane & kStep) != 0 ? kLanes + lane - kStep : lane)...);
+  b = __builtin_shufflevector(a, b, ((lane & kStep) != 0 ? kLanes + lane : lane + kStep)...);
+  a = low;
+}
+// Transposes a square: each round exchanges one bit of the vector's number with one of the lane's.
+template <int kStep = kLanes / 2>
+ASSAY_INLINE void transpose(vf (&v)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i)
+    if ((i & kStep) == 0)
+      exchange<kStep>(v[i], v[i + kStep], std::make_integer_sequence<int, kLanes>{});
+  if constexpr (kStep > 1) transpose<kStep / 2>(v);
+}
+
+// One tap of kLanes columns (the lanes) at kLanes depths.
+ASSAY_INLINE void load_taps(const WinogradFilters& t, const float* w, vf (&taps)[kLanes]) {
+  if (t.column_step == 1) {
+    for (int d = 0; d < kLanes; ++d) taps[d] = load(w + d * t.depth_step);
+  } else {  // depths stand side by side
+    for (int k = 0; k < kLanes; ++k) taps[k] = load(w + k * t.column_step);
+    transpose(taps);
+  }
+}
+
+// All products of one depth and vector of columns.
+template <const auto& m, int kPhases>
+ASSAY_INLINE void transform_filter(const WinogradFilters& t,
+                                   const vf (&taps)[m.kColumns][m.kColumns], float* out) {
+  constexpr int kProducts = m.kRows, kTaps = m.kColumns, kSums = kProducts / kPhases;
+  vf half[kProducts][kTaps];
+  for (int s = 0; s < kTaps; ++s) {
+    vf in[kTaps];
+    for (int r = 0; r < kTaps; ++r) in[r] = taps[r][s];
+    multiply<m>(in, &half[0][s], kTaps);
+  }
+  const int64_t panel = int64_t{t.depth} * t.width;
+  for (int i = 0; i < kProducts; ++i) {
+    vf u[kProducts];
+    multiply<m>(half[i], u, 1);
+    float* sum = out + i / kPhases * kSums * t.plane + i % kPhases * kPhases * panel;
+    for (int j = 0; j < kProducts; ++j)
+      store(sum + j / kPhases * t.plane + j % kPhases * panel, u[j]);
+  }
+}
+
+template <const auto& m, int kPhases = 1>
 void filters(const WinogradFilters& t) {
-  constexpr int kProducts = m.kRows;
-  for (int d = 0; d < t.depth; ++d)
+  constexpr int kTaps = m.kColumns;
+  for (int d0 = 0; d0 < t.depth; d0 += kLanes)
     for (int k0 = 0; k0 < t.width; k0 += kLanes) {
-      float taps[9][kLanes];
-      for (int tap = 0; tap < 9; ++tap)
-        for (int k = 0; k < kLanes; ++k)
-          taps[tap][k] = t.w[tap * t.tap + d * t.depth_step + (k0 + k) * t.column_step];
-      vf half[kProducts][3];
-      for (int s = 0; s < 3; ++s) {
-        const vf in[3] = {load(taps[s]), load(taps[3 + s]), load(taps[6 + s])};
-        multiply<m>(in, &half[0][s], 3);
+      vf taps[kLanes][kTaps][kTaps];
+      for (int tap = 0; tap < kTaps * kTaps; ++tap) {
+        vf column[kLanes];
+        load_taps(t, t.w + tap * t.tap + d0 * t.depth_step + k0 * t.column_step, column);
+        for (int d = 0; d < kLanes; ++d) taps[d][tap / kTaps][tap % kTaps] = column[d];
       }
-      for (int i = 0; i < kProducts; ++i) {
-        vf u[kProducts];
-        multiply<m>(half[i], u, 1);
-        for (int j = 0; j < kProducts; ++j)
-          store(t.out + (i * kProducts + j) * t.plane + int64_t{d} * t.width + k0, u[j]);
-      }
+      for (int d = 0; d < kLanes; ++d)
+        transform_filter<m, kPhases>(t, taps[d], t.out + int64_t{d0 + d} * t.width + k0);
     }
 }
 
-template <const auto& m>  // (3, products)
+// Row t.row of the products alone; columns stand side by side.
+template <const auto& m>
+void filters_of_row(const WinogradFilters& t) {
+  constexpr int kProducts = m.kRows, kTaps = m.kColumns;
+  unrolled<kProducts>([&](auto row) {
+    if (row != t.row) return;
+    for (int d = 0; d < t.depth; ++d)
+      for (int k0 = 0; k0 < t.width; k0 += kLanes) {
+        const float* w = t.w + d * t.depth_step + k0;
+        vf half[kTaps], u[kProducts];
+        for (int s = 0; s < kTaps; ++s) {
+          half[s] = vf{};
+          unrolled<kTaps>([&](auto r) __attribute__((always_inline)) {
+            constexpr float f = m.at[row][r];
+            if constexpr (f != 0) half[s] += f * load(w + (r * kTaps + s) * t.tap);
+          });
+        }
+        multiply<m>(half, u, 1);
+        float* out = t.out + int64_t{d} * t.width + k0;
+        for (int j = 0; j < kProducts; ++j) store(out + j * t.plane, u[j]);
+      }
+  });
+}
+
+template <const auto& m>  // (taps, products)
 void filter_gradient(const WinogradFilterGradient& t) {
-  constexpr int kProducts = m.kColumns;
-  const int64_t plane = int64_t{t.C} * t.K;
-  for (int k0 = t.k0; k0 < t.k1; k0 += kLanes)
-    for (int c = t.c0; c < t.c1; ++c) {
-      const float* sums = t.planes + int64_t{c} * t.K + k0;
-      vf half[3][kProducts];
+  constexpr int kTaps = m.kRows, kProducts = m.kColumns;
+  for (int k = 0; k < t.filters; ++k)
+    for (int c = 0; c < t.channels; c += kLanes) {
+      const float* sums = t.planes + k * t.row + c;
+      vf half[kTaps][kProducts];
       for (int j = 0; j < kProducts; ++j) {
         vf in[kProducts];
-        for (int i = 0; i < kProducts; ++i) in[i] = load(sums + (i * kProducts + j) * plane);
+        for (int i = 0; i < kProducts; ++i) in[i] = load(sums + (i * kProducts + j) * t.plane);
         multiply<m>(in, &half[0][j], kProducts);
       }
-      for (int r = 0; r < 3; ++r) {
-        vf taps[3];
+      for (int r = 0; r < kTaps; ++r) {
+        vf taps[kTaps];
         multiply<m>(half[r], taps, 1);
-        for (int s = 0; s < 3; ++s)
-          for (int k = 0; k < kLanes; ++k)
-            t.dw[(int64_t{k0 + k} * 9 + r * 3 + s) * t.C + c] = taps[s][k];
+        float* dw = t.dw + k * t.filter + r * kTaps * t.tap + c;
+        for (int s = 0; s < kTaps; ++s, dw += t.tap)
+          store(dw, t.accumulate ? load(dw) + taps[s] : taps[s]);
       }
     }
 }
@@ -181,10 +245,18 @@ constexpr auto kUpsampledFilter = winograd_upsampled().filter;
 constexpr auto kUpsampledBackSource = winograd_upsampled_back().source;
 constexpr auto kUpsampledBackOutput = winograd_upsampled_back().output;
 constexpr auto kUpsampledBackFilter = winograd_upsampled_back().filter;
+constexpr auto kStridedSource = winograd_strided().source;
+constexpr auto kStridedOutput = winograd_strided().output;
+constexpr auto kStridedFilter = winograd_strided().filter;
+constexpr auto kStridedBackSource = winograd_strided_back().source;
+constexpr auto kStridedBackOutput = winograd_strided_back().output;
+constexpr auto kStridedBackFilter = winograd_strided_back().filter;
 constexpr auto kPlainDz = transposed(kPlainOutput);
 constexpr auto kPlainGradient = transposed(kPlainFilter);
 constexpr auto kUpsampledDz = transposed(kUpsampledOutput);
 constexpr auto kUpsampledGradient = transposed(kUpsampledFilter);
+constexpr auto kStridedDz = transposed(kStridedOutput);
+constexpr auto kStridedGradient = transposed(kStridedFilter);
 
 }  // namespace
 
@@ -197,11 +269,16 @@ void winograd_source(WinogradKind kind, const WinogradPatches& t) {
       return patches<kUpsampledSource>(t);
     case WinogradKind::dgrad_upsampled:
       return patches<kUpsampledBackSource>(t);
+    case WinogradKind::fprop_strided:
+      return patches<kStridedSource, kStridedPhases>(t);
+    case WinogradKind::dgrad_strided:
+      return patches<kStridedBackSource>(t);
   }
 }
 
 void winograd_dz(WinogradKind kind, const WinogradPatches& t) {
   if (kind == WinogradKind::fprop_upsampled) return patches<kUpsampledDz>(t);
+  if (kind == WinogradKind::fprop_strided) return patches<kStridedDz>(t);
   patches<kPlainDz>(t);
 }
 
@@ -216,6 +293,10 @@ void winograd_output(WinogradKind kind, const WinogradOutput& t) {
       return output<kUpsampledOutput, 1>(t);
     case WinogradKind::dgrad_upsampled:
       return output<kUpsampledBackOutput, 1>(t);
+    case WinogradKind::fprop_strided:
+      return output<kStridedOutput, 1>(t);
+    case WinogradKind::dgrad_strided:
+      return output<kStridedBackOutput, 1>(t);
   }
 }
 
@@ -229,11 +310,16 @@ void winograd_filters(WinogradKind kind, const WinogradFilters& t) {
       return filters<kUpsampledFilter>(t);
     case WinogradKind::dgrad_upsampled:
       return filters<kUpsampledBackFilter>(t);
+    case WinogradKind::fprop_strided:
+      return filters<kStridedFilter, kStridedPhases>(t);
+    case WinogradKind::dgrad_strided:
+      return filters_of_row<kStridedBackFilter>(t);
   }
 }
 
 void winograd_filter_gradient(WinogradKind kind, const WinogradFilterGradient& t) {
   if (kind == WinogradKind::fprop_upsampled) return filter_gradient<kUpsampledGradient>(t);
+  if (kind == WinogradKind::fprop_strided) return filter_gradient<kStridedGradient>(t);
   filter_gradient<kPlainGradient>(t);
 }
 

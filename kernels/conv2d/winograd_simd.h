@@ -2,7 +2,8 @@
 // 16, so that no vector is ever partly filled.
 //
 // What is kept between transform and product are planes: element (i,j) of the transformed patch of
-// every tile and channel stands in plane i*n + j.
+// every tile and channel stands in plane plane_of(i, j, n, phases), phases being 2 with
+// fprop_strided and else 1.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,19 @@
 namespace assay {
 
 /// Which of the axes of winograd.h stands in both dimensions.
-enum class WinogradKind { fprop, dgrad, fprop_upsampled, dgrad_upsampled };
+enum class WinogradKind {
+  fprop,
+  dgrad,
+  fprop_upsampled,
+  dgrad_upsampled,
+  fprop_strided,
+  dgrad_strided
+};
 
 /// A row of tiles of one staged picture -> planes.
 struct WinogradPatches {
   const float* picture;  ///< first pixel of the first tile's patch
-  int64_t row;           ///< floats between rows of the picture; columns stand `channels` apart
+  int64_t row, column;   ///< floats between rows and columns of the picture
   int64_t step;          ///< floats between tiles
   int tiles, channels;
   float* planes;  ///< of the first tile; (tiles, channels) in each plane
@@ -42,23 +50,25 @@ struct WinogradOutput {
   uint8_t* argmax;   ///< like out, or null
 };
 
-/// Filters -> panels: element e of the transformed filter as a (depth, width) panel at
-/// out + e*plane.
+/// Filters -> panels of the products: (phases*phases, depth, width), those of sum (i,j), at
+/// out + (i*sums + j)*plane. With dgrad_strided of one row of products alone: i is left out.
 struct WinogradFilters {
   const float* w;  ///< (tap, depth, column) by the strides
   int64_t tap, depth_step, column_step;
   int depth, width;
   float* out;
   int64_t plane;
+  int row = 0;  ///< of products, dgrad_strided only
 };
 
-/// Gradients of transformed filters, (e, C, K), -> dw (K,3,3,C) for filters [k0, k1) and channels
-/// [c0, c1).
+/// Gradients of transformed filters -> dw.
 struct WinogradFilterGradient {
-  const float* planes;
-  int C, K;
-  int k0, k1, c0, c1;
-  float* dw;
+  const float* planes;  ///< (filter, channel) in each plane
+  int64_t plane, row;   ///< floats between planes, between filters
+  int filters, channels;
+  float* dw;  ///< (filter, tap, channel) by the strides
+  int64_t filter, tap;
+  bool accumulate;  ///< adds to dw
 };
 
 ASSAY_ISA_DECLARE(void winograd_source(WinogradKind kind, const WinogradPatches& job);

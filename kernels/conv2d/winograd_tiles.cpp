@@ -3,10 +3,11 @@
 namespace assay::cpu {
 namespace {
 
-template <int kPatch, int kValues, int kProducts, int kSums, int kOut>
+template <int kPatch, int kValues, int kProducts, int kTaps, int kSums, int kOut>
 constexpr WinogradSizes sizes_of(
-    const WinogradAxis<kPatch, kValues, kProducts, kSums, kOut>& axis) {
-  WinogradSizes z{kPatch, kValues, kProducts, kSums, kOut, axis.step, axis.out_first, {}, {}};
+    const WinogradAxis<kPatch, kValues, kProducts, kTaps, kSums, kOut>& axis, int phases = 1) {
+  WinogradSizes z{kPatch,    kValues,        kProducts, kSums, kOut,
+                  axis.step, axis.out_first, phases,    {},    {}};
   for (int e = 0; e < kProducts; ++e) {
     z.value_of[e] = axis.value_of[e];
     z.sum_of[e] = axis.sum_of[e];
@@ -17,8 +18,15 @@ constexpr WinogradSizes sizes_of(
 constexpr auto kPlain = winograd_plain(false);
 constexpr auto kUpsampled = winograd_upsampled();
 constexpr auto kUpsampledBack = winograd_upsampled_back();
-constexpr WinogradSizes kSizes[] = {sizes_of(kPlain), sizes_of(kPlain), sizes_of(kUpsampled),
-                                    sizes_of(kUpsampledBack)};
+constexpr auto kStrided = winograd_strided();
+constexpr auto kStridedBack = winograd_strided_back();
+// In the order of WinogradKind.
+constexpr WinogradSizes kSizes[] = {sizes_of(kPlain),
+                                    sizes_of(kPlain),
+                                    sizes_of(kUpsampled),
+                                    sizes_of(kUpsampledBack),
+                                    sizes_of(kStrided, kStridedPhases),
+                                    sizes_of(kStridedBack)};
 
 }  // namespace
 

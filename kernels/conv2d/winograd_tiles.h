@@ -11,13 +11,14 @@ namespace assay::cpu {
 /// The sizes of a WinogradAxis (winograd.h), and which value and sum each product belongs to.
 struct WinogradSizes {
   int patch, values, products, sums, out, step, out_first;
-  int value_of[8], sum_of[8];
+  int phases;  ///< products of a sum in one dimension that stand side by side
+  int value_of[10], sum_of[10];
 
   int value_planes() const { return values * values; }
   int product_planes() const { return products * products; }
   int sum_planes() const { return sums * sums; }
   /// Planes of product (i,j).
-  int value_plane(int i, int j) const { return value_of[i] * values + value_of[j]; }
+  int value_plane(int i, int j) const { return plane_of(value_of[i], value_of[j], values, phases); }
   int sum_plane(int i, int j) const { return sum_of[i] * sums + sum_of[j]; }
   bool first_of_sum(int i, int j) const;
 };

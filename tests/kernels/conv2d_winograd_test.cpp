@@ -13,7 +13,7 @@ struct Case {
 };
 
 constexpr Activation kNone = Activation::none, kRelu = Activation::relu,
-                     kSigmoid = Activation::sigmoid;
+                     kSigmoid = Activation::sigmoid, kLeaky = Activation::leaky_relu;
 
 // N H W C K R S stride pad upsample, activation slope pool.
 const Case kCases[] = {
@@ -29,6 +29,13 @@ const Case kCases[] = {
     {{1, 7, 10, 32, 80, 3, 3, 1, 1, 2}, {kSigmoid, 0, 1}},
     {{1, 1, 1, 16, 16, 3, 3, 1, 1, 2}, {kNone, 0, 1}},
     {{2, 33, 35, 32, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+    {{2, 16, 16, 32, 64, 4, 4, 2, 1, 1}, {kLeaky, 0.2f, 1}},
+    {{9, 8, 8, 64, 96, 4, 4, 2, 1, 1}, {kNone, 0, 1}},
+    {{1, 13, 10, 48, 16, 4, 4, 2, 1, 1}, {kSigmoid, 0, 1}},  // a row of x that no output sees
+    {{3, 7, 21, 16, 80, 4, 4, 2, 1, 1}, {kRelu, 0, 1}},
+    {{1, 2, 3, 16, 16, 4, 4, 2, 1, 1}, {kNone, 0, 1}},
+    {{1, 4, 4, 32, 288, 4, 4, 2, 1, 1}, {kNone, 0, 1}},   // several ranges of depths
+    {{3, 48, 48, 96, 64, 4, 4, 2, 1, 1}, {kRelu, 0, 1}},  // several groups
 };
 
 struct Operands {
@@ -36,7 +43,7 @@ struct Operands {
   explicit Operands(const Case& c) {
     const Conv2dShape& s = c.s;
     x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
-    w = test::random_floats(int64_t{s.K} * 9 * s.C);
+    w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);
     bias = test::random_floats(s.K);
     dy = test::random_floats(int64_t{s.N} * (s.P() / c.e.pool) * (s.Q() / c.e.pool) * s.K);
   }
@@ -96,6 +103,7 @@ TEST_CASE("conv2d winograd: its error stays within 10 times the direct kernel's"
       CAPTURE(c.s.H);
       CAPTURE(c.s.C);
       CAPTURE(c.s.K);
+      CAPTURE(c.s.stride);
       CAPTURE(c.s.upsample);
       CAPTURE(c.e.pool);
       const Operands o(c);
@@ -124,39 +132,95 @@ TEST_CASE("conv2d winograd: its error stays within 10 times the direct kernel's"
 
 TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled out") {
   CpuContext own(1);
-  const Case wide{{1, 16, 16, 32, 32, 3, 3, 1, 1, 1}, {}};
-  const Case narrow{{1, 16, 16, 16, 16, 3, 3, 1, 1, 1}, {}};
-  const auto y_of = [&](const Case& c, const Operands& o, ConvAlgo algo, Precision precision) {
-    Context ctx = with(own, algo, precision);
-    return run<float>(ctx, c, o, o.dy, std::vector<uint8_t>(o.dy.size())).y;
+  struct Choice {
+    Case c;
+    bool possible, automatic;
   };
-  for (const Case& c : {wide, narrow}) {
+  const Choice choices[] = {
+      {{{1, 16, 16, 32, 32, 3, 3, 1, 1, 1}, {}}, true, true},
+      {{{1, 16, 16, 16, 16, 3, 3, 1, 1, 1}, {}}, true, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {}}, true, true},
+      {{{1, 8, 8, 16, 32, 4, 4, 2, 1, 1}, {}}, true, false},
+      {{{1, 4, 4, 32, 32, 4, 4, 2, 1, 1}, {}}, true, false},
+      {{{1, 8, 8, 32, 40, 4, 4, 2, 1, 1}, {}}, false, false},
+      {{{1, 8, 8, 3, 32, 4, 4, 2, 1, 1}, {}}, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 0, 1}, {}}, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 1, 1, 1}, {}}, false, false},
+      {{{1, 8, 8, 32, 32, 3, 3, 2, 1, 1}, {}}, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {kNone, 0, 2}}, false, false},
+  };
+  const auto results = [&](const Case& c, const Operands& o, ConvAlgo algo, Precision precision) {
+    Context ctx = with(own, algo, precision);
+    const auto r = run<float>(ctx, c, o, o.dy, std::vector<uint8_t>(o.dy.size()));
+    return std::vector{r.y, r.dx, r.dw};
+  };
+  for (const auto& [c, possible, automatic] : choices) {
+    CAPTURE(c.s.R);
+    CAPTURE(c.s.H);
+    CAPTURE(c.s.C);
+    CAPTURE(c.s.K);
     const Operands o(c);
-    const auto direct = y_of(c, o, ConvAlgo::direct, Precision::fp32);
-    const auto winograd = y_of(c, o, ConvAlgo::winograd, Precision::fp32);
-    CHECK(direct != winograd);
-    CHECK(y_of(c, o, ConvAlgo::automatic, Precision::fp32) == (c.s.C == 32 ? winograd : direct));
-    CHECK(y_of(c, o, ConvAlgo::automatic, Precision::fp32_strict) == direct);
-    CHECK(y_of(c, o, ConvAlgo::winograd, Precision::fp32_strict) == direct);
+    const auto direct = results(c, o, ConvAlgo::direct, Precision::fp32);
+    const auto winograd = results(c, o, ConvAlgo::winograd, Precision::fp32);
+    for (size_t pass = 0; pass < 3; ++pass) CHECK((winograd[pass] != direct[pass]) == possible);
+    const auto chosen = results(c, o, ConvAlgo::automatic, Precision::fp32);
+    CHECK(chosen[0] == (automatic ? winograd : direct)[0]);
+    CHECK(chosen[1] == (automatic ? winograd : direct)[1]);
+    CHECK(results(c, o, ConvAlgo::automatic, Precision::fp32_strict) == direct);
+    CHECK(results(c, o, ConvAlgo::winograd, Precision::fp32_strict) == direct);
   }
 }
 
-TEST_CASE("conv2d winograd: a picture has the same output in every batch") {
-  CpuContext ctx(2);
-  const Case c{{5, 8, 8, 64, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}};
-  const Operands o(c);
-  const std::vector<uint8_t> none(o.dy.size());
-  const auto all = run<float>(ctx, c, o, o.dy, none).y;
-  Case single = c;
-  single.s.N = 1;
-  const size_t x_size = o.x.size() / 5, y_size = all.size() / 5;
-  for (size_t n = 0; n < 5; ++n) {
-    Operands one = o;
-    one.x.assign(o.x.begin() + static_cast<std::ptrdiff_t>(n * x_size),
-                 o.x.begin() + static_cast<std::ptrdiff_t>((n + 1) * x_size));
-    one.dy.resize(y_size);
-    const auto y = run<float>(ctx, single, one, one.dy, none).y;
-    CHECK(std::equal(y.begin(), y.end(), all.begin() + static_cast<std::ptrdiff_t>(n * y_size)));
+TEST_CASE("conv2d winograd: a picture has the same output and gradient in every batch") {
+  CpuContext own(2);
+  Context ctx = with(own, ConvAlgo::winograd);
+  for (const Conv2dShape& s :
+       {Conv2dShape{5, 8, 8, 64, 32, 3, 3, 1, 1, 2}, Conv2dShape{5, 18, 16, 64, 160, 4, 4, 2, 1, 1},
+        Conv2dShape{40, 8, 8, 32, 64, 4, 4, 2, 1, 1}}) {
+    const Case c{s, {kRelu, 0, 1}};
+    const Operands o(c);
+    const std::vector<uint8_t> none(o.dy.size());
+    const auto all = run<float>(ctx, c, o, o.dy, none);
+    Case single = c;
+    single.s.N = 1;
+    const auto N = static_cast<size_t>(s.N), x_size = o.x.size() / N, y_size = o.dy.size() / N;
+    const auto part = [](const std::vector<float>& v, size_t n, size_t size) {
+      const auto begin = v.begin() + static_cast<std::ptrdiff_t>(n * size);
+      return std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(size));
+    };
+    for (size_t n = 0; n < N; ++n) {
+      Operands one = o;
+      one.x = part(o.x, n, x_size);
+      one.dy = part(o.dy, n, y_size);
+      const auto alone = run<float>(ctx, single, one, one.dy, none);
+      CHECK(alone.y == part(all.y, n, y_size));
+      CHECK(alone.dx == part(all.dx, n, x_size));
+    }
+  }
+}
+
+TEST_CASE("conv2d winograd: the number of threads changes no bit, a warm call allocates nothing") {
+  for (const Case& c : kCases) {
+    CAPTURE(c.s.H);
+    CAPTURE(c.s.stride);
+    const Operands o(c);
+    const std::vector<uint8_t> none(o.dy.size());
+    Results<float> first;
+    for (const int threads : {1, 2, 5}) {
+      CpuContext own(threads);
+      Context ctx = with(own, ConvAlgo::winograd);
+      const auto r = run<float>(ctx, c, o, o.dy, none);
+      if (threads == 1) {
+        first = r;
+        const int64_t calls = ctx.memory->stats().system_calls;
+        run<float>(ctx, c, o, o.dy, none);
+        CHECK(ctx.memory->stats().system_calls == calls);
+      }
+      CHECK(r.y == first.y);
+      CHECK(r.dx == first.dx);
+      CHECK(r.dw == first.dw);
+      CHECK(r.dbias == first.dbias);
+    }
   }
 }
 
