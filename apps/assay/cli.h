@@ -61,6 +61,10 @@ class ConfigOptions {
   std::vector<std::function<void(RunConfig&)>> setters_;
 };
 
+/// Refuses "-1" and 2^64 for an option that is a whole number without a sign: the parser would
+/// wrap the one around and the other down.
+CLI::Validator whole_number();
+
 /// --threads N; 0 = all that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
 

@@ -16,6 +16,7 @@ struct MakeArguments {
 };
 
 int make_verb(const MakeArguments& arguments) {
+  ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   write_builtin(arguments.out, arguments.size, arguments.seed);
   std::printf("wrote the classes");
   for (const std::string& name : builtin_classes()) std::printf(" %s", name.c_str());
@@ -55,7 +56,7 @@ void add_data(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<MakeArguments>();
   make->add_option("--out", arguments->out, "a folder")->required();
   make->add_option("--size", arguments->size, "pixels a side");
-  make->add_option("--seed", arguments->seed, "of the pictures");
+  make->add_option("--seed", arguments->seed, "of the pictures")->check(whole_number());
   make->callback([=, &run] { run = [=] { return make_verb(*arguments); }; });
 
   CLI::App* check = data->add_subcommand("check", "everything that is wrong with a data set");

@@ -24,6 +24,7 @@ int generate_verb(const GenerateArguments& arguments) {
   constexpr int64_t kMost = 1'000'000;
   ASSAY_CHECK_AS(UsageError, arguments.count >= 1 && arguments.count <= kMost,
                  "--count: ", arguments.count, " is not from 1 to ", kMost);
+  ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
@@ -56,7 +57,8 @@ void add_generate(CLI::App& app, Action& run) {
   verb->add_option("--count", arguments->count, "pictures")->required();
   verb->add_option("--out", arguments->out, "a folder for 000000.png and so on")->required();
   CLI::Option* seed =
-      verb->add_option("--seed", arguments->seed, "of the pictures; the run's own unless given");
+      verb->add_option("--seed", arguments->seed, "of the pictures; the run's own unless given")
+          ->check(whole_number());
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] {
     arguments->other_seed = seed->count() > 0;

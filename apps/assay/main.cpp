@@ -1,7 +1,14 @@
 // The program `assay`: reads the command line, runs a verb, turns an error into one line and its
 // exit code.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <new>
 
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
@@ -20,19 +27,45 @@ int fail(int code, std::string message) {
   return code;
 }
 
-/// Lets a file of options say `epochs = 3` without a section: it then speaks of the verb given.
+/// The options of --config. `epochs = 3` without a section speaks of the verb given.
 class VerbConfig : public CLI::ConfigTOML {
  public:
   explicit VerbConfig(const CLI::App& app) : app_(app) {}
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
     std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(in);
-    for (CLI::ConfigItem& item : found)
-      if (item.parents.empty())
-        for (const CLI::App* verb : app_.get_subcommands()) item.parents = {verb->get_name()};
+    std::vector<std::string> given;
+    const CLI::App* verb = deepest_verb(given);
+    for (CLI::ConfigItem& item : found) {
+      if (item.name == "++" || item.name == "--") continue;  // a section begins or ends
+      if (item.parents.empty()) item.parents = given;
+      check(item, given, *verb);
+    }
     return found;
   }
 
  private:
+  /// The verb of the command line, and its name word by word: data, make.
+  const CLI::App* deepest_verb(std::vector<std::string>& words) const {
+    const CLI::App* verb = &app_;
+    while (!verb->get_subcommands().empty()) {
+      verb = verb->get_subcommands().front();
+      words.push_back(verb->get_name());
+    }
+    return verb;
+  }
+
+  /// CLI11 would read no value as 0, and name what it does not know by its own words.
+  static void check(const CLI::ConfigItem& item, const std::vector<std::string>& given,
+                    const CLI::App& verb) {
+    if (item.parents != given) return;
+    std::string name;
+    for (const std::string& word : given) name += word + " ";
+    if (verb.get_option_no_throw("--" + item.name) == nullptr || item.name == "config")
+      throw CLI::ConfigError("--config: '" + item.name + "' is no option of assay " + name);
+    const bool empty = item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty());
+    if (empty) throw CLI::ConfigError("--config: '" + item.name + "' has no value");
+  }
+
   const CLI::App& app_;
 };
 
@@ -47,9 +80,33 @@ int run_guarded(const Action& run) {
     return fail(kExitCheckpoint, e.what());
   } catch (const DeviceError& e) {
     return fail(kExitDevice, e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kExitFailure, "the memory is too small; try a smaller --batch or --image-size");
+  } catch (const std::filesystem::filesystem_error& e) {
+    return fail(kExitFailure, e.path1().string() + ": " + e.code().message());
   } catch (const std::exception& e) {
     return fail(kExitFailure, e.what());
   }
+}
+
+/// A run started without one of its three streams would get its number for the next file it opens,
+/// and print into a checkpoint. Opened the wrong way round, it fails when it is used.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0 && errno == EBADF)
+      open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/// What was printed has arrived, or the exit code says that it has not. A reader that left early,
+/// as `| head` does, ends the program as it ends others: by the signal.
+int flushed(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  const int reason = errno;
+  if (reason == EPIPE) {
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
+  return fail(kExitFailure, str("the standard output cannot be written: ", std::strerror(reason)));
 }
 
 int run_command_line(int argc, char** argv) {
@@ -96,7 +153,10 @@ bool stop_requested() {
 }  // namespace assay
 
 int main(int argc, char** argv) {
-  // A file that outgrows its limit is an error of write() with a message, not the program's death.
+  // A file that outgrows its limit is an error of write() with a message, not the program's death;
+  // and no training ends because nobody reads its progress any more.
   std::signal(SIGXFSZ, SIG_IGN);
-  return assay::run_command_line(argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);
+  assay::hold_standard_streams();
+  return assay::flushed(assay::run_command_line(argc, argv));
 }

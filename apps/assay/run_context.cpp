@@ -1,15 +1,31 @@
+#include <charconv>
+
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
 namespace {
 
+constexpr int kMostThreads = 1024;
+
 int checked_threads(int threads) {
-  ASSAY_CHECK_AS(UsageError, threads >= 0, "--threads: ", threads, " is less than 0");
+  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads, "--threads: ", threads,
+                 " is not from 0 to ", kMostThreads);
   return threads == 0 ? available_threads() : threads;
 }
 
 }  // namespace
+
+CLI::Validator whole_number() {
+  return {[](const std::string& text) -> std::string {
+            uint64_t value = 0;
+            const char* end = text.data() + text.size();
+            const auto [at, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && at == end) return "";
+            return "'" + text + "' is no whole number from 0 to 18446744073709551615";
+          },
+          ""};
+}
 
 void add_threads_option(CLI::App& verb, int& threads) {
   verb.add_option("--threads", threads, "threads of the CPU (0: all); never changes a result");

@@ -24,7 +24,8 @@ void add_config_options(ConfigOptions& options) {
   options.add("--good", &RunConfig::good, "a folder of your own good pictures");
   options.add("--bad", &RunConfig::bad, "a folder of your own defective pictures");
   options.add("--masks", &RunConfig::masks, "masks of the pictures in --bad");
-  options.add("--seed", &RunConfig::seed, "of weights, order, split and noise");
+  options.add("--seed", &RunConfig::seed, "of weights, order, split and noise")
+      ->check(whole_number());
   options.add("--epochs", &RunConfig::epochs, "at most");
   options.add("--steps", &RunConfig::steps, "at most, over all epochs (0: no limit)");
   options.add("--batch", &RunConfig::batch, "images a step");
@@ -76,6 +77,7 @@ int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
   options.apply(config);
   complete(config);
   check(config);
+  ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   ASSAY_CHECK_AS(UsageError, !(arguments.resume && arguments.force),
                  "--resume and --force: choose one");
   const RunContext context(arguments.threads, config.device, config.precision);

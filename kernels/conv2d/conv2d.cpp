@@ -24,6 +24,14 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   ASSAY_DISPATCH(T, ctx, conv2d_wgrad, s, e, x, g, dw, dbias);
 }
 
+ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                     const Conv2dEpilogue& e) {
+#if ASSAY_HAVE_CUDA
+  if (ctx.device.is_cuda()) return cuda::conv2d_rung(ctx, pass, s, e);
+#endif
+  return cpu::conv2d_rung(ctx, pass, s, e);
+}
+
 int64_t conv2d_flops(const Conv2dShape& s) {
   return int64_t{2} * s.N * s.P() * s.Q() * s.K * s.R * s.S * s.C;
 }

@@ -9,7 +9,8 @@
   void conv2d_dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>, \
                     Weights<float> w, float* dx);                                           \
   void conv2d_wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,    \
-                    Conv2dGrad<float>, float* dw, float* dbias);
+                    Conv2dGrad<float>, float* dw, float* dbias);                            \
+  ConvAlgo conv2d_rung(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);
 
 namespace assay {
 namespace cpu {

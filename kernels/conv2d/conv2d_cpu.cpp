@@ -46,6 +46,16 @@ Scratch picture_scratch(Context& ctx, int64_t N, int64_t H, int64_t W, int64_t c
 
 }  // namespace
 
+ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                     const Conv2dEpilogue& e) {
+  const bool simpler = needs_upsampled_copy(s, e) || is_pixelwise_behind_upsampling(s, e) ||
+                       (is_dense(s) && e.pool == 1);
+  if (simpler) return ConvAlgo::direct;
+  const bool winograd =
+      pass == ConvPass::wgrad ? winograd_applies_to_wgrad(ctx, s, e) : winograd_applies(ctx, s, e);
+  return winograd ? ConvAlgo::winograd : ConvAlgo::direct;
+}
+
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                   Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
   if (needs_upsampled_copy(s, e)) {

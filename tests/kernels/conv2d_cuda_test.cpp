@@ -1,5 +1,6 @@
 // Every rung of the CUDA ladder, every pass and precision, against the float64 reference.
-#include <cstring>
+#include <map>
+#include <tuple>
 
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/conv2d_ref.h"
@@ -208,20 +209,44 @@ void check_wgrad(Context& ctx, const Problem& p) {
   CHECK(test::excess(db.host(), p.db, p.db_scale, roundings(Precision::fp32, terms)) <= 0);
 }
 
-void check_all(Context& ctx, const Case& c) {
-  const Problem p(c);
-  INFO("N ", p.s.N, " H ", p.s.H, " W ", p.s.W, " C ", p.s.C, " K ", p.s.K, " R ", p.s.R, " S ",
-       p.s.S, " stride ", p.s.stride, " pad ", p.s.pad, " upsample ", p.s.upsample, " pool ",
-       p.e.pool);
-  check_fprop(ctx, p);
-  check_dgrad(ctx, p);
-  check_wgrad(ctx, p);
-}
+struct Way {
+  ConvAlgo conv;
+  Precision precision;
+};
+const Way kWays[] = {
+    {ConvAlgo::naive, Precision::fp32},
+    {ConvAlgo::tiled, Precision::fp32},
+};
 
-TEST_CASE("conv2d on CUDA: the naive rung covers every shape") {
+TEST_CASE("conv2d on CUDA: every rung, pass and precision") {
   const auto context = make_context(Device::cuda(), 1);
-  context->get().conv = ConvAlgo::naive;
-  for (const Case& c : kCases) check_all(context->get(), c);
+  Context& ctx = *context;
+  std::map<std::pair<ConvAlgo, ConvPass>, int> runs;
+  for (const Case& c : kCases) {
+    const Problem p(c);
+    INFO("N ", p.s.N, " H ", p.s.H, " W ", p.s.W, " C ", p.s.C, " K ", p.s.K, " R ", p.s.R, " S ",
+         p.s.S, " stride ", p.s.stride, " pad ", p.s.pad, " upsample ", p.s.upsample, " pool ",
+         p.e.pool);
+    for (const Way& way : kWays) {
+      INFO("rung ", static_cast<int>(way.conv), " precision ", name_of(way.precision));
+      ctx.conv = way.conv;
+      ctx.precision = way.precision;
+      // Where the rung falls to a lower one, that one's turn is another.
+      const auto runs_here = [&](ConvPass pass) {
+        const bool here = cuda::conv2d_rung(ctx, pass, p.s, p.e) == way.conv;
+        runs[{way.conv, pass}] += here;
+        return here;
+      };
+      if (runs_here(ConvPass::fprop)) check_fprop(ctx, p);
+      if (runs_here(ConvPass::dgrad)) check_dgrad(ctx, p);
+      if (runs_here(ConvPass::wgrad)) check_wgrad(ctx, p);
+    }
+  }
+  for (const Way& way : kWays)
+    for (const ConvPass pass : {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad}) {
+      INFO("rung ", static_cast<int>(way.conv), " pass ", static_cast<int>(pass));
+      CHECK(runs[{way.conv, pass}] >= 5);
+    }
 }
 
 }  // namespace

@@ -20,21 +20,80 @@ struct StoreBiasGradient {
   }
 };
 
+/// One rung of the ladder, or the kernels for few channels that stand beside it.
+struct Rung {
+  decltype(&naive::covers) covers;
+  decltype(&naive::fprop) fprop;
+  decltype(&naive::dgrad) dgrad;
+  decltype(&naive::wgrad) wgrad;
+};
+#define ASSAY_RUNG(name) \
+  { name::covers, name::fprop, name::dgrad, name::wgrad }
+constexpr Rung kNaive = ASSAY_RUNG(naive), kTiled = ASSAY_RUNG(tiled);
+#undef ASSAY_RUNG
+
+/// Null for what has no CUDA kernels.
+const Rung* rung_of(ConvAlgo algo) {
+  switch (algo) {
+    case ConvAlgo::naive:
+      return &kNaive;
+    case ConvAlgo::tiled:
+      return &kTiled;
+    default:
+      return nullptr;
+  }
+}
+
+/// The rung to try where `algo` does not cover a shape.
+ConvAlgo below(ConvAlgo algo) {
+  switch (algo) {
+    case ConvAlgo::hopper:
+    case ConvAlgo::winograd:
+      return ConvAlgo::tensor_core;
+    case ConvAlgo::tensor_core:
+      return ConvAlgo::pipelined;
+    case ConvAlgo::pipelined:
+    case ConvAlgo::direct:
+      return ConvAlgo::tiled;
+    default:
+      return ConvAlgo::naive;
+  }
+}
+
+const Rung& choose(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                   const Conv2dEpilogue& e) {
+  return *rung_of(cuda::conv2d_rung(ctx, pass, s, e));
+}
+
 }  // namespace
+
+ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                     const Conv2dEpilogue& e) {
+  const auto covers = [&](ConvAlgo algo) {
+    const Rung* rung = rung_of(algo);
+    return rung != nullptr && rung->covers(ctx.precision, pass, s, e);
+  };
+  ConvAlgo algo = ctx.conv;
+  if (algo == ConvAlgo::automatic)
+    algo = covers(ConvAlgo::direct) ? ConvAlgo::direct : ConvAlgo::tensor_core;
+  while (!covers(algo)) algo = below(algo);
+  return algo;
+}
 
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                   Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
-  naive::fprop(ctx, s, e, x, w.data, bias, y, argmax);
+  choose(ctx, ConvPass::fprop, s, e)
+      .fprop(ctx, s, e, x, w.data, bias, y, e.pool > 1 ? argmax : nullptr);
 }
 
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
                   Weights<float> w, float* dx) {
-  naive::dgrad(ctx, s, e, g, w.data, dx);
+  choose(ctx, ConvPass::dgrad, s, e).dgrad(ctx, s, e, g, w.data, dx);
 }
 
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                   Conv2dGrad<float> g, float* dw, float* dbias) {
-  naive::wgrad(ctx, s, e, x, g, dw);
+  choose(ctx, ConvPass::wgrad, s, e).wgrad(ctx, s, e, x, g, dw);
   if (dbias == nullptr) return;
   const int64_t rows = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool);
   column_sums<1>(ctx, rows, s.K, BiasGradient{GradientOfZ(s, e, g)}, StoreBiasGradient{dbias});

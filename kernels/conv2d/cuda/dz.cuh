@@ -35,13 +35,16 @@ struct GradientOfZ {
   __device__ float behind_pool(int64_t i) const {
     return y != nullptr ? dy[i] * activation_slope(activation, slope, y[i]) : dy[i];
   }
-  /// dz(n,p,q,k); rows and columns that fill no window get 0.
+  /// dz at one place of the window of y's pixel `pixel`.
+  __device__ float in_window(int64_t pixel, int place, int k) const {
+    const int64_t at = pixel * K + k;
+    return argmax == nullptr || argmax[at] == place ? behind_pool(at) : 0.0f;
+  }
+  /// dz(n,p,q,k), 0 outside; rows and columns that fill no window get 0.
   __device__ float operator()(int64_t n, int p, int q, int k) const {
     const int i = p / pool, j = q / pool;
-    if (i >= rows || j >= columns) return 0;
-    const int64_t at = ((n * rows + i) * columns + j) * K + k;
-    if (pool > 1 && argmax[at] != (p - i * pool) * pool + q - j * pool) return 0;
-    return behind_pool(at);
+    if (p < 0 || q < 0 || i >= rows || j >= columns) return 0;
+    return in_window((n * rows + i) * columns + j, (p - i * pool) * pool + q - j * pool, k);
   }
 };
 

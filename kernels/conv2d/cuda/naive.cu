@@ -117,11 +117,15 @@ __global__ void __launch_bounds__(kThreads)
 
 namespace naive {
 
+bool covers(Precision, ConvPass, const Conv2dShape&, const Conv2dEpilogue&) {
+  return true;
+}
+
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
   const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
   launch(conv2d_fprop_naive, blocks_for(outputs, kThreads), kThreads, 0, stream_of(ctx), outputs, s,
-         e, x, w, bias, y, e.pool > 1 ? argmax : nullptr);
+         e, x, w, bias, y, argmax);
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,

@@ -5,7 +5,9 @@
 
 #include "kernels/conv2d/conv2d.h"
 
+/// covers: whether the rung's kernels can do this pass at this precision.
 #define ASSAY_CONV2D_RUNG                                                                         \
+  bool covers(Precision, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);                    \
   void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x, const float* w, \
              const float* bias, float* y, uint8_t* argmax);                                       \
   void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
@@ -17,4 +19,8 @@ namespace assay::cuda {
 namespace naive {
 ASSAY_CONV2D_RUNG
 }
+namespace tiled {
+ASSAY_CONV2D_RUNG
+}
 }  // namespace assay::cuda
+#undef ASSAY_CONV2D_RUNG

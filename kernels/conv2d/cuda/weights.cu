@@ -1,0 +1,78 @@
+#include "kernels/conv2d/cuda/weights.cuh"
+
+#include "kernels/runtime/cuda/grid.cuh"
+
+namespace assay::cuda {
+namespace {
+
+/// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase sums. One
+/// thread per element.
+__global__ void __launch_bounds__(kThreads)
+    pack_phase_weights(DenseConv conv, const float* __restrict__ w, float* __restrict__ packed) {
+  const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
+  const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
+  const int depth = conv.rows.taps(a) * taps_s * conv.C;
+  const int64_t i = global_thread();
+  if (i >= int64_t{conv.K} * depth) return;
+  const int n = static_cast<int>(i / depth), d = static_cast<int>(i % depth), c = d % conv.C;
+  const Range rows = conv.rows.summed(a, d / conv.C / taps_s);
+  const Range columns = conv.columns.summed(b, d / conv.C % taps_s);
+  const bool turned = conv.rows.backward;
+  const int k = turned ? c : n, channel = turned ? n : c, channels = turned ? conv.K : conv.C;
+  float sum = 0;
+  for (int r = rows.begin; r < rows.end; ++r)
+    for (int t = columns.begin; t < columns.end; ++t)
+      sum +=
+          w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
+  packed[phase * conv.phase_weights() + i] = sum;
+}
+
+/// One thread per element of dw: filter row r of phase a is the phase's tap that sums it.
+__global__ void __launch_bounds__(kThreads)
+    sum_partials(DenseConv conv, int parts, const float* __restrict__ partials,
+                 float* __restrict__ dw) {
+  const int R = conv.rows.filter, S = conv.columns.filter;
+  const int64_t i = global_thread();
+  if (i >= int64_t{conv.K} * R * S * conv.C) return;
+  const int c = static_cast<int>(i % conv.C), t = static_cast<int>(i / conv.C % S);
+  const int r = static_cast<int>(i / conv.C / S % R), k = static_cast<int>(i / conv.C / S / R);
+  float sum = 0;
+  for (int part = 0; part < parts * conv.phases(); ++part) {
+    const int a = part % conv.phases() / conv.columns.phases();
+    const int b = part % conv.columns.phases();
+    const int row = floor_div(a - conv.rows.pad + r, conv.rows.upsample) - conv.rows.first(a);
+    const int column =
+        floor_div(b - conv.columns.pad + t, conv.columns.upsample) - conv.columns.first(b);
+    const int taps_s = conv.columns.taps(b), depth = conv.rows.taps(a) * taps_s * conv.C;
+    sum += partials[part * conv.phase_weights() + int64_t{k} * depth +
+                    (row * taps_s + column) * conv.C + c];
+  }
+  dw[i] = sum;
+}
+
+}  // namespace
+
+PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w) : weights_(w) {
+  if (!conv.rows.backward && conv.phases() == 1) return;
+  packed_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
+  weights_ = packed_.as<float>();
+  const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));
+  launch(pack_phase_weights, grid, kThreads, 0, stream_of(ctx), conv, w, packed_.as<float>());
+}
+
+WgradPartials::WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut& cut, float* dw)
+    : ctx_(ctx), conv_(conv), parts_(cut.parts), partials_(dw) {
+  if (parts_ * conv.phases() == 1) return;
+  const int64_t floats = int64_t{parts_} * conv.phases() * conv.phase_weights();
+  scratch_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(floats));
+  partials_ = scratch_.as<float>();
+}
+
+void WgradPartials::sum_into(float* dw) const {
+  if (partials_ == dw) return;
+  const int64_t weights = int64_t{conv_.K} * conv_.rows.filter * conv_.columns.filter * conv_.C;
+  launch(sum_partials, blocks_for(weights, kThreads), kThreads, 0, stream_of(ctx_), conv_, parts_,
+         partials_, dw);
+}
+
+}  // namespace assay::cuda
