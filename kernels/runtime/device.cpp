@@ -4,6 +4,14 @@
 
 namespace assay {
 
+bool built_with_cuda() {
+#if ASSAY_HAVE_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
 #if !ASSAY_HAVE_CUDA
 bool cuda_available() { return false; }
 #endif

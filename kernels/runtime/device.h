@@ -26,7 +26,9 @@ struct Device {
   friend bool operator==(Device, Device) = default;
 };
 
-/// True where this build has a CUDA device (a real one, or the emulator) and the machine too.
+/// True where the CUDA kernels are in this build, for real devices or for the emulator.
+bool built_with_cuda();
+/// True where this build has them and there is a device: a real one, or the emulator.
 bool cuda_available();
 
 /// Element types. f64 means "reference": every kernel runs its plain definition on it.

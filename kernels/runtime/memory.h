@@ -44,6 +44,8 @@ class Allocator {
   /// `block` must come from allocate(bytes) with the same `bytes`.
   void deallocate(void* block, size_t bytes) noexcept;
   MemoryStats stats() const;
+  /// Where the blocks come from: a test takes memory of exactly the size it needs there.
+  MemorySource& source() const { return source_; }
   void reset_peak();
   /// Returns every cached block to the system.
   void trim() noexcept;

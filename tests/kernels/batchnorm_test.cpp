@@ -46,13 +46,11 @@ Inputs<double> widen(const Inputs<float>& in) {
 template <class T>
 Outputs<T> train(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
                  const Inputs<T>& in) {
-  const T nan = std::numeric_limits<T>::quiet_NaN();
-  Outputs<T> out{std::vector<T>(s.rows * s.C, nan), std::vector<T>(s.C, nan),
-                 std::vector<T>(s.C, nan), in.running_mean, in.running_var};
-  batchnorm_training<T>(ctx, s, o, in.x.data(), in.gamma.data(), in.beta.data(), out.y.data(),
-                        out.mean.data(), out.rstd.data(), out.running_mean.data(),
-                        out.running_var.data());
-  return out;
+  const test::Array<T> y(ctx, s.rows * s.C), mean(ctx, s.C), rstd(ctx, s.C);
+  const test::Array running_mean(ctx, in.running_mean), running_var(ctx, in.running_var);
+  batchnorm_training<T>(ctx, s, o, test::Array(ctx, in.x), test::Array(ctx, in.gamma),
+                        test::Array(ctx, in.beta), y, mean, rstd, running_mean, running_var);
+  return {y.host(), mean.host(), rstd.host(), running_mean.host(), running_var.host()};
 }
 
 template <class T>
@@ -112,10 +110,11 @@ TEST_CASE("batchnorm: inference equals the float64 reference") {
     const std::vector<double> scale(s.rows * s.C, 4.0);  // |gamma (x - mean) rstd| < 3, |beta| < 1
     test::every_way(
         [&](Context& x) {
-          auto y = test::poisoned(s.rows * s.C);
-          batchnorm_inference<float>(x, s, o, in.x.data(), in.gamma.data(), in.beta.data(),
-                                     in.running_mean.data(), in.running_var.data(), y.data());
-          return y;
+          const test::Array<float> y(x, s.rows * s.C);
+          batchnorm_inference<float>(x, s, o, test::Array(x, in.x), test::Array(x, in.gamma),
+                                     test::Array(x, in.beta), test::Array(x, in.running_mean),
+                                     test::Array(x, in.running_var), y);
+          return y.host();
         },
         test::near(want, scale, 4));
   }
@@ -125,12 +124,14 @@ template <class T>
 std::vector<T> backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
                         const Inputs<T>& in, const std::vector<T>& y, const std::vector<T>& mean,
                         const std::vector<T>& rstd) {
-  const T nan = std::numeric_limits<T>::quiet_NaN();
-  std::vector<T> dx(s.rows * s.C, nan), dgamma(s.C, nan), dbeta(s.C, nan);
-  batchnorm_backward<T>(
-      ctx, s, o, in.x.data(), o.activation == Activation::none ? nullptr : y.data(), in.dy.data(),
-      in.gamma.data(), mean.data(), rstd.data(), dx.data(), dgamma.data(), dbeta.data());
-  return joined<T>({&dx, &dgamma, &dbeta});
+  const int64_t n = s.rows * s.C;
+  const test::Array<T> out(ctx, n + 2 * s.C);  // dx, dgamma, dbeta
+  const test::Array kept(ctx, y);
+  batchnorm_backward<T>(ctx, s, o, test::Array(ctx, in.x),
+                        o.activation == Activation::none ? nullptr : kept.get(),
+                        test::Array(ctx, in.dy), test::Array(ctx, in.gamma), test::Array(ctx, mean),
+                        test::Array(ctx, rstd), out, out + n, out + n + s.C);
+  return out.host();
 }
 
 TEST_CASE("batchnorm: gradients equal the float64 reference") {

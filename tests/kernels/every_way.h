@@ -1,5 +1,6 @@
 // A kernel run in every way that must give the same: on each instruction set (checked against the
-// reference) and with 1, 2 and 3 threads (the same bits).
+// reference) with 1, 2 and 3 threads (the same bits), and on the CUDA device, twice (the same
+// bits).
 #pragma once
 
 #include "tests/kernels/kernel_test.h"
@@ -8,7 +9,7 @@ namespace assay::test {
 
 /// run(ctx) gives a vector of outputs; check(outputs) holds them to the reference.
 template <class Run, class Check>
-void every_way(const Run& run, const Check& check) {
+void every_way_on_cpu(const Run& run, const Check& check) {
   for_each_isa([&] {
     CpuContext one(1);
     const auto first = run(one.get());
@@ -19,6 +20,24 @@ void every_way(const Run& run, const Check& check) {
       CHECK(run(more.get()) == first);
     }
   });
+}
+template <class Run, class Check>
+void every_way_on_cuda(const Run& run, const Check& check) {
+  bool again = false;
+  decltype(run(current_context())) first;
+  for_each_cuda_run([&](Context& ctx) {
+    const auto outputs = run(ctx);
+    if (again)
+      CHECK(outputs == first);
+    else
+      check(first = outputs);
+    again = true;
+  });
+}
+template <class Run, class Check>
+void every_way(const Run& run, const Check& check) {
+  every_way_on_cpu(run, check);
+  every_way_on_cuda(run, check);
 }
 
 /// The outputs are within factor * eps * scale of the reference, element by element.

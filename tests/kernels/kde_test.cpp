@@ -14,15 +14,31 @@ constexpr KdeShape kShapes[] = {{1, 1, 1},    {3, 2, 7},       {5, 33, 17},
 
 std::vector<double> densities(Context& ctx, const KdeShape& s, double h,
                               const std::vector<float>& train, const std::vector<float>& queries) {
-  std::vector<double> out(s.m, NAN);
-  kde_log_density<float>(ctx, s, h, train.data(), queries.data(), out.data());
-  return out;
+  const test::Array<double> out(ctx, s.m);
+  kde_log_density<float>(ctx, s, h, test::Array(ctx, train), test::Array(ctx, queries), out);
+  return out.host();
 }
 
 bool within(const std::vector<double>& got, const std::vector<double>& want, double relative) {
   for (size_t i = 0; i < got.size(); ++i)
     if (!(std::abs(got[i] - want[i]) <= relative * std::abs(want[i]))) return false;
   return got.size() == want.size();
+}
+
+bool within_absolute(const std::vector<double>& got, const std::vector<double>& want,
+                     double error) {
+  for (size_t i = 0; i < got.size(); ++i)
+    if (!(std::abs(got[i] - want[i]) <= error)) return false;
+  return got.size() == want.size();
+}
+
+/// Squares of numbers below 2 after the mean is subtracted, one float rounding in each of the
+/// three steps to a term of the sum, and chains of at most 64 terms.
+double distance_error_on_cuda(const KdeShape& s) {
+  return 64 * 6e-8 * 4 * s.D;
+}
+double error_on_cuda(const KdeShape& s, double h) {
+  return distance_error_on_cuda(s) / (2 * h * h) + 1e-12;
 }
 
 TEST_CASE("kde_log_density is within 1e-6 relative of the float64 definition") {
@@ -42,26 +58,36 @@ TEST_CASE("kde_log_density is within 1e-6 relative of the float64 definition") {
         std::vector<double> want(s.m, NAN);
         kde_log_density<double>(ctx, s, h, test::widen(train).data(), test::widen(queries).data(),
                                 want.data());
-        test::every_way([&](Context& c) { return densities(c, s, h, train, queries); },
-                        [&](const std::vector<double>& got) { CHECK(within(got, want, 1e-6)); });
+        const auto run = [&](Context& c) { return densities(c, s, h, train, queries); };
+        test::every_way_on_cpu(
+            run, [&](const std::vector<double>& got) { CHECK(within(got, want, 1e-6)); });
+        if (h == 1.0 || s.n * s.m < 1000)  // the emulator takes its time
+          test::every_way_on_cuda(run, [&](const std::vector<double>& got) {
+            CHECK(within_absolute(got, want, error_on_cuda(s, h)));
+          });
       }
 }
 
 TEST_CASE("kde_log_density: one point at the query is the Gaussian's peak") {
   const KdeShape s{1, 1, 3};
   const std::vector<float> point = {0.1f, 0.2f, 0.3f};
-  CpuContext ctx(1);
   const double two_pi = 6.283185307179586;
-  CHECK(densities(ctx, s, 0.5, point, point)[0] ==
-        doctest::Approx(-1.5 * std::log(two_pi * 0.25)).epsilon(1e-12));
+  test::every_way([&](Context& c) { return densities(c, s, 0.5, point, point); },
+                  [&](const std::vector<double>& got) {
+                    CHECK(got[0] == doctest::Approx(-1.5 * std::log(two_pi * 0.25)).epsilon(1e-12));
+                  });
 }
 
 TEST_CASE("kde_log_density: far from everything the logarithm is finite") {
   const KdeShape s{2, 1, 2};
-  CpuContext ctx(1);
-  const auto got = densities(ctx, s, 1e-3, {0, 0, 1, 1}, {1000, 1000});
-  CHECK(std::isfinite(got[0]));
-  CHECK(got[0] < -1e11);
+  test::every_way(
+      [&](Context& c) {
+        return densities(c, s, 1e-3, {0, 0, 1, 1}, {1000, 1000});
+      },
+      [](const std::vector<double>& got) {
+        CHECK(std::isfinite(got[0]));
+        CHECK(got[0] < -1e11);
+      });
 }
 
 TEST_CASE("squared_distances equals the float64 definition") {
@@ -74,17 +100,18 @@ TEST_CASE("squared_distances equals the float64 definition") {
     std::vector<double> want(int64_t{s.m} * s.n, NAN);
     squared_distances<double>(ctx, s, test::widen(train).data(), test::widen(queries).data(),
                               want.data());
-    test::every_way(
-        [&](Context& c) {
-          std::vector<double> got(want.size(), NAN);
-          squared_distances<float>(c, s, train.data(), queries.data(), got.data());
-          return got;
-        },
-        // The expansion cancels |q|^2 + |x|^2 < 8 D down to the distance, all in double.
-        [&](const std::vector<double>& got) {
-          for (size_t i = 0; i < got.size(); ++i)
-            CHECK(std::abs(got[i] - want[i]) <= 1e-15 * 8 * s.D * std::sqrt(s.D) + 1e-15);
-        });
+    const auto run = [&](Context& c) {
+      const test::Array<double> got(c, int64_t{s.m} * s.n);
+      squared_distances<float>(c, s, test::Array(c, train), test::Array(c, queries), got);
+      return got.host();
+    };
+    // The expansion cancels |q|^2 + |x|^2 < 8 D down to the distance, all in double.
+    test::every_way_on_cpu(run, [&](const std::vector<double>& got) {
+      CHECK(within_absolute(got, want, 1e-15 * 8 * s.D * std::sqrt(s.D) + 1e-15));
+    });
+    test::every_way_on_cuda(run, [&](const std::vector<double>& got) {
+      CHECK(within_absolute(got, want, distance_error_on_cuda(s)));
+    });
   }
 }
 

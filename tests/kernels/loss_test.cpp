@@ -9,12 +9,6 @@ namespace {
 
 constexpr int64_t kSizes[] = {1, 3, 17, 513, 40003};
 
-// The loss stands behind its gradient in one vector, so that both are compared.
-std::vector<float> appended(std::vector<float> dx, float loss) {
-  dx.push_back(loss);
-  return dx;
-}
-
 TEST_CASE("mse_loss: value and gradient") {
   for (const int64_t n : kSizes) {
     CAPTURE(n);
@@ -28,13 +22,12 @@ TEST_CASE("mse_loss: value and gradient") {
     scale[n] *= 50;
     test::every_way(
         [&](Context& c) {
-          auto dx = test::poisoned(n);
-          float loss = NAN;
-          mse_loss<float>(c, n, x.data(), t.data(), &loss, dx.data());
-          float alone = NAN;
-          mse_loss<float>(c, n, x.data(), t.data(), &alone, nullptr);
-          CHECK(alone == loss);
-          return appended(dx, loss);
+          const test::Array<float> out(c, n + 1);  // the gradient, then the loss
+          mse_loss<float>(c, n, test::Array(c, x), test::Array(c, t), out + n, out);
+          const test::Array<float> alone(c, 1);
+          mse_loss<float>(c, n, test::Array(c, x), test::Array(c, t), alone, nullptr);
+          CHECK(alone.host()[0] == out.host()[n]);
+          return out.host();
         },
         test::near(want, scale, 3));
   }
@@ -48,9 +41,9 @@ TEST_CASE("mse_rows: each row by itself") {
   mse_rows<double>(ctx, rows, C, test::widen(x).data(), test::widen(t).data(), want.data());
   test::every_way(
       [&](Context& c) {
-        auto out = test::poisoned(rows);
-        mse_rows<float>(c, rows, C, x.data(), t.data(), out.data());
-        return out;
+        const test::Array<float> out(c, rows);
+        mse_rows<float>(c, rows, C, test::Array(c, x), test::Array(c, t), out);
+        return out.host();
       },
       test::near(want, want, 150));
 }
@@ -72,24 +65,27 @@ TEST_CASE("bce_with_logits_loss: value and gradient, small and large logits") {
       scale[n] = 20 * (1 + weight) * (1 + reach);
       test::every_way(
           [&](Context& c) {
-            auto dx = test::poisoned(n);
-            float loss = NAN;
-            bce_with_logits_loss<float>(c, n, weight, x.data(), t.data(), &loss, dx.data());
-            return appended(dx, loss);
+            const test::Array<float> out(c, n + 1);  // the gradient, then the loss
+            bce_with_logits_loss<float>(c, n, weight, test::Array(c, x), test::Array(c, t), out + n,
+                                        out);
+            return out.host();
           },
           test::near(want, scale, 8));
     }
 }
 
 TEST_CASE("bce_with_logits_loss: confident and right costs exp(-x), not 0") {
-  test::for_each_isa([&] {
-    CpuContext ctx(1);
-    const float x = 30, t = 1;
-    float loss = NAN, dx = NAN;
-    bce_with_logits_loss<float>(ctx, 1, 1.0f, &x, &t, &loss, &dx);
-    CHECK(loss == doctest::Approx(9.3576e-14).epsilon(1e-4));
-    CHECK(dx == doctest::Approx(-9.3576e-14).epsilon(1e-4));
-  });
+  const std::vector<float> x = {30}, t = {1};
+  test::every_way(
+      [&](Context& c) {
+        const test::Array<float> out(c, 2);
+        bce_with_logits_loss<float>(c, 1, 1.0f, test::Array(c, x), test::Array(c, t), out, out + 1);
+        return out.host();
+      },
+      [](const std::vector<float>& got) {
+        CHECK(got[0] == doctest::Approx(9.3576e-14).epsilon(1e-4));
+        CHECK(got[1] == doctest::Approx(-9.3576e-14).epsilon(1e-4));
+      });
 }
 
 TEST_CASE("losses refuse nothing") {

@@ -9,27 +9,30 @@ namespace {
 
 constexpr int64_t kSizes[] = {1, 0, 17, 40001, 3, 16384};
 
-/// All parameters one behind the other, as slots.
+/// All parameters one behind the other.
 template <class T>
 struct Parameters {
   std::vector<T> w, dw, m, v;
-
-  std::vector<OptimSlot<T>> slots() {
-    std::vector<OptimSlot<T>> all;
-    int64_t begin = 0;
-    for (const int64_t n : kSizes) {
-      all.push_back({n, w.data() + begin, dw.data() + begin, m.data() + begin, v.data() + begin});
-      begin += n;
-    }
-    return all;
-  }
-  std::vector<T> joined() const {
-    std::vector<T> all = w;
-    all.insert(all.end(), m.begin(), m.end());
-    all.insert(all.end(), v.begin(), v.end());
-    return all;
-  }
 };
+
+/// w, m and v after step(slots).
+template <class T, class Step>
+std::vector<T> updated(Context& ctx, const Parameters<T>& p, const Step& step) {
+  const test::Array w(ctx, p.w), dw(ctx, p.dw), m(ctx, p.m), v(ctx, p.v);
+  std::vector<OptimSlot<T>> slots;
+  int64_t begin = 0;
+  for (const int64_t n : kSizes) {
+    slots.push_back({n, w + begin, dw + begin, m + begin, v + begin});
+    begin += n;
+  }
+  step(ctx, slots);
+  std::vector<T> all;
+  for (const auto* part : {&w, &m, &v}) {
+    const auto values = part->host();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
 
 Parameters<float> random_parameters() {
   int64_t total = 0;
@@ -44,19 +47,12 @@ Parameters<float> random_parameters() {
 template <class Step>
 void check(const Step& step) {
   const auto start = random_parameters();
-  Parameters<double> wide{test::widen(start.w), test::widen(start.dw), test::widen(start.m),
-                          test::widen(start.v)};
+  const Parameters<double> wide{test::widen(start.w), test::widen(start.dw), test::widen(start.m),
+                                test::widen(start.v)};
   CpuContext ctx(1);
-  step(ctx.get(), wide.slots());
-  const auto want = wide.joined();
+  const auto want = updated(ctx, wide, step);
   const std::vector<double> ones(want.size(), 1.0);
-  test::every_way(
-      [&](Context& c) {
-        auto p = start;
-        step(c, p.slots());
-        return p.joined();
-      },
-      test::near(want, ones, 4));
+  test::every_way([&](Context& c) { return updated(c, start, step); }, test::near(want, ones, 4));
 }
 
 TEST_CASE("rmsprop_update: both places of epsilon") {

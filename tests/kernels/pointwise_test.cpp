@@ -29,9 +29,9 @@ TEST_CASE("activation: forward and backward equal the float64 reference") {
       const std::vector<double> ones(n, 1.0);
       test::every_way(
           [&](Context& c) {
-            auto y = test::poisoned(n);
-            activation_fprop<float>(c, a, kSlope, n, x.data(), y.data());
-            return y;
+            const test::Array<float> y(c, n);
+            activation_fprop<float>(c, a, kSlope, n, test::Array(c, x), y);
+            return y.host();
           },
           test::near(want,
                      a == Activation::sigmoid || a == Activation::tanh
@@ -44,9 +44,9 @@ TEST_CASE("activation: forward and backward equal the float64 reference") {
                                want_dx.data());
       test::every_way(
           [&](Context& c) {
-            auto dx = dy;  // in place
-            activation_bprop<float>(c, a, kSlope, n, y.data(), dx.data(), dx.data());
-            return dx;
+            const test::Array dx(c, dy);  // in place
+            activation_bprop<float>(c, a, kSlope, n, test::Array(c, y), dx, dx);
+            return dx.host();
           },
           test::near(want_dx, test::absolute(test::widen(dy)), 3));
     }
@@ -70,9 +70,9 @@ TEST_CASE("activation: sigmoid and tanh keep their relative accuracy everywhere"
     std::vector<double> scale = test::absolute(want);
     test::every_way(
         [&](Context& c) {
-          auto y = test::poisoned(n);
-          activation_fprop<float>(c, a, 0, n, x.data(), y.data());
-          return y;
+          const test::Array<float> y(c, n);
+          activation_fprop<float>(c, a, 0, n, test::Array(c, x), y);
+          return y.host();
         },
         test::near(want, scale, 4));
   }
@@ -80,18 +80,25 @@ TEST_CASE("activation: sigmoid and tanh keep their relative accuracy everywhere"
 
 TEST_CASE("activation: NaN stays NaN, infinities saturate") {
   const std::vector<float> x = {NAN, INFINITY, -INFINITY};
+  const auto check = [&](Context& c) {
+    const auto saturated = [&](Activation a) {
+      const test::Array<float> y(c, 3);
+      activation_fprop<float>(c, a, 0, 3, test::Array(c, x), y);
+      return y.host();
+    };
+    const auto tanh = saturated(Activation::tanh), sigmoid = saturated(Activation::sigmoid);
+    CHECK(std::isnan(tanh[0]));
+    CHECK(tanh[1] == 1);
+    CHECK(tanh[2] == -1);
+    CHECK(std::isnan(sigmoid[0]));
+    CHECK(sigmoid[1] == 1);
+    CHECK(sigmoid[2] == 0);
+  };
   test::for_each_isa([&] {
     CpuContext ctx(1);
-    std::vector<float> y(3);
-    activation_fprop<float>(ctx, Activation::tanh, 0, 3, x.data(), y.data());
-    CHECK(std::isnan(y[0]));
-    CHECK(y[1] == 1);
-    CHECK(y[2] == -1);
-    activation_fprop<float>(ctx, Activation::sigmoid, 0, 3, x.data(), y.data());
-    CHECK(std::isnan(y[0]));
-    CHECK(y[1] == 1);
-    CHECK(y[2] == 0);
+    check(ctx);
   });
+  test::for_each_cuda_run(check);
 }
 
 TEST_CASE("pointwise: add, subtract, multiply, affine and fill equal the float64 reference") {
@@ -101,26 +108,28 @@ TEST_CASE("pointwise: add, subtract, multiply, affine and fill equal the float64
     const auto ad = test::widen(a), bd = test::widen(b);
     const std::vector<double> twos(n, 2.0);
     CpuContext ctx(1);
-    const auto binary = [&](auto kernel, auto reference) {
+    const auto binary = [&](const auto& kernel, const auto& reference) {
       auto want = poisoned_doubles(n);
       reference(want.data());
       test::every_way(
           [&](Context& c) {
-            auto out = test::poisoned(n);
-            kernel(c, out.data());
-            return out;
+            const test::Array<float> out(c, n);
+            const test::Array x(c, a), y(c, b);
+            kernel(c, x, y, out);
+            return out.host();
           },
           test::near(want, twos, 1));
     };
-    binary([&](Context& c, float* out) { add<float>(c, n, a.data(), b.data(), out); },
+    binary([&](Context& c, auto& x, auto& y, float* out) { add<float>(c, n, x, y, out); },
            [&](double* out) { add<double>(ctx, n, ad.data(), bd.data(), out); });
-    binary([&](Context& c, float* out) { subtract<float>(c, n, a.data(), b.data(), out); },
+    binary([&](Context& c, auto& x, auto& y, float* out) { subtract<float>(c, n, x, y, out); },
            [&](double* out) { subtract<double>(ctx, n, ad.data(), bd.data(), out); });
-    binary([&](Context& c, float* out) { multiply<float>(c, n, a.data(), b.data(), out); },
+    binary([&](Context& c, auto& x, auto& y, float* out) { multiply<float>(c, n, x, y, out); },
            [&](double* out) { multiply<double>(ctx, n, ad.data(), bd.data(), out); });
-    binary([&](Context& c, float* out) { affine<float>(c, n, 0.5f, -1.25f, a.data(), out); },
-           [&](double* out) { affine<double>(ctx, n, 0.5, -1.25, ad.data(), out); });
-    binary([&](Context& c, float* out) { fill<float>(c, n, 0.75f, out); },
+    binary(
+        [&](Context& c, auto& x, auto&, float* out) { affine<float>(c, n, 0.5f, -1.25f, x, out); },
+        [&](double* out) { affine<double>(ctx, n, 0.5, -1.25, ad.data(), out); });
+    binary([&](Context& c, auto&, auto&, float* out) { fill<float>(c, n, 0.75f, out); },
            [&](double* out) { fill<double>(ctx, n, 0.75, out); });
   }
 }
@@ -141,9 +150,10 @@ TEST_CASE("bias_activation: channels that fill no register and rows that fill no
         const std::vector<double> scale(rows * C, 2.0);
         test::every_way(
             [&](Context& c) {
-              auto y = test::poisoned(rows * C);
-              bias_activation<float>(c, a, kSlope, rows, C, x.data(), bias.data(), y.data());
-              return y;
+              const test::Array<float> y(c, rows * C);
+              bias_activation<float>(c, a, kSlope, rows, C, test::Array(c, x), test::Array(c, bias),
+                                     y);
+              return y.host();
             },
             test::near(want, scale, 3));
       }

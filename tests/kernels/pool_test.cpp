@@ -41,20 +41,20 @@ TEST_CASE("max_pool: values, places and gradients") {
                            magnitude.data());
     test::every_way(
         [&](Context& c) {
-          auto y = test::poisoned(outputs(s)), without = y;
-          std::vector<uint8_t> place(outputs(s), 255);
-          max_pool_fprop<float>(c, s, x.data(), y.data(), place.data());
-          max_pool_fprop<float>(c, s, x.data(), without.data(), nullptr);
-          CHECK(place == want_place);
-          CHECK(without == y);
-          return y;
+          const test::Array<float> y(c, outputs(s)), without(c, outputs(s));
+          const test::Array<uint8_t> place(c, outputs(s));
+          max_pool_fprop<float>(c, s, test::Array(c, x), y, place);
+          max_pool_fprop<float>(c, s, test::Array(c, x), without, nullptr);
+          CHECK(place.host() == want_place);
+          CHECK(without.host() == y.host());
+          return y.host();
         },
         [&](const std::vector<float>& y) { CHECK(test::widen(y) == want); });
     test::every_way(
         [&](Context& c) {
-          auto dx = test::poisoned(inputs(s));
-          max_pool_bprop<float>(c, s, dy.data(), want_place.data(), dx.data());
-          return dx;
+          const test::Array<float> dx(c, inputs(s));
+          max_pool_bprop<float>(c, s, test::Array(c, dy), test::Array(c, want_place), dx);
+          return dx.host();
         },
         test::near(want_dx, magnitude, s.window * s.window));
   }
@@ -71,16 +71,16 @@ TEST_CASE("avg_pool: values and gradients") {
     const std::vector<double> ones(inputs(s), 1.0), one(outputs(s), 1.0);
     test::every_way(
         [&](Context& c) {
-          auto y = test::poisoned(outputs(s));
-          avg_pool_fprop<float>(c, s, x.data(), y.data());
-          return y;
+          const test::Array<float> y(c, outputs(s));
+          avg_pool_fprop<float>(c, s, test::Array(c, x), y);
+          return y.host();
         },
         test::near(want, one, s.window * s.window + 1));
     test::every_way(
         [&](Context& c) {
-          auto dx = test::poisoned(inputs(s));
-          avg_pool_bprop<float>(c, s, dy.data(), dx.data());
-          return dx;
+          const test::Array<float> dx(c, inputs(s));
+          avg_pool_bprop<float>(c, s, test::Array(c, dy), dx);
+          return dx.host();
         },
         test::near(want_dx, ones, s.window * s.window + 1));
   }
@@ -98,17 +98,17 @@ TEST_CASE("upsample: values and gradients") {
     upsample_bprop<double>(ctx, s, test::widen(dy).data(), want_dx.data());
     test::every_way(
         [&](Context& c) {
-          auto y = test::poisoned(out);
-          upsample_fprop<float>(c, s, x.data(), y.data());
-          return y;
+          const test::Array<float> y(c, out);
+          upsample_fprop<float>(c, s, test::Array(c, x), y);
+          return y.host();
         },
         [&](const std::vector<float>& y) { CHECK(test::widen(y) == want); });
     const std::vector<double> scale(n, s.factor * s.factor);
     test::every_way(
         [&](Context& c) {
-          auto dx = test::poisoned(n);
-          upsample_bprop<float>(c, s, dy.data(), dx.data());
-          return dx;
+          const test::Array<float> dx(c, n);
+          upsample_bprop<float>(c, s, test::Array(c, dy), dx);
+          return dx.host();
         },
         test::near(want_dx, scale, s.factor * s.factor));
   }

@@ -34,37 +34,48 @@ TEST_CASE("random tensors: floats are the reference's doubles, rounded, on every
         want_normal(normal.begin(), normal.end());
     test::every_way(
         [&](Context& c) {
-          auto out = test::poisoned(n);
-          random_uniform<float>(c, 7, 11, n, -1.0f, 1.0f, out.data());
-          return out;
+          const test::Array<float> out(c, n);
+          random_uniform<float>(c, 7, 11, n, -1.0f, 1.0f, out);
+          return out.host();
         },
         [&](const std::vector<float>& got) { CHECK(got == want_uniform); });
     test::every_way(
         [&](Context& c) {
-          auto out = test::poisoned(n);
-          random_normal<float>(c, 7, 11, n, 0.0f, 1.0f, out.data());
-          return out;
+          const test::Array<float> out(c, n);
+          random_normal<float>(c, 7, 11, n, 0.0f, 1.0f, out);
+          return out.host();
         },
         [&](const std::vector<float>& got) { CHECK(got == want_normal); });
   }
 }
 
 TEST_CASE("random tensors: an element depends on its index, not on the length") {
-  CpuContext ctx(2);
-  std::vector<float> lengthy(9001), brief(1003);
-  random_normal<float>(ctx, 3, 4, 9001, 0, 1, lengthy.data());
-  random_normal<float>(ctx, 3, 4, 1003, 0, 1, brief.data());
-  CHECK(std::equal(brief.begin(), brief.end(), lengthy.begin()));
+  const auto normal = [](Context& c, int64_t n) {
+    const test::Array<float> out(c, n);
+    random_normal<float>(c, 3, 4, n, 0, 1, out);
+    return out.host();
+  };
+  test::every_way([&](Context& c) { return normal(c, 9001); },
+                  [&](const std::vector<float>& lengthy) {
+                    CpuContext ctx(1);
+                    const auto brief = normal(ctx, 1003);
+                    CHECK(std::equal(brief.begin(), brief.end(), lengthy.begin()));
+                  });
 }
 
 TEST_CASE("random_uniform stays below its upper bound") {
-  CpuContext ctx(1);
-  std::vector<float> x(200000);
   // Between neighbouring floats, so that half of all numbers round to the upper one.
   const float low = 1, high = std::nextafter(1.0f, 2.0f);
-  random_uniform<float>(ctx, 1, 2, 200000, low, high, x.data());
-  CHECK(*std::max_element(x.begin(), x.end()) < high);
-  CHECK(*std::min_element(x.begin(), x.end()) >= low);
+  test::every_way(
+      [&](Context& c) {
+        const test::Array<float> x(c, 200000);
+        random_uniform<float>(c, 1, 2, 200000, low, high, x);
+        return x.host();
+      },
+      [&](const std::vector<float>& x) {
+        CHECK(*std::max_element(x.begin(), x.end()) < high);
+        CHECK(*std::min_element(x.begin(), x.end()) >= low);
+      });
 }
 
 TEST_CASE("random numbers have the moments of their distribution") {

@@ -30,20 +30,23 @@ TEST_CASE("reduce_sum and reduce_rows equal the float64 reference") {
     reduce_rows<double>(ctx, rows, C, magnitude.data(), scale.data() + 1);
     test::every_way(
         [&](Context& c) {
-          auto out = test::poisoned(1 + rows);
-          reduce_sum<float>(c, n, x.data(), out.data());
-          reduce_rows<float>(c, rows, C, x.data(), out.data() + 1);
-          return out;
+          const test::Array<float> out(c, 1 + rows);
+          reduce_sum<float>(c, n, test::Array(c, x), out);
+          reduce_rows<float>(c, rows, C, test::Array(c, x), out + 1);
+          return out.host();
         },
         test::near(want, scale, kFactor));
   }
 }
 
 TEST_CASE("reduce_sum of nothing is 0") {
-  CpuContext ctx(2);
-  float out = NAN;
-  reduce_sum<float>(ctx, 0, nullptr, &out);
-  CHECK(out == 0);
+  test::every_way(
+      [](Context& c) {
+        const test::Array<float> out(c, 1);
+        reduce_sum<float>(c, 0, nullptr, out);
+        return out.host();
+      },
+      [](const std::vector<float>& out) { CHECK(out[0] == 0); });
 }
 
 TEST_CASE("reduce_columns equals the float64 reference") {
@@ -64,9 +67,9 @@ TEST_CASE("reduce_columns equals the float64 reference") {
     reduce_columns<double>(ctx, rows, C, magnitude.data(), scale.data());
     test::every_way(
         [&](Context& c) {
-          auto out = test::poisoned(C);
-          reduce_columns<float>(c, rows, C, x.data(), out.data());
-          return out;
+          const test::Array<float> out(c, C);
+          reduce_columns<float>(c, rows, C, test::Array(c, x), out);
+          return out.host();
         },
         test::near(want, scale, 65));  // 64 float additions and the last rounding
   }
@@ -75,21 +78,26 @@ TEST_CASE("reduce_columns equals the float64 reference") {
 TEST_CASE("all_finite finds one bad number anywhere") {
   const int64_t n = 100003;
   auto x = test::random_floats(n);
-  test::for_each_isa([&] {
-    CpuContext ctx(3);
-    CHECK(all_finite<float>(ctx, n, x.data()));
-    CHECK(all_finite<float>(ctx, 0, x.data()));
+  const auto check = [&](Context& c) {
+    const auto finite = [&] { return all_finite<float>(c, n, test::Array(c, x)); };
+    CHECK(finite());
+    CHECK(all_finite<float>(c, 0, test::Array(c, x)));
     const int64_t places[] = {0, 15, 16, 40000, n - 1};
     for (const int64_t i : places)
       for (const float bad : {float(NAN), float(INFINITY), float(-INFINITY)}) {
         const float good = x[i];
         x[i] = bad;
-        CHECK_FALSE(all_finite<float>(ctx, n, x.data()));
+        CHECK_FALSE(finite());
         x[i] = good;
       }
     x[7] = 3e38f;
-    CHECK(all_finite<float>(ctx, n, x.data()));
+    CHECK(finite());
+  };
+  test::for_each_isa([&] {
+    CpuContext ctx(3);
+    check(ctx);
   });
+  test::for_each_cuda_run(check);
 }
 
 }  // namespace

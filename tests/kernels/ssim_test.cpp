@@ -39,11 +39,12 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
       const std::vector<double> ones(want.size(), 1.0);
       test::every_way(
           [&](Context& c) {
-            auto out = test::poisoned(size_of(s) + s.N);
-            ssim<float>(c, s, p.x.data(), p.y.data(), out.data() + size_of(s), out.data());
-            auto alone = test::poisoned(s.N);
-            ssim<float>(c, s, p.x.data(), p.y.data(), alone.data(), nullptr);
-            CHECK(std::vector<float>(out.begin() + size_of(s), out.end()) == alone);
+            const test::Array<float> map(c, size_of(s)), value(c, s.N), alone(c, s.N);
+            ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), value, map);
+            ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), alone, nullptr);
+            CHECK(value.host() == alone.host());
+            auto out = map.host();
+            for (const float v : value.host()) out.push_back(v);
             return out;
           },
           test::near(want, ones, 1));
@@ -53,10 +54,13 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
 TEST_CASE("ssim: a picture equals itself") {
   const SsimShape s{1, 20, 20, 3};
   const auto p = pictures(s, 1);
-  CpuContext ctx(2);
-  float value = NAN;
-  ssim<float>(ctx, s, p.x.data(), p.x.data(), &value, nullptr);
-  CHECK(value == 1);
+  test::every_way(
+      [&](Context& c) {
+        const test::Array<float> value(c, 1);
+        ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.x), value, nullptr);
+        return value.host();
+      },
+      [](const std::vector<float>& value) { CHECK(value[0] == 1); });
 }
 
 TEST_CASE("ssim: the gradient equals the float64 definition") {
@@ -74,9 +78,10 @@ TEST_CASE("ssim: the gradient equals the float64 definition") {
     const std::vector<double> scale(want.size(), largest);
     test::every_way(
         [&](Context& c) {
-          auto dx = test::poisoned(size_of(s));
-          ssim_bprop<float>(c, s, p.x.data(), p.y.data(), dvalue.data(), dx.data());
-          return dx;
+          const test::Array<float> dx(c, size_of(s));
+          ssim_bprop<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), test::Array(c, dvalue),
+                            dx);
+          return dx.host();
         },
         test::near(want, scale, 1));
   }

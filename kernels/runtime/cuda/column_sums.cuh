@@ -3,7 +3,7 @@
 //            C columns
 //          +-----------+   pass 1: a block sums kRows rows of up to 32 columns; its threads take
 //   part 0 |  block    |           every (256 / columns)-th row each
-//          +-----------+   pass 2: a block per column adds the parts
+//          +-----------+   pass 2: a block adds the parts of up to 32 columns in the same way
 //   part 1 |  block    |
 //          +-----------+
 //
@@ -30,54 +30,73 @@ struct ColumnTotals {
   double v[kSums];
 };
 
+/// The place of a thread in a block of `columns` (a power of two) x kThreads / columns lanes.
+struct ColumnPlace {
+  int thread, lanes, lane, c;
+  __device__ ColumnPlace(int columns, unsigned block)
+      : thread(static_cast<int>(threadIdx.x)),
+        lanes(kThreads / columns),
+        lane(thread / columns),
+        c(static_cast<int>(block) * columns + thread % columns) {}
+};
+
+/// Calls finish(sums) with the sums of `total` over the lanes, in their order, once per column.
+template <int kSums, class Finish>
+__device__ void add_lanes(const ColumnPlace& at, int columns, int C, const double (&total)[kSums],
+                          const Finish& finish) {
+  ASSAY_SHARED(double, sums, [kSums][kThreads]);
+#pragma unroll
+  for (int k = 0; k < kSums; ++k) sums[k][at.thread] = total[k];
+  __syncthreads();
+  if (at.lane > 0 || at.c >= C) return;
+  ColumnTotals<kSums> result;
+#pragma unroll
+  for (int k = 0; k < kSums; ++k) {
+    result.v[k] = 0;
+    for (int i = 0; i < at.lanes; ++i) result.v[k] += sums[k][i * columns + at.thread];
+  }
+  finish(result);
+}
+
 /// partial (parts, kSums, C) gets the sums of f(row, c), a ColumnValues<kSums>, over each part's
-/// rows. A block has `columns` (a power of two) x kThreads / columns threads.
+/// rows.
 template <int kSums, class F>
 __global__ void __launch_bounds__(kThreads)
     column_sums_part(int64_t rows, int C, int columns, F f, double* partial) {
-  ASSAY_SHARED(double, sums, [kSums][kThreads]);
-  const int t = static_cast<int>(threadIdx.x), lanes = kThreads / columns;
-  const int c = static_cast<int>(blockIdx.y) * columns + t % columns;
+  const ColumnPlace at(columns, blockIdx.y);
   const int64_t begin = int64_t{blockIdx.x} * kColumnSumRows;
   const int64_t end = rows < begin + kColumnSumRows ? rows : begin + kColumnSumRows;
   double total[kSums] = {};
-  if (c < C)
-    for (int64_t row = begin + t / columns; row < end;) {
+  if (at.c < C)
+    for (int64_t row = begin + at.lane; row < end;) {
       float chain[kSums] = {};
-      for (int i = 0; i < kFloatChain && row < end; ++i, row += lanes) {
-        const ColumnValues<kSums> value = f(row, c);
+      for (int i = 0; i < kFloatChain && row < end; ++i, row += at.lanes) {
+        const ColumnValues<kSums> value = f(row, at.c);
 #pragma unroll
         for (int k = 0; k < kSums; ++k) chain[k] += value.v[k];
       }
 #pragma unroll
       for (int k = 0; k < kSums; ++k) total[k] += static_cast<double>(chain[k]);
     }
+  add_lanes<kSums>(at, columns, C, total, [&](const ColumnTotals<kSums>& sums) {
 #pragma unroll
-  for (int k = 0; k < kSums; ++k) sums[k][t] = total[k];
-  __syncthreads();
-  if (t >= columns || c >= C) return;
-#pragma unroll
-  for (int k = 0; k < kSums; ++k) {
-    double sum = 0;
-    for (int i = 0; i < lanes; ++i) sum += sums[k][i * columns + t];
-    partial[(int64_t{blockIdx.x} * kSums + k) * C + c] = sum;
-  }
+    for (int k = 0; k < kSums; ++k)
+      partial[(int64_t{blockIdx.x} * kSums + k) * C + at.c] = sums.v[k];
+  });
 }
 
-/// finish(c, totals) for the totals of column c = blockIdx.x.
+/// finish(c, totals) for the totals of every column.
 template <int kSums, class Finish>
 __global__ void __launch_bounds__(kThreads)
-    column_sums_finish(int64_t parts, int C, const double* partial, Finish finish) {
-  const int c = static_cast<int>(blockIdx.x);
-  ColumnTotals<kSums> totals;
+    column_sums_finish(int64_t parts, int C, int columns, const double* partial, Finish finish) {
+  const ColumnPlace at(columns, blockIdx.x);
+  double total[kSums] = {};
+  if (at.c < C)
+    for (int64_t part = at.lane; part < parts; part += at.lanes)
 #pragma unroll
-  for (int k = 0; k < kSums; ++k) {
-    double sum = 0;
-    for (int64_t part = threadIdx.x; part < parts; part += kThreads)
-      sum += partial[(part * kSums + k) * C + c];
-    totals.v[k] = block_sum<kThreads>(sum);
-  }
-  if (threadIdx.x == 0) finish(c, totals);
+      for (int k = 0; k < kSums; ++k) total[k] += partial[(part * kSums + k) * C + at.c];
+  add_lanes<kSums>(at, columns, C, total,
+                   [&](const ColumnTotals<kSums>& sums) { finish(at.c, sums); });
 }
 
 /// finish(c, totals of f(row, c) over all rows), once for every column.
@@ -89,8 +108,8 @@ void column_sums(Context& ctx, int64_t rows, int C, const F& f, const Finish& fi
   const Scratch partial(ctx, int64_t{parts} * kSums * C * sizeof(double));
   launch(column_sums_part<kSums, F>, dim3(parts, blocks_for(C, columns)), kThreads, 0,
          stream_of(ctx), rows, C, columns, f, partial.as<double>());
-  launch(column_sums_finish<kSums, Finish>, static_cast<unsigned>(C), kThreads, 0, stream_of(ctx),
-         int64_t{parts}, C, partial.as<double>(), finish);
+  launch(column_sums_finish<kSums, Finish>, blocks_for(C, columns), kThreads, 0, stream_of(ctx),
+         int64_t{parts}, C, columns, partial.as<double>(), finish);
 }
 
 }  // namespace assay::cuda
