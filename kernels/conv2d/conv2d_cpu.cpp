@@ -6,6 +6,7 @@
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/conv2d_winograd.h"
 #include "kernels/conv2d/special_cpu.h"
+#include "kernels/conv2d/winograd_narrow.h"
 
 namespace assay::cpu {
 namespace {
@@ -70,6 +71,8 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return upsample(ctx, s, s.K, small.as<float>(), y);
   }
   if (is_dense(s) && e.pool == 1) return dense_fprop(ctx, s, e, x, w, bias, y);
+  if (winograd_narrow_applies(ctx, s))
+    return winograd_narrow_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_strided_applies(ctx, s, e))
     return winograd_strided_fprop(ctx, s, e, x, w, bias, y);
@@ -131,6 +134,7 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
     return conv2d_dgrad(ctx, without_upsampling(s), {}, {small.as<float>()}, w, dx);
   }
   if (is_dense(s) && e.pool == 1) return dense_dgrad(ctx, s, e, g, w, dx);
+  if (winograd_narrow_applies(ctx, s)) return winograd_narrow_dgrad(ctx, s, e, g, w, dx);
   if (winograd_applies(ctx, s, e)) return winograd_dgrad(ctx, s, e, g, w, dx);
   if (winograd_strided_applies(ctx, s, e)) return winograd_strided_dgrad(ctx, s, e, g, w, dx);
 

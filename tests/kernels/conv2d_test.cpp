@@ -185,6 +185,7 @@ TEST_CASE("conv2d: the number of threads changes no bit") {
       {{5, 24, 20, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
       {{9, 24, 20, 32, 48, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // Winograd from here on (not wgrad)
       {{9, 24, 20, 48, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+      {{5, 70, 54, 16, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
   };
   for (const auto& [s, e] : cases) {
     const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
@@ -215,7 +216,8 @@ TEST_CASE("conv2d: a warmed-up call asks the system for no memory") {
                         {{2, 16, 16, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
                         {{2, 8, 8, 16, 3, 1, 1, 1, 0, 2}, {kSigmoid, 0, 1}},
                         {{2, 4, 4, 16, 8, 4, 4, 1, 0, 1}, {kLeaky, 0.2f, 1}},
-                        {{2, 48, 48, 32, 32, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}};
+                        {{2, 48, 48, 32, 32, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+                        {{2, 48, 48, 16, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}};
   for (const auto& [s, e] : cases) {
     const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
     const auto w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);

@@ -1,0 +1,128 @@
+#include "kernels/conv2d/winograd_narrow.h"
+
+#include <algorithm>
+
+#include "kernels/conv2d/band.h"
+#include "kernels/conv2d/winograd_narrow_simd.h"
+#include "kernels/conv2d/winograd_simd.h"
+
+namespace assay::cpu {
+namespace {
+
+constexpr uint32_t kPackedNarrow = 0x2000;
+constexpr int kLeastPixels = 64;
+constexpr int kPatch = 6, kTile = 4;
+
+const float* transformed_filters(Context& ctx, WinogradKind kind, Weights<float> w) {
+  constexpr int kC = kNarrowChannels, kFilter = 9 * kC;
+  const bool back = kind == WinogradKind::dgrad;
+  const auto pack = [&](float* out) {
+    const WinogradFilters job{.w = w.data,
+                              .tap = kC,
+                              .depth_step = back ? kFilter : 1,
+                              .column_step = back ? 1 : kFilter,
+                              .depth = kC,
+                              .width = kC,
+                              .out = out,
+                              .plane = kC * kC};
+    ASSAY_ISA_CALL(winograd_filters, kind, job);
+  };
+  const uint32_t key =
+      kPackedNarrow | static_cast<uint32_t>(active_isa()) | static_cast<uint32_t>(kind) << 4;
+  return ctx.weights->get(w, key, sizeof(float) * 36 * kC * kC, pack);
+}
+
+// All tiles of a pass, of which the picture, the output and the first row of a row of tiles are
+// filled in here; `stage` stages rows of a picture, `finish` gets the output rows of a part.
+template <class StageSource, class Finish>
+void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
+         const Finish& finish) {
+  const int tile_rows = (pass.rows * pass.pool + kTile - 1) / kTile;
+  const int tile_columns = (pass.width * pass.pool + kTile - 1) / kTile;
+  const int width = (tile_columns - 1) * kTile + kPatch;
+  const int64_t row = int64_t{width} * kNarrowChannels;
+  const Cut cut = cut_work(N, tile_rows, int64_t{4} * kTile * row, 1);
+  const int64_t staged_size = ((cut.rows - 1) * kTile + kPatch) * row;
+  const int64_t picture = int64_t{pass.rows} * pass.width * kNarrowChannels;
+  parallel_for(ctx, cut.parts, [&](int64_t index) {
+    const Part part = part_of(cut, N, tile_rows, index);
+    const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(staged_size + kNarrowScratch));
+    float* staged = scratch.as<float>() + kNarrowScratch;
+    for (int n = part.n0; n < part.n1; ++n) {
+      stage({.row = part.i0 * kTile - 1,
+             .rows = (part.i1 - part.i0 - 1) * kTile + kPatch,
+             .left = 1,
+             .width = width},
+            n, staged);
+      for (int i = part.i0; i < part.i1; ++i) {
+        NarrowTiles job = pass;
+        job.picture = staged + (i - part.i0) * kTile * row;
+        job.row = row;
+        job.tiles = tile_columns;
+        job.first_row = i * kTile / pass.pool;
+        job.out = pass.out + n * picture;
+        job.argmax = pass.argmax != nullptr ? pass.argmax + n * picture : nullptr;
+        job.scratch = scratch.as<float>();
+        ASSAY_ISA_CALL(winograd_narrow, job);
+      }
+      finish(n, part.i0 * kTile / pass.pool, std::min(pass.rows, part.i1 * kTile / pass.pool));
+    }
+  });
+}
+
+}  // namespace
+
+bool winograd_narrow_applies(const Context& ctx, const Conv2dShape& s) {
+  if (ctx.precision != Precision::fp32) return false;
+  const bool possible = s.R == 3 && s.S == 3 && s.stride == 1 && s.pad == 1 && s.upsample == 1 &&
+                        s.C == kNarrowChannels && s.K == kNarrowChannels;
+  if (ctx.conv == ConvAlgo::winograd) return possible;
+  return ctx.conv == ConvAlgo::automatic && possible && s.H * s.W >= kLeastPixels;
+}
+
+void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                           const float* x, Weights<float> w, const float* bias, float* y,
+                           uint8_t* argmax) {
+  const NarrowTiles pass{.picture = nullptr,
+                         .row = 0,
+                         .tiles = 0,
+                         .filters = transformed_filters(ctx, WinogradKind::fprop, w),
+                         .bias = bias,
+                         .pool = e.pool,
+                         .first_row = 0,
+                         .rows = s.P() / e.pool,
+                         .width = s.Q() / e.pool,
+                         .out = y,
+                         .argmax = e.pool > 1 ? argmax : nullptr,
+                         .scratch = nullptr};
+  const auto stage = [&](const Stage& g, int n, float* staged) {
+    stage_picture(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+  };
+  run(ctx, s.N, pass, stage, [&](int64_t n, int64_t begin, int64_t end) {
+    const int64_t row = int64_t{pass.width} * s.K;
+    ASSAY_ISA_CALL(activate_in_place, e.activation, e.slope, (end - begin) * row,
+                   y + (n * pass.rows + begin) * row);
+  });
+}
+
+void winograd_narrow_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                           Conv2dGrad<float> g, Weights<float> w, float* dx) {
+  const NarrowTiles pass{.picture = nullptr,
+                         .row = 0,
+                         .tiles = 0,
+                         .filters = transformed_filters(ctx, WinogradKind::dgrad, w),
+                         .bias = nullptr,
+                         .pool = 1,
+                         .first_row = 0,
+                         .rows = s.H,
+                         .width = s.W,
+                         .out = dx,
+                         .argmax = nullptr,
+                         .scratch = nullptr};
+  const auto stage = [&](const Stage& area, int n, float* staged) {
+    stage_dz(area, s, e, g, n, staged);
+  };
+  run(ctx, s.N, pass, stage, [](int64_t, int64_t, int64_t) {});
+}
+
+}  // namespace assay::cpu
