@@ -1,97 +1,88 @@
-"""Training steps and inference, ours beside PyTorch's, interleaved in one run.
+"""Everything we measure against others on a CPU, in one run: prints the tables and writes them as Markdown.
 
-    python3 bench/compare_cpu.py --bench build/release/bench/bench_step [--presets kd-cae] \\
-        --out bench/results/<cpu>/compare_pytorch.md
+    python3 bench/compare_cpu.py [--build build/release] [--minutes 12] [--sections steps,layers,evaluation]
 
-A first round finds PyTorch's best setting of each case (layout, eager or compiled); then ours and the
-peer's run in turn, each in a process of its own, --rounds times. Ratios are formed round by round, so a
-drift of the machine's speed touches both sides. Needs torch for the interpreter that runs it.
+    steps        training steps and inference against PyTorch, at its best and out of the box
+    layers       every convolution of our models against oneDNN's faster kernel (Debian: libdnnl-dev)
+    evaluation   kernel density and SSIM against scikit-learn, NumPy and scikit-image; pictures against Pillow
+
+Needs torch, numpy, scikit-learn, scikit-image and pillow for the interpreter that runs it, and a build of the
+benchmarks. The two sides run in turn and ratios are formed round by round, so a drift of the machine's
+speed touches both. Above 1 ours is faster. The result goes to bench/results/<cpu>/compare_cpu.md, beside it the
+raw numbers. Run it on a machine that does nothing else; what the load was stands in the result.
 """
 import argparse
 import datetime
 import json
 import os
 import pathlib
-import statistics
-import subprocess
+import platform
 import sys
-import tempfile
+import time
+import traceback
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "peers"))
-import measure
+BENCH = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(BENCH / "peers"))
+import clean
 
-STOCK = "nchw eager, out of the box"
-
-
-def ours(bench, preset, mode, batch):
-    """Milliseconds, and MiB of memory."""
-    command = [bench, f"--benchmark_filter=^{preset}/{mode}/{batch}/", "--benchmark_format=json",
-               "--benchmark_min_time=1"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    [result] = json.loads(out[out.index("{"):])["benchmarks"]
-    if result.get("error_occurred"):
-        sys.exit(f"{preset}/{mode}/{batch}: {result['error_message']}")
-    return result["real_time"], result["MiB"]
+SECTIONS = {"steps": 0.66, "layers": 0.24, "evaluation": 0.10}  # share of the time
 
 
-def theirs(preset, mode, batch, setting, steps):
-    """Median milliseconds of a step (of the DCGAN: D's and G's together), MiB, version."""
-    with tempfile.NamedTemporaryFile() as out:
-        measure.run(preset, batch, mode, measure.SETTINGS[setting], steps, out.name)
-        found = [json.loads(line) for line in open(out.name)]
-    return (sum(m["median_ms"] for m in found), max(m["memory_mib"] for m in found),
-            found[0]["torch"])
-
-
-def spread(values):
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--build", type=pathlib.Path, default=BENCH.parent / "build" / "release",
+                   help="build folder with the benchmarks")
+    p.add_argument("--minutes", type=float, default=12, help="about how long all sections take")
+    p.add_argument("--sections", default=",".join(SECTIONS))
+    p.add_argument("--presets", default="cnn,kd-cae,ni-cae,dcgan", help="of the steps")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
+                   help="of both sides")
+    p.add_argument("--out", type=pathlib.Path, help="folder in place of bench/results/<cpu>")
+    a = p.parse_args()
+    unknown = set(a.sections.split(",")) - set(SECTIONS)
+    if unknown:
+        p.error(f"no such section: {', '.join(sorted(unknown))}")
+    return a
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--bench", required=True)
-    p.add_argument("--presets", default="cnn,kd-cae,ni-cae,dcgan")
-    p.add_argument("--modes", default="train,infer")
-    p.add_argument("--batches", default="32", help="of inference; training takes 32")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--steps", type=int, default=5)
-    p.add_argument("--out", type=pathlib.Path)
-    a = p.parse_args()
-    load = os.getloadavg()[0]
-    rows = []
-    for preset in a.presets.split(","):
-        for mode in a.modes.split(","):
-            for batch in a.batches.split(",") if mode == "infer" else ["32"]:
-                first = {s: theirs(preset, mode, batch, s, a.steps) for s in measure.SETTINGS}
-                best = min((s for s in first if s != STOCK), key=lambda s: first[s][0])
-                version = first[best][2]
-                mine, peer = [], []
-                for _ in range(a.rounds):
-                    mine.append(ours(a.bench, preset, mode, batch))
-                    peer.append(theirs(preset, mode, batch, best, a.steps))
-                ratios = [t[0] / m[0] for t, m in zip(peer, mine)]
-                milliseconds = statistics.median(m[0] for m in mine)
-                rows.append(
-                    f"| {preset} | {mode} {batch} | {milliseconds:.1f} "
-                    f"| {statistics.median(t[0] for t in peer):.1f} ({best}) | {spread(ratios)} "
-                    f"| {first[STOCK][0] / milliseconds:.2f} | {max(m[1] for m in mine):.0f} "
-                    f"| {max(t[1] for t in peer):.0f} |")
-                print(rows[-1], flush=True)
-    text = "\n".join([
-        f"# Assay beside PyTorch {version} on {measure.cpu_name()}", "",
-        f"{datetime.date.today()}, fp32, {a.rounds} interleaved rounds, load before {load:.2f}. "
-        f"`python3 {' '.join(sys.argv)}`", "",
-        "Milliseconds are medians over the rounds. Ratio: PyTorch's time over ours, median (least to "
-        "most) over the rounds; above 1 ours is faster. Memory: peak resident size less that before the "
-        "first step.", "",
-        "| network | what | ours ms | PyTorch ms (its best setting) | ratio | ratio to PyTorch out of "
-        "the box | ours MiB | PyTorch MiB |", "|--|--|--|--|--|--|--|--|", *rows, ""])
-    if a.out:
-        a.out.parent.mkdir(parents=True, exist_ok=True)
-        a.out.write_text(text)
-    print(text)
+    a = arguments()
+    clean.restart(a.threads)
+    import evaluation_table
+    import layers_table
+    import steps_table
+    build = {"steps": steps_table.build, "layers": layers_table.build,
+             "evaluation": evaluation_table.build}
+    chosen = [s for s in SECTIONS if s in a.sections.split(",")]
+    share = sum(SECTIONS[s] for s in chosen)
+    start, load = time.time(), os.getloadavg()[0]
+    text, raw, failed = [], {}, []
+    for name in chosen:
+        print(f"-- {name}, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+        try:
+            lines, raw[name] = build[name](a, 60 * a.minutes * SECTIONS[name] / share)
+        except Exception as e:  # one section that fails leaves the others their tables
+            traceback.print_exc()
+            lines = [f"## {name}", "", f"Failed: {e}"]
+            failed.append(name)
+        print("\n".join(lines), flush=True)
+        text += lines + [""]
+    head = [
+        f"# Assay beside others on {clean.cpu_name()}", "",
+        f"{datetime.date.today()}, {a.threads} threads on both sides, fp32, {platform.system()} "
+        f"{platform.release()}, Python {platform.python_version()}. Load before {load:.2f}, took "
+        f"{(time.time() - start) / 60:.0f} minutes. `python3 bench/compare_cpu.py "
+        f"{' '.join(sys.argv[1:])}`".rstrip(" `") + "`", "",
+        "Both sides run in turn; a ratio is the other's time over ours, formed round by round: median "
+        "(quartiles). Above 1 ours is faster.", ""]
+    out = a.out or BENCH / "results" / clean.cpu_slug()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "compare_cpu.md").write_text("\n".join(head + text))
+    (out / "compare_cpu.json").write_text(json.dumps(raw, indent=1) + "\n")
+    print(f"-- wrote {out / 'compare_cpu.md'}, {time.time() - start:.0f} s", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

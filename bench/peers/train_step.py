@@ -24,7 +24,10 @@ parser.add_argument("--warmup", type=int, default=3)
 parser.add_argument("--channels-last", action="store_true", help="NHWC memory; otherwise NCHW")
 parser.add_argument("--compile", action="store_true", help="torch.compile")
 parser.add_argument("--stock", action="store_true", help="PyTorch out of the box")
-parser.add_argument("--mode", choices=("infer", "train"), default="train")
+parser.add_argument("--mode", choices=("infer", "train", "all"), default="train",
+                    help="all: training, then inference at batch 1 and at --batch")
+parser.add_argument("--seconds", type=float, default=float("inf"),
+                    help="measure no longer than that, but two steps")
 parser.add_argument("--json", metavar="FILE")
 a = parser.parse_args()
 
@@ -58,12 +61,15 @@ layout = torch.channels_last if a.channels_last else torch.contiguous_format
 wrap = torch.compile if a.compile else (lambda f: f)
 
 
-def time_it(name, step, flops):
+def time_it(name, step, flops, batch=a.batch):
     resident_before = resident()
-    for _ in range(a.warmup):
-        step()
+    step()
+    begin = time.perf_counter()
+    for _ in range(1, a.warmup):
+        if time.perf_counter() - begin < a.seconds / 2:
+            step()
     seconds = []
-    for _ in range(a.steps):
+    while len(seconds) < 2 or len(seconds) < a.steps and sum(seconds) < a.seconds:
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
@@ -71,16 +77,16 @@ def time_it(name, step, flops):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - resident_before
     setting = " ".join(("nhwc" if a.channels_last else "nchw", "compile" if a.compile else "eager",
                         "stock" if a.stock else "tuned"))
-    print(f"{a.preset:14s} b{a.batch:<3d} {setting:19s} {name:13s} min {least * 1e3:8.1f} ms  "
-          f"median {median * 1e3:8.1f} ms  {a.batch / least:7.1f} img/s  "
+    print(f"{a.preset:14s} b{batch:<3d} {setting:19s} {name:13s} min {least * 1e3:8.1f} ms  "
+          f"median {median * 1e3:8.1f} ms  {batch / least:7.1f} img/s  "
           f"{flops / least / 1e9:6.1f} GFLOP/s  memory {peak:6.0f} MiB", flush=True)
     if a.json:
         with open(a.json, "a") as out:
             print(json.dumps(dict(
-                preset=a.preset, batch=a.batch, setting=setting, what=name, threads=a.threads,
+                preset=a.preset, batch=batch, setting=setting, what=name, threads=a.threads,
                 torch=torch.__version__, min_ms=least * 1e3, median_ms=median * 1e3,
                 quartiles_ms=[q * 1e3 for q in statistics.quantiles(seconds, n=4)],
-                images_per_second=a.batch / least, gflops=flops / least / 1e9,
+                images_per_second=batch / least, gflops=flops / least / 1e9,
                 memory_mib=peak, load=os.getloadavg()[0])), file=out)
 
 
@@ -106,8 +112,16 @@ def time_network():
     _, size, channels, _, _ = models.PRESETS[a.preset]
     x = torch.rand(a.batch, channels, size, size).contiguous(memory_format=layout)
     forward, first = (a.batch * f for f in models.forward_flops(network, x[:1]))
-    if a.mode == "infer":
-        return time_it("infer", inference(network, x), forward)
+    if a.mode != "infer":
+        time_training(network, x, 3 * forward - first)
+    if a.mode == "all":
+        time_it("infer", inference(network, x[:1].contiguous(memory_format=layout)),
+                forward / a.batch, 1)
+    if a.mode != "train":
+        time_it("infer", inference(network, x), forward)
+
+
+def time_training(network, x, flops):
     if a.preset.startswith("cnn"):
         target, loss = torch.randint(0, 2, (a.batch, 1)).float(), F.binary_cross_entropy_with_logits
         optimizer = torch.optim.RMSprop(network.parameters(), 1e-3, alpha=0.9)
@@ -120,7 +134,7 @@ def time_network():
         optimizer.zero_grad(set_to_none=True)
         compiled(x, target).backward()
         optimizer.step()
-    time_it("train", step, 3 * forward - first)
+    time_it("train", step, flops)
 
 
 def time_dcgan():
@@ -134,9 +148,17 @@ def time_dcgan():
     (flops_g, first_g), (flops_d, first_d) = (
         [a.batch / 2 * f for f in models.forward_flops(part, x[:2])]
         for part, x in ((G, z), (D, real)))
-    if a.mode == "infer":
+    if a.mode != "infer":
+        time_adversaries(network, real, 3 * flops_g - first_g, 3 * flops_d - first_d, flops_d)
+    if a.mode == "all":
+        time_it("infer G", inference(G, z[:1]), flops_g / a.batch, 1)
+    if a.mode != "train":
         time_it("infer G", inference(G, z), flops_g)
-        return time_it("infer D", inference(D, real), flops_d)
+        time_it("infer D", inference(D, real), flops_d)
+
+
+def time_adversaries(network, real, backward_g, backward_d, flops_d):
+    G, D = network.generator, network.discriminator
     adam = lambda part: torch.optim.Adam(part.parameters(), 2e-4, (0.5, 0.999))
     optimizer_g, optimizer_d = adam(G), adam(D)
     one, zero = torch.ones(a.batch, 1), torch.zeros(a.batch, 1)
@@ -155,8 +177,7 @@ def time_dcgan():
         D.requires_grad_(True)
         optimizer_g.step()
     # G: forward and both gradients, D's forward and input gradient. D: two whole passes.
-    step_g, step_d = 3 * flops_g - first_g + 2 * flops_d, 2 * (3 * flops_d - first_d)
-    time_it("train D and G", step, step_d + step_g)
+    time_it("train D and G", step, backward_g + 2 * flops_d + 2 * backward_d)
 
 
 time_dcgan() if a.preset.startswith("dcgan") else time_network()

@@ -1,0 +1,48 @@
+"""Every convolution of our models against oneDNN's faster kernel."""
+import collections
+import json
+import statistics
+import subprocess
+
+import clean
+
+BELOW, GOAL = 0.9, 1.3
+
+
+def build(a, _seconds):
+    program = a.build / "bench" / "bench_onednn"
+    if not program.exists():
+        raise RuntimeError(f"{program} is missing; install oneDNN (Debian: libdnnl-dev) and build")
+    found = subprocess.run([program], stdout=subprocess.PIPE, text=True,
+                           env=clean.environment(a.threads))
+    cells = [json.loads(line) for line in found.stdout.splitlines()]
+    if found.returncode != 0 or not cells:
+        raise RuntimeError(f"{program.name} exited with {found.returncode}")
+    first = cells[0]
+    rows, by_pass, below = [], collections.defaultdict(list), []
+    for c in cells:
+        ratios = clean.ratio(c["ours_ms"], c["peer_ms"])
+        by_pass[c["pass"]].append(statistics.median(ratios))
+        if clean.quartiles(ratios)[1] < BELOW:
+            below.append(f"{c['layer']} {c['pass']}")
+        ours = statistics.median(c["ours_ms"])
+        share = {"FMA": c["flops"] / c["fma_flops"], "copy": c["bytes"] / c["copy_bytes"]}
+        limit = max(share, key=share.get)
+        rows.append(
+            f"| {c['layer']} | {c['pass']} | {ours:.2f} | {statistics.median(c['peer_ms']):.2f} "
+            f"| {c['peer_kernel']} | {clean.spread(ratios)} "
+            f"| {100 * share[limit] / ours * 1e3:.0f} % {limit} |")
+    everything = [r for ratios in by_pass.values() for r in ratios]
+    means = ", ".join(f"{name} {statistics.geometric_mean(r):.2f}" for name, r in by_pass.items())
+    return [
+        f"## Layers against oneDNN {first['onednn']}", "",
+        f"Batch {first['batch']}, {first['isa']}, {len(first['ours_ms'])} rounds. oneDNN runs the faster "
+        "of its direct and its Winograd kernel in the layouts it likes best; its time is the "
+        "convolution's alone, ours includes activation, pool and upsampling. Peak: share that our "
+        f"nominal work has of what was measured, {first['fma_flops'] * 1e-9:.0f} GFLOP/s of "
+        f"multiply-adds or {first['copy_bytes'] * 1e-9:.0f} GB/s of copying, whichever is nearer; above "
+        "100 % work was saved.", "",
+        f"Geometric mean {statistics.geometric_mean(everything):.2f} (goal {GOAL}; {means}). Below "
+        f"{BELOW} with the whole inter-quartile range: {', '.join(below) or 'none'}.", "",
+        "| layer | pass | ours ms | oneDNN ms | its kernel | ratio | of peak |",
+        "|--|--|--|--|--|--|--|", *rows], cells

@@ -1,0 +1,108 @@
+"""Training steps and inference against PyTorch."""
+import collections
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import clean
+
+EAGER = {"nchw eager": [], "nhwc eager": ["--channels-last"]}
+STOCK = "nchw eager, out of the box"
+BATCH, LEAST_ROUNDS, MOST_ROUNDS = 32, 3, 7
+CASES = [("train", BATCH), ("infer", 1), ("infer", BATCH)]
+MEASURE_SECONDS, MOST_SECONDS = 2, 300  # of one figure; of one process of the peer
+
+
+def theirs(a, preset, flags):
+    """(what, batch) -> measurement, of one process. The DCGAN's inference is its generator's."""
+    script = pathlib.Path(__file__).with_name("train_step.py")
+    with tempfile.NamedTemporaryFile() as out:
+        command = [sys.executable, script, preset, "--mode", "all", "--batch", BATCH, "--steps", 9,
+                   "--threads", a.threads, "--seconds", MEASURE_SECONDS, "--json", out.name, *flags]
+        subprocess.run([str(part) for part in command], check=True, timeout=MOST_SECONDS,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = [json.loads(line) for line in open(out.name)]
+    return {(m["what"].split()[0], m["batch"]): m for m in found if m["what"] != "infer D"}
+
+
+def ours(a, preset):
+    """(what, batch) -> milliseconds and MiB."""
+    command = [a.build / "bench" / "bench_step", "--benchmark_format=json",
+               f"--benchmark_filter=^{preset}/(train/{BATCH}|infer/1|infer/{BATCH})/",
+               f"--benchmark_min_time={MEASURE_SECONDS / 2}"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    results = {}
+    for r in json.loads(out[out.index("{"):])["benchmarks"]:
+        if r.get("error_occurred"):
+            raise RuntimeError(f"{r['name']}: {r['error_message']}")
+        _, what, batch = r["name"].split("/")[:3]
+        results[what, int(batch)] = {"median_ms": r["real_time"], "memory_mib": r["MiB"]}
+    return results
+
+
+def search(a, preset):
+    """All settings once: the best of each case, and everything measured. The compiler gets the layout
+    that trains faster without it."""
+    found = {name: theirs(a, preset, flags) for name, flags in EAGER.items()}
+    layout = min(EAGER, key=lambda name: found[name]["train", BATCH]["median_ms"])
+    flags = dict(EAGER)
+    compiled = layout.replace("eager", "compile")
+    try:
+        found[compiled] = theirs(a, preset, EAGER[layout] + ["--compile"])
+        flags[compiled] = EAGER[layout] + ["--compile"]
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as e:
+        print(f"{preset}: {compiled} gave no figures: {e}", file=sys.stderr)
+    best = {case: min(flags, key=lambda name: found[name][case]["median_ms"]) for case in CASES}
+    found[STOCK] = theirs(a, preset, ["--stock"])
+    return best, flags, found
+
+
+def compare(a, preset, deadline):
+    best, flags, first = search(a, preset)
+    mine, peer = collections.defaultdict(list), collections.defaultdict(list)
+    rounds = 0
+    while rounds < LEAST_ROUNDS or rounds < MOST_ROUNDS and time.time() < deadline:
+        found = ours(a, preset)
+        runs = {name: theirs(a, preset, flags[name]) for name in set(best.values())}
+        for case in CASES:
+            mine[case].append(found[case])
+            peer[case].append(runs[best[case]][case])
+        rounds += 1
+    rows, raw = [], {"search": {n: {f"{w} {b}": m for (w, b), m in f.items()}
+                                for n, f in first.items()}}
+    for case in CASES:
+        what, batch = case
+        milliseconds = [[m["median_ms"] for m in side[case]] for side in (mine, peer)]
+        memory = [f"{max(m['memory_mib'] for m in side[case]):.0f}" if what == "train" else ""
+                  for side in (mine, peer)]
+        stock = first[STOCK][case]["median_ms"] / statistics.median(milliseconds[0])
+        rows.append(
+            f"| {preset} | {what} {batch} | {statistics.median(milliseconds[0]):.1f} "
+            f"| {statistics.median(milliseconds[1]):.1f} ({best[case]}) "
+            f"| {clean.spread(clean.ratio(*milliseconds))} | {stock:.2f} | {memory[0]} | {memory[1]} |")
+        raw[f"{what} {batch}"] = {"ours_ms": milliseconds[0], "peer_ms": milliseconds[1],
+                                  "peer_setting": best[case]}
+        print(rows[-1], file=sys.stderr, flush=True)
+    version = first[STOCK]["train", BATCH]["torch"]
+    return rows, raw, version
+
+
+def build(a, seconds):
+    presets, start = a.presets.split(","), time.time()
+    rows, raw = [], {}
+    for i, preset in enumerate(presets):
+        found, raw[preset], version = compare(a, preset, start + seconds * (i + 1) / len(presets))
+        rows += found
+    return [
+        f"## Training steps and inference against PyTorch {version}", "",
+        f"Each figure from a process of its own, {LEAST_ROUNDS} to {MOST_ROUNDS} rounds. PyTorch at its best: "
+        "no environment variable that slows it, a malloc that keeps its memory, and the fastest of both "
+        "layouts, eager, and torch.compile in the better of them. Out of the box: one run of it as it "
+        "comes. The DCGAN's step is one of D and one of G, its inference the generator's. Memory: peak "
+        "resident size less that before the first step.", "",
+        "| network | what | ours ms | PyTorch ms (its best setting) | ratio | ratio to PyTorch out of "
+        "the box | ours MiB | PyTorch MiB |", "|--|--|--|--|--|--|--|--|", *rows], raw
