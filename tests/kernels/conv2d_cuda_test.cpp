@@ -1,5 +1,6 @@
 // Every rung of the CUDA ladder, every pass and precision, against the float64 reference.
 #include <map>
+#include <string>
 #include <tuple>
 
 #include "kernels/conv2d/conv2d_backends.h"
@@ -136,7 +137,8 @@ Problem::Problem(const Case& c) : s(c.s), e(c.e) {
 /// Bound of the error of a sum of n products, in units of eps * sum |a||b|.
 ///   fp32: gamma_n of Higham, "Accuracy and stability", section 3.1, with n+4 for bias,
 ///   activation and folded filters
-///   tf32, bf16: each operand is first rounded to 11 or 8 significant bits
+///   tf32, bf16: each operand is first rounded to 11 or 8 significant bits, which moves it by at
+///   most 2^-11 or 2^-8 of itself
 double roundings(Precision precision, int64_t n) {
   constexpr double kEps = std::numeric_limits<float>::epsilon();
   const double sum = static_cast<double>(n) + 4;
@@ -144,7 +146,7 @@ double roundings(Precision precision, int64_t n) {
     case Precision::tf32:
       return sum + 2 * std::exp2(-11) / kEps * (1 + std::exp2(-11));
     case Precision::bf16:
-      return sum + 2 * std::exp2(-9) / kEps * (1 + std::exp2(-9));
+      return sum + 2 * std::exp2(-8) / kEps * (1 + std::exp2(-8));
     case Precision::tf32x3:
       // Three sums; what is left of an operand and the product of the small parts: 2^-22 each.
       return 3 * sum + 3 * std::exp2(-22) / kEps;
@@ -214,8 +216,9 @@ struct Way {
   Precision precision;
 };
 const Way kWays[] = {
-    {ConvAlgo::naive, Precision::fp32},
-    {ConvAlgo::tiled, Precision::fp32},
+    {ConvAlgo::naive, Precision::fp32},         {ConvAlgo::tiled, Precision::fp32},
+    {ConvAlgo::pipelined, Precision::fp32},     {ConvAlgo::tensor_core, Precision::tf32},
+    {ConvAlgo::tensor_core, Precision::tf32x3}, {ConvAlgo::tensor_core, Precision::bf16},
 };
 
 TEST_CASE("conv2d on CUDA: every rung, pass and precision") {
@@ -228,7 +231,7 @@ TEST_CASE("conv2d on CUDA: every rung, pass and precision") {
          p.s.S, " stride ", p.s.stride, " pad ", p.s.pad, " upsample ", p.s.upsample, " pool ",
          p.e.pool);
     for (const Way& way : kWays) {
-      INFO("rung ", static_cast<int>(way.conv), " precision ", name_of(way.precision));
+      INFO("rung ", static_cast<int>(way.conv), " precision ", std::string(name_of(way.precision)));
       ctx.conv = way.conv;
       ctx.precision = way.precision;
       // Where the rung falls to a lower one, that one's turn is another.

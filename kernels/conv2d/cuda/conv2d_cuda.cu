@@ -29,7 +29,8 @@ struct Rung {
 };
 #define ASSAY_RUNG(name) \
   { name::covers, name::fprop, name::dgrad, name::wgrad }
-constexpr Rung kNaive = ASSAY_RUNG(naive), kTiled = ASSAY_RUNG(tiled);
+constexpr Rung kNaive = ASSAY_RUNG(naive), kTiled = ASSAY_RUNG(tiled),
+               kPipelined = ASSAY_RUNG(pipelined), kTensorCore = ASSAY_RUNG(tensor_core);
 #undef ASSAY_RUNG
 
 /// Null for what has no CUDA kernels.
@@ -39,6 +40,10 @@ const Rung* rung_of(ConvAlgo algo) {
       return &kNaive;
     case ConvAlgo::tiled:
       return &kTiled;
+    case ConvAlgo::pipelined:
+      return &kPipelined;
+    case ConvAlgo::tensor_core:
+      return &kTensorCore;
     default:
       return nullptr;
   }

@@ -48,4 +48,9 @@ struct GradientOfZ {
   }
 };
 
+/// Nothing to be done to dy.
+inline bool dz_is_dy(const Conv2dEpilogue& e) {
+  return e.pool == 1 && e.activation == Activation::none;
+}
+
 }  // namespace assay::cuda

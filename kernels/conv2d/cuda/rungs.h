@@ -22,5 +22,11 @@ ASSAY_CONV2D_RUNG
 namespace tiled {
 ASSAY_CONV2D_RUNG
 }
+namespace pipelined {
+ASSAY_CONV2D_RUNG
+}
+namespace tensor_core {
+ASSAY_CONV2D_RUNG
+}
 }  // namespace assay::cuda
 #undef ASSAY_CONV2D_RUNG

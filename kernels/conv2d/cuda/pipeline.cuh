@@ -1,0 +1,233 @@
+// The pipeline that the rungs `pipelined` and `tensor_core` share: shared memory is a ring of
+// stages; while one is multiplied, the copies of the next ones are under way (cp.async).
+//
+//      copies       | stage 0 | stage 1 | stage 2 | stage 0 | stage 1 | ...
+//      multiplies                       | stage 0 | stage 1 | stage 2 | ...
+//
+// What a step costs besides: a wait for this thread's copies, one barrier of the block. The barrier
+// says two things at once: everybody's copies for this step have landed, and nobody still reads the
+// stage that is filled next.
+//
+// The indices are "optimized": what depends on the thread's pixel (its address, and a mask that
+// says which taps fall inside of the picture) is found once before the loop, what depends on the
+// tap is carried from step to step by additions. A thread copies 4 channels at a time, so the
+// channels of the source must be a multiple of 4.
+#pragma once
+
+#include "kernels/conv2d/cuda/dz.cuh"
+#include "kernels/conv2d/cuda/epilogue.cuh"
+#include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
+
+namespace assay::cuda {
+
+constexpr int kMostTaps = 16;  // along a side; 2 x 16 bits of a mask
+
+/// Multiplies `steps` stages into `tile`. load(stage) starts the copies of the next step.
+template <class Tile, class Load>
+__device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& tile) {
+  constexpr int kA = Tile::floats(Tile::kM), kStage = kA + Tile::floats(Tile::kN);
+#pragma unroll
+  for (int s = 0; s < Tile::kStages - 1; ++s) {
+    if (s < steps) load(shared + s * kStage, s);
+    ptx::cp_async_commit();
+    __syncthreads();  // for loads that pass something on to the next one
+  }
+  for (int step = 0; step < steps; ++step) {
+    ptx::cp_async_wait<Tile::kStages - 2>();
+    __syncthreads();
+    const int next = step + Tile::kStages - 1;
+    if (next < steps) load(shared + next % Tile::kStages * kStage, next);
+    ptx::cp_async_commit();  // an empty group at the end, so that the count above stays right
+    const float* stage = shared + step % Tile::kStages * kStage;
+    tile.multiply(stage, stage + kA);
+  }
+  ptx::cp_async_wait<0>();
+  __syncthreads();
+  tile.store(shared);  // the stages are free: the epilogue's tile takes their place
+  __syncthreads();
+}
+
+/// Bytes of shared memory: the stages or the finished tile.
+template <class Tile>
+constexpr size_t pipeline_bytes() {
+  const int stages = Tile::kStages * (Tile::floats(Tile::kM) + Tile::floats(Tile::kN));
+  const int finished = Tile::kM * (Tile::kN + 8);
+  return sizeof(float) * static_cast<size_t>(stages > finished ? stages : finished);
+}
+
+// ---- sources of fprop and dgrad: rows of A, copied 4 channels at a time
+
+/// x, or a dz that is dy: bytes are copied as they are.
+struct PictureSource {
+  Picture picture;
+
+  struct Row {
+    int64_t offset;  // of tap (0,0), which may lie outside
+    uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t
+  };
+  __device__ Row row(const Phase& phase, const Pixel& at) const {
+    Row row{((int64_t{at.n} * picture.H + at.h) * picture.W + at.w) * picture.C, 0};
+    for (int r = 0; r < phase.taps_r; ++r)
+      if (at.h + r >= 0 && at.h + r < picture.H) row.mask |= 1u << r;
+    for (int t = 0; t < phase.taps_s; ++t)
+      if (at.w + t >= 0 && at.w + t < picture.W) row.mask |= 1u << (kMostTaps + t);
+    return row;
+  }
+  static __device__ Row no_row() { return {0, 0}; }
+  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
+    const bool inside = (row.mask >> tap.r & row.mask >> (kMostTaps + tap.t) & 1) != 0;
+    const int64_t at = row.offset + (int64_t{tap.r} * picture.W + tap.t) * picture.C + tap.c;
+    ptx::cp_async<16>(to, inside ? picture.x + at : picture.x, inside);
+  }
+};
+
+/// dz(pixel of y, place in its window, k .. k+3) into shared memory. It takes arithmetic, so it
+/// goes through registers; other warps hide the latency.
+__device__ inline void copy_dz(float* to, const GradientOfZ& dz, int64_t pixel, int place, int k) {
+  const int64_t at = pixel * dz.K + k;
+  float4 v = ldv<float4>(dz.dy + at);
+  if (dz.y != nullptr) {
+    const float4 y = ldv<float4>(dz.y + at);
+    v.x *= activation_slope(dz.activation, dz.slope, y.x);
+    v.y *= activation_slope(dz.activation, dz.slope, y.y);
+    v.z *= activation_slope(dz.activation, dz.slope, y.z);
+    v.w *= activation_slope(dz.activation, dz.slope, y.w);
+  }
+  if (dz.argmax != nullptr) {
+    const uchar4 chosen = ldv<uchar4>(dz.argmax + at);
+    v = make_float4(chosen.x == place ? v.x : 0.0f, chosen.y == place ? v.y : 0.0f,
+                    chosen.z == place ? v.z : 0.0f, chosen.w == place ? v.w : 0.0f);
+  }
+  stv(to, v);
+}
+
+struct GradientSource {
+  GradientOfZ dz;
+
+  struct Row {
+    int n, h, w;
+  };
+  __device__ Row row(const Phase&, const Pixel& at) const { return {at.n, at.h, at.w}; }
+  static __device__ Row no_row() { return {0, -1 << 20, 0}; }
+  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
+    const int p = row.h + tap.r, q = row.w + tap.t;
+    const int i = p / dz.pool, j = q / dz.pool;
+    if (p < 0 || q < 0 || i >= dz.rows || j >= dz.columns)
+      stv(to, make_float4(0, 0, 0, 0));
+    else
+      copy_dz(to, dz, (int64_t{row.n} * dz.rows + i) * dz.columns + j,
+              p % dz.pool * dz.pool + q % dz.pool, tap.c);
+  }
+};
+
+// ---- fprop and dgrad
+
+/// Grid: tiles of pixels, tiles of output channels, phases. Thread t copies the chunk of 4 elements
+/// of the depth number t % kChunks of every row t / kChunks + i * kRows.
+template <class Tile, class Source>
+__global__ void __launch_bounds__(Tile::kThreads)
+    conv2d_pipeline(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
+  constexpr int kChunks = Tile::kDepth / 4, kRows = Tile::kThreads / kChunks;
+  constexpr int kRowsA = Tile::kM / kRows, kRowsB = Tile::kN / kRows;
+  ASSAY_DYNAMIC_SHARED(float, shared);
+  const Phase phase(conv, static_cast<int>(blockIdx.z));
+  const int pixels = phase.pixels(conv.N), depth = phase.depth();
+  const int m0 = static_cast<int>(blockIdx.x) * Tile::kM;
+  const int n0 = static_cast<int>(blockIdx.y) * Tile::kN;
+  if (m0 >= pixels) return;  // of a phase smaller than the largest
+
+  const int chunk = static_cast<int>(threadIdx.x) % kChunks * 4;
+  const int first_row = static_cast<int>(threadIdx.x) / kChunks;
+  typename Source::Row rows[kRowsA];
+#pragma unroll
+  for (int i = 0; i < kRowsA; ++i) {
+    const int m = m0 + first_row + i * kRows;
+    rows[i] = m < pixels ? source.row(phase, phase.pixel(m)) : Source::no_row();
+  }
+  const float* filters =
+      weights + blockIdx.z * conv.phase_weights() + int64_t{n0 + first_row} * depth;
+  Tap tap = depth > 0 ? tap_of(phase, chunk) : Tap{};
+  int d = chunk;
+
+  const auto load = [&](float* stage, int) {
+#pragma unroll
+    for (int i = 0; i < kRowsA; ++i) {
+      float* to = stage + Tile::template at<Tile::kM>(first_row + i * kRows, chunk);
+      source.copy(to, tap.r < phase.taps_r ? rows[i] : Source::no_row(), tap);
+    }
+    stage += Tile::floats(Tile::kM);
+#pragma unroll
+    for (int i = 0; i < kRowsB; ++i) {
+      const bool inside = n0 + first_row + i * kRows < conv.K && d < depth;
+      ptx::cp_async<16>(stage + Tile::template at<Tile::kN>(first_row + i * kRows, chunk),
+                        inside ? filters + int64_t{i} * kRows * depth + d : weights, inside);
+    }
+    d += Tile::kDepth;
+    tap.c += Tile::kDepth;
+    while (tap.c >= phase.C) {
+      tap.c -= phase.C;
+      if (++tap.t == phase.taps_s) {
+        tap.t = 0;
+        ++tap.r;
+      }
+    }
+  };
+  Tile tile;
+  run_pipeline(shared, (depth + Tile::kDepth - 1) / Tile::kDepth, load, tile);
+  store_tile<Tile::kM, Tile::kN, Tile::kN + 8, Tile::kThreads>(phase, pixels, conv.K, m0, n0,
+                                                               shared, e);
+}
+
+template <class Tile, class Source>
+void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
+                     const float* weights, const Epilogue& e) {
+  const dim3 grid(blocks_for(conv.most_pixels(), Tile::kM), blocks_for(conv.K, Tile::kN),
+                  static_cast<unsigned>(conv.phases()));
+  launch(conv2d_pipeline<Tile, Source>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
+         stream_of(ctx), conv, source, weights, e);
+}
+
+/// Enough tiles of 128 x 64 to give every multiprocessor of an H100 one; else smaller ones.
+inline bool use_large_tiles(const DenseConv& conv) {
+  constexpr int64_t kMultiprocessors = 132;
+  return conv.K > 32 &&
+         int64_t{blocks_for(conv.most_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
+             kMultiprocessors;
+}
+
+/// Channels by fours in what is read, and no more taps than a mask has bits.
+inline bool pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
+  return is_phases(pass, s, e) && conv.C % 4 == 0 && (pass != ConvPass::wgrad || s.K % 4 == 0) &&
+         conv.rows.most_taps() <= kMostTaps && conv.columns.most_taps() <= kMostTaps;
+}
+
+/// Large and Small are tiles of 128 x 64 and 64 x 32.
+template <class Large, class Small>
+void pipeline_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                    const float* w, const float* bias, float* y, uint8_t* argmax) {
+  const DenseConv conv = fprop_conv(s, e.pool);
+  const PhaseWeights weights(ctx, conv, w);
+  const auto run = use_large_tiles(conv) ? launch_pipeline<Large, PictureSource>
+                                         : launch_pipeline<Small, PictureSource>;
+  run(ctx, conv, {{x, s.H, s.W, s.C}}, weights.get(), {y, argmax, bias, e.activation, e.slope});
+}
+
+template <class Large, class Small>
+void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                    Conv2dGrad<float> g, const float* w, float* dx) {
+  const DenseConv conv = dgrad_conv(s);
+  const PhaseWeights weights(ctx, conv, w);
+  const bool large = use_large_tiles(conv);
+  if (dz_is_dy(e)) {
+    const auto run =
+        large ? launch_pipeline<Large, PictureSource> : launch_pipeline<Small, PictureSource>;
+    return run(ctx, conv, {{g.dy, conv.H, conv.W, conv.C}}, weights.get(), {dx});
+  }
+  const auto run =
+      large ? launch_pipeline<Large, GradientSource> : launch_pipeline<Small, GradientSource>;
+  run(ctx, conv, {GradientOfZ(s, e, g)}, weights.get(), {dx});
+}
+
+}  // namespace assay::cuda

@@ -1,0 +1,141 @@
+// wgrad on the pipeline of pipeline.cuh. Its depth are the pixels of z, and both operands lie in
+// memory pixel by pixel, so the tiles are copied as rows of channels:
+//
+//            k: filters                (r,t,c): taps and channels
+//          +-----------+               +------------------------+
+//   pixel  |  dz       |        pixel  |  x under the taps      |      a stage: kDepth pixels
+//          +-----------+               +------------------------+
+//
+// A thread keeps its four channels (and their tap) for the whole loop; only its pixels change.
+// Where a pixel lies takes divisions; kDepth threads do them once per step and leave the answers in
+// a small table in shared memory, one step ahead of the copies that need it.
+#pragma once
+
+#include "kernels/conv2d/cuda/pipeline.cuh"
+
+namespace assay::cuda {
+
+/// Where the pixels of one step lie: {n * H, h, w, place} and the pixel of y, or -1 past the end.
+template <int kDepth>
+struct PixelTable {
+  int4 source[kDepth];
+  int out[kDepth];
+};
+
+/// dz that is dy.
+struct PlainGradient {
+  const float* dy;
+  int K;
+  __device__ void copy(float* to, int pixel, int, int k) const {
+    const bool inside = pixel >= 0 && k < K;
+    ptx::cp_async<16>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
+  }
+};
+struct MaskedGradient {
+  GradientOfZ dz;
+  __device__ void copy(float* to, int pixel, int place, int k) const {
+    if (pixel >= 0 && k < dz.K)
+      copy_dz(to, dz, pixel, place, k);
+    else
+      stv(to, make_float4(0, 0, 0, 0));
+  }
+};
+
+/// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
+template <class Tile, class Gradient>
+__global__ void __launch_bounds__(Tile::kThreads)
+    conv2d_wgrad_pipeline(DenseConv conv, WgradCut cut, Picture x, Gradient gradient,
+                          float* partials) {
+  constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
+  constexpr int kChunksA = Tile::kM / 4, kChunksB = Tile::kN / 4;
+  ASSAY_DYNAMIC_SHARED(float, shared);
+  ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
+  const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
+  const Phase phase(conv, z % conv.phases());
+  const int pixels = phase.pixels(conv.N), depth = phase.depth();
+  const int k0 = static_cast<int>(blockIdx.x) * Tile::kM;
+  const int d0 = static_cast<int>(blockIdx.y) * Tile::kN;
+  const int begin = z / conv.phases() * cut.pixels;
+  const int end = pixels < begin + cut.pixels ? pixels : begin + cut.pixels;
+
+  const auto list_pixels = [&](int step) {
+    if (thread >= kDepth) return;
+    PixelTable<kDepth>& table = tables[step % 2];
+    const int m = begin + step * kDepth + thread;
+    int4 source = make_int4(0, -1 << 20, 0, 0);
+    int out = -1;
+    if (m < end) {
+      const Pixel at = phase.pixel(m);
+      source = make_int4(at.n * x.H, at.h, at.w, at.place);
+      out = static_cast<int>(at.out);
+    }
+    stv(&table.source[thread], source);
+    table.out[thread] = out;
+  };
+  const int k = thread % kChunksA * 4, column = thread % kChunksB * 4;
+  const bool column_exists = d0 + column < depth;
+  const Tap tap = column_exists ? tap_of(phase, d0 + column) : Tap{};
+
+  const auto load = [&](float* stage, int step) {
+    const PixelTable<kDepth>& table = tables[step % 2];
+#pragma unroll
+    for (int d = thread / kChunksA; d < kDepth; d += kBlock / kChunksA)
+      gradient.copy(stage + Tile::template at<Tile::kM>(k, d), table.out[d], table.source[d].w,
+                    k0 + k);
+    stage += Tile::floats(Tile::kM);
+#pragma unroll
+    for (int d = thread / kChunksB; d < kDepth; d += kBlock / kChunksB) {
+      const int4 at = ldv<int4>(&table.source[d]);
+      const int h = at.y + tap.r, w = at.z + tap.t;
+      const bool inside = column_exists && h >= 0 && h < x.H && w >= 0 && w < x.W;
+      const float* from = x.x + (int64_t{at.x + h} * x.W + w) * x.C + tap.c;
+      ptx::cp_async<16>(stage + Tile::template at<Tile::kN>(column, d), inside ? from : x.x,
+                        inside);
+    }
+    list_pixels(step + 1);
+  };
+  list_pixels(0);
+  __syncthreads();
+  Tile tile;
+  const int count = end > begin ? end - begin : 0;
+  run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
+
+  float* out = partials + z * conv.phase_weights();
+  for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
+    const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
+    if (row < conv.K && d < depth)
+      out[int64_t{row} * depth + d] = shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN];
+  }
+}
+
+template <class Tile, class Gradient>
+void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
+                           const Gradient& gradient, float* dw) {
+  const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
+  const unsigned tiles_d = blocks_for(conv.most_depth(), Tile::kN);
+  const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
+  const WgradPartials partials(ctx, conv, cut, dw);
+  const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
+  launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
+         stream_of(ctx), conv, cut, x, gradient, partials.get());
+  partials.sum_into(dw);
+}
+
+/// Large and Small are tiles of 64 x 128 and 32 x 64.
+template <class Large, class Small>
+void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                    Conv2dGrad<float> g, float* dw) {
+  const DenseConv conv = fprop_conv(s, e.pool);
+  const Picture picture{x, s.H, s.W, s.C};
+  const bool large = s.K > 32 && conv.most_depth() > 64;
+  if (dz_is_dy(e)) {
+    const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
+                           : launch_wgrad_pipeline<Small, PlainGradient>;
+    return run(ctx, conv, picture, {g.dy, s.K}, dw);
+  }
+  const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient>
+                         : launch_wgrad_pipeline<Small, MaskedGradient>;
+  run(ctx, conv, picture, {GradientOfZ(s, e, g)}, dw);
+}
+
+}  // namespace assay::cuda

@@ -1,0 +1,28 @@
+// The third rung: the copies run ahead of the multiply-adds (pipeline.cuh), which are those of
+// fma_tile.cuh: 8 x 8 sums in each of 128 threads.
+#include "kernels/conv2d/cuda/fma_tile.cuh"
+#include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/conv2d/cuda/rungs.h"
+
+namespace assay::cuda::pipelined {
+
+bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  return pipeline_covers(pass, s, e);
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           const float* w, const float* bias, float* y, uint8_t* argmax) {
+  pipeline_fprop<FmaTile<128, 64, false>, FmaTile<64, 32, false>>(ctx, s, e, x, w, bias, y, argmax);
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           const float* w, float* dx) {
+  pipeline_dgrad<FmaTile<128, 64, false>, FmaTile<64, 32, false>>(ctx, s, e, g, w, dx);
+}
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw) {
+  pipeline_wgrad<FmaTile<64, 128, true>, FmaTile<32, 64, true>>(ctx, s, e, x, g, dw);
+}
+
+}  // namespace assay::cuda::pipelined

@@ -1,0 +1,54 @@
+// The fourth rung: the pipeline of the third one, with the products on the tensor cores
+// (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
+// fp32 in all of them.
+#include "kernels/conv2d/cuda/mma_tile.cuh"
+#include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/conv2d/cuda/rungs.h"
+
+namespace assay::cuda::tensor_core {
+namespace {
+
+/// Calls f.operator()<Math>() for the context's precision.
+template <class F>
+void with_math(const Context& ctx, const F& f) {
+  switch (ctx.precision) {
+    case Precision::tf32x3:
+      return f.template operator()<Tf32x3>();
+    case Precision::bf16:
+      return f.template operator()<Bf16>();
+    default:
+      return f.template operator()<Tf32>();
+  }
+}
+
+}  // namespace
+
+bool covers(Precision precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  return precision != Precision::fp32 && precision != Precision::fp32_strict &&
+         pipeline_covers(pass, s, e);
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           const float* w, const float* bias, float* y, uint8_t* argmax) {
+  with_math(ctx, [&]<class Math>() {
+    pipeline_fprop<MmaTile<Math, 128, 64, false>, MmaTile<Math, 64, 32, false>>(ctx, s, e, x, w,
+                                                                                bias, y, argmax);
+  });
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           const float* w, float* dx) {
+  with_math(ctx, [&]<class Math>() {
+    pipeline_dgrad<MmaTile<Math, 128, 64, false>, MmaTile<Math, 64, 32, false>>(ctx, s, e, g, w,
+                                                                                dx);
+  });
+}
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw) {
+  with_math(ctx, [&]<class Math>() {
+    pipeline_wgrad<MmaTile<Math, 64, 128, true>, MmaTile<Math, 32, 64, true>>(ctx, s, e, x, g, dw);
+  });
+}
+
+}  // namespace assay::cuda::tensor_core
