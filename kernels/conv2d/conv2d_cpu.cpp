@@ -5,6 +5,7 @@
 #include "kernels/conv2d/band.h"
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/conv2d_winograd.h"
+#include "kernels/conv2d/pooled_wgrad.h"
 #include "kernels/conv2d/special_cpu.h"
 #include "kernels/conv2d/winograd_narrow.h"
 
@@ -51,9 +52,12 @@ ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                      const Conv2dEpilogue& e) {
   const bool simpler = needs_upsampled_copy(s, e) || is_pixelwise_behind_upsampling(s, e) ||
                        (is_dense(s) && e.pool == 1);
-  if (simpler) return ConvAlgo::direct;
+  if (simpler || (pass == ConvPass::wgrad && pooled_wgrad_applies(ctx, s, e)))
+    return ConvAlgo::direct;
   const bool winograd =
-      pass == ConvPass::wgrad ? winograd_applies_to_wgrad(ctx, s, e) : winograd_applies(ctx, s, e);
+      winograd_strided_applies(ctx, s, e) ||
+      (pass == ConvPass::wgrad ? winograd_applies_to_wgrad(ctx, s, e)
+                               : winograd_narrow_applies(ctx, s) || winograd_applies(ctx, s, e));
   return winograd ? ConvAlgo::winograd : ConvAlgo::direct;
 }
 
@@ -74,8 +78,7 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   if (winograd_narrow_applies(ctx, s))
     return winograd_narrow_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);
-  if (winograd_strided_applies(ctx, s, e))
-    return winograd_strided_fprop(ctx, s, e, x, w, bias, y);
+  if (winograd_strided_applies(ctx, s, e)) return winograd_strided_fprop(ctx, s, e, x, w, bias, y);
 
   const int rows = s.P() / e.pool, columns = s.Q() / e.pool;  // of y
   if (rows == 0 || columns == 0) return;
