@@ -54,10 +54,13 @@ ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                        (is_dense(s) && e.pool == 1);
   if (simpler || (pass == ConvPass::wgrad && pooled_wgrad_applies(ctx, s, e)))
     return ConvAlgo::direct;
-  const bool winograd =
-      winograd_strided_applies(ctx, s, e) ||
-      (pass == ConvPass::wgrad ? winograd_applies_to_wgrad(ctx, s, e)
-                               : winograd_narrow_applies(ctx, s) || winograd_applies(ctx, s, e));
+  bool winograd = winograd_strided_applies(ctx, s, e);
+  if (pass == ConvPass::fprop)
+    winograd |= winograd_narrow_applies_to_fprop(ctx, s) || winograd_applies(ctx, s, e);
+  else if (pass == ConvPass::dgrad)
+    winograd |= winograd_narrow_applies_to_dgrad(ctx, s) || winograd_applies(ctx, s, e);
+  else
+    winograd |= winograd_applies_to_wgrad(ctx, s, e);
   return winograd ? ConvAlgo::winograd : ConvAlgo::direct;
 }
 
@@ -75,7 +78,7 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return upsample(ctx, s, s.K, small.as<float>(), y);
   }
   if (is_dense(s) && e.pool == 1) return dense_fprop(ctx, s, e, x, w, bias, y);
-  if (winograd_narrow_applies(ctx, s))
+  if (winograd_narrow_applies_to_fprop(ctx, s))
     return winograd_narrow_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_strided_applies(ctx, s, e)) return winograd_strided_fprop(ctx, s, e, x, w, bias, y);
@@ -137,7 +140,7 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
     return conv2d_dgrad(ctx, without_upsampling(s), {}, {small.as<float>()}, w, dx);
   }
   if (is_dense(s) && e.pool == 1) return dense_dgrad(ctx, s, e, g, w, dx);
-  if (winograd_narrow_applies(ctx, s)) return winograd_narrow_dgrad(ctx, s, e, g, w, dx);
+  if (winograd_narrow_applies_to_dgrad(ctx, s)) return winograd_narrow_dgrad(ctx, s, e, g, w, dx);
   if (winograd_applies(ctx, s, e)) return winograd_dgrad(ctx, s, e, g, w, dx);
   if (winograd_strided_applies(ctx, s, e)) return winograd_strided_dgrad(ctx, s, e, g, w, dx);
 

@@ -13,23 +13,29 @@ constexpr uint32_t kPackedNarrow = 0x2000;
 constexpr int kLeastPixels = 64;
 constexpr int kPatch = 6, kTile = 4;
 
-const float* transformed_filters(Context& ctx, WinogradKind kind, Weights<float> w) {
-  constexpr int kC = kNarrowChannels, kFilter = 9 * kC;
+// (columns/16, 36, depth, 16)
+const float* transformed_filters(Context& ctx, const Conv2dShape& s, WinogradKind kind,
+                                 Weights<float> w) {
+  constexpr int kPanel = kNarrowChannels;
+  const int64_t filter = int64_t{9} * s.C;
   const bool back = kind == WinogradKind::dgrad;
+  const int depth = back ? s.K : s.C, columns = back ? s.C : s.K;
   const auto pack = [&](float* out) {
-    const WinogradFilters job{.w = w.data,
-                              .tap = kC,
-                              .depth_step = back ? kFilter : 1,
-                              .column_step = back ? 1 : kFilter,
-                              .depth = kC,
-                              .width = kC,
-                              .out = out,
-                              .plane = kC * kC};
-    ASSAY_ISA_CALL(winograd_filters, kind, job);
+    for (int k = 0; k < columns; k += kPanel, out += int64_t{36} * depth * kPanel) {
+      const WinogradFilters job{.w = w.data + (back ? k : k * filter),
+                                .tap = s.C,
+                                .depth_step = back ? filter : 1,
+                                .column_step = back ? 1 : filter,
+                                .depth = depth,
+                                .width = kPanel,
+                                .out = out,
+                                .plane = int64_t{depth} * kPanel};
+      ASSAY_ISA_CALL(winograd_filters, kind, job);
+    }
   };
   const uint32_t key =
       kPackedNarrow | static_cast<uint32_t>(active_isa()) | static_cast<uint32_t>(kind) << 4;
-  return ctx.weights->get(w, key, sizeof(float) * 36 * kC * kC, pack);
+  return ctx.weights->get(w, key, sizeof(float) * 36 * static_cast<size_t>(depth * columns), pack);
 }
 
 // All tiles of a pass, of which the picture, the output and the first row of a row of tiles are
@@ -40,10 +46,11 @@ void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
   const int tile_rows = (pass.rows * pass.pool + kTile - 1) / kTile;
   const int tile_columns = (pass.width * pass.pool + kTile - 1) / kTile;
   const int width = (tile_columns - 1) * kTile + kPatch;
-  const int64_t row = int64_t{width} * kNarrowChannels;
-  const Cut cut = cut_work(N, tile_rows, int64_t{4} * kTile * row, 1);
-  const int64_t staged_size = ((cut.rows - 1) * kTile + kPatch) * row;
-  const int64_t picture = int64_t{pass.rows} * pass.width * kNarrowChannels;
+  const int64_t row = int64_t{width} * pass.depth;
+  const Cut cut = cut_work(
+      N, tile_rows, int64_t{4} * kTile * (row + int64_t{pass.width} * pass.columns / pass.pool), 1);
+  const int64_t staged_size = ((cut.rows - 1) * kTile + kPatch) * row + kNarrowSlack;
+  const int64_t picture = int64_t{pass.rows} * pass.width * pass.columns;
   parallel_for(ctx, cut.parts, [&](int64_t index) {
     const Part part = part_of(cut, N, tile_rows, index);
     const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(staged_size + kNarrowScratch));
@@ -70,14 +77,23 @@ void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
   });
 }
 
-}  // namespace
-
-bool winograd_narrow_applies(const Context& ctx, const Conv2dShape& s) {
+bool applies(const Context& ctx, const Conv2dShape& s, int depth, int columns) {
   if (ctx.precision != Precision::fp32) return false;
   const bool possible = s.R == 3 && s.S == 3 && s.stride == 1 && s.pad == 1 && s.upsample == 1 &&
-                        s.C == kNarrowChannels && s.K == kNarrowChannels;
+                        depth == kNarrowChannels && columns % kNarrowChannels == 0;
   if (ctx.conv == ConvAlgo::winograd) return possible;
   return ctx.conv == ConvAlgo::automatic && possible && s.H * s.W >= kLeastPixels;
+}
+
+}  // namespace
+
+bool winograd_narrow_applies_to_fprop(const Context& ctx, const Conv2dShape& s) {
+  return applies(ctx, s, s.C, s.K) ||
+         (s.C <= kMostFewChannels && applies(ctx, s, kNarrowChannels, s.K));
+}
+
+bool winograd_narrow_applies_to_dgrad(const Context& ctx, const Conv2dShape& s) {
+  return applies(ctx, s, s.K, s.C);
 }
 
 void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
@@ -86,7 +102,9 @@ void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
   const NarrowTiles pass{.picture = nullptr,
                          .row = 0,
                          .tiles = 0,
-                         .filters = transformed_filters(ctx, WinogradKind::fprop, w),
+                         .depth = s.C,
+                         .columns = s.K,
+                         .filters = transformed_filters(ctx, s, WinogradKind::fprop, w),
                          .bias = bias,
                          .pool = e.pool,
                          .first_row = 0,
@@ -110,7 +128,9 @@ void winograd_narrow_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
   const NarrowTiles pass{.picture = nullptr,
                          .row = 0,
                          .tiles = 0,
-                         .filters = transformed_filters(ctx, WinogradKind::dgrad, w),
+                         .depth = s.K,
+                         .columns = s.C,
+                         .filters = transformed_filters(ctx, s, WinogradKind::dgrad, w),
                          .bias = nullptr,
                          .pool = 1,
                          .first_row = 0,

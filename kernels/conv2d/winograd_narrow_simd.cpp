@@ -9,6 +9,10 @@ namespace assay::cpu::ASSAY_ISA {
 namespace {
 
 constexpr int kC = kNarrowChannels;
+constexpr int kFewTiles = 8;                                     // at a time, of few channels
+constexpr int kFewRow = (4 * kFewTiles + 2) * kMostFewChannels;  // floats under them
+constexpr int kFewPlane = (kFewRow + 15) / 16 * 16;
+static_assert(36 * kFewPlane <= 36 * kNarrowTiles * kC);
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
 // The points of F(4,3) are 0, +-a, +-b and infinity. Opposite points share their even and their odd
@@ -38,63 +42,101 @@ ASSAY_INLINE void to_output(const vf (&m)[6], vf (&z)[4]) {
   z[3] = m[5] + kA * kAA * difference_a + kB * kBB * difference_b;
 }
 
-// Some patches -> values (36,tiles,16).
-void transform_patches(const NarrowTiles& t, const float* picture, int tiles, float* values) {
-  const int64_t plane = int64_t{tiles} * kC;
-  for (int tile = 0; tile < tiles; ++tile, picture += 4 * kC, values += kC)
+// Transformed patches: element e of channel c of a tile stands at e*plane + tile*step + c.
+struct Values {
+  float* at;
+  int64_t plane, step;
+};
+
+// 16 channels: a vector is some channels of a pixel.
+void transform_channels(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+  float* values = v.at;
+  for (int tile = 0; tile < tiles; ++tile, picture += 4 * kC, values += v.step)
     for (int c = 0; c < kC; c += kLanes) {
       vf half[6][6];  // row of the transform, column of the patch
       for (int j = 0; j < 6; ++j) {
-        vf d[6], v[6];
-        for (int i = 0; i < 6; ++i) d[i] = load(picture + i * t.row + j * kC + c);
-        to_source(d, v);
-        for (int i = 0; i < 6; ++i) half[i][j] = v[i];
+        vf in[6], out[6];
+        for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + j * kC + c);
+        to_source(in, out);
+        for (int i = 0; i < 6; ++i) half[i][j] = out[i];
       }
       for (int i = 0; i < 6; ++i) {
-        vf v[6];
-        to_source(half[i], v);
-        for (int j = 0; j < 6; ++j) store(values + (i * 6 + j) * plane + c, v[j]);
+        vf out[6];
+        to_source(half[i], out);
+        for (int j = 0; j < 6; ++j) store(values + (i * 6 + j) * v.plane + c, out[j]);
       }
     }
 }
 
+// Few channels: a vector is some floats of a row, and the columns of the patch at every pixel are
+// transformed. Three of four results stand at no tile's first pixel and are never read; that costs
+// less than moving the fourth into vectors of its own.
+void transform_rows(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+  float half[6][kFewRow + kLanes] __attribute__((aligned(64)));
+  const int firsts = (4 * (tiles - 1) + 1) * t.depth, floats = firsts + 5 * t.depth;
+  for (int p = 0; p < floats; p += kLanes) {
+    vf in[6], out[6];
+    for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + p);
+    to_source(in, out);
+    for (int i = 0; i < 6; ++i) store(half[i] + p, out[i]);
+  }
+  for (int i = 0; i < 6; ++i)
+    for (int p = 0; p < firsts; p += kLanes) {
+      vf in[6], out[6];
+      for (int j = 0; j < 6; ++j) in[j] = load(half[i] + p + j * t.depth);
+      to_source(in, out);
+      for (int j = 0; j < 6; ++j) store(v.at + (i * 6 + j) * v.plane + p, out[j]);
+    }
+}
+
 // Element e of the transformed patches of kTiles tiles times that of the filters.
-template <int kTiles>
-ASSAY_INLINE void multiply(const float* values, const float* filter, vf (&sums)[kTiles]) {
+template <int kDepth, int kTiles>
+ASSAY_INLINE void multiply(const float* values, int64_t step, const float* filter,
+                           vf (&sums)[kTiles]) {
   for (int i = 0; i < kTiles; ++i) sums[i] = vf{};
-  for (int c = 0; c < kC; ++c) {
+  for (int c = 0; c < kDepth; ++c) {
     const vf w = load(filter + c * kC);
-    for (int i = 0; i < kTiles; ++i) sums[i] += values[i * kC + c] * w;
+    for (int i = 0; i < kTiles; ++i) sums[i] += values[i * step + c] * w;
   }
 }
 
-// Products of a row of elements, transformed along it: kTiles of `tiles` tiles -> sums
-// (6 rows,tiles,4,16).
-template <int kTiles>
-void multiply_rows(const float* values, const float* filters, int tiles, float* sums) {
+// Products of a row of elements, transformed along it: kTiles tiles -> sums (6 rows,kTiles,4,16).
+template <int kDepth, int kTiles>
+void multiply_rows(const Values& values, const float* filters, float* sums) {
+  const int64_t step = kDepth == kC ? kC : 4 * kDepth;
   for (int i = 0; i < 6; ++i)
     for (int k = 0; k < kC; k += kLanes) {
       float products[6][kTiles][kLanes] __attribute__((aligned(64)));
       for (int j = 0; j < 6; ++j) {
         vf sum[kTiles];
         const int e = i * 6 + j;
-        multiply<kTiles>(values + int64_t{e} * tiles * kC, filters + e * kC * kC + k, sum);
+        multiply<kDepth, kTiles>(values.at + e * values.plane, step, filters + e * kDepth * kC + k,
+                                 sum);
         for (int n = 0; n < kTiles; ++n) store(products[j][n], sum[n]);
       }
       for (int n = 0; n < kTiles; ++n) {
         vf m[6], z[4];
         for (int j = 0; j < 6; ++j) m[j] = load(products[j][n]);
         to_output(m, z);
-        float* to = sums + (int64_t{i} * tiles + n) * 4 * kC + k;
+        float* to = sums + (i * kTiles + n) * 4 * kC + k;
         for (int j = 0; j < 4; ++j) store(to + j * kC, z[j]);
       }
     }
 }
 
-template <int... kTiles>
-ASSAY_INLINE void multiply_any(std::integer_sequence<int, kTiles...>, int count,
-                               const float* values, const float* filters, float* sums) {
-  ((count == kTiles + 1 ? multiply_rows<kTiles + 1>(values, filters, count, sums) : void()), ...);
+template <int kDepth, int... kTiles>
+ASSAY_INLINE void multiply_tiles(std::integer_sequence<int, kTiles...>, int count,
+                                 const Values& values, const float* filters, float* sums) {
+  ((count == kTiles + 1 ? multiply_rows<kDepth, kTiles + 1>(values, filters, sums) : void()), ...);
+}
+
+void multiply_any(int depth, int tiles, const Values& values, const float* filters, float* sums) {
+  constexpr std::make_integer_sequence<int, kNarrowTiles> kWide;
+  constexpr std::make_integer_sequence<int, kFewTiles> kFew;
+  if (depth == kC) return multiply_tiles<kC>(kWide, tiles, values, filters, sums);
+  if (depth == 3) return multiply_tiles<3>(kFew, tiles, values, filters, sums);
+  if (depth == 2) return multiply_tiles<2>(kFew, tiles, values, filters, sums);
+  multiply_tiles<1>(kFew, tiles, values, filters, sums);
 }
 
 // One window of kPool x kPool pixels -> its largest and where, the first one where some are equal.
@@ -110,21 +152,22 @@ ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a,
     best = select(larger, value, best);
     position = larger ? position * 0 + w : position;
   }
-  const int64_t at = (int64_t{row} * t.width + column) * kC + k;
+  const int64_t at = (int64_t{row} * t.width + column) * t.columns + k;
   store(t.out + at, best);
   if (kPool > 1 && t.argmax != nullptr)
     *reinterpret_cast<Bytes*>(t.argmax + at) = __builtin_convertvector(position, Bytes);
 }
 
+// Sums of the output channels [k0, k0 + 16) -> output.
 template <int kPool>
-void finish(const NarrowTiles& t, int first_tile, int tiles, const float* sums) {
+void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float* sums) {
   for (int n = 0; n < tiles; ++n)
     for (int k = 0; k < kC; k += kLanes) {
       vf z[4][4];
-      const vf bias = t.bias != nullptr ? load(t.bias + k) : vf{};
+      const vf bias = t.bias != nullptr ? load(t.bias + k0 + k) : vf{};
       for (int j = 0; j < 4; ++j) {
         vf m[6], column[4];
-        for (int i = 0; i < 6; ++i) m[i] = load(sums + ((int64_t{i} * tiles + n) * 4 + j) * kC + k);
+        for (int i = 0; i < 6; ++i) m[i] = load(sums + ((i * tiles + n) * 4 + j) * kC + k);
         to_output(m, column);
         for (int i = 0; i < 4; ++i) z[i][j] = column[i] + bias;
       }
@@ -132,26 +175,34 @@ void finish(const NarrowTiles& t, int first_tile, int tiles, const float* sums) 
       for (int i = 0; i < kWindows; ++i)
         for (int j = 0; j < kWindows; ++j)
           store_window<kPool>(t, z, i * kPool, j * kPool, t.first_row + i,
-                              (first_tile + n) * kWindows + j, k);
+                              (first_tile + n) * kWindows + j, k0 + k);
     }
 }
 
 }  // namespace
 
 void winograd_narrow(const NarrowTiles& t) {
-  const int groups = (t.tiles + kNarrowTiles - 1) / kNarrowTiles;
-  float* values = t.scratch;
-  float* sums = values + int64_t{36} * kNarrowTiles * kC;
+  const bool few = t.depth != kC;
+  const int most = few ? kFewTiles : kNarrowTiles;
+  const int groups = (t.tiles + most - 1) / most;
+  float* sums = t.scratch + int64_t{36} * kNarrowTiles * kC;
   for (int g = 0; g < groups; ++g) {
     const int first = t.tiles * g / groups, tiles = t.tiles * (g + 1) / groups - first;
-    transform_patches(t, t.picture + int64_t{first} * 4 * kC, tiles, values);
-    multiply_any(std::make_integer_sequence<int, kNarrowTiles>{}, tiles, values, t.filters, sums);
-    if (t.pool == 1)
-      finish<1>(t, first, tiles, sums);
-    else if (t.pool == 2)
-      finish<2>(t, first, tiles, sums);
+    const float* picture = t.picture + int64_t{first} * 4 * t.depth;
+    const Values values{t.scratch, few ? kFewPlane : tiles * kC, few ? 4 * t.depth : kC};
+    if (few)
+      transform_rows(t, picture, tiles, values);
     else
-      finish<4>(t, first, tiles, sums);
+      transform_channels(t, picture, tiles, values);
+    for (int k = 0; k < t.columns; k += kC) {
+      multiply_any(t.depth, tiles, values, t.filters + int64_t{36} * t.depth * k, sums);
+      if (t.pool == 1)
+        finish<1>(t, first, tiles, k, sums);
+      else if (t.pool == 2)
+        finish<2>(t, first, tiles, k, sums);
+      else
+        finish<4>(t, first, tiles, k, sums);
+    }
   }
 }
 

@@ -27,6 +27,10 @@ const Case kCases[] = {
     {{2, 30, 53, 16, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // 16 channels: fused
     {{1, 21, 49, 16, 16, 3, 3, 1, 1, 1}, {kSigmoid, 0, 4}},
     {{1, 90, 102, 16, 16, 3, 3, 1, 1, 1}, {kNone, 0, 1}},
+    {{2, 21, 37, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // few channels
+    {{1, 34, 30, 1, 48, 3, 3, 1, 1, 1}, {kNone, 0, 4}},
+    {{1, 9, 70, 2, 32, 3, 3, 1, 1, 1}, {kSigmoid, 0, 1}},
+    {{1, 20, 27, 48, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // and few filters, dgrad
     {{1, 70, 60, 32, 48, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // several bands
     {{2, 8, 8, 64, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
     {{1, 7, 10, 32, 80, 3, 3, 1, 1, 2}, {kSigmoid, 0, 1}},
@@ -137,28 +141,29 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
   CpuContext own(1);
   struct Choice {
     Case c;
-    bool possible, automatic;
+    bool possible, fprop, dgrad;  // the last two: chosen
   };
   const Choice choices[] = {
-      {{{1, 16, 16, 32, 32, 3, 3, 1, 1, 1}, {}}, true, true},
-      {{{1, 16, 16, 16, 16, 3, 3, 1, 1, 1}, {}}, true, true},
-      {{{1, 16, 16, 16, 32, 3, 3, 1, 1, 1}, {}}, true, false},
-      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {}}, true, true},
-      {{{1, 8, 8, 16, 32, 4, 4, 2, 1, 1}, {}}, true, false},
-      {{{1, 4, 4, 32, 32, 4, 4, 2, 1, 1}, {}}, true, false},
-      {{{1, 8, 8, 32, 40, 4, 4, 2, 1, 1}, {}}, false, false},
-      {{{1, 8, 8, 3, 32, 4, 4, 2, 1, 1}, {}}, false, false},
-      {{{1, 8, 8, 32, 32, 4, 4, 2, 0, 1}, {}}, false, false},
-      {{{1, 8, 8, 32, 32, 4, 4, 1, 1, 1}, {}}, false, false},
-      {{{1, 8, 8, 32, 32, 3, 3, 2, 1, 1}, {}}, false, false},
-      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {kNone, 0, 2}}, false, false},
+      {{{1, 16, 16, 32, 32, 3, 3, 1, 1, 1}, {}}, true, true, true},
+      {{{1, 16, 16, 16, 16, 3, 3, 1, 1, 1}, {}}, true, true, true},
+      {{{1, 16, 16, 16, 32, 3, 3, 1, 1, 1}, {}}, true, true, false},
+      {{{1, 16, 16, 32, 16, 3, 3, 1, 1, 1}, {}}, true, false, true},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {}}, true, true, true},
+      {{{1, 8, 8, 16, 32, 4, 4, 2, 1, 1}, {}}, true, false, false},
+      {{{1, 4, 4, 32, 32, 4, 4, 2, 1, 1}, {}}, true, false, false},
+      {{{1, 8, 8, 32, 40, 4, 4, 2, 1, 1}, {}}, false, false, false},
+      {{{1, 8, 8, 3, 32, 4, 4, 2, 1, 1}, {}}, false, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 0, 1}, {}}, false, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 1, 1, 1}, {}}, false, false, false},
+      {{{1, 8, 8, 32, 32, 3, 3, 2, 1, 1}, {}}, false, false, false},
+      {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {kNone, 0, 2}}, false, false, false},
   };
   const auto results = [&](const Case& c, const Operands& o, ConvAlgo algo, Precision precision) {
     Context ctx = with(own, algo, precision);
     const auto r = run<float>(ctx, c, o, o.dy, std::vector<uint8_t>(o.dy.size()));
     return std::vector{r.y, r.dx, r.dw};
   };
-  for (const auto& [c, possible, automatic] : choices) {
+  for (const auto& [c, possible, fprop, dgrad] : choices) {
     CAPTURE(c.s.R);
     CAPTURE(c.s.H);
     CAPTURE(c.s.C);
@@ -168,8 +173,8 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
     const auto winograd = results(c, o, ConvAlgo::winograd, Precision::fp32);
     for (size_t pass = 0; pass < 3; ++pass) CHECK((winograd[pass] != direct[pass]) == possible);
     const auto chosen = results(c, o, ConvAlgo::automatic, Precision::fp32);
-    CHECK(chosen[0] == (automatic ? winograd : direct)[0]);
-    CHECK(chosen[1] == (automatic ? winograd : direct)[1]);
+    CHECK(chosen[0] == (fprop ? winograd : direct)[0]);
+    CHECK(chosen[1] == (dgrad ? winograd : direct)[1]);
     CHECK(results(c, o, ConvAlgo::automatic, Precision::fp32_strict) == direct);
     CHECK(results(c, o, ConvAlgo::winograd, Precision::fp32_strict) == direct);
   }
