@@ -211,9 +211,10 @@ std::ostream& operator<<(std::ostream& out, const Way& way) {
   return out << "rung " << static_cast<int>(way.conv) << ", " << name_of(way.precision);
 }
 const Way kWays[] = {
-    {ConvAlgo::naive, Precision::fp32},         {ConvAlgo::tiled, Precision::fp32},
-    {ConvAlgo::pipelined, Precision::fp32},     {ConvAlgo::tensor_core, Precision::tf32},
-    {ConvAlgo::tensor_core, Precision::tf32x3}, {ConvAlgo::tensor_core, Precision::bf16},
+    {ConvAlgo::naive, Precision::fp32},       {ConvAlgo::tiled, Precision::fp32},
+    {ConvAlgo::direct, Precision::fp32},      {ConvAlgo::pipelined, Precision::fp32},
+    {ConvAlgo::tensor_core, Precision::tf32}, {ConvAlgo::tensor_core, Precision::tf32x3},
+    {ConvAlgo::tensor_core, Precision::bf16},
 };
 
 TEST_CASE("conv2d on CUDA: every rung, pass and precision, with the same bits under any schedule") {

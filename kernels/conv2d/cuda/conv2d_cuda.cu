@@ -30,7 +30,8 @@ struct Rung {
 #define ASSAY_RUNG(name) \
   { name::covers, name::fprop, name::dgrad, name::wgrad }
 constexpr Rung kNaive = ASSAY_RUNG(naive), kTiled = ASSAY_RUNG(tiled),
-               kPipelined = ASSAY_RUNG(pipelined), kTensorCore = ASSAY_RUNG(tensor_core);
+               kPipelined = ASSAY_RUNG(pipelined), kTensorCore = ASSAY_RUNG(tensor_core),
+               kDirect = ASSAY_RUNG(direct);
 #undef ASSAY_RUNG
 
 /// Null for what has no CUDA kernels.
@@ -44,6 +45,8 @@ const Rung* rung_of(ConvAlgo algo) {
       return &kPipelined;
     case ConvAlgo::tensor_core:
       return &kTensorCore;
+    case ConvAlgo::direct:
+      return &kDirect;
     default:
       return nullptr;
   }
@@ -54,15 +57,20 @@ ConvAlgo below(ConvAlgo algo) {
   switch (algo) {
     case ConvAlgo::hopper:
     case ConvAlgo::winograd:
+    case ConvAlgo::direct:
       return ConvAlgo::tensor_core;
     case ConvAlgo::tensor_core:
       return ConvAlgo::pipelined;
     case ConvAlgo::pipelined:
-    case ConvAlgo::direct:
       return ConvAlgo::tiled;
     default:
       return ConvAlgo::naive;
   }
+}
+
+/// Where a tile of a matrix product would be mostly padding.
+bool has_few_channels(const Conv2dShape& s) {
+  return std::min(s.C, s.K) <= 4 || std::max(s.C, s.K) <= 16;
 }
 
 const Rung& choose(const Context& ctx, ConvPass pass, const Conv2dShape& s,
@@ -80,7 +88,7 @@ ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
   };
   ConvAlgo algo = ctx.conv;
   if (algo == ConvAlgo::automatic)
-    algo = covers(ConvAlgo::direct) ? ConvAlgo::direct : ConvAlgo::tensor_core;
+    algo = has_few_channels(s) ? ConvAlgo::direct : ConvAlgo::tensor_core;
   while (!covers(algo)) algo = below(algo);
   return algo;
 }

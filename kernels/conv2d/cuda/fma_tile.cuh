@@ -17,6 +17,8 @@ struct FmaTile {
   static constexpr int kSide = kM * kN == 128 * 64 ? 8 : 4;  // sums of a thread: kSide x kSide
   static constexpr int kY = kM / kSide, kX = kN / kSide;     // threads along both sides
   static_assert(kY * kX == kThreads);
+  static constexpr int kBlocks =
+      kSide == 8 ? 3 : 4;  // on a multiprocessor, which bounds the registers
 
   /// Offset of (row, d) in a tile of kRows rows, and its size.
   template <int kRows>
@@ -51,20 +53,20 @@ struct FmaTile {
         outer_product(ra, rb);
       }
     } else {
-#pragma unroll
+#pragma unroll 1  // unrolled, the loads of all four rounds would be kept in registers
       for (int d = 0; d < kDepth; d += 4) {
-        float ra[kSide][4], rb[kSide][4];
+        float rb[kSide][4];
+#pragma unroll
+        for (int j = 0; j < kSide; ++j) copy4(rb[j], b + at<kN>(side<kN>(x(), j), d));
 #pragma unroll
         for (int i = 0; i < kSide; ++i) {
-          copy4(ra[i], a + at<kM>(side<kM>(y(), i), d));
-          copy4(rb[i], b + at<kN>(side<kN>(x(), i), d));
+          float ra[4];
+          copy4(ra, a + at<kM>(side<kM>(y(), i), d));
+#pragma unroll
+          for (int v = 0; v < 4; ++v)
+#pragma unroll
+            for (int j = 0; j < kSide; ++j) sums[i][j] = fmaf(ra[v], rb[j][v], sums[i][j]);
         }
-#pragma unroll
-        for (int v = 0; v < 4; ++v)
-#pragma unroll
-          for (int i = 0; i < kSide; ++i)
-#pragma unroll
-            for (int j = 0; j < kSide; ++j) sums[i][j] = fmaf(ra[i][v], rb[j][v], sums[i][j]);
       }
     }
   }

@@ -102,6 +102,8 @@ struct Bf16 {
 template <class Math, int kM_, int kN_, bool kRowsContiguous>
 struct MmaTile {
   static constexpr int kM = kM_, kN = kN_, kDepth = 32, kThreads = 128, kStages = 3;
+  static constexpr int kBlocks =
+      kM * kN == 128 * 64 ? 2 : 4;  // on a multiprocessor, which bounds the registers
   static constexpr int kI = kM / 2 / 16, kJ = kN / 2 / 8;  // fragments of a warp
 
   /// Offset of (row, d) in a tile of kRows rows, and its size.

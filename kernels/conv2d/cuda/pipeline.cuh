@@ -14,14 +14,12 @@
 // channels of the source must be a multiple of 4.
 #pragma once
 
-#include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/epilogue.cuh"
+#include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/weights.cuh"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
-
-constexpr int kMostTaps = 16;  // along a side; 2 x 16 bits of a mask
 
 /// Multiplies `steps` stages into `tile`. load(stage) starts the copies of the next step.
 template <class Tile, class Load>
@@ -56,77 +54,12 @@ constexpr size_t pipeline_bytes() {
   return sizeof(float) * static_cast<size_t>(stages > finished ? stages : finished);
 }
 
-// ---- sources of fprop and dgrad: rows of A, copied 4 channels at a time
-
-/// x, or a dz that is dy: bytes are copied as they are.
-struct PictureSource {
-  Picture picture;
-
-  struct Row {
-    int64_t offset;  // of tap (0,0), which may lie outside
-    uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t
-  };
-  __device__ Row row(const Phase& phase, const Pixel& at) const {
-    Row row{((int64_t{at.n} * picture.H + at.h) * picture.W + at.w) * picture.C, 0};
-    for (int r = 0; r < phase.taps_r; ++r)
-      if (at.h + r >= 0 && at.h + r < picture.H) row.mask |= 1u << r;
-    for (int t = 0; t < phase.taps_s; ++t)
-      if (at.w + t >= 0 && at.w + t < picture.W) row.mask |= 1u << (kMostTaps + t);
-    return row;
-  }
-  static __device__ Row no_row() { return {0, 0}; }
-  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
-    const bool inside = (row.mask >> tap.r & row.mask >> (kMostTaps + tap.t) & 1) != 0;
-    const int64_t at = row.offset + (int64_t{tap.r} * picture.W + tap.t) * picture.C + tap.c;
-    ptx::cp_async<16>(to, inside ? picture.x + at : picture.x, inside);
-  }
-};
-
-/// dz(pixel of y, place in its window, k .. k+3) into shared memory. It takes arithmetic, so it
-/// goes through registers; other warps hide the latency.
-__device__ inline void copy_dz(float* to, const GradientOfZ& dz, int64_t pixel, int place, int k) {
-  const int64_t at = pixel * dz.K + k;
-  float4 v = ldv<float4>(dz.dy + at);
-  if (dz.y != nullptr) {
-    const float4 y = ldv<float4>(dz.y + at);
-    v.x *= activation_slope(dz.activation, dz.slope, y.x);
-    v.y *= activation_slope(dz.activation, dz.slope, y.y);
-    v.z *= activation_slope(dz.activation, dz.slope, y.z);
-    v.w *= activation_slope(dz.activation, dz.slope, y.w);
-  }
-  if (dz.argmax != nullptr) {
-    const uchar4 chosen = ldv<uchar4>(dz.argmax + at);
-    v = make_float4(chosen.x == place ? v.x : 0.0f, chosen.y == place ? v.y : 0.0f,
-                    chosen.z == place ? v.z : 0.0f, chosen.w == place ? v.w : 0.0f);
-  }
-  stv(to, v);
-}
-
-struct GradientSource {
-  GradientOfZ dz;
-
-  struct Row {
-    int n, h, w;
-  };
-  __device__ Row row(const Phase&, const Pixel& at) const { return {at.n, at.h, at.w}; }
-  static __device__ Row no_row() { return {0, -1 << 20, 0}; }
-  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
-    const int p = row.h + tap.r, q = row.w + tap.t;
-    const int i = p / dz.pool, j = q / dz.pool;
-    if (p < 0 || q < 0 || i >= dz.rows || j >= dz.columns)
-      stv(to, make_float4(0, 0, 0, 0));
-    else
-      copy_dz(to, dz, (int64_t{row.n} * dz.rows + i) * dz.columns + j,
-              p % dz.pool * dz.pool + q % dz.pool, tap.c);
-  }
-};
-
 // ---- fprop and dgrad
 
 /// Grid: tiles of pixels, tiles of output channels, phases. Thread t copies the chunk of 4 elements
 /// of the depth number t % kChunks of every row t / kChunks + i * kRows.
 template <class Tile, class Source>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_pipeline(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
   constexpr int kChunks = Tile::kDepth / 4, kRows = Tile::kThreads / kChunks;
   constexpr int kRowsA = Tile::kM / kRows, kRowsB = Tile::kN / kRows;

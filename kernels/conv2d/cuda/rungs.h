@@ -28,5 +28,8 @@ ASSAY_CONV2D_RUNG
 namespace tensor_core {
 ASSAY_CONV2D_RUNG
 }
+namespace direct {
+ASSAY_CONV2D_RUNG
+}
 }  // namespace assay::cuda
 #undef ASSAY_CONV2D_RUNG
