@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -50,15 +49,12 @@ Finding examine(const Sample& sample) {
   }
 }
 
-std::string describe_sizes(const std::vector<Finding>& findings) {
-  std::map<std::pair<int, int>, int> sizes;
+std::string sizes_of(const std::vector<Finding>& findings) {
+  std::vector<ImageSize> sizes;
   for (const Finding& f : findings) {
-    if (f.problem.empty()) ++sizes[{f.width, f.height}];
+    if (f.problem.empty()) sizes.push_back({f.width, f.height});
   }
-  if (sizes.empty()) return "";
-  const auto text = [](std::pair<int, int> s) { return str(s.first, "x", s.second); };
-  const std::string first = text(sizes.begin()->first);
-  return sizes.size() == 1 ? first : first + " to " + text(sizes.rbegin()->first);
+  return describe_sizes(sizes);
 }
 
 void count(const Dataset& data, ClassReport& report) {
@@ -95,7 +91,7 @@ ClassReport check_class(Context& ctx, const fs::path& root, const std::string& n
   for (const Finding& finding : findings) {
     if (!finding.problem.empty()) report.problems.push_back(finding.problem);
   }
-  report.sizes = describe_sizes(findings);
+  report.sizes = sizes_of(findings);
   add_notes(findings, report);
   return report;
 }

@@ -1,5 +1,7 @@
 #include "data/image.h"
 
+#include <algorithm>
+
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -20,6 +22,13 @@ Image with_channels(const Image& image, int channels) {
     for (size_t i = 0; i < count; ++i) to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = from[i];
   }
   return out;
+}
+
+std::string describe_sizes(std::span<const ImageSize> sizes) {
+  if (sizes.empty()) return "";
+  const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+  const auto text = [](const ImageSize& s) { return str(s.width, "x", s.height); };
+  return *least == *most ? text(*least) : text(*least) + " to " + text(*most);
 }
 
 }  // namespace assay

@@ -1,8 +1,11 @@
 // A picture in memory, as files hold it: 8 bits a value, (height,width,channels).
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace assay {
@@ -38,5 +41,13 @@ inline Image to_grey(const Image& image) {
 inline Image to_rgb(const Image& image) {
   return with_channels(image, 3);
 }
+
+/// Width and height of a picture as its file has it, pixels.
+struct ImageSize {
+  int width = 0, height = 0;
+  friend auto operator<=>(const ImageSize&, const ImageSize&) = default;
+};
+/// "900x900", or the smallest and the largest: "700x700 to 1024x1024". Empty for no pictures.
+std::string describe_sizes(std::span<const ImageSize> sizes);
 
 }  // namespace assay

@@ -164,6 +164,13 @@ Sides check_structure(Bytes bytes, const std::string& name) {
   fail(name, "not a PNG, JPEG or BMP picture, whatever its name; convert or remove it");
 }
 
+void check_writable(const char* caller, const Image& image) {
+  ASSAY_CHECK(image.size() > 0 && image.pixels.size() == image.size() &&
+                  (image.channels == 1 || image.channels == 3),
+              caller, ": a picture of ", image.height, " x ", image.width, " x ", image.channels,
+              " with ", image.pixels.size(), " values cannot be written");
+}
+
 }  // namespace
 
 Image decode_image(Bytes bytes, const std::string& name) {
@@ -184,11 +191,13 @@ Image read_image(const std::filesystem::path& path) {
 }
 
 std::vector<uint8_t> encode_png(const Image& image) {
-  ASSAY_CHECK(image.size() > 0 && image.pixels.size() == image.size() &&
-                  (image.channels == 1 || image.channels == 3),
-              "encode_png: a picture of ", image.height, " x ", image.width, " x ", image.channels,
-              " with ", image.pixels.size(), " values cannot be written");
+  check_writable("encode_png", image);
   return stb_encode_png(image);
+}
+
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
+  check_writable("encode_jpeg", image);
+  return stb_encode_jpeg(image, quality);
 }
 
 void write_png(const std::filesystem::path& path, const Image& image) {

@@ -1,4 +1,4 @@
-// Picture files: PNG, JPEG and BMP in, PNG out.
+// Picture files: PNG, JPEG and BMP in, PNG and JPEG out.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,9 @@ Image read_image(const std::filesystem::path& path);
 
 /// An 8-bit PNG, grey or RGB; the same bytes for the same picture everywhere.
 std::vector<uint8_t> encode_png(const Image& image);
+/// A baseline JPEG with three channels whatever the picture has, for pages where size matters more
+/// than the last grey level. `quality` 1 to 100.
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 /// Writes beside `path` and renames, so that a reader never sees half a file. Error that names the
 /// path and the reason when the folder cannot be written or the disk is full.
 void write_png(const std::filesystem::path& path, const Image& image);

@@ -74,7 +74,8 @@ ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options option
     : options_(options),
       samples_(std::move(samples)),
       images_(samples_.size()),
-      masks_(samples_.size()) {
+      masks_(samples_.size()),
+      file_sizes_(samples_.size()) {
   parallel_for(ctx, static_cast<int64_t>(samples_.size()), [&](int64_t i) {
     const Sample& sample = samples_[i];
     Picture picture;
@@ -83,6 +84,7 @@ ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options option
     } else {
       picture.image = load_image(sample);
     }
+    file_sizes_[i] = {picture.image.width, picture.image.height};
     images_[i] =
         resize(with_channels(picture.image, options_.channels), options_.height, options_.width);
     if (picture.mask) masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);

@@ -29,6 +29,8 @@ class ImageStore {
   const std::vector<Sample>& samples() const { return samples_; }
   std::span<const uint8_t> pixels(size_t i) const { return images_[i].pixels; }  // (H,W,C)
   const Image& image(size_t i) const { return images_[i]; }
+  /// Of the files, before they were resized.
+  std::span<const ImageSize> file_sizes() const { return file_sizes_; }
   /// (H,W,1), 0 or 255. Undefined mask (no pixels) where the sample has none.
   const Image& mask(size_t i) const { return masks_[i]; }
 
@@ -39,6 +41,7 @@ class ImageStore {
   Options options_;
   std::vector<Sample> samples_;
   std::vector<Image> images_, masks_;
+  std::vector<ImageSize> file_sizes_;
 };
 
 /// How batches are made from a store. Everything is a pure function of (seed, epoch, picture).

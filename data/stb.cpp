@@ -56,16 +56,30 @@ Image stb_decode(std::span<const uint8_t> bytes, const std::string& name) {
   return image;
 }
 
+namespace {
+
+void append(void* to, void* data, int size) {
+  auto& out = *static_cast<std::vector<uint8_t>*>(to);
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  out.insert(out.end(), bytes, bytes + size);
+}
+
+}  // namespace
+
 std::vector<uint8_t> stb_encode_png(const Image& image) {
   std::vector<uint8_t> out;
-  const auto append = [](void* context, void* data, int size) {
-    const auto* bytes = static_cast<const uint8_t*>(data);
-    static_cast<std::vector<uint8_t>*>(context)->insert(
-        static_cast<std::vector<uint8_t>*>(context)->end(), bytes, bytes + size);
-  };
   const int written = stbi_write_png_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), 0);
   ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of ", image.height, " x ",
+              image.width);
+  return out;
+}
+
+std::vector<uint8_t> stb_encode_jpeg(const Image& image, int quality) {
+  std::vector<uint8_t> out;
+  const int written = stbi_write_jpg_to_func(append, &out, image.width, image.height,
+                                             image.channels, image.pixels.data(), quality);
+  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of ", image.height, " x ",
               image.width);
   return out;
 }

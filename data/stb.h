@@ -1,4 +1,4 @@
-// The two calls that stb_image and stb_image_write serve. Callers use image_io.h, which checks
+// The calls that stb_image and stb_image_write serve. Callers use image_io.h, which checks
 // what stb does not.
 #pragma once
 
@@ -14,5 +14,6 @@ namespace assay {
 /// 1 channel where the file is grey, else 3. DataError with stb's reason.
 Image stb_decode(std::span<const uint8_t> bytes, const std::string& name);
 std::vector<uint8_t> stb_encode_png(const Image& image);
+std::vector<uint8_t> stb_encode_jpeg(const Image& image, int quality);
 
 }  // namespace assay

@@ -238,6 +238,7 @@ Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFol
   }
   write_scores(folder.scores(), images, pooled);
   Json metrics = metrics_json(config, pooled, images, std::nullopt, facts);
+  metrics["images"]["sizes"] = describe_sizes(pictures.file_sizes());
   metrics["f1_val_threshold"] = json_of(at_validation_thresholds.f1());
   metrics["folds"] = list;
   for (const char* metric : {"image_auroc", "f1", "f1_val_threshold"})

@@ -170,7 +170,8 @@ Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, cons
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
-  const Json metrics = metrics_of(config, split, read_gan_history(folder), memorisation);
+  Json metrics = metrics_of(config, split, read_gan_history(folder), memorisation);
+  metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
   write_file(folder.metrics(), metrics.dump(2) + "\n");
   return metrics;
 }

@@ -14,21 +14,50 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The first image of each kind of defect, and the first good one.
+std::string figure_name(const Sample& sample) {
+  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+}
+
+/// Picture n of a batch, with what the detector made of it as picture m of its judgement. Views:
+/// all arguments outlive the result.
+Inspected inspected(const RunConfig& config, std::span<const float> images, size_t n,
+                    const Judgement& judgement, size_t m, std::span<const uint8_t> mask) {
+  const int side = config.image_size, channels = config.channels();
+  const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
+  return {side,
+          side,
+          channels,
+          images.subspan(n * values, values),
+          std::span(judgement.reconstruction).subspan(m * values, values),
+          std::span(judgement.heat).subspan(m * pixels, pixels),
+          mask};
+}
+
+/// The first image of each kind of defect, and the first good one; and the first of each kind among
+/// those that have noise.
 class FigureWriter {
  public:
-  FigureWriter(const RunFolder& folder, double heat_scale)
-      : folder_(folder), heat_scale_(heat_scale) {}
+  FigureWriter(const RunFolder& folder, Detector& detector)
+      : folder_(folder), detector_(detector) {}
+
   void offer(const Sample& sample, const Inspected& image) {
-    if (!drawn_.insert(sample.defect).second) return;
-    const std::string stem = std::filesystem::path(sample.path).stem().string();
-    write_png(folder_.figures() / (sample.defect + "_" + stem + ".png"), panel(image, heat_scale_));
+    if (drawn_.insert(sample.defect).second)
+      write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
+  }
+  /// `clean` is the picture without its noise. // (1,H,W,C)
+  void offer_noisy(const Sample& sample, const Inspected& noisy, const Tensor& clean) {
+    if (!drawn_noisy_.insert(sample.defect).second) return;
+    const Judgement judgement = detector_.judge(clean);
+    const std::vector<float> pixels = clean.to_floats();
+    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+              noise_panel(inspected(detector_.config(), pixels, 0, judgement, 0, {}), noisy,
+                          detector_.heat_scale()));
   }
 
  private:
   const RunFolder& folder_;
-  double heat_scale_;
-  std::set<std::string> drawn_;
+  Detector& detector_;
+  std::set<std::string> drawn_, drawn_noisy_;
 };
 
 }  // namespace
@@ -59,10 +88,9 @@ RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t trai
 
 Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const RunConfig& config,
                  const RunFolder& folder) {
-  const int64_t H = config.image_size, W = H, C = config.channels(), pixels = H * W;
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
-  FigureWriter figures(folder, detector.heat_scale());
+  FigureWriter figures(folder, detector);
   const std::vector<size_t> positions = all_of(test);
   const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
   note_noise(folder, "test", test, noisy);
@@ -71,16 +99,13 @@ Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const R
     const std::vector<float> originals = batch.x.to_floats();
     for (size_t n = 0; n < batch.images.size(); ++n) {
       const Sample& sample = test.sample(batch.images[n]);
-      const Inspected image{static_cast<int>(H),
-                            static_cast<int>(W),
-                            static_cast<int>(C),
-                            std::span(originals).subspan(n * pixels * C, pixels * C),
-                            std::span(judgement.reconstruction).subspan(n * pixels * C, pixels * C),
-                            std::span(judgement.heat).subspan(n * pixels, pixels),
-                            test.mask(batch.images[n]).pixels};
+      const Inspected image =
+          inspected(config, originals, n, judgement, n, test.mask(batch.images[n]).pixels);
       images.push_back(scored(sample, "test", judgement.parts[n], detector.scoring()));
       if (masks) pixel_evaluation.add(image.heat, image.mask, image.H, image.W);
       figures.offer(sample, image);
+      if (std::binary_search(noisy.begin(), noisy.end(), batch.images[n]))
+        figures.offer_noisy(sample, image, batch.clean.rows(static_cast<int64_t>(n), 1));
     }
   });
   write_scores(folder.scores(), images, detector.scoring());
@@ -94,7 +119,9 @@ Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const R
   };
   const RunFacts facts =
       facts_of(config, folder, count("train"), count("validation"), detector.collapsed());
-  const Json metrics = metrics_json(config, detector.scoring(), images, pixel_metrics, facts);
+  Json metrics = metrics_json(config, detector.scoring(), images, pixel_metrics, facts);
+  metrics["heat_scale"] = detector.heat_scale();
+  metrics["images"]["sizes"] = describe_sizes(test.file_sizes());
   write_file(folder.metrics(), metrics.dump(2) + "\n");
   return metrics;
 }

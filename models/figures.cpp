@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <string>
 
+#include "kernels/runtime/error.h"
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wpragmas"
@@ -48,13 +50,22 @@ Colour overlaid(const Inspected& in, double t, int x, int y) {
 }
 
 template <class PixelAt>
-void draw_tile(Image& to, int tile, const Inspected& in, const PixelAt& pixel_at) {
-  const int left = tile * (in.W + kGap);
+void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelAt& pixel_at) {
+  const int top = row * (in.H + kGap), left = column * (in.W + kGap);
   for (int y = 0; y < in.H; ++y)
     for (int x = 0; x < in.W; ++x) {
       const Colour c = pixel_at(x, y);
-      std::copy(c.begin(), c.end(), to.at(y, left + x));
+      std::copy(c.begin(), c.end(), to.at(top + y, left + x));
     }
+}
+
+/// original | reconstruction | residual, from the left end of a row.
+void draw_seen(Image& to, int row, const Inspected& in, double heat_scale) {
+  draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+  draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
+  draw_tile(to, row, 2, in, [&](int x, int y) {
+    return heat_colour(in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale);
+  });
 }
 
 void draw_text(Image& to, int left, int top, std::string text) {
@@ -84,8 +95,8 @@ void draw_colour_bar(Image& to, int left, double heat_scale) {
   draw_text(to, left + kBarWidth + 3, to.height - 10, "0");
 }
 
-Image canvas_for(const Inspected& in, int tiles) {
-  Image canvas(in.H, tiles * (in.W + kGap) + kBarRoom, 3);
+Image canvas_for(const Inspected& in, int rows, int columns) {
+  Image canvas(rows * (in.H + kGap) - kGap, columns * (in.W + kGap) + kBarRoom, 3);
   std::fill(canvas.pixels.begin(), canvas.pixels.end(), uint8_t{255});
   return canvas;
 }
@@ -93,26 +104,47 @@ Image canvas_for(const Inspected& in, int tiles) {
 }  // namespace
 
 Image panel(const Inspected& in, double heat_scale) {
-  const auto t = [&](int x, int y) {
-    return in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale;
-  };
-  Image canvas = canvas_for(in, 5);
-  draw_tile(canvas, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
-  draw_tile(canvas, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
-  draw_tile(canvas, 2, in, [&](int x, int y) { return heat_colour(t(x, y)); });
-  draw_tile(canvas, 3, in, [&](int x, int y) { return overlaid(in, t(x, y), x, y); });
-  draw_tile(canvas, 4, in, [&](int x, int y) {
+  Image canvas = canvas_for(in, 1, kPanelTiles);
+  draw_seen(canvas, 0, in, heat_scale);
+  draw_tile(canvas, 0, 3, in, [&](int x, int y) {
+    return overlaid(in, in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale, x, y);
+  });
+  draw_tile(canvas, 0, 4, in, [&](int x, int y) {
     const bool defective = !in.mask.empty() && in.mask[static_cast<size_t>(y) * in.W + x] != 0;
     return defective ? Colour{255, 255, 255} : Colour{24, 24, 24};
   });
-  draw_colour_bar(canvas, 5 * (in.W + kGap), heat_scale);
+  draw_colour_bar(canvas, kPanelTiles * (in.W + kGap), heat_scale);
   return canvas;
 }
 
+Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale) {
+  Image canvas = canvas_for(clean, kNoisePanelRows, kNoisePanelColumns);
+  draw_seen(canvas, 0, clean, heat_scale);
+  draw_seen(canvas, 1, noisy, heat_scale);
+  draw_colour_bar(canvas, kNoisePanelColumns * (clean.W + kGap), heat_scale);
+  return canvas;
+}
+
+std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
+  const int side = (figure.width - kBarRoom) / columns - kGap;
+  ASSAY_CHECK(side > 0 && figure.width == columns * (side + kGap) + kBarRoom &&
+                  figure.height == rows * (side + kGap) - kGap,
+              "tiles_of: a picture of ", figure.width, "x", figure.height, " has no ", rows, "x",
+              columns, " square tiles");
+  std::vector<Image> tiles;
+  for (int i = 0; i < rows * columns; ++i) {
+    Image& tile = tiles.emplace_back(side, side, figure.channels);
+    const int top = i / columns * (side + kGap), left = i % columns * (side + kGap);
+    for (int y = 0; y < side; ++y)
+      std::copy_n(figure.at(top + y, left), side * figure.channels, tile.at(y, 0));
+  }
+  return tiles;
+}
+
 Image heat_map(const Inspected& in, double heat_scale) {
-  Image canvas = canvas_for(in, 2);
-  draw_tile(canvas, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
-  draw_tile(canvas, 1, in, [&](int x, int y) {
+  Image canvas = canvas_for(in, 1, 2);
+  draw_tile(canvas, 0, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+  draw_tile(canvas, 0, 1, in, [&](int x, int y) {
     return overlaid(in, in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale, x, y);
   });
   draw_colour_bar(canvas, 2 * (in.W + kGap), heat_scale);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "data/image.h"
 
@@ -20,6 +21,16 @@ struct Inspected {
 /// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
 /// scale belongs to the model, never to the image, so that colours can be compared between images.
 Image panel(const Inspected& image, double heat_scale);
+inline constexpr int kPanelTiles = 5;
+
+/// What noise does to a reconstruction: original | reconstruction | residual of the clean image
+/// above those of the noisy one, and the colour bar.
+Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale);
+inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
+
+/// The tiles of a figure of this file, row by row, without gaps and colour bar. Error when they
+/// are not square: the figure is of another kind.
+std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 
 /// original | overlay | colour bar.
 Image heat_map(const Inspected& image, double heat_scale);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "apps/assay/cli.h"
+#include "apps/suite/results.h"
 
 namespace assay {
 
@@ -13,6 +14,8 @@ void add_report(CLI::App& app, Action& run) {
   verb->add_option("folder", *folder, "of a suite, or one run")->required();
   verb->callback([=, &run] {
     run = [=] {
+      // Shards that ran elsewhere may have come into the folder since.
+      if (!RunFolder(*folder).finished() && !finished_runs(*folder).empty()) write_results(*folder);
       std::printf("%s\n", write_report(*folder).c_str());
       return 0;
     };

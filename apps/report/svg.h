@@ -1,5 +1,5 @@
-// Charts as inline SVG: axes with units, a legend, colours from the page's style sheet, so that
-// they follow light and dark. No script.
+// Drawing in inline SVG: scales, texts, lines. Colours come from the page's style sheet, so that
+// charts follow light, dark and print.
 #pragma once
 
 #include <string>
@@ -8,40 +8,67 @@
 
 namespace assay {
 
-/// Text that can stand in HTML and SVG.
-std::string escape_html(const std::string& text);
+/// The width of every chart in its own units; about a pixel each on a phone.
+inline constexpr double kChartWidth = 400;
 
-struct Axis {
-  std::string title;
-  bool logarithmic = false;
+enum class ScaleKind : uint8_t {
+  linear,
+  logarithmic,
+  symmetric,  ///< asinh(v): linear around 0, logarithmic far from it on both sides
 };
 
-/// A named line; colour number i is the i-th of the palette.
-struct Series {
-  std::string name;
-  std::vector<std::pair<double, double>> points;
-  int colour = 0;
+/// One axis: from values to positions, and its ticks.
+class Scale {
+ public:
+  Scale(double low, double high, ScaleKind kind, double first, double last);
+  /// False for what has no place: not finite, or not positive on a logarithmic axis.
+  bool shows(double v) const;
+  double operator()(double v) const {
+    return first_ + (map(v) - low_) / (high_ - low_) * (last_ - first_);
+  }
+  /// The value at a share of the way from the first position to the last.
+  double value_at(double share) const;
+  /// Round values, few enough for their texts to have room.
+  std::vector<double> ticks() const;
+  double first() const { return first_; }
+  double last() const { return last_; }
+
+ private:
+  double map(double v) const;
+  std::vector<double> round_steps() const;
+  std::vector<double> powers() const;
+  std::vector<double> symmetric_powers() const;
+
+  ScaleKind kind_;
+  double low_, high_, first_, last_;  // low and high mapped
 };
 
-struct Chart {
-  std::string title;
-  Axis x, y;
-  /// Shown at least; data widens it. Equal ends: the data alone decides.
-  double x_low = 0, x_high = 0, y_low = 0, y_high = 0;
-  bool diagonal = false;  ///< the line of chance in a ROC curve
-};
-/// Points that are not finite (or not positive on a logarithmic axis) are left out.
-std::string line_chart(const Chart& chart, const std::vector<Series>& series);
+/// "12.3": a position, or a value with so many decimals.
+std::string fixed(double value, int digits = 1);
+/// As few digits as a tick needs.
+std::string tick_text(double value);
 
-/// Values of one group, counted in the same bins as the others.
-struct Group {
-  std::string name;
-  std::vector<double> values;
-  int colour = 0;
+std::string text_at(double x, double y, const char* anchor, const std::string& text,
+                    const char* kind = "tick");
+std::string line_between(double x0, double y0, double x1, double y1, const std::string& kind);
+/// Points of a polyline; those that lie on the line between their neighbours are left out.
+std::string polyline(const std::vector<std::pair<double, double>>& points, const std::string& kind);
+
+/// A vertical axis at the left, with a grid, and a horizontal one at the bottom.
+std::string axes(const Scale& x, const Scale& y, const std::string& x_title,
+                 const std::string& y_title);
+/// Ticks and title of a horizontal axis below `bottom`.
+std::string horizontal_axis(const Scale& x, double bottom, const std::string& title);
+
+/// Names with a sample of their line, in as many rows as they need from `top` on.
+struct LegendEntry {
+  std::string name, kind;  ///< kind: classes of the sample line
 };
-/// Shares of each group by value, as steps, with a vertical line at `threshold`. The axis ends at
-/// the 98th percentile of all values or a little beyond the threshold; what lies further is counted
-/// in the last bin.
-std::string histogram(const Chart& chart, const std::vector<Group>& groups, double threshold);
+std::string legend(const std::vector<LegendEntry>& entries, double left, double top);
+/// The height that it takes.
+double legend_height(const std::vector<LegendEntry>& entries, double left);
+
+/// The whole chart, with its title above.
+std::string framed(const std::string& title, double height, const std::string& body);
 
 }  // namespace assay

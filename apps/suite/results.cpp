@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
+#include "kernels/runtime/error.h"
 #include "models/csv.h"
+#include "models/evaluation/metrics.h"
 #include "models/network.h"
 #include "models/run.h"
 
@@ -14,18 +17,56 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// `root` and what is in it.
+std::vector<fs::path> folders_of(const fs::path& root) {
+  std::vector<fs::path> folders = {root};
+  if (fs::is_directory(root))
+    for (const auto& entry : fs::directory_iterator(root))
+      if (entry.is_directory()) folders.push_back(entry.path());
+  return folders;
+}
+
 /// Where a run stands among the others. Presets keep the order of the study.
 auto place_of(const RunConfig& c) {
   const auto all = presets();
   const auto at =
       std::find_if(all.begin(), all.end(), [&](const Preset& p) { return c.preset == p.name; });
-  return std::tuple(c.data, c.object_class, at - all.begin(), c.train_noise, c.test_noise, c.seed);
+  return std::tuple(data_name(c), c.object_class, at - all.begin(), c.train_noise, c.test_noise,
+                    c.seed);
 }
 
 bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
   b.seed = a.seed;
+  if (data_name(a) == data_name(b)) b.data = a.data;
   b.split_file = a.split_file;  // each seed may follow a split of its own
   return differences(a, b).empty();
+}
+
+std::string label_of(const RunConfig& c) {
+  const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
+  return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
+}
+
+/// Adds to equal labels of a class what makes the groups two.
+void tell_apart(std::vector<SeedGroup>& groups) {
+  const std::vector<SeedGroup> before = groups;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const RunConfig& mine = before[i].config();
+    std::set<std::string> options;
+    for (const SeedGroup& other : before) {
+      if (other.label != before[i].label || other.config().object_class != mine.object_class ||
+          data_name(other.config()) != data_name(mine))
+        continue;
+      for (const std::string& option : differences(mine, other.config()))
+        if (option != "seed" && option != "split_file" && option != "data") options.insert(option);
+    }
+    const Json values = Json::parse(to_json(mine));
+    for (const std::string& option : options) {
+      const Json& value = values[option];
+      groups[i].label +=
+          str(", ", option, " ", value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
 }
 
 /// The scores of a run by picture.
@@ -105,13 +146,14 @@ std::string csv_of(const std::vector<RunResult>& runs) {
 
 }  // namespace
 
+std::string data_name(const RunConfig& c) {
+  const fs::path path(c.data);
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 std::vector<RunResult> finished_runs(const fs::path& root) {
-  std::vector<fs::path> folders = {root};
-  if (fs::is_directory(root))
-    for (const auto& entry : fs::directory_iterator(root))
-      if (entry.is_directory()) folders.push_back(entry.path());
   std::vector<RunResult> runs;
-  for (const fs::path& path : folders) {
+  for (const fs::path& path : folders_of(root)) {
     const RunFolder folder(path);
     if (!folder.finished()) continue;
     const RunConfig config = load_config(folder.config());
@@ -128,10 +170,30 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
   return runs;
 }
 
-std::string SeedGroup::label() const {
-  const RunConfig& c = config();
-  const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
-  return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
+std::string collapse_in_words(const RunResult& run) {
+  if (!run.metrics.value("collapsed", false)) return "";
+  const std::string& model = run.config.model;
+  const std::string name = run.folder.root().filename().string();
+  if (model == "cnn")
+    return str(name,
+               " collapsed: a fold gives all its held-out images one probability; try another "
+               "--seed, a smaller --lr or --class-weights");
+  if (model == "dcgan")
+    return str(name,
+               " collapsed: the generator makes nearly the same image each time; try another "
+               "--seed or a smaller --lr");
+  return str(name,
+             " collapsed: the output is the same for every held-out image; try another --seed, a "
+             "smaller --lr or --init he");
+}
+
+std::vector<fs::path> unfinished_runs(const fs::path& root) {
+  std::vector<fs::path> folders = folders_of(root);
+  std::erase_if(folders, [](const fs::path& path) {
+    return !fs::exists(RunFolder(path).config()) || RunFolder(path).finished();
+  });
+  std::sort(folders.begin(), folders.end());
+  return folders;
 }
 
 std::optional<SeedSummary> SeedGroup::summary(const std::string& metric) const {
@@ -143,6 +205,20 @@ std::optional<SeedSummary> SeedGroup::summary(const std::string& metric) const {
   return summarize_seeds(values);
 }
 
+std::optional<Interval> SeedGroup::interval(const std::string& metric) const {
+  Interval mean{0, 0};
+  double n = 0;
+  for (const RunResult* run : runs) {
+    const Json value = run->metrics["intervals"].value(metric, Json(nullptr));
+    if (value.is_null()) continue;
+    mean.low += value[0].get<double>();
+    mean.high += value[1].get<double>();
+    ++n;
+  }
+  if (n == 0) return std::nullopt;
+  return Interval{mean.low / n, mean.high / n};
+}
+
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
   std::vector<SeedGroup> groups;
   for (const RunResult& run : runs) {
@@ -151,16 +227,17 @@ std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
       return differ_in_seed_alone(group.config(), run.config);
     });
     if (same == groups.end()) {
-      groups.push_back({{&run}});
+      groups.push_back({{&run}, label_of(run.config)});
     } else {
       same->runs.push_back(&run);
     }
   }
+  tell_apart(groups);
   return groups;
 }
 
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second) {
-  GroupDifference result{&first, &second, {}, 0, 0};
+  GroupDifference result{.first = &first, .second = &second, .difference = {}};
   for (const RunResult* a : first.runs)
     for (const RunResult* b : second.runs) {
       if (a->config.seed != b->config.seed) continue;
@@ -172,14 +249,23 @@ std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedG
                                  {common.second, b->metrics["threshold"].get<double>()},
                                  common.defective, {.seed = a->config.seed});
       if (!d.auroc) continue;
-      if (result.seeds == 0) result.images = static_cast<int64_t>(common.defective.size());
+      const auto defective = std::count(common.defective.begin(), common.defective.end(), 1);
+      if (result.seeds == 0) {
+        result.defective = defective;
+        result.good = static_cast<int64_t>(common.defective.size()) - defective;
+      }
       ++result.seeds;
+      result.seeds_ahead += d.auroc->estimate > 0;
+      result.first_auroc += auroc(rank_scores(common.first, common.defective)).value();
+      result.second_auroc += auroc(rank_scores(common.second, common.defective)).value();
       add(result.difference.auroc, d.auroc);
       add(result.difference.f1, d.f1);
     }
   if (result.seeds == 0) return std::nullopt;
   divide(result.difference.auroc, result.seeds);
   divide(result.difference.f1, result.seeds);
+  result.first_auroc /= static_cast<double>(result.seeds);
+  result.second_auroc /= static_cast<double>(result.seeds);
   return result;
 }
 
@@ -193,7 +279,7 @@ Json write_results(const fs::path& root) {
                              {"metrics", run.metrics}});
   for (const SeedGroup& group : groups) {
     Json entry = {{"class", group.config().object_class},
-                  {"model", group.label()},
+                  {"model", group.label},
                   {"seeds", group.runs.size()}};
     for (const char* metric : {"image_auroc", "f1", "pixel_auroc", "aupro"})
       entry[metric] = json_of(group.summary(metric));
@@ -206,9 +292,9 @@ Json write_results(const fs::path& root) {
       const auto d = difference_of(groups[i], groups[j]);
       if (!d) continue;
       json["differences"].push_back({{"class", a.object_class},
-                                     {"first", groups[i].label()},
-                                     {"second", groups[j].label()},
-                                     {"images", d->images},
+                                     {"first", groups[i].label},
+                                     {"second", groups[j].label},
+                                     {"images", d->good + d->defective},
                                      {"seeds", d->seeds},
                                      {"image_auroc", json_of(d->difference.auroc)},
                                      {"f1", json_of(d->difference.f1)}});

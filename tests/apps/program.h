@@ -31,26 +31,24 @@ struct Outcome {
   std::string out, error;
 };
 
-/// `assay` with these words, running until wait().
+/// A program with its words, running until wait().
 class Running {
  public:
-  /// `limit_blocks`: the shell's limit for the size of a file, which stands for a full disk.
+  struct Program {
+    std::vector<std::string> line;  ///< its path first
+  };
+  explicit Running(Program program, const fs::path& folder = {}) : line_(std::move(program.line)) {
+    start(folder);
+  }
+  /// `assay` with these words. `limit_blocks`: the shell's limit for the size of a file, which
+  /// stands for a full disk.
   explicit Running(const std::vector<std::string>& words, const std::string& limit_blocks = "") {
-    std::vector<std::string> line = {ASSAY_PROGRAM};
-    line.insert(line.end(), words.begin(), words.end());
+    line_ = {ASSAY_PROGRAM};
+    line_.insert(line_.end(), words.begin(), words.end());
     if (!limit_blocks.empty())
-      line.insert(line.begin(),
-                  {"/bin/sh", "-c", "ulimit -f " + limit_blocks + "; exec \"$@\"", "sh"});
-    pid_ = fork();
-    REQUIRE(pid_ >= 0);
-    if (pid_ > 0) return;
-    std::vector<char*> arguments;
-    for (std::string& word : line) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    redirect(STDOUT_FILENO, output_ / "out");
-    redirect(STDERR_FILENO, output_ / "error");
-    execv(arguments[0], arguments.data());
-    _exit(127);
+      line_.insert(line_.begin(),
+                   {"/bin/sh", "-c", "ulimit -f " + limit_blocks + "; exec \"$@\"", "sh"});
+    start({});
   }
 
   void signal(int number) const { kill(pid_, number); }
@@ -74,10 +72,24 @@ class Running {
   }
 
  private:
+  void start(const fs::path& folder) {
+    pid_ = fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ > 0) return;
+    std::vector<char*> arguments;
+    for (std::string& word : line_) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    redirect(STDOUT_FILENO, output_ / "out");
+    redirect(STDERR_FILENO, output_ / "error");
+    if (!folder.empty() && chdir(folder.c_str()) != 0) _exit(126);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
   static void redirect(int descriptor, const fs::path& file) {
     dup2(open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), descriptor);
   }
 
+  std::vector<std::string> line_;
   TemporaryFolder output_;
   pid_t pid_ = 0;
   int status_ = 0;

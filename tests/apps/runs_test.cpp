@@ -85,10 +85,12 @@ TEST_CASE("train, evaluate, predict and report agree") {
 
   require_success(run_assay({"report", run.string()}));
   const std::string page = read_text(run / "report/index.html");
-  CHECK(contains(page, "data:image/png;base64,"));
-  CHECK(contains(page, "ROC curve"));
+  CHECK(contains(page, "data:image/jpeg;base64,"));
+  CHECK(contains(page, "ROC: tile"));
+  CHECK(contains(page, "Only KD-CAE was run on tile."));
   CHECK(!contains(page, "<script"));
-  CHECK(!contains(page, "http"));
+  CHECK(!contains(page, "://"));
+  CHECK(!fs::exists(run / "results.json"));  // it is no suite
 }
 
 TEST_CASE("--fail-on-anomaly exits with 10 exactly where an image is called defective") {

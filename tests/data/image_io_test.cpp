@@ -248,6 +248,33 @@ TEST_CASE("where nothing can be written the error says so and nothing is left") 
   }
 }
 
+TEST_CASE("a JPEG reads back as nearly the same picture, and smaller than a PNG of a smooth one") {
+  for (const int channels : {1, 3}) {
+    Image image(40, 60, channels);
+    for (int y = 0; y < 40; ++y)
+      for (int x = 0; x < 60; ++x)
+        for (int c = 0; c < channels; ++c)
+          image.at(y, x)[c] = static_cast<uint8_t>(40 + 3 * x + y + 10 * c);
+    const Image back = decode_image(encode_jpeg(image, 95), "back.jpg");
+    REQUIRE(back.width == 60);
+    REQUIRE(back.channels == 3);  // a grey picture too
+    int most = 0;
+    const Image colour = to_rgb(image);
+    for (size_t i = 0; i < colour.size(); ++i)
+      most = std::max(most, std::abs(int{back.pixels[i]} - int{colour.pixels[i]}));
+    CHECK(most <= 8);
+    CHECK(encode_jpeg(image, 50).size() < encode_jpeg(image, 95).size());
+  }
+  CHECK_THROWS_AS(encode_jpeg(Image(), 90), Error);
+}
+
+TEST_CASE("sizes are told as one, or as the smallest and the largest") {
+  CHECK(describe_sizes({}).empty());
+  const ImageSize large{1024, 900}, small{700, 600};
+  CHECK(describe_sizes(std::array{large, large}) == "1024x900");
+  CHECK(describe_sizes(std::array{large, small, large}) == "700x600 to 1024x900");
+}
+
 TEST_CASE("pictures are known by the ends of their names, in any case") {
   for (const char* name : {"a.png", "b.PNG", "c.jpg", "d.JPEG", "e.Bmp", "x/y.z.png"}) {
     CHECK(is_image_name(name));

@@ -1,0 +1,177 @@
+#include "apps/report/charts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/runtime/error.h"
+
+namespace assay {
+namespace {
+
+constexpr double kTop = 34, kRight = 16, kAxisRoom = 44;
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+
+  void take(double v) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+  bool empty() const { return low > high; }
+};
+
+Range wished(const Axis& axis) {
+  return axis.low == axis.high ? Range{} : Range{axis.low, axis.high};
+}
+
+std::string shortened(const std::string& text, size_t most) {
+  return text.size() <= most ? text : text.substr(0, most - 1) + "\u2026";
+}
+
+std::string line_kind(int colour) {
+  return "line" + std::to_string(colour);
+}
+
+/// The text stands on the side of the line that has more room.
+std::string marked(const Scale& x, double at, double top, double bottom, const std::string& text) {
+  const bool left = x(at) > (x.first() + x.last()) / 2;
+  return line_between(x(at), top, x(at), bottom, "threshold") +
+         text_at(x(at) + (left ? -5 : 5), top + 9, left ? "end" : "start", text, "thresholdtext");
+}
+
+/// Share of the values in each of equal parts of the axis; what lies beyond its ends is in the
+/// outermost.
+std::vector<double> shares_of(const std::vector<double>& values, const Scale& x, int bins) {
+  std::vector<double> shares(bins, 0.0);
+  for (const double v : values) {
+    const int bin = static_cast<int>((x(v) - x.first()) / (x.last() - x.first()) * bins);
+    shares[std::clamp(bin, 0, bins - 1)] += 1.0 / static_cast<double>(values.size());
+  }
+  return shares;
+}
+
+/// Steps over the bins, closed at the bottom.
+std::string outline(const std::vector<double>& shares, const Scale& x, const Scale& y,
+                    const std::string& kind) {
+  const double step = (x.last() - x.first()) / static_cast<double>(shares.size());
+  std::string points = fixed(x.first()) + "," + fixed(y.first());
+  for (size_t b = 0; b < shares.size(); ++b)
+    for (const size_t end : {b, b + 1})
+      points +=
+          str(" ", fixed(x.first() + step * static_cast<double>(end)), ",", fixed(y(shares[b])));
+  points += str(" ", fixed(x.last()), ",", fixed(y.first()));
+  return str("<polygon class=\"", kind, "\" points=\"", points, "\"/>");
+}
+
+}  // namespace
+
+std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
+  constexpr double kLeft = 56, kPlot = 190;
+  Range xs = wished(chart.x), ys = wished(chart.y);
+  std::vector<LegendEntry> entries;
+  bool any = false;
+  for (const Series& s : series) {
+    for (const auto& [x, y] : s.points) {
+      if (!std::isfinite(y) || (chart.y.kind == ScaleKind::logarithmic && y <= 0)) continue;
+      xs.take(x);
+      ys.take(y);
+      any = true;
+    }
+    if (!s.name.empty())
+      entries.push_back({s.name, line_kind(s.colour) + (s.dashed ? " dashed" : "")});
+  }
+  if (!any) return "";
+  const double bottom = kTop + kPlot;
+  const Scale x(xs.low, xs.high, chart.x.kind, kLeft, kChartWidth - kRight);
+  const Scale y(ys.low, ys.high, chart.y.kind, bottom, kTop);
+  std::string body = axes(x, y, chart.x.title, chart.y.title);
+  if (chart.diagonal) body += line_between(x(0), y(0), x(1), y(1), "chance");
+  for (const Series& s : series) {
+    std::vector<std::pair<double, double>> points;
+    for (const auto& [px, py] : s.points)
+      if (x.shows(px) && y.shows(py)) points.emplace_back(x(px), y(py));
+    body += polyline(points,
+                     line_kind(s.colour) + (s.dashed ? " dashed" : "") + (s.thin ? " thin" : ""));
+  }
+  if (chart.mark) body += marked(x, chart.mark->x, kTop, bottom, chart.mark->text);
+  const double below = bottom + kAxisRoom;
+  return framed(chart.title, below + legend_height(entries, kLeft) + 8,
+                body + legend(entries, kLeft, below));
+}
+
+std::string histograms(const std::string& title, const Axis& axis, const std::vector<Group>& groups,
+                       double threshold) {
+  constexpr int kBins = 40;
+  constexpr double kLeft = 132, kRow = 46, kGap = 8;
+  Range range = wished(axis);
+  range.take(threshold);
+  std::vector<const Group*> shown;
+  for (const Group& g : groups) {
+    if (!g.values.empty()) shown.push_back(&g);
+    for (const double v : g.values) range.take(v);
+  }
+  if (shown.empty()) return "";
+  const Scale x(range.low, range.high, axis.kind, kLeft, kChartWidth - kRight);
+  std::vector<std::vector<double>> shares;
+  double tallest = 0;
+  for (const Group* g : shown) {
+    shares.push_back(shares_of(g->values, x, kBins));
+    tallest = std::max(tallest, *std::max_element(shares.back().begin(), shares.back().end()));
+  }
+  std::string body = text_at(kLeft - 6, kTop + 8, "end", "share of images");
+  double bottom = kTop + 8;
+  for (size_t i = 0; i < shown.size(); ++i) {
+    bottom += kRow + kGap;
+    const Scale y(0, tallest, ScaleKind::linear, bottom, bottom - kRow);
+    body += line_between(kLeft, bottom, kChartWidth - kRight, bottom, "grid");
+    body += line_between(kLeft, y(tallest), kChartWidth - kRight, y(tallest), "grid");
+    body += text_at(kLeft - 6, y(tallest) + 10, "end", fixed(tallest, 2)) +
+            text_at(kLeft - 6, bottom, "end", "0");
+    body += text_at(14, bottom - kRow / 2, "start", shown[i]->name, "name") +
+            text_at(14, bottom - kRow / 2 + 14, "start",
+                    std::to_string(shown[i]->values.size()) + " images");
+    body += outline(shares[i], x, y, "fill" + std::to_string(shown[i]->colour));
+  }
+  body += marked(x, threshold, kTop, bottom, "threshold " + tick_text(threshold));
+  return framed(title, bottom + kAxisRoom, body + horizontal_axis(x, bottom, axis.title));
+}
+
+std::string interval_chart(const std::string& title, const std::string& x_title, double low,
+                           double high, double chance, const std::vector<IntervalGroup>& groups) {
+  constexpr double kLeft = 128, kValue = 34, kRow = 19, kHeading = 24;
+  Range range{low, high};
+  for (const IntervalGroup& g : groups)
+    for (const IntervalRow& r : g.rows) {
+      range.take(r.low);
+      range.take(r.high);
+      for (const double v : r.singles) range.take(v);
+    }
+  const Scale x(range.low, range.high, ScaleKind::linear, kLeft, kChartWidth - kRight - kValue);
+  std::string body;
+  double y = kTop - 4;
+  for (const IntervalGroup& g : groups) {
+    y += kHeading;
+    body += text_at(14, y - 5, "start", g.name, "strong");
+    for (const IntervalRow& r : g.rows) {
+      y += kRow;
+      const double middle = y - 8;
+      body += text_at(22, middle + 4, "start", shortened(r.name, 17), "name");
+      body += line_between(x.first(), middle, x.last(), middle, "grid");
+      body += str("<rect class=\"faint fill", r.colour, "\" x=\"", fixed(x(r.low)), "\" y=\"",
+                  fixed(middle - 4), "\" width=\"", fixed(std::max(x(r.high) - x(r.low), 1.0)),
+                  "\" height=\"8\" rx=\"2\"/>");
+      for (const double v : r.singles)
+        body += line_between(x(v), middle - 5, x(v), middle + 5, line_kind(r.colour));
+      body += str("<circle class=\"fill", r.colour, "\" cx=\"", fixed(x(r.value)), "\" cy=\"",
+                  fixed(middle), "\" r=\"4.5\"/>");
+      body += text_at(kChartWidth - kRight, middle + 4, "end", fixed(r.value, 2), "name");
+    }
+  }
+  y += 8;
+  body += line_between(x(chance), kTop, x(chance), y, "chance");
+  return framed(title, y + kAxisRoom, body + horizontal_axis(x, y, x_title));
+}
+
+}  // namespace assay

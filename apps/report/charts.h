@@ -1,0 +1,68 @@
+// The charts of the report.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/report/svg.h"
+
+namespace assay {
+
+struct Axis {
+  std::string title;  ///< with the unit, where there is one
+  ScaleKind kind = ScaleKind::linear;
+  /// Shown at least; data widens it. Equal ends: the data alone decides.
+  double low = 0, high = 0;
+};
+
+/// A line. Colour number i is the i-th of the palette.
+struct Series {
+  std::string name;  ///< in the legend; no entry when empty
+  std::vector<std::pair<double, double>> points;
+  int colour = 0;
+  bool dashed = false, thin = false;
+};
+
+struct Chart {
+  std::string title;
+  Axis x, y;
+  bool diagonal = false;  ///< the line of chance in a ROC curve
+  struct Mark {
+    double x;
+    std::string text;
+  };
+  std::optional<Mark> mark = {};  ///< a vertical line
+};
+/// Points that are not finite (or not positive on a logarithmic axis) are left out; empty when
+/// nothing is left.
+std::string line_chart(const Chart& chart, const std::vector<Series>& series);
+
+/// Values of one group, counted in the same bins as the others.
+struct Group {
+  std::string name;
+  std::vector<double> values;
+  int colour = 0;
+};
+/// The share of each group's values by value, one group below the other, with a line at
+/// `threshold` through all. Empty groups are left out.
+std::string histograms(const std::string& title, const Axis& x, const std::vector<Group>& groups,
+                       double threshold);
+
+/// A value with its interval, and the values that it is the mean of.
+struct IntervalRow {
+  std::string name;
+  double value = 0, low = 0, high = 0;
+  std::vector<double> singles;  ///< small marks, where there are several
+  int colour = 0;
+};
+struct IntervalGroup {
+  std::string name;
+  std::vector<IntervalRow> rows;
+};
+/// Rows of dots with bars, from `low` to `high` at least; a dashed line at `chance`.
+std::string interval_chart(const std::string& title, const std::string& x_title, double low,
+                           double high, double chance, const std::vector<IntervalGroup>& groups);
+
+}  // namespace assay

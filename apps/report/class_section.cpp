@@ -1,0 +1,217 @@
+#include <algorithm>
+#include <map>
+
+#include "apps/report/charts.h"
+#include "apps/report/picture.h"
+#include "apps/report/sections.h"
+#include "apps/report/text.h"
+#include "kernels/runtime/error.h"
+#include "models/csv.h"
+#include "models/evaluation/metrics.h"
+
+namespace assay {
+namespace {
+
+std::vector<double> scores_where(const CsvTable& table, const std::string& column,
+                                 const std::string& value) {
+  const size_t which = table.column(column);
+  const std::vector<double> all = table.numbers("score");
+  std::vector<double> chosen;
+  for (size_t i = 0; i < table.rows.size(); ++i)
+    if (table.rows[i][which] == value) chosen.push_back(all[i]);
+  return chosen;
+}
+
+/// Figure 4 of the study.
+std::string score_histograms(const RunResult& run) {
+  const CsvTable test = read_csv(run.folder.scores());
+  std::vector<Group> groups;
+  if (std::filesystem::exists(run.folder.good_scores())) {
+    const CsvTable good = read_csv(run.folder.good_scores());
+    groups.push_back({"training", scores_where(good, "set", "train"), 3});
+    groups.push_back({"held-out good", scores_where(good, "set", "validation"), 2});
+  }
+  groups.push_back({"test good", scores_where(test, "label", "good"), 1});
+  groups.push_back({"test defective", scores_where(test, "label", "defective"), 0});
+  const double threshold = run.metrics["threshold"];
+  double most = threshold;
+  for (const Group& g : groups)
+    for (const double v : g.values) most = std::max(most, v);
+  const Axis axis =
+      run.config.model == "cnn"
+          ? Axis{.title = "score: probability of being defective", .low = 0, .high = 1}
+          : Axis{.title = "score: deviations above held-out good images",
+                 .kind = most > 5 * threshold ? ScaleKind::symmetric : ScaleKind::linear};
+  return histograms("Scores by kind of image", axis, groups, threshold);
+}
+
+/// The curves of a class: all models in one chart.
+struct Curves {
+  std::vector<Series> roc, pr;
+};
+
+Curves curves_of(const ClassFindings& c) {
+  Curves curves;
+  std::map<std::string, int> of_model;
+  for (const SeedGroup* group : c.compared) {
+    const CsvTable test = read_csv(group->runs.front()->folder.scores());
+    const std::vector<double> scores = test.numbers("score");
+    std::vector<uint8_t> labels;
+    for (const auto& row : test.rows) labels.push_back(row[test.column("label")] == "defective");
+    const std::vector<Level> levels = rank_scores(scores, labels);
+    const std::string& model = group->config().model;
+    const Series line{.name = model_name(model, group->config().preset),
+                      .points = {},
+                      .colour = colour_of(model),
+                      .dashed = of_model[model]++ > 0};
+    Series &roc = curves.roc.emplace_back(line), &pr = curves.pr.emplace_back(line);
+    for (const CurvePoint& p : roc_curve(levels)) roc.points.emplace_back(p.x, p.y);
+    double recall = 0;  // precision holds from one recall to the next, as average precision sums it
+    for (const CurvePoint& p : pr_curve(levels)) {
+      pr.points.emplace_back(recall, p.y);
+      pr.points.emplace_back(p.x, p.y);
+      recall = p.x;
+    }
+  }
+  return curves;
+}
+
+std::string curve_charts(const ClassFindings& c) {
+  const Curves curves = curves_of(c);
+  const std::string charts = line_chart({.title = "ROC: " + c.name,
+                                         .x = {.title = "false positive rate", .high = 1},
+                                         .y = {.title = "true positive rate", .high = 1},
+                                         .diagonal = true},
+                                        curves.roc) +
+                             line_chart({.title = "Precision and recall: " + c.name,
+                                         .x = {.title = "recall", .high = 1},
+                                         .y = {.title = "precision", .high = 1}},
+                                        curves.pr);
+  return "<div class=\"charts\">\n" + charts + "</div>\n";
+}
+
+/// Training and validation loss; of the CNN one pair of lines a fold.
+std::string loss_chart(const RunResult& run) {
+  std::vector<RunFolder> folders = {run.folder};
+  if (run.config.model == "cnn") {
+    folders.clear();
+    for (int i = 0; i < run.config.folds; ++i) folders.push_back(run.folder.fold(i));
+  }
+  std::vector<Series> lines;
+  for (const RunFolder& folder : folders) {
+    const bool first = lines.empty(), thin = folders.size() > 1;
+    Series train{first ? "training" : "", {}, 1, false, thin};
+    Series validation{first ? "held out" : "", {}, 0, false, thin};
+    for (const EpochRecord& e : folder.read_history()) {
+      train.points.emplace_back(e.epoch, e.train_loss);
+      validation.points.emplace_back(e.epoch, e.validation_loss);
+    }
+    lines.push_back(train);
+    lines.push_back(validation);
+  }
+  const bool cnn = run.config.model == "cnn";
+  Chart chart{.title = cnn ? str("Loss of the ", folders.size(), " folds") : "Loss",
+              .x = {.title = "epoch"},
+              .y = {.title = cnn ? "cross-entropy (nats)" : "mean squared error",
+                    .kind = ScaleKind::logarithmic}};
+  if (const auto best = run.metrics.value("best_epoch", 0); !cnn && best > 0)
+    chart.mark = {static_cast<double>(best), "best epoch " + std::to_string(best)};
+  return line_chart(chart, lines);
+}
+
+/// How many of each kind of defect a model finds at its threshold.
+std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult& run) {
+  const CsvTable scores = read_csv(run.folder.scores());
+  const size_t defect = scores.column("defect"), predicted = scores.column("predicted");
+  std::map<std::string, std::pair<int64_t, int64_t>> kinds;
+  for (const auto& row : scores.rows) {
+    auto& [found, all] = kinds[row[defect]];
+    found += row[predicted] == "defective";
+    ++all;
+  }
+  return kinds;
+}
+
+std::string kinds_table(const ClassFindings& c) {
+  std::vector<std::string> titles = {"kind"};
+  std::vector<std::map<std::string, std::pair<int64_t, int64_t>>> found;
+  std::map<std::string, bool> kinds;
+  for (const SeedGroup* group : c.compared) {
+    titles.push_back(name_of_group(*group));
+    found.push_back(found_by_kind(*group->runs.front()));
+    for (const auto& [kind, counts] : found.back()) kinds[kind] = true;
+  }
+  Table table(titles);
+  const auto add = [&](const std::string& kind, const std::string& name) {
+    std::vector<std::string> cells = {name};
+    for (const auto& of_model : found) {
+      const auto counts = of_model.find(kind);
+      cells.push_back(counts == of_model.end()
+                          ? kNone
+                          : str(counts->second.first, " of ", counts->second.second));
+    }
+    table.row(cells);
+  };
+  for (const auto& [kind, there] : kinds)
+    if (kind != "good") add(kind, escape_html(kind));
+  if (kinds.count("good") != 0) add("good", "good (false alarms)");
+  return table.html();
+}
+
+/// The first run with noise in the test; noise in both is the study's case.
+const RunResult* noisy_run(const ClassFindings& c) {
+  const RunResult* found = nullptr;
+  for (const SeedGroup* group : c.groups) {
+    const RunConfig& config = group->config();
+    if (config.test_noise != "noisy") continue;
+    if (found == nullptr || (config.train_noise == "noisy" && found->config.train_noise != "noisy"))
+      found = group->runs.front();
+  }
+  return found;
+}
+
+void add_model(Page& page, const SeedGroup& group, size_t most_panels) {
+  const RunResult& run = *group.runs.front();
+  page.add(str("<h4>", name_of_group(group), ", seed ", run.config.seed, "</h4>\n"));
+  page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
+  page.add(panels_of(run, most_panels));
+}
+
+void add_class(Page& page, const ClassFindings& c, size_t most_panels) {
+  page.subsection("class-" + c.id, escape_html(c.name) + synthetic_tag(c.synthetic),
+                  escape_html(c.name));
+  page.add(paragraph(verdict_on(c)));
+  page.add(curve_charts(c));
+  page.add(paragraph("Defects that each model finds at its threshold, by kind:"));
+  page.add(kinds_table(c));
+  for (const SeedGroup* group : c.compared) add_model(page, *group, most_panels);
+  if (const RunResult* noisy = noisy_run(c)) {
+    constexpr size_t kMost = 3;
+    const std::string panels = noise_panels_of(*noisy, kMost);
+    if (!panels.empty())
+      page.add(str("<h4>What noise does to ", model_name(noisy->config.model, noisy->config.preset),
+                   "</h4>\n", panels));
+  }
+}
+
+}  // namespace
+
+void add_classes(Page& page, const Findings& findings) {
+  if (findings.groups.empty()) return;
+  page.section("classes", "Class by class");
+  const bool several = std::any_of(findings.groups.begin(), findings.groups.end(),
+                                   [](const SeedGroup& g) { return g.runs.size() > 1; });
+  if (several)
+    page.add(
+        paragraph("Charts and pictures are of the first seed of each model; the tables above "
+                  "have all.",
+                  "soft"));
+  size_t pairs = 0;
+  for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
+  // The more there are, the fewer of each: the page stays at a few MB.
+  const size_t most_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
+  for (const ClassFindings& c : findings.classes)
+    if (!c.compared.empty()) add_class(page, c, most_panels);
+}
+
+}  // namespace assay

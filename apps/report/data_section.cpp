@@ -1,0 +1,71 @@
+#include <map>
+
+#include "apps/report/sections.h"
+#include "apps/report/text.h"
+#include "kernels/runtime/error.h"
+#include "models/csv.h"
+
+namespace assay {
+namespace {
+
+/// Images of the test by kind of defect, "good" among them. A run that pooled all images of the
+/// class knows them by their path.
+std::map<std::string, int64_t> kinds_in_test(const RunResult& run) {
+  const CsvTable scores = read_csv(run.folder.scores());
+  const size_t path = scores.column("path"), defect = scores.column("defect");
+  std::map<std::string, int64_t> kinds;
+  for (const auto& row : scores.rows)
+    if (row[path].rfind("train/", 0) != 0) ++kinds[row[defect]];
+  return kinds;
+}
+
+/// Of the first run, whose metrics say it; the CNN's counts are those of a fold.
+const RunResult& run_with_split(const ClassFindings& c) {
+  for (const SeedGroup* group : c.groups)
+    if (group->config().model != "cnn") return *group->runs.front();
+  return c.groups.empty() ? *c.generators.front() : *c.groups.front()->runs.front();
+}
+
+std::string split_text(const RunResult& run) {
+  const auto& images = run.metrics["images"];
+  const std::string text =
+      str(images["train"].get<int64_t>(), " + ", images["validation"].get<int64_t>());
+  return run.config.model == "cnn" ? text + " in a fold" : text;
+}
+
+}  // namespace
+
+void add_data(Page& page, const Findings& findings) {
+  page.section("data", "Data");
+  Table table({"class", "from", "kinds of defects in the test", "size, pixels",
+               "train good + held out", "test good", "test defective"},
+              3);
+  for (const ClassFindings& c : findings.classes) {
+    const RunResult& run = run_with_split(c);
+    std::map<std::string, int64_t> kinds;
+    if (run.judges()) kinds = kinds_in_test(run);
+    const int64_t good = kinds["good"];
+    kinds.erase("good");
+    int64_t defective = 0;
+    std::vector<std::string> defects;
+    for (const auto& [kind, count] : kinds) {
+      defective += count;
+      defects.push_back(str(escape_html(kind), " ", count));
+    }
+    table.row(
+        {link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic),
+         escape_html(data_name(run.config)),
+         defects.empty() ? kNone : str("<span class=\"wrap\">", enumerated(defects), "</span>"),
+         size_text(run.metrics["images"].value("sizes", "")), split_text(run),
+         run.judges() ? std::to_string(good) : kNone,
+         run.judges() ? std::to_string(defective) : kNone});
+  }
+  page.add(table.html());
+  page.add(paragraph(
+      "The autoencoders and the DCGAN learn from good training images alone. The held-out good "
+      "images choose the best epoch and set the threshold; test images do neither. The CNN pools "
+      "all images of a class and is judged on each by the fold that did not train on it.",
+      "soft"));
+}
+
+}  // namespace assay

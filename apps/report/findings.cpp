@@ -1,0 +1,108 @@
+#include "apps/report/findings.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace assay {
+namespace {
+
+/// Letters, digits and dashes alone, so that it can stand in a link.
+std::string id_of(const std::string& name) {
+  std::string id;
+  for (const unsigned char c : name)
+    id += std::isalnum(c) != 0 ? static_cast<char>(std::tolower(c)) : '-';
+  return id;
+}
+
+class Gathering {
+ public:
+  explicit Gathering(std::vector<ClassFindings>& classes) : classes_(classes) {}
+
+  /// Runs come sorted by data and class.
+  ClassFindings& class_of(const RunResult& run) {
+    const std::string key = data_name(run.config) + "\n" + run.config.object_class;
+    const auto known = std::find(keys_.begin(), keys_.end(), key);
+    if (known != keys_.end()) return classes_[known - keys_.begin()];
+    keys_.push_back(key);
+    ClassFindings& found = classes_.emplace_back();
+    found.name = run.config.object_class;
+    found.id = id_of(found.name) + (name_is_taken(found.name) ? std::to_string(keys_.size()) : "");
+    found.synthetic = run.metrics.value("synthetic", false);
+    return found;
+  }
+
+ private:
+  bool name_is_taken(const std::string& name) const {
+    return std::count_if(classes_.begin(), classes_.end(),
+                         [&](const ClassFindings& c) { return c.name == name; }) > 1;
+  }
+
+  std::vector<ClassFindings>& classes_;
+  std::vector<std::string> keys_;
+};
+
+void choose_compared(ClassFindings& of_class) {
+  const auto has_clean = [&](const std::string& model) {
+    return std::any_of(of_class.groups.begin(), of_class.groups.end(), [&](const SeedGroup* g) {
+      return g->config().model == model && g->clean();
+    });
+  };
+  for (const SeedGroup* group : of_class.groups)
+    if (group->clean() || !has_clean(group->config().model)) of_class.compared.push_back(group);
+}
+
+/// Two models where there are two; else the best two groups of the one.
+void choose_best(ClassFindings& of_class) {
+  std::vector<const SeedGroup*> ranked;
+  for (const SeedGroup* group : of_class.compared)
+    if (group->summary("image_auroc")) ranked.push_back(group);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const SeedGroup* a, const SeedGroup* b) {
+    return mean_auroc(*a) > mean_auroc(*b);
+  });
+  if (ranked.empty()) return;
+  of_class.best.push_back(ranked.front());
+  const auto other = std::find_if(ranked.begin(), ranked.end(), [&](const SeedGroup* group) {
+    return group->config().model != ranked.front()->config().model;
+  });
+  if (other != ranked.end())
+    of_class.best.push_back(*other);
+  else if (ranked.size() > 1)
+    of_class.best.push_back(ranked[1]);
+  if (of_class.best.size() == 2)
+    of_class.difference = difference_of(*of_class.best[0], *of_class.best[1]);
+}
+
+}  // namespace
+
+const SeedGroup* ClassFindings::group_of(const std::string& model) const {
+  for (const SeedGroup* group : compared)
+    if (group->config().model == model) return group;
+  return nullptr;
+}
+
+double mean_auroc(const SeedGroup& group) {
+  const auto summary = group.summary("image_auroc");
+  return summary ? summary->mean : 0;
+}
+
+Findings::Findings(const std::filesystem::path& root)
+    : runs(finished_runs(root)), groups(seed_groups(runs)), unfinished(unfinished_runs(root)) {
+  Gathering gathering(classes);
+  for (const RunResult& run : runs) {
+    ClassFindings& of_class = gathering.class_of(run);
+    if (!run.judges()) of_class.generators.push_back(&run);
+  }
+  for (const SeedGroup& group : groups)
+    gathering.class_of(*group.runs.front()).groups.push_back(&group);
+  for (ClassFindings& of_class : classes) {
+    choose_compared(of_class);
+    choose_best(of_class);
+  }
+}
+
+bool Findings::synthetic() const {
+  return std::any_of(classes.begin(), classes.end(),
+                     [](const ClassFindings& c) { return c.synthetic; });
+}
+
+}  // namespace assay

@@ -1,0 +1,112 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/report/charts.h"
+#include "apps/report/picture.h"
+#include "apps/report/sections.h"
+#include "apps/report/text.h"
+#include "kernels/runtime/error.h"
+#include "models/dcgan_training.h"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string game_charts(const RunResult& run) {
+  const std::vector<GanRecord> history = read_gan_history(run.folder);
+  const auto series = [&](const char* name, double GanFigures::*figure, int colour) {
+    Series line{name, {}, colour};
+    for (const GanRecord& r : history)
+      line.points.emplace_back(static_cast<double>(r.step), r.mean.*figure);
+    return line;
+  };
+  return str(
+      "<div class=\"charts\">\n",
+      line_chart({.title = "Losses of the two networks",
+                  .x = {.title = "generator steps"},
+                  .y = {.title = "binary cross-entropy (nats)", .kind = ScaleKind::logarithmic}},
+                 {series("discriminator", &GanFigures::loss_d, 1),
+                  series("generator", &GanFigures::loss_g, 0)}),
+      line_chart({.title = "What the discriminator believes",
+                  .x = {.title = "generator steps"},
+                  .y = {.title = "probability of being real", .high = 1}},
+                 {series("real images, D(x)", &GanFigures::d_real, 1),
+                  series("generated ones, D(G(z))", &GanFigures::d_fake, 0)}),
+      "</div>\n");
+}
+
+/// The grid of the fixed latents at the last step that has one.
+fs::path last_grid(const RunResult& run) {
+  fs::path last;
+  if (fs::exists(run.folder.figures()))
+    for (const auto& entry : fs::directory_iterator(run.folder.figures()))
+      if (entry.path().filename().string().rfind("step_", 0) == 0)
+        last = std::max(last, entry.path());
+  return last;
+}
+
+/// Figure 6 of the study: generated images beside real ones.
+std::string sheets(const RunResult& run) {
+  const fs::path grid = last_grid(run), figures = run.folder.figures();
+  const std::string steps =
+      grid.empty() ? "" : std::to_string(std::stoll(grid.stem().string().substr(5)));
+  return str(
+      "<div class=\"sheets\">\n",
+      captioned_image(grid, "Generated, after " + steps + " generator steps"),
+      captioned_image(figures / "real.png", "Real: training images as the network sees them"),
+      captioned_image(figures / "nearest.png",
+                      "Generated above, below each the training image nearest to it"),
+      "</div>\n");
+}
+
+std::string memorisation_table(const Json& m) {
+  Table table({"images", "number", "least", "median", "most"});
+  for (const auto& [key, name] :
+       {std::pair("generated", "generated"), std::pair("held_out", "good, held out of training"),
+        std::pair("training", "training, to the nearest other one")}) {
+    const Json& set = m[key];
+    table.row({name, number(set["images"], 0), number(set["least"]), number(set["median"]),
+               number(set["most"])});
+  }
+  return table.html();
+}
+
+void add_generator(Page& page, const ClassFindings& c, const RunResult& run) {
+  const Json& m = run.metrics;
+  page.subsection(
+      str("gan-", c.id,
+          c.generators.size() > 1 ? str("-", run.config.preset, "-", run.config.seed) : ""),
+      str(escape_html(c.name), ", ", model_name(run.config.model, run.config.preset), ", seed ",
+          run.config.seed, synthetic_tag(c.synthetic)),
+      escape_html(c.name));
+  std::string remarks;
+  for (const Json& remark : m["remarks"]) remarks += escape_html(remark.get<std::string>()) + " ";
+  page.add(paragraph(remarks));
+  page.add(sheets(run));
+  page.add(game_charts(run));
+  page.add("<h4>Is it memory?</h4>\n");
+  page.add(memorisation_table(m["memorisation"]));
+}
+
+}  // namespace
+
+void add_generators(Page& page, const Findings& findings) {
+  if (std::all_of(findings.classes.begin(), findings.classes.end(),
+                  [](const ClassFindings& c) { return c.generators.empty(); }))
+    return;
+  page.section("generators", "Generated images (DCGAN)");
+  page.add(
+      paragraph("A DCGAN makes images and judges none, so it has no part in the answer above. "
+                "Is it memory? The tables give the distance of each image to the training "
+                "image that is nearest: root mean squared difference of the pixels, from 0 (the "
+                "same) to 1 (black and white). A generator that copies lies nearer to training "
+                "images than these lie to one another. Pixels say nothing of a copy that is "
+                "moved.",
+                "soft"));
+  for (const ClassFindings& c : findings.classes)
+    for (const RunResult* run : c.generators) add_generator(page, c, *run);
+}
+
+}  // namespace assay

@@ -1,0 +1,138 @@
+#include "apps/report/picture.h"
+
+#include <algorithm>
+#include <map>
+
+#include "apps/report/html.h"
+#include "apps/report/svg.h"
+#include "apps/report/text.h"
+#include "data/image_io.h"
+#include "data/resize.h"
+#include "kernels/runtime/error.h"
+#include "models/csv.h"
+#include "models/figures.h"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kQuality = 85, kTileSide = 160, kSheetWidth = 540;
+
+constexpr const char* kNoisePrefix = "noise_";
+
+/// Figures of a run by file name. Good images come last: defects are what one looks for.
+std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
+  std::vector<fs::path> files;
+  if (!fs::exists(run.folder.figures())) return files;
+  for (const auto& entry : fs::directory_iterator(run.folder.figures())) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() == ".png" && (name.rfind(kNoisePrefix, 0) == 0) == noise)
+      files.push_back(entry.path());
+  }
+  const auto good = [](const fs::path& file) {
+    return file.filename().string().rfind("good_", 0) == 0;
+  };
+  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {
+    return std::pair(good(a), a.filename()) < std::pair(good(b), b.filename());
+  });
+  return files;
+}
+
+/// What the run says of the images of its figures, by the stem of the figure.
+std::map<std::string, std::string> verdicts_of(const RunResult& run) {
+  const CsvTable table = read_csv(run.folder.scores());
+  const std::vector<double> scores = table.numbers("score");
+  const size_t path = table.column("path"), defect = table.column("defect"),
+               predicted = table.column("predicted");
+  std::map<std::string, std::string> verdicts;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const auto& row = table.rows[i];
+    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] =
+        str(escape_html(row[path]), ": score ", decimal(scores[i], 2), ", called ", row[predicted]);
+  }
+  return verdicts;
+}
+
+/// The largest but with the good image at the end kept, where not all are shown.
+void shorten(std::vector<fs::path>& files, size_t most) {
+  if (files.size() <= most || most == 0) return;
+  const fs::path last = files.back();
+  files.resize(most);
+  files.back() = last;
+}
+
+std::string tiles_html(const fs::path& file, int rows, int columns,
+                       const std::vector<std::string>& names) {
+  std::string html;
+  const std::vector<Image> tiles = tiles_of(read_image(file), rows, columns);
+  for (size_t i = 0; i < tiles.size(); ++i)
+    html += embedded_image(tiles[i], file.stem().string() + ": " + names[i], kTileSide);
+  return html;
+}
+
+std::string span(const std::string& html, const char* kind = nullptr) {
+  return str("<span", kind == nullptr ? "" : str(" class=\"", kind, "\""), ">", html, "</span>");
+}
+
+/// What the residual's colours mean. Older runs do not say where the scale ends.
+std::string colour_scale(const RunResult& run) {
+  const bool ssim = run.config.model == "ni-cae" && run.config.score == "ssim";
+  const nlohmann::ordered_json top = run.metrics.value("heat_scale", nlohmann::ordered_json());
+  return str("<div class=\"scale\">residual (", ssim ? "1 &minus; SSIM" : "squared error",
+             "): 0 <i></i> ", top.is_number() ? tick_text(top.get<double>()) + " and more" : "more",
+             "; one scale for all images of this model, set on held-out good images</div>\n");
+}
+
+}  // namespace
+
+std::string embedded_image(const Image& image, const std::string& description, int widest) {
+  const Image shown = image.width <= widest
+                          ? image
+                          : resize(image, std::max(1, image.height * widest / image.width), widest);
+  const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
+  return str("<img alt=\"", escape_html(description), "\" width=\"", shown.width, "\" height=\"",
+             shown.height, "\" src=\"data:image/jpeg;base64,", base64(bytes), "\">");
+}
+
+std::string captioned_image(const fs::path& png, const std::string& caption) {
+  if (!fs::exists(png)) return "";
+  return str("<figure>", embedded_image(read_image(png), caption, kSheetWidth), "<figcaption>",
+             caption, "</figcaption></figure>\n");
+}
+
+std::string panels_of(const RunResult& run, size_t most) {
+  std::vector<fs::path> files = figures_of(run, false);
+  if (files.empty()) return "";
+  shorten(files, most);
+  const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
+                                          "ground truth"};
+  auto verdicts = verdicts_of(run);
+  std::string html = "<figure><div class=\"tiles of5\">\n";
+  for (const std::string& name : names) html += span(name);
+  for (const fs::path& file : files)
+    html += str("\n", tiles_html(file, 1, kPanelTiles, names),
+                span(verdicts[file.stem().string()], "whole"));
+  return str(html, "\n</div>\n", colour_scale(run), "</figure>\n");
+}
+
+std::string noise_panels_of(const RunResult& run, size_t most) {
+  std::vector<fs::path> files = figures_of(run, true);
+  if (files.empty()) return "";
+  files.resize(std::min(files.size(), most));
+  const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
+                                          "with noise",    "its reconstruction", "its residual"};
+  auto verdicts = verdicts_of(run);
+  std::string html = "<figure><div class=\"tiles of3\">\n";
+  for (size_t i = 0; i < kNoisePanelColumns; ++i)
+    html += span(i == 0   ? "above without, below with noise"
+                 : i == 1 ? "reconstruction"
+                          : "residual");
+  for (const fs::path& file : files) {
+    html += str("\n", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
+    const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
+    html += span(str("with noise, ", verdicts[stem]), "whole");
+  }
+  return str(html, "\n</div>\n", colour_scale(run), "</figure>\n");
+}
+
+}  // namespace assay

@@ -1,0 +1,26 @@
+// Pictures inside the page, at the size at which it shows them.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/suite/results.h"
+#include "data/image.h"
+
+namespace assay {
+
+/// As a JPEG, no wider than `widest` pixels.
+std::string embedded_image(const Image& image, const std::string& description, int widest);
+
+/// A PNG of a run with a line of text below it; "" when it is not there.
+std::string captioned_image(const std::filesystem::path& png, const std::string& caption);
+
+/// Original, reconstruction, residual, overlay and ground truth of at most `most` test images of a
+/// run, with its colour scale. "" when the run has none.
+std::string panels_of(const RunResult& run, size_t most);
+
+/// Images without and with noise, their reconstructions and residuals, at most `most`.
+std::string noise_panels_of(const RunResult& run, size_t most);
+
+}  // namespace assay

@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "apps/report/sections.h"
+#include "apps/report/text.h"
+#include "kernels/runtime/error.h"
+#include "models/network.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Every network that was trained, once.
+void add_networks(Page& page, const Findings& findings) {
+  page.section("networks", "Networks");
+  std::set<std::tuple<std::string, int, int>> shown;
+  for (const RunResult& run : findings.runs) {
+    const RunConfig& c = run.config;
+    if (!shown.insert({c.preset, c.image_size, c.channels()}).second) continue;
+    const auto network = make_network(c.preset, c.image_size, c.channels());
+    Table table({"layer", "what", "output (N,H,W,C)", "parameters", "MFLOP"}, 3);
+    double flops = 0;
+    for (const LayerRow& row : network->table(1)) {
+      table.row({escape_html(row.name), escape_html(row.what), to_string(row.output),
+                 std::to_string(row.parameters), decimal(static_cast<double>(row.flops) / 1e6, 2)});
+      flops += static_cast<double>(row.flops);
+    }
+    page.subsection(str("network-", shown.size()),
+                    str(model_name(c.model, c.preset), ", ", c.image_size,
+                        "&thinsp;&times;&thinsp;", c.image_size, c.grey ? ", grey" : ", colour"),
+                    model_name(c.model, c.preset));
+    page.add(table.html());
+    page.add(paragraph(str(network->parameter_count(), " parameters; ", decimal(flops / 1e9, 3),
+                           " GFLOP forward for an image (a multiply-add counts as two)."),
+                       "soft"));
+  }
+}
+
+/// "AMD EPYC, avx512, 2 threads".
+std::string machine_of(const RunResult& run) {
+  std::ifstream in(run.folder.machine());
+  const Json m = Json::parse(in, nullptr, false);
+  if (!m.is_object()) return "not noted";
+  return str(escape_html(m.value("cpu", "unknown")), ", ",
+             escape_html(m.value("instruction_set", "")), ", ",
+             counted(m.value("threads", 0), "thread"));
+}
+
+std::string range_of(std::vector<int64_t> values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return *least == *most ? std::to_string(*least) : str(*least, " to ", *most);
+}
+
+/// Runs of one class, model and machine together: hundreds of runs stay readable.
+void add_times(Page& page, const Findings& findings) {
+  page.subsection("times", "What ran where and for how long", "Where and how long");
+  struct Row {
+    std::vector<const RunResult*> runs;
+  };
+  std::map<std::string, Row> rows;
+  std::vector<std::string> order;
+  std::map<std::string, std::pair<double, int64_t>> machines;
+  for (const RunResult& run : findings.runs) {
+    const std::string machine = machine_of(run);
+    const std::string key =
+        str(run.config.object_class, "\n", run.config.preset, "\n", run.config.train_noise,
+            run.config.test_noise, "\n", machine, run.config.device, run.config.precision);
+    if (rows[key].runs.empty()) order.push_back(key);
+    rows[key].runs.push_back(&run);
+    machines[machine].first += run.metrics.value("seconds_train", 0.0);
+    ++machines[machine].second;
+  }
+  Table table({"class", "model", "noise (training/test)", "machine", "device, precision", "seeds",
+               "steps", "epochs", "training of a run", "all"},
+              5);
+  for (const std::string& key : order) {
+    const std::vector<const RunResult*>& runs = rows[key].runs;
+    const RunConfig& c = runs.front()->config;
+    double seconds = 0;
+    std::vector<int64_t> steps, epochs;
+    for (const RunResult* run : runs) {
+      seconds += run->metrics.value("seconds_train", 0.0);
+      steps.push_back(run->metrics.value("steps", int64_t{0}));
+      epochs.push_back(run->metrics.value("epochs", int64_t{0}));
+    }
+    table.row({escape_html(c.object_class), model_name(c.model, c.preset),
+               c.train_noise + "/" + c.test_noise, machine_of(*runs.front()),
+               escape_html(c.device + ", " + c.precision), std::to_string(runs.size()),
+               range_of(steps), range_of(epochs),
+               duration_text(seconds / static_cast<double>(runs.size())), duration_text(seconds)});
+  }
+  page.add(table.html());
+  std::vector<std::string> lines;
+  for (const auto& [machine, sum] : machines)
+    lines.push_back(str(counted(sum.second, "run"), " with ", duration_text(sum.first),
+                        " of training on ", machine));
+  page.add(paragraph(str("Together: ", enumerated(lines),
+                         ". Reading images and evaluation are not in "
+                         "these times."),
+                     "soft"));
+}
+
+void add_commands(Page& page, const Findings& findings) {
+  page.subsection("commands", "The command of each run", "Commands");
+  page.add(
+      paragraph("Each gives the same result again; on the same machine and build, with any "
+                "number of threads, to the bit.",
+                "soft"));
+  std::string commands;
+  for (const RunResult& run : findings.runs)
+    commands += "<code>" + escape_html(run.command) + "</code>\n";
+  page.add("<div class=\"commands\">\n" + commands + "</div>\n");
+}
+
+}  // namespace
+
+void add_runs(Page& page, const Findings& findings) {
+  add_networks(page, findings);
+  page.section("runs", "Runs");
+  add_times(page, findings);
+  add_commands(page, findings);
+}
+
+}  // namespace assay

@@ -1,0 +1,29 @@
+// The sections of the report, each in a file of its own, in the order of the page.
+#pragma once
+
+#include "apps/report/findings.h"
+#include "apps/report/html.h"
+
+namespace assay {
+
+/// Which model finds the defects best on which class, by how much, and how sure that is.
+void add_answer(Page& page, const Findings& findings);
+/// One sentence on a class, by rule.
+std::string verdict_on(const ClassFindings& of_class);
+
+/// Images, defects and sizes of each class.
+void add_data(Page& page, const Findings& findings);
+
+/// KD-CAE by class, NI-CAE with and without noise, CNN fold by fold; all metrics of every group.
+void add_models(Page& page, const Findings& findings);
+
+/// Curves, histograms and pictures of each class.
+void add_classes(Page& page, const Findings& findings);
+
+/// Generated images, and whether they are copies.
+void add_generators(Page& page, const Findings& findings);
+
+/// Layers of the networks; what ran where and for how long; the command of each run.
+void add_runs(Page& page, const Findings& findings);
+
+}  // namespace assay

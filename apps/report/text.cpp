@@ -1,0 +1,98 @@
+#include "apps/report/text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "apps/report/html.h"
+#include "kernels/runtime/error.h"
+
+namespace assay {
+
+std::string decimal(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, std::abs(value));
+  const bool zero = std::strtod(text, nullptr) == 0;
+  return str(value < 0 && !zero ? "&minus;" : "", text);
+}
+
+std::string number(const nlohmann::ordered_json& value, int digits) {
+  return value.is_number() && std::isfinite(value.get<double>())
+             ? decimal(value.get<double>(), digits)
+             : kNone;
+}
+
+std::string range_text(const Interval& interval, int digits) {
+  return str(decimal(interval.low, digits), " to ", decimal(interval.high, digits));
+}
+
+std::string interval_text(const std::optional<Interval>& interval, int digits) {
+  if (!interval) return kNone;
+  return str("[", decimal(interval->low, digits), ", ", decimal(interval->high, digits), "]");
+}
+
+std::string summary_text(const std::optional<SeedSummary>& summary, int digits) {
+  if (!summary) return kNone;
+  std::string text = decimal(summary->mean, digits);
+  if (summary->deviation) text += " &plusmn; " + decimal(*summary->deviation, digits);
+  return text;
+}
+
+std::string count_text(const std::optional<SeedSummary>& summary) {
+  if (!summary) return kNone;
+  const bool whole = std::abs(summary->mean - std::round(summary->mean)) < 1e-9;
+  return decimal(summary->mean, whole ? 0 : 1);
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 10) return decimal(seconds, 1) + " s";
+  if (seconds < 120) return decimal(seconds, 0) + " s";
+  if (seconds < 2 * 3600) return decimal(seconds / 60, 0) + " min";
+  return decimal(seconds / 3600, 1) + " h";
+}
+
+std::string counted(int64_t n, const std::string& what) {
+  return str(n, " ", what, n == 1 ? "" : "s");
+}
+
+std::string enumerated(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += str(i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
+  return text;
+}
+
+std::string size_text(const std::string& sizes) {
+  std::string text;
+  for (const char c : sizes) {
+    if (c == 'x')
+      text += "&thinsp;&times;&thinsp;";
+    else
+      text += c;
+  }
+  return text.empty() ? kNone : text;
+}
+
+std::string model_name(const std::string& model, const std::string& preset) {
+  std::string name = model;
+  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (preset.size() > model.size()) name += str(" ", preset.substr(model.size() + 1));
+  return escape_html(name);
+}
+
+std::string name_of_group(const SeedGroup& group) {
+  const RunConfig& c = group.config();
+  return str(model_name(c.model, c.preset), escape_html(group.label.substr(c.preset.size())));
+}
+
+int colour_of(const std::string& model) {
+  return model == "kd-cae" ? 0 : model == "cnn" ? 1 : model == "ni-cae" ? 2 : 3;
+}
+
+std::string synthetic_tag(bool synthetic) {
+  return synthetic ? " <span class=\"tag\">synthetic</span>" : "";
+}
+
+}  // namespace assay

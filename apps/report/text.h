@@ -1,0 +1,47 @@
+// How numbers and names read in the report. All results are HTML.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/suite/results.h"
+
+namespace assay {
+
+/// What stands where a number does not exist.
+inline constexpr const char* kNone = "&ndash;";
+
+/// "0.861", or kNone for what is no number.
+std::string number(const nlohmann::ordered_json& value, int digits = 3);
+/// With a proper minus sign.
+std::string decimal(double value, int digits);
+/// "0.06 to 0.21".
+std::string range_text(const Interval& interval, int digits = 2);
+/// "[0.75, 0.95]".
+std::string interval_text(const std::optional<Interval>& interval, int digits = 2);
+/// "0.861", or "0.861 ± 0.020" over several seeds.
+std::string summary_text(const std::optional<SeedSummary>& summary, int digits = 3);
+/// "3", or "2.6" where seeds differ.
+std::string count_text(const std::optional<SeedSummary>& summary);
+/// "27 s", "12 min", "3.4 h".
+std::string duration_text(double seconds);
+/// "1 image", "40 images".
+std::string counted(int64_t n, const std::string& what);
+/// "a, b and c".
+std::string enumerated(const std::vector<std::string>& names);
+/// 128x128 with a proper multiplication sign.
+std::string size_text(const std::string& sizes);
+
+/// "NI-CAE 128": the model as the study writes it, and what its preset adds.
+std::string model_name(const std::string& model, const std::string& preset);
+/// The name of the group's model; noise and options where the label has them.
+std::string name_of_group(const SeedGroup& group);
+/// The colour of a model in every chart.
+int colour_of(const std::string& model);
+
+/// A mark behind the name of what was drawn by a program.
+std::string synthetic_tag(bool synthetic);
+
+}  // namespace assay
