@@ -1,9 +1,10 @@
 // Every convolution of our models against oneDNN's faster kernel, direct or Winograd, in turns.
 //
-//   bench_onednn [--batch N] [--rounds N] [--filter SUBSTRING] > layers.jsonl
+//   bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING] > layers.jsonl
 //
-// One JSON object a line. Ours includes what stands around the convolution (activation, pool, the
-// upsampling); oneDNN's time is the convolution's alone, in the layouts that it likes best.
+// oneDNN's threads are OpenMP's: set OMP_NUM_THREADS to the same number. One JSON object a line.
+// Ours includes what stands around the convolution (activation, pool, the upsampling); oneDNN's
+// time is the convolution's alone, in the layouts that it likes best.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,7 +21,7 @@ namespace assay::bench {
 namespace {
 
 struct Options {
-  int batch = 32, rounds = 7;
+  int batch = 32, rounds = 7, threads = available_threads();
   std::string filter;
 };
 
@@ -91,7 +92,7 @@ bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Lay
 }
 
 int run(const Options& options) {
-  CpuContext ctx;
+  CpuContext ctx(options.threads);
   const Peaks peaks = measure_peaks(ctx);
   bool right = true;
   for (const Layer& layer : model_layers(options.batch))
@@ -114,10 +115,14 @@ int main(int argc, char** argv) {
       options.batch = std::max(1, std::atoi(value.c_str()));
     else if (name == "--rounds")
       options.rounds = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--threads")
+      options.threads = std::max(1, std::atoi(value.c_str()));
     else if (name == "--filter")
       options.filter = value;
     else {
-      std::fprintf(stderr, "usage: bench_onednn [--batch N] [--rounds N] [--filter SUBSTRING]\n");
+      std::fprintf(
+          stderr,
+          "usage: bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING]\n");
       return 2;
     }
   }

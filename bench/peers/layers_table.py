@@ -13,7 +13,7 @@ def build(a, _seconds):
     program = a.build / "bench" / "bench_onednn"
     if not program.exists():
         raise RuntimeError(f"{program} is missing; install oneDNN (Debian: libdnnl-dev) and build")
-    found = subprocess.run([program], stdout=subprocess.PIPE, text=True,
+    found = subprocess.run([program, "--threads", str(a.threads)], stdout=subprocess.PIPE, text=True,
                            env=clean.environment(a.threads))
     cells = [json.loads(line) for line in found.stdout.splitlines()]
     if found.returncode != 0 or not cells:

@@ -89,29 +89,21 @@ void transform_rows(const NarrowTiles& t, const float* picture, int tiles, const
     }
 }
 
-// Element e of the transformed patches of kTiles tiles times that of the filters.
-template <int kDepth, int kTiles>
-ASSAY_INLINE void multiply(const float* values, int64_t step, const float* filter,
-                           vf (&sums)[kTiles]) {
-  for (int i = 0; i < kTiles; ++i) sums[i] = vf{};
-  for (int c = 0; c < kDepth; ++c) {
-    const vf w = load(filter + c * kC);
-    for (int i = 0; i < kTiles; ++i) sums[i] += values[i * step + c] * w;
-  }
-}
-
 // Products of a row of elements, transformed along it: kTiles tiles -> sums (6 rows,kTiles,4,16).
-template <int kDepth, int kTiles>
+// Twelve tiles share a vector of filters.
+template <int kTiles>
 void multiply_rows(const Values& values, const float* filters, float* sums) {
-  const int64_t step = kDepth == kC ? kC : 4 * kDepth;
   for (int i = 0; i < 6; ++i)
     for (int k = 0; k < kC; k += kLanes) {
       float products[6][kTiles][kLanes] __attribute__((aligned(64)));
       for (int j = 0; j < 6; ++j) {
-        vf sum[kTiles];
-        const int e = i * 6 + j;
-        multiply<kDepth, kTiles>(values.at + e * values.plane, step, filters + e * kDepth * kC + k,
-                                 sum);
+        const float* from = values.at + (i * 6 + j) * values.plane;
+        const float* filter = filters + (i * 6 + j) * kC * kC + k;
+        vf sum[kTiles] = {};
+        for (int c = 0; c < kC; ++c) {
+          const vf w = load(filter + c * kC);
+          for (int n = 0; n < kTiles; ++n) sum[n] += from[n * kC + c] * w;
+        }
         for (int n = 0; n < kTiles; ++n) store(products[j][n], sum[n]);
       }
       for (int n = 0; n < kTiles; ++n) {
@@ -124,19 +116,42 @@ void multiply_rows(const Values& values, const float* filters, float* sums) {
     }
 }
 
-template <int kDepth, int... kTiles>
+template <int... kTiles>
 ASSAY_INLINE void multiply_tiles(std::integer_sequence<int, kTiles...>, int count,
                                  const Values& values, const float* filters, float* sums) {
-  ((count == kTiles + 1 ? multiply_rows<kDepth, kTiles + 1>(values, filters, sums) : void()), ...);
+  ((count == kTiles + 1 ? multiply_rows<kTiles + 1>(values, filters, sums) : void()), ...);
+}
+
+// The same of few channels: the filters of a row of elements stay in registers, and so do the
+// products of a tile on their way into the transform.
+template <int kDepth>
+void multiply_few(const Values& values, const float* filters, int tiles, float* sums) {
+  for (int i = 0; i < 6; ++i)
+    for (int k = 0; k < kC; k += kLanes) {
+      vf w[6][kDepth];
+      for (int j = 0; j < 6; ++j)
+        for (int c = 0; c < kDepth; ++c)
+          w[j][c] = load(filters + ((i * 6 + j) * kDepth + c) * kC + k);
+      const float* from = values.at + i * 6 * values.plane;
+      for (int n = 0; n < tiles; ++n, from += 4 * kDepth) {
+        vf m[6], z[4];
+        for (int j = 0; j < 6; ++j) {
+          m[j] = from[j * kFewPlane] * w[j][0];
+          for (int c = 1; c < kDepth; ++c) m[j] += from[j * kFewPlane + c] * w[j][c];
+        }
+        to_output(m, z);
+        float* to = sums + (i * tiles + n) * 4 * kC + k;
+        for (int j = 0; j < 4; ++j) store(to + j * kC, z[j]);
+      }
+    }
 }
 
 void multiply_any(int depth, int tiles, const Values& values, const float* filters, float* sums) {
   constexpr std::make_integer_sequence<int, kNarrowTiles> kWide;
-  constexpr std::make_integer_sequence<int, kFewTiles> kFew;
-  if (depth == kC) return multiply_tiles<kC>(kWide, tiles, values, filters, sums);
-  if (depth == 3) return multiply_tiles<3>(kFew, tiles, values, filters, sums);
-  if (depth == 2) return multiply_tiles<2>(kFew, tiles, values, filters, sums);
-  multiply_tiles<1>(kFew, tiles, values, filters, sums);
+  if (depth == kC) return multiply_tiles(kWide, tiles, values, filters, sums);
+  if (depth == 3) return multiply_few<3>(values, filters, tiles, sums);
+  if (depth == 2) return multiply_few<2>(values, filters, tiles, sums);
+  multiply_few<1>(values, filters, tiles, sums);
 }
 
 // One window of kPool x kPool pixels -> its largest and where, the first one where some are equal.
