@@ -107,25 +107,30 @@ GanFigures GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
   gan_.discriminator().set_requires_grad(false);  // only its pictures' gradients are wanted
   const Tensor loss = bce_with_logits_loss(gan_.discriminate(fake), one_);
   figures.loss_g = finite_loss(loss, "generator", steps());
-  generator_adam_.zero_grad();
   tape.backward(loss);
   generator_adam_.step();
+  generator_adam_.zero_grad();
   gan_.discriminator().set_requires_grad(true);
   return figures;
 }
 
-/// Real and generated pictures are batches of their own: batch norm sees them apart.
+/// Real and generated pictures are batches of their own: batch norm sees them apart. Each goes
+/// backward before the next goes forward, so that the activations of only one are kept; the
+/// gradients add up.
 void GanPlayers::discriminator_step(const Tensor& real, const Tensor& fake, GanFigures& figures) {
-  Tape tape;
-  const Tensor on_real = gan_.discriminate(real), on_fake = gan_.discriminate(fake);
-  const Tensor loss =
-      add(bce_with_logits_loss(on_real, one_), bce_with_logits_loss(on_fake, zero_));
-  figures.loss_d = finite_loss(loss, "discriminator", steps());
-  figures.d_real = mean_probability(on_real);
-  figures.d_fake = mean_probability(on_fake);
-  discriminator_adam_.zero_grad();
-  tape.backward(loss);
+  const auto judge = [&](const Tensor& pictures, const Tensor& label, double& probability) {
+    Tape tape;
+    const Tensor logits = gan_.discriminate(pictures);
+    const Tensor loss = bce_with_logits_loss(logits, label);
+    const double value = finite_loss(loss, "discriminator", steps());
+    probability = mean_probability(logits);
+    tape.backward(loss);
+    return value;
+  };
+  figures.loss_d = judge(real, one_, figures.d_real);
+  figures.loss_d += judge(fake, zero_, figures.d_fake);
   discriminator_adam_.step();
+  discriminator_adam_.zero_grad();  // their memory is wanted for the generator's
 }
 
 StateDict GanPlayers::save() const {

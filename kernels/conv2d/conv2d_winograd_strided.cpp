@@ -53,11 +53,17 @@ struct Groups {
   int64_t rows, count, most;  // tile rows, groups, most rows of a group
 
   Groups(int64_t tile_rows, int64_t row_bytes) : rows(tile_rows) {
-    count = std::min(rows, ceil_div(rows * row_bytes, kGroupBytes));
+    // An eighth is left for the gaps between planes.
+    count = std::min(rows, ceil_div(rows * row_bytes, kGroupBytes / 8 * 7));
     most = ceil_div(rows, count);
   }
   int64_t begin(int64_t group) const { return rows * group / count; }
 };
+
+// The planes of a group. Of one size, so that all layers take the same block of the allocator.
+Scratch group_scratch(Context& ctx, int64_t floats) {
+  return {ctx, static_cast<size_t>(std::max(4 * floats, kGroupBytes))};
+}
 
 std::vector<int64_t> multiples(int64_t count, int64_t step) {
   std::vector<int64_t> offsets(static_cast<size_t>(count));
@@ -205,7 +211,7 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const Groups groups(int64_t{pass.N} * tiling.rows,
                       int64_t{4} * tiling.columns * z.value_planes() * pass.depth);
   const Planes planes(groups.most * tiling.columns, z.value_planes(), pass.depth);
-  const Scratch values(ctx, sizeof(float) * static_cast<size_t>(planes.size()));
+  const Scratch values = group_scratch(ctx, planes.size());
 
   const int widest = ASSAY_ISA_CALL(panel_width, pass.columns);
   const int64_t panels = ceil_div(pass.columns, widest);
@@ -354,8 +360,7 @@ void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpil
   const int64_t most_tiles = groups.most * tiling.columns;
   const Planes x_planes(most_tiles, z.value_planes(), s.C),
       dz_planes(most_tiles, z.sum_planes(), s.K);
-  const Scratch values(ctx,
-                       sizeof(float) * static_cast<size_t>(x_planes.size() + dz_planes.size()));
+  const Scratch values = group_scratch(ctx, x_planes.size() + dz_planes.size());
   float* x_values = values.as<float>();
   float* dz_values = x_values + x_planes.size();
   const int64_t staged =

@@ -150,7 +150,13 @@ TEST_CASE("a training step of the NI-CAE") {
   check_step("ni-cae");
 }
 
+// In the order of the direct kernels: one of discriminator.9's 32,768 activations of these pictures
+// is 1.9e-6, closer to the kink of leaky ReLU than the rounding of any fast algorithm, and on the
+// other side of it the gradients differ by 3e-4 of their norm.
 TEST_CASE("a training step of the DCGAN: discriminator, then generator") {
+  Context strict = current_context();
+  strict.precision = Precision::fp32_strict;
+  const ContextScope scope(strict);
   const Case c = find_case("dcgan");
   const auto net = with_formula_weights(c);
   Dcgan& gan = dynamic_cast<Dcgan&>(*net);
