@@ -1,0 +1,41 @@
+// Is a convolution's result right? A random sample of its elements against float64 on the CPU, at
+// the very size that is timed.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bench/baselines/baseline.h"
+
+namespace assay::bench {
+
+/// Host copies of the operands, NHWC and KRSC in fp32, and of what the backward passes need of the
+/// forward pass (conv2d.h, Conv2dGrad).
+struct ConvHost {
+  Conv2dShape s;
+  Conv2dEpilogue e;
+  std::vector<float> x, w, bias, dy;
+  std::vector<float> y;         ///< empty where the activation is none
+  std::vector<uint8_t> argmax;  ///< empty where nothing is pooled
+};
+
+/// Some elements of a pass' result (their NHWC or KRSC indices) and their float64 values.
+struct ConvSample {
+  std::vector<int64_t> at;
+  std::vector<double> value;
+
+  /// Relative Frobenius error of the results at `at`; NaN counts as infinite.
+  double error(const std::vector<float>& got) const;
+};
+
+/// 512 elements for fprop and dgrad, the first and the last among them; for wgrad up to 512 in 16
+/// rows of neighbouring channels (each is a sum over the whole batch).
+ConvSample sample_convolution(Context& ctx, const ConvHost& h, Pass pass);
+
+/// The largest relative Frobenius error that passes for right. tf32: operands may be truncated to
+/// 10 bits (error up to 2^-10 each, one-sided); bf16: 8 bits, rounded, and the result as well.
+constexpr double most_error(Precision p) {
+  return p == Precision::bf16 ? 1e-2 : p == Precision::tf32 ? 2e-3 : 1e-5;
+}
+
+}  // namespace assay::bench
