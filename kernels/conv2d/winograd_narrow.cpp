@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/conv2d/band.h"
+#include "kernels/conv2d/winograd.h"
 #include "kernels/conv2d/winograd_narrow_simd.h"
-#include "kernels/conv2d/winograd_simd.h"
 
 namespace assay::cpu {
 namespace {
@@ -13,28 +13,46 @@ constexpr uint32_t kPackedNarrow = 0x2000;
 constexpr int kLeastPixels = 64;
 constexpr int kPatch = 6, kTile = 4;
 
-// (columns/16, 36, depth, 16)
-const float* transformed_filters(Context& ctx, const Conv2dShape& s, WinogradKind kind,
-                                 Weights<float> w) {
-  constexpr int kPanel = kNarrowChannels;
-  const int64_t filter = int64_t{9} * s.C;
-  const bool back = kind == WinogradKind::dgrad;
+constexpr int kPanel = kNarrowChannels;
+typedef float PanelRow[kPanel];
+
+// out = m * in, for every column of a panel.
+template <int kProducts>
+void multiply(const Matrix<kProducts, 3>& m, const PanelRow (&in)[3], PanelRow* out, int out_step) {
+  for (int i = 0; i < kProducts; ++i)
+    for (int k = 0; k < kPanel; ++k)
+      out[i * out_step][k] = m.at[i][0] * in[0][k] + m.at[i][1] * in[1][k] + m.at[i][2] * in[2][k];
+}
+
+// The filters w (columns,3,3,depth), or with `back` (depth,3,3,columns) turned round, transformed:
+// (columns/16, 36, depth, 16).
+const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, Weights<float> w) {
+  static constexpr auto kForward = winograd_plain(false).filter;
+  static constexpr auto kBack = winograd_plain(true).filter;
+  const auto& m = back ? kBack : kForward;
   const int depth = back ? s.K : s.C, columns = back ? s.C : s.K;
+  const int64_t filter = int64_t{9} * s.C;
+  const int64_t depth_step = back ? filter : 1, column_step = back ? 1 : filter;
   const auto pack = [&](float* out) {
-    for (int k = 0; k < columns; k += kPanel, out += int64_t{36} * depth * kPanel) {
-      const WinogradFilters job{.w = w.data + (back ? k : k * filter),
-                                .tap = s.C,
-                                .depth_step = back ? filter : 1,
-                                .column_step = back ? 1 : filter,
-                                .depth = depth,
-                                .width = kPanel,
-                                .out = out,
-                                .plane = int64_t{depth} * kPanel};
-      ASSAY_ISA_CALL(winograd_filters, kind, job);
-    }
+    for (int k0 = 0; k0 < columns; k0 += kPanel, out += int64_t{36} * depth * kPanel)
+      for (int d = 0; d < depth; ++d) {
+        PanelRow half[6][3], row[6];
+        for (int t = 0; t < 3; ++t) {
+          PanelRow taps[3];
+          for (int r = 0; r < 3; ++r)
+            for (int k = 0; k < kPanel; ++k)
+              taps[r][k] =
+                  w.data[int64_t{r * 3 + t} * s.C + d * depth_step + (k0 + k) * column_step];
+          multiply(m, taps, &half[0][t], 3);
+        }
+        for (int i = 0; i < 6; ++i) {
+          multiply(m, half[i], row, 1);
+          for (int j = 0; j < 6; ++j)
+            std::copy_n(row[j], kPanel, out + (int64_t{i * 6 + j} * depth + d) * kPanel);
+        }
+      }
   };
-  const uint32_t key =
-      kPackedNarrow | static_cast<uint32_t>(active_isa()) | static_cast<uint32_t>(kind) << 4;
+  const uint32_t key = kPackedNarrow | static_cast<uint32_t>(back);
   return ctx.weights->get(w, key, sizeof(float) * 36 * static_cast<size_t>(depth * columns), pack);
 }
 
@@ -104,7 +122,7 @@ void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
                          .tiles = 0,
                          .depth = s.C,
                          .columns = s.K,
-                         .filters = transformed_filters(ctx, s, WinogradKind::fprop, w),
+                         .filters = transformed_filters(ctx, s, false, w),
                          .bias = bias,
                          .pool = e.pool,
                          .first_row = 0,
@@ -130,7 +148,7 @@ void winograd_narrow_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
                          .tiles = 0,
                          .depth = s.K,
                          .columns = s.C,
-                         .filters = transformed_filters(ctx, s, WinogradKind::dgrad, w),
+                         .filters = transformed_filters(ctx, s, true, w),
                          .bias = nullptr,
                          .pool = 1,
                          .first_row = 0,
