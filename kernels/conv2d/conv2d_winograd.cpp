@@ -13,9 +13,9 @@ namespace {
 
 constexpr uint32_t kPackedWinograd = 0x400;
 constexpr int kPanel = 32;          // most columns of a panel
-constexpr int kLeastChannels = 32;  // fewer are faster direct: transforms outweigh products
+constexpr int kLeastChannels = 32;  // on one side; where both have fewer, transforms outweigh it
 constexpr int kLeastPixels = 64;
-constexpr int64_t kLeastBatchPixels = 4096;  // of wgrad
+constexpr int64_t kLeastBatchPixels = 2048;  // of wgrad
 
 struct Pass {
   WinogradKind kind;
@@ -173,7 +173,7 @@ bool winograd_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpil
   const bool possible = s.R == 3 && s.S == 3 && s.stride == 1 && s.pad == 1 && s.C % 16 == 0 &&
                         s.K % 16 == 0 && (s.upsample == 1 || (s.upsample == 2 && e.pool == 1));
   if (ctx.conv == ConvAlgo::winograd) return possible;
-  return ctx.conv == ConvAlgo::automatic && possible && std::min(s.C, s.K) >= kLeastChannels &&
+  return ctx.conv == ConvAlgo::automatic && possible && std::max(s.C, s.K) >= kLeastChannels &&
          s.H * s.W >= kLeastPixels;
 }
 

@@ -11,6 +11,7 @@ namespace assay::cpu {
 namespace {
 
 constexpr int kMostPartials = 16;
+constexpr int64_t kLeastTiles = 32;          // of a partial, for whose clearing they must pay
 constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
 
 // Both planes of some tiles, side by side in memory.
@@ -72,8 +73,9 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   const int64_t dz_size = z.sum_planes() * plane_stride(most_tiles, s.K);
 
   const int64_t bias_at = int64_t{z.product_planes()} * s.C * s.K, size = bias_at + s.K;
-  const int64_t partials =
-      std::clamp<int64_t>(kPartialFloats / size, 1, std::min<int64_t>(kMostPartials, cut.parts));
+  const int64_t worth = int64_t{s.N} * tiling.rows * tiling.columns / kLeastTiles;
+  const int64_t partials = std::clamp<int64_t>(std::min(kPartialFloats / size, worth), 1,
+                                               std::min<int64_t>(kMostPartials, cut.parts));
   const Scratch sums(ctx, sizeof(float) * static_cast<size_t>(size * partials));
 
   parallel_for(ctx, partials, [&](int64_t index) {

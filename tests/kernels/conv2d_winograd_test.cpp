@@ -146,8 +146,9 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
   const Choice choices[] = {
       {{{1, 16, 16, 32, 32, 3, 3, 1, 1, 1}, {}}, true, true, true},
       {{{1, 16, 16, 16, 16, 3, 3, 1, 1, 1}, {}}, true, true, true},
-      {{{1, 16, 16, 16, 32, 3, 3, 1, 1, 1}, {}}, true, true, false},
-      {{{1, 16, 16, 32, 16, 3, 3, 1, 1, 1}, {}}, true, false, true},
+      {{{1, 16, 16, 16, 32, 3, 3, 1, 1, 1}, {}}, true, true, true},
+      {{{1, 16, 16, 32, 16, 3, 3, 1, 1, 1}, {}}, true, true, true},
+      {{{1, 16, 16, 16, 16, 3, 3, 1, 1, 2}, {}}, true, false, false},
       {{{1, 8, 8, 32, 32, 4, 4, 2, 1, 1}, {}}, true, true, true},
       {{{1, 8, 8, 16, 32, 4, 4, 2, 1, 1}, {}}, true, false, false},
       {{{1, 4, 4, 32, 32, 4, 4, 2, 1, 1}, {}}, true, false, false},
