@@ -29,6 +29,10 @@ struct FmaTile {
     return kRowsContiguous ? kDepth * (rows + 8) : rows * (kDepth + 4);
   }
 
+  /// The row that is copied by the i-th group of 4 threads: groups 2j and 2j + 1 take rows 4 apart,
+  /// whose 4 chunks lie in different halves of the banks (4 * 20 mod 32 = 16).
+  static __device__ int copy_row(int i) { return (i & ~7) | (i & 1) << 2 | (i >> 1 & 3); }
+
   float sums[kSide][kSide] = {};
 
   /// Index along a side with kSize elements of sum i of the thread at `place`.

@@ -115,6 +115,9 @@ struct MmaTile {
     return kRowsContiguous ? kDepth * (rows + 8) : rows * kDepth;
   }
 
+  /// The row that is copied by the i-th group of 8 threads.
+  static __device__ int copy_row(int i) { return i; }
+
   float sums[kI][kJ][4] = {};
 
   __device__ void multiply(const float* a, const float* b) {

@@ -57,7 +57,8 @@ constexpr size_t pipeline_bytes() {
 // ---- fprop and dgrad
 
 /// Grid: tiles of pixels, tiles of output channels, phases. Thread t copies the chunk of 4 elements
-/// of the depth number t % kChunks of every row t / kChunks + i * kRows.
+/// of the depth number t % kChunks of every kRows-th row from
+/// copy_row(t / kChunks).
 template <class Tile, class Source>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_pipeline(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
@@ -71,7 +72,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   if (m0 >= pixels) return;  // of a phase smaller than the largest
 
   const int chunk = static_cast<int>(threadIdx.x) % kChunks * 4;
-  const int first_row = static_cast<int>(threadIdx.x) / kChunks;
+  const int first_row = Tile::copy_row(static_cast<int>(threadIdx.x) / kChunks);
   typename Source::Row rows[kRowsA];
 #pragma unroll
   for (int i = 0; i < kRowsA; ++i) {
