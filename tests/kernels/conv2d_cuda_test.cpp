@@ -44,7 +44,8 @@ const Case kCases[] = {
     {{2, 4, 4, 4, 8, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
     {{1, 12, 12, 3, 64, 4, 4, 2, 1, 1}, {kLeaky, 0.2f, 1}},
     {{1, 8, 8, 32, 40, 4, 4, 2, 1, 1}, {kNone, 0, 1}},
-    {{3, 4, 4, 64, 1, 4, 4, 1, 0, 1}, {kNone, 0, 1}},
+    {{3, 4, 4, 64, 1, 4, 4, 1, 0, 1}, {kNone, 0, 1}},  // one output pixel: a dense layer
+    {{2, 4, 3, 8, 20, 4, 3, 1, 0, 1}, {kLeaky, 0.2f, 1}},
     // awkward ones
     {{1, 1, 1, 1, 1, 1, 1, 1, 0, 1}, {kNone, 0, 1}},
     {{1, 1, 1, 5, 3, 3, 3, 1, 1, 1}, {kTanh, 0, 1}},
@@ -62,7 +63,7 @@ const Case kCases[] = {
     {{20, 3, 3, 4, 6, 3, 3, 1, 1, 1}, {kRelu, 0, 1}},
     {{1, 3, 3, 2, 5, 3, 3, 1, 0, 1}, {kNone, 0, 2}},  // no window fits: y is empty
     {{2, 13, 12, 16, 20, 3, 3, 3, 1, 1}, {kLeaky, 0.1f, 2}},
-    {{2, 3, 5, 7, 2, 1, 1, 1, 0, 4}, {kLeaky, 0.2f, 1}},
+    {{2, 3, 5, 7, 2, 1, 1, 1, 0, 4}, {kLeaky, 0.2f, 1}},  // 1x1 behind an upsampling
 };
 
 /// One case: inputs and what the float64 reference makes of them.
@@ -213,6 +214,7 @@ std::ostream& operator<<(std::ostream& out, const Way& way) {
   return out << "rung " << static_cast<int>(way.conv) << ", " << name_of(way.precision);
 }
 const Way kWays[] = {
+    {ConvAlgo::automatic, Precision::fp32},   {ConvAlgo::automatic, Precision::bf16},
     {ConvAlgo::naive, Precision::fp32},       {ConvAlgo::tiled, Precision::fp32},
     {ConvAlgo::direct, Precision::fp32},      {ConvAlgo::pipelined, Precision::fp32},
     {ConvAlgo::tensor_core, Precision::tf32}, {ConvAlgo::tensor_core, Precision::tf32x3},
@@ -234,7 +236,8 @@ TEST_CASE("conv2d on CUDA: every rung, pass and precision, with the same bits un
         ctx.precision = way.precision;
         // Where the rung falls to a lower one, that one's turn is another.
         const auto runs_here = [&](ConvPass pass) {
-          const bool here = conv2d_rung(ctx, pass, p.s, p.e) == way.conv;
+          const bool here =
+              way.conv == ConvAlgo::automatic || conv2d_rung(ctx, pass, p.s, p.e) == way.conv;
           runs[{way.conv, way.precision, pass}] += here;
           return here;
         };

@@ -2,6 +2,7 @@
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/rungs.h"
+#include "kernels/conv2d/cuda/special.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
 
 namespace assay::cuda {
@@ -73,6 +74,10 @@ bool has_few_channels(const Conv2dShape& s) {
   return std::min(s.C, s.K) <= 4 || std::max(s.C, s.K) <= 16;
 }
 
+bool is_special(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  return ctx.conv == ConvAlgo::automatic && special::applies(s, e);
+}
+
 const Rung& choose(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                    const Conv2dEpilogue& e) {
   return *rung_of(cuda::conv2d_rung(ctx, pass, s, e));
@@ -82,6 +87,7 @@ const Rung& choose(const Context& ctx, ConvPass pass, const Conv2dShape& s,
 
 ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                      const Conv2dEpilogue& e) {
+  if (is_special(ctx, s, e)) return special::rung(ctx, pass, s, e);
   const auto covers = [&](ConvAlgo algo) {
     const Rung* rung = rung_of(algo);
     return rung != nullptr && rung->covers(ctx.precision, pass, s, e);
@@ -95,18 +101,23 @@ ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
 
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                   Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
+  if (is_special(ctx, s, e)) return special::fprop(ctx, s, e, x, w, bias, y);
   choose(ctx, ConvPass::fprop, s, e)
       .fprop(ctx, s, e, x, w.data, bias, y, e.pool > 1 ? argmax : nullptr);
 }
 
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
                   Weights<float> w, float* dx) {
+  if (is_special(ctx, s, e)) return special::dgrad(ctx, s, e, g, w, dx);
   choose(ctx, ConvPass::dgrad, s, e).dgrad(ctx, s, e, g, w.data, dx);
 }
 
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                   Conv2dGrad<float> g, float* dw, float* dbias) {
-  choose(ctx, ConvPass::wgrad, s, e).wgrad(ctx, s, e, x, g, dw);
+  if (is_special(ctx, s, e))
+    special::wgrad(ctx, s, e, x, g, dw);
+  else
+    choose(ctx, ConvPass::wgrad, s, e).wgrad(ctx, s, e, x, g, dw);
   if (dbias == nullptr) return;
   const int64_t rows = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool);
   column_sums<1>(ctx, rows, s.K, BiasGradient{GradientOfZ(s, e, g)}, StoreBiasGradient{dbias});
