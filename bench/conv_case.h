@@ -10,9 +10,6 @@
 
 namespace assay::bench {
 
-enum class Pass { fprop, dgrad, wgrad };
-inline constexpr const char* kPassNames[] = {"fprop", "dgrad", "wgrad"};
-
 /// Random inputs and room for the results.
 struct Operands {
   Conv2dShape s;

@@ -10,6 +10,11 @@
 
 namespace assay::bench {
 
+enum class Pass : uint8_t { fprop, dgrad, wgrad };
+constexpr const char* name_of(Pass p) {
+  return p == Pass::fprop ? "fprop" : p == Pass::dgrad ? "dgrad" : "wgrad";
+}
+
 struct Layer {
   std::string name;
   Conv2dShape shape;

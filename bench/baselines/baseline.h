@@ -11,18 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "bench/layer_shapes.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/gemm/gemm.h"
 
 namespace assay::bench {
 
-enum class Pass : uint8_t { fprop, dgrad, wgrad };
 enum class Layout : uint8_t { nhwc, nchw };
 enum class Element : uint8_t { f32, bf16 };
 
-constexpr const char* name_of(Pass p) {
-  return p == Pass::fprop ? "fprop" : p == Pass::dgrad ? "dgrad" : "wgrad";
-}
 constexpr const char* name_of(Layout l) {
   return l == Layout::nhwc ? "nhwc" : "nchw";
 }

@@ -11,22 +11,8 @@ namespace {
 
 constexpr size_t kMostWorkspace = size_t{1} << 30;  // bytes
 
-Extent extent_of(const Conv2dShape& s, int which) {
-  return which == 0   ? Extent{s.N, s.H, s.W, s.C}
-         : which == 1 ? Extent{s.K, s.R, s.S, s.C}
-                      : Extent{s.N, s.P(), s.Q(), s.K};
-}
-constexpr int output_of(Pass pass) {
+constexpr size_t output_of(Pass pass) {
   return pass == Pass::dgrad ? 0 : pass == Pass::wgrad ? 1 : 2;
-}
-constexpr int64_t round_up(int64_t n) {
-  return (n + 255) / 256 * 256;
-}
-
-std::vector<float> to_host(Context& ctx, const TensorView& t) {
-  std::vector<float> v(static_cast<size_t>(count(t.extent)));
-  copy_bytes(ctx, v.data(), Device::cpu(), t.data, ctx.device, v.size() * sizeof(float));
-  return v;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -47,63 +33,63 @@ std::vector<ConvCandidate> in_turn(const std::vector<std::vector<ConvCandidate>>
 
 }  // namespace
 
-ConvSource::ConvSource(Bench& bench, const Conv2dShape& s) : ctx_(bench.ctx) {
-  ASSAY_CHECK(s.upsample == 1, "bench: a bare convolution has no upsampling");
+std::vector<float> to_host(Context& ctx, const TensorView& t) {
+  std::vector<float> v(static_cast<size_t>(count(t.extent)));
+  copy_bytes(ctx, v.data(), Device::cpu(), t.data, ctx.device, v.size() * sizeof(float));
+  return v;
+}
+
+std::vector<Extent> ConvSource::extents(const Conv2dShape& s, bool bias) {
+  std::vector<Extent> e = {{s.N, s.H, s.W, s.C}, {s.K, s.R, s.S, s.C}, {s.N, s.P(), s.Q(), s.K}};
+  if (bias) e.push_back({1, 1, 1, s.K});
+  return e;
+}
+
+ConvSource::ConvSource(Bench& bench, const Conv2dShape& s, bool bias, const Conv2dEpilogue& e)
+    : ctx_(bench.ctx), has_bias_(bias) {
+  ASSAY_CHECK(s.upsample == 1 && e.pool == 1, "bench: a library's convolution is a bare one");
   host_.s = s;
-  TensorView* const views[] = {&x_, &w_, &y_};
-  std::vector<float>* const host[] = {&host_.x, &host_.w, &host_.dy};
-  for (int i = 0; i < 3; ++i) {
-    const Extent e = extent_of(s, i);
-    memory_[i] = Scratch(ctx_, static_cast<size_t>(count(e)) * sizeof(float));
-    *views[i] = {memory_[i].as<void>(), e};
-    random_uniform<float>(ctx_, 1, static_cast<uint64_t>(i), count(e), -1, 1,
-                          memory_[i].as<float>());
-    *host[i] = to_host(ctx_, *views[i]);
+  host_.e = e;
+  const std::vector<Extent> all = extents(s, bias);
+  tensors_ = std::make_unique<TensorSets>(ctx_, all, Element::f32, Layout::nhwc, 1);
+  std::vector<float>* const host[] = {&host_.x, &host_.w, &host_.dy, &host_.bias};
+  for (size_t i = 0; i < all.size(); ++i) {
+    random_uniform<float>(ctx_, 1, i, count(all[i]), -1, 1, static_cast<float*>(view(i).data));
+    *host[i] = to_host(ctx_, view(i));
   }
 }
 
 const ConvSample& ConvSource::sample(Pass pass) {
+  ASSAY_CHECK(pass == Pass::fprop || !has_bias_, "bench: only fprop has an epilogue");
   auto& sample = samples_[static_cast<int>(pass)];
   if (!sample) sample = sample_convolution(ctx_, host_, pass);
   return *sample;
 }
 
 int64_t ConvSets::bytes(const Conv2dShape& s, Element element) {
-  int64_t sum = 0;
-  for (int i = 0; i < 3; ++i)
-    sum += round_up(count(extent_of(s, i)) * static_cast<int64_t>(size_of(element)));
-  return sum;
+  return TensorSets::bytes_of_set(ConvSource::extents(s, false), element);
 }
 
 ConvSets::ConvSets(Context& ctx, const ConvSource& source, Pass pass, Element element,
                    Layout layout, int sets)
-    : ctx_(ctx), pass_(pass), element_(element), layout_(layout) {
-  stride_ = 0;
-  for (int i = 0; i < 3; ++i) {
-    extents_[i] = extent_of(source.shape(), i);
-    offsets_[i] = stride_;
-    stride_ += round_up(count(extents_[i]) * static_cast<int64_t>(size_of(element)));
-  }
-  memory_ = Scratch(ctx, static_cast<size_t>(stride_ * sets));
-  poison(ctx, memory_.as<void>(), memory_.bytes());
-  const TensorView inputs[] = {source.x(), source.w(), source.y()};
+    : ctx_(ctx),
+      output_(output_of(pass)),
+      has_bias_(source.has_bias()),
+      tensors_(ctx, ConvSource::extents(source.shape(), has_bias_), element, layout, sets) {
   for (int set = 0; set < sets; ++set)
-    for (int i = 0; i < 3; ++i)
-      if (i != output_of(pass)) convert(ctx, inputs[i], view(set, i));
-}
-
-TensorView ConvSets::view(int set, int which) const {
-  return {memory_.as<char>() + set * stride_ + offsets_[which], extents_[which], element_, layout_};
+    for (size_t i = 0; i < (has_bias_ ? 4u : 3u); ++i)
+      if (i != output_) convert(ctx, source.view(i), tensors_.view(set, i));
 }
 
 ConvPointers ConvSets::operator[](int set) const {
-  return {view(set, 0).data, view(set, 1).data, view(set, 2).data};
+  const auto at = [&](size_t i) { return tensors_.view(set, i).data; };
+  return {at(0), at(1), at(2), has_bias_ ? at(3) : nullptr};
 }
 
 double ConvSets::check(const ConvSample& sample) {
-  const TensorView out = view(0, output_of(pass_));
+  const TensorView out = tensors_.view(0, output_);
   const double error = sample.error(gather(ctx_, out, sample.at));
-  poison(ctx_, out.data, static_cast<size_t>(count(out.extent)) * size_of(element_));
+  poison(ctx_, out.data, static_cast<size_t>(count(out.extent)) * size_of(out.element));
   return error;
 }
 
@@ -118,11 +104,13 @@ std::string key_of(const ConvRequest& r) {
 }
 
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
-                                  ConvSource& source, double most_error) {
+                                  ConvSource& source, double most_error,
+                                  std::optional<Layout> only) {
   if (!bench.dnn) return std::nullopt;
   const Settings& settings = bench.settings;
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<ConvCandidate> all = in_turn(bench.dnn->convolution(r, settings.exhaustive));
+  std::vector<ConvCandidate> all = in_turn(bench.dnn->convolution(r, settings.exhaustive));
+  if (only) std::erase_if(all, [&](const ConvCandidate& c) { return c.layout != *only; });
   const std::string known = bench.remembered(key);
   const bool know =
       std::any_of(all.begin(), all.end(), [&](const auto& c) { return c.name == known; });

@@ -9,26 +9,34 @@
 
 namespace assay::bench {
 
-/// x, w and y of a bare convolution (no upsampling, no epilogue) in fp32, NHWC: uniform in [-1, 1),
-/// and what each pass should make of them. For dgrad and wgrad y is the gradient.
+/// x, w, y and (where there is an epilogue) bias of a convolution without upsampling and pooling,
+/// in fp32, NHWC: uniform in [-1, 1), and what each pass should make of them. For dgrad and wgrad,
+/// which have no epilogue, y is the gradient.
 class ConvSource {
  public:
-  ConvSource(Bench& bench, const Conv2dShape& s);
+  ConvSource(Bench& bench, const Conv2dShape& s) : ConvSource(bench, s, false, {}) {}
+  /// With a bias and the activation of `e`: for fprop.
+  ConvSource(Bench& bench, const Conv2dShape& s, const Conv2dEpilogue& e)
+      : ConvSource(bench, s, true, e) {}
   const Conv2dShape& shape() const { return host_.s; }
-  TensorView x() const { return x_; }
-  TensorView w() const { return w_; }
-  TensorView y() const { return y_; }
+  bool has_bias() const { return has_bias_; }
+  const Conv2dEpilogue& epilogue() const { return host_.e; }
+  /// x, w, y, bias.
+  TensorView view(size_t which) const { return tensors_->view(0, which); }
   const ConvSample& sample(Pass pass);
+  static std::vector<Extent> extents(const Conv2dShape& s, bool bias);
 
  private:
+  ConvSource(Bench& bench, const Conv2dShape& s, bool bias, const Conv2dEpilogue& e);
+
   Context& ctx_;
+  bool has_bias_;
   ConvHost host_;
-  Scratch memory_[3];
-  TensorView x_, w_, y_;
+  std::unique_ptr<TensorSets> tensors_;
   std::optional<ConvSample> samples_[3];
 };
 
-/// So many sets of x, w and y in some layout and element type: the inputs of `pass` copied from the
+/// So many sets of these in some layout and element type: the inputs of `pass` copied from the
 /// source, the output poisoned.
 class ConvSets {
  public:
@@ -41,15 +49,10 @@ class ConvSets {
   double check(const ConvSample& sample);
 
  private:
-  TensorView view(int set, int which) const;  // x, w, y
-
   Context& ctx_;
-  Pass pass_;
-  Element element_;
-  Layout layout_;
-  Extent extents_[3];
-  int64_t offsets_[3], stride_;
-  Scratch memory_;
+  size_t output_;
+  bool has_bias_;
+  TensorSets tensors_;
 };
 
 /// A library's fastest plan, found by trying.
@@ -64,12 +67,17 @@ struct BestPlan {
 /// Candidates of all lists in turn, best first, until the settings' limits; plans that fail, need
 /// more than 1 GiB of workspace or are less accurate than `most_error` do not count. The fastest of
 /// the rest by warm time; none if there is none. An earlier search's winner is taken as it is.
+/// `only` this layout.
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
-                                  ConvSource& source, double most_error);
+                                  ConvSource& source, double most_error,
+                                  std::optional<Layout> only = {});
 /// Writes what was found to the row.
 void describe(Row& row, const Bench& bench, const std::optional<BestPlan>& best);
 
 /// Names the operation for the memory of plans: shape, pass and arithmetic, not the layer.
 std::string key_of(const ConvRequest& r);
+
+/// A device tensor as fp32 on the host; it must be NHWC and fp32.
+std::vector<float> to_host(Context& ctx, const TensorView& t);
 
 }  // namespace assay::bench

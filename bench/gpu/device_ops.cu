@@ -73,6 +73,31 @@ __global__ void upsample_gradient_kernel(TensorView dy, int factor, TensorView d
 
 }  // namespace
 
+TensorSets::TensorSets(Context& ctx, std::vector<Extent> extents, Element element, Layout layout,
+                       int sets)
+    : extents_(std::move(extents)),
+      element_(element),
+      layout_(layout),
+      sets_(sets),
+      stride_(bytes_of_set(extents_, element)),
+      memory_(ctx, static_cast<size_t>(stride_ * sets)) {
+  poison(ctx, memory_.as<void>(), memory_.bytes());
+}
+
+int64_t TensorSets::bytes_of_set(const std::vector<Extent>& extents, Element element) {
+  int64_t sum = 0;
+  for (const Extent& e : extents)
+    sum += (count(e) * static_cast<int64_t>(size_of(element)) + 255) / 256 * 256;
+  return sum;
+}
+
+TensorView TensorSets::view(int set, size_t which) const {
+  const std::vector<Extent> before(extents_.begin(),
+                                   extents_.begin() + static_cast<int64_t>(which));
+  return {memory_.as<char>() + set * stride_ + bytes_of_set(before, element_), extents_[which],
+          element_, layout_};
+}
+
 void convert(Context& ctx, const TensorView& from, const TensorView& to) {
   const int64_t n = count(from.extent);
   cuda::launch(convert_kernel, cuda::blocks_for(n, cuda::kThreads), cuda::kThreads, 0,

@@ -18,6 +18,25 @@ constexpr int64_t count(Extent e) {
   return int64_t{e.N} * e.H * e.W * e.C;
 }
 
+/// So many sets of tensors of one layout and element type in one block of memory, poisoned at
+/// first.
+class TensorSets {
+ public:
+  TensorSets(Context& ctx, std::vector<Extent> extents, Element element, Layout layout, int sets);
+  TensorView view(int set, size_t which) const;
+  int sets() const { return sets_; }
+  Layout layout() const { return layout_; }
+  static int64_t bytes_of_set(const std::vector<Extent>& extents, Element element);
+
+ private:
+  std::vector<Extent> extents_;
+  Element element_;
+  Layout layout_;
+  int sets_;
+  int64_t stride_;
+  Scratch memory_;
+};
+
 /// Copies between element types and layouts, rounding to nearest even.
 void convert(Context& ctx, const TensorView& from, const TensorView& to);
 /// The elements with these NHWC indices, on the host.
