@@ -257,6 +257,10 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
 }
 
 void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed) {
+  // MVTec has a leather and a screw too.
+  for (const std::string& name : builtin_classes())
+    ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(folder / name), (folder / name).string(),
+                   ": is there already; remove it or choose another folder");
   for (const std::string& name : builtin_classes()) {
     const std::vector<Sample> samples = pooled(open_builtin(name, size, seed));
     parallel_for(current_context(), static_cast<int64_t>(samples.size()), [&](int64_t i) {

@@ -24,7 +24,8 @@ std::vector<std::string> builtin_classes();
 /// message lists those there are) or a size outside 32 to 2048.
 Dataset open_builtin(const std::string& object_class, int size = kBuiltinSize, uint64_t seed = 0);
 
-/// Writes all classes in MVTec's layout. Error when the folder cannot be written.
+/// Writes all classes in MVTec's layout. UsageError when the folder has one of them already, Error
+/// when it cannot be written.
 void write_builtin(const std::filesystem::path& folder, int size = kBuiltinSize, uint64_t seed = 0);
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -25,6 +26,7 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& file) {
   std::error_code error;
   const auto size = std::filesystem::file_size(file, error);
   ASSAY_CHECK_AS(DataError, !error, file.string(), ": cannot be read: ", error.message());
+  ASSAY_CHECK_AS(DataError, size <= INT_MAX, file.string(), ": the file is larger than 2 GB");
   const File in(std::fopen(file.c_str(), "rb"));
   ASSAY_CHECK_AS(DataError, in, file.string(), ": cannot be read: ", std::strerror(errno));
   std::vector<uint8_t> bytes(size);
@@ -47,6 +49,29 @@ void write_bytes(const std::filesystem::path& file, std::span<const uint8_t> byt
   // A full disk may show only when the last buffer is written.
   if (std::fclose(out.release()) != 0) fail(errno);
   if (std::rename(temporary.c_str(), file.c_str()) != 0) fail(errno);
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const auto first = static_cast<uint8_t>(text[at]);
+    const int length = first < 0x80            ? 1
+                       : first >> 5 == 0b110   ? 2
+                       : first >> 4 == 0b1110  ? 3
+                       : first >> 3 == 0b11110 ? 4
+                                               : 0;
+    if (length == 0 || text.size() - at < static_cast<size_t>(length)) return false;
+    uint32_t code = length == 1 ? first : first & (0x7Fu >> length);
+    for (int i = 1; i < length; ++i) {
+      const auto next = static_cast<uint8_t>(text[at + i]);
+      if (next >> 6 != 0b10) return false;
+      code = code << 6 | (next & 0x3Fu);
+    }
+    // The shortest form alone is allowed; surrogates and what lies beyond Unicode are not.
+    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
+    at += length;
+  }
+  return true;
 }
 
 void make_folder(const std::filesystem::path& folder) {

@@ -109,6 +109,7 @@ void check_huffman_tables(Bytes segment, const std::string& name) {
 /// Walks the segments to EOI. A search for the bytes FF D9 would find the end of a thumbnail.
 Sides check_jpeg(Bytes bytes, const std::string& name) {
   Sides sides;
+  bool scanned = false;
   for (size_t at = 2;;) {
     // Compressed data holds FF only as FF 00 and as restart markers FF D0 to FF D7.
     while (at + 1 < bytes.size() &&
@@ -118,7 +119,10 @@ Sides check_jpeg(Bytes bytes, const std::string& name) {
     }
     if (at + 1 >= bytes.size()) fail_cut(name, "JPEG");
     const uint8_t marker = bytes[at + 1];
-    if (marker == 0xD9) return sides;
+    if (marker == 0xD9) {
+      if (!scanned) fail_cut(name, "JPEG");
+      return sides;
+    }
     if (at + 3 >= bytes.size()) fail_cut(name, "JPEG");
     const size_t length = size_t{bytes[at + 2]} << 8 | bytes[at + 3];
     if (length < 2 || bytes.size() - at - 2 < length) fail_cut(name, "JPEG");
@@ -127,6 +131,9 @@ Sides check_jpeg(Bytes bytes, const std::string& name) {
       sides = {bytes[at + 7] << 8 | bytes[at + 8], bytes[at + 5] << 8 | bytes[at + 6]};
     }
     at += 2 + length;
+    // A scan without a byte of data would be a picture of whatever the memory held.
+    if (marker == 0xDA)
+      scanned = at + 1 < bytes.size() && (bytes[at] != 0xFF || bytes[at + 1] == 0);
   }
 }
 
@@ -140,8 +147,9 @@ Sides check_bmp(Bytes bytes, const std::string& name) {
     return value;
   };
   const bool oldest = little(14, 4) == 12;
-  const int64_t width = oldest ? little(18, 2) : static_cast<int32_t>(little(18, 4));
-  const int64_t height = oldest ? little(20, 2) : static_cast<int32_t>(little(22, 4));
+  const auto signed_side = [&](size_t at) { return static_cast<int32_t>(little(at, 4)); };
+  const int64_t width = oldest ? int64_t{little(18, 2)} : signed_side(18);
+  const int64_t height = oldest ? int64_t{little(20, 2)} : signed_side(22);
   const Sides sides = {width, std::abs(height)};
   const int64_t bits = little(oldest ? 24 : 28, 2);
   const bool packed = !oldest && (little(30, 4) == 1 || little(30, 4) == 2);  // run lengths
@@ -208,6 +216,11 @@ bool is_image_name(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
   for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp";
+}
+
+bool is_picture(const std::filesystem::directory_entry& entry) {
+  std::error_code ignored;
+  return is_image_name(entry.path()) && !entry.is_directory(ignored);
 }
 
 }  // namespace assay

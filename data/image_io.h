@@ -34,5 +34,8 @@ void write_png(const std::filesystem::path& path, const Image& image);
 
 /// True for the file names that hold pictures here: .png .jpg .jpeg .bmp, in any case.
 bool is_image_name(const std::filesystem::path& path);
+/// An entry with such a name that is no folder. A link that leads nowhere counts: reading it is the
+/// error that says so, and no picture is passed over in silence.
+bool is_picture(const std::filesystem::directory_entry& entry);
 
 }  // namespace assay

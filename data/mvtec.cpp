@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "data/file.h"
 #include "data/image_io.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
@@ -54,12 +55,14 @@ std::vector<std::string> names_in(const fs::path& folder, const Keep& keep) {
 }
 
 std::vector<std::string> pictures_in(const fs::path& folder) {
-  return names_in(folder, [](const fs::directory_entry& entry) {
-    return entry.is_regular_file() && is_image_name(entry.path());
-  });
+  std::vector<std::string> names = names_in(folder, is_picture);
+  for (const std::string& name : names)
+    ASSAY_CHECK_AS(DataError, is_utf8(name), (folder / name).string(),
+                   ": its name is not UTF-8, so no list can hold it; rename it");
+  return names;
 }
 std::vector<std::string> folders_in(const fs::path& folder) {
-  return names_in(folder, [](const fs::directory_entry& entry) { return entry.is_directory(); });
+  return names_in(folder, [](const fs::directory_entry& entry) { return is_folder(entry.path()); });
 }
 
 /// Adds the pictures of `folder`, named prefix/NAME.
@@ -147,9 +150,11 @@ Dataset read_mvtec(const fs::path& root, const std::string& object_class,
                    const Complain& complain) {
   check_root(root);
   const fs::path folder = root / object_class;
-  ASSAY_CHECK_AS(UsageError, !object_class.empty() && is_folder(folder), root.string(),
-                 ": no class \"", object_class,
-                 "\" in it; there are: ", joined(list_mvtec_classes(root)));
+  // By the list: ".", "tile/" and "../other/tile" are folders too, but names of no class.
+  const std::vector<std::string> classes = list_mvtec_classes(root);
+  ASSAY_CHECK_AS(
+      UsageError, std::find(classes.begin(), classes.end(), object_class) != classes.end(),
+      root.string(), ": no class \"", object_class, "\" in it; there are: ", joined(classes));
   Dataset data{object_class, "mvtec", {}, {}};
   read_train(folder / "train" / "good", data, complain);
   read_test(folder, data, complain);

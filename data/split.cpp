@@ -143,6 +143,8 @@ Split read_split(const std::filesystem::path& file, const std::vector<Sample>& s
 
 std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed) {
   ASSAY_CHECK_AS(UsageError, k >= 2, "folds: ", k, " folds cannot be cross-validated; at least 2");
+  ASSAY_CHECK_AS(DataError, static_cast<size_t>(k) <= defective.size(), "folds: ", defective.size(),
+                 " pictures are too few for ", k, " folds");
   std::vector<Fold> folds(k);
   RandomSequence random(seed, RandomStream::split, 1);
   for (const bool kind : {false, true}) {
@@ -212,7 +214,17 @@ std::vector<Fold> read_folds(const std::filesystem::path& file,
     for (const size_t i : fold.test)
       ASSAY_CHECK_AS(DataError, tested.insert(i).second, source, ": \"", samples[i].path,
                      "\" is tested in two folds");
+    for (const std::vector<size_t>* part : {&fold.train, &fold.validation})
+      for (const bool kind : {false, true})
+        ASSAY_CHECK_AS(DataError,
+                       std::any_of(part->begin(), part->end(),
+                                   [&](size_t i) { return samples[i].defective == kind; }),
+                       source, ": fold ", folds.size(), " has no ", kind ? "defective" : "good",
+                       " picture to ", part == &fold.train ? "train on" : "validate with");
   }
+  for (size_t i = 0; i < samples.size(); ++i)
+    ASSAY_CHECK_AS(DataError, tested.contains(i), source, ": \"", samples[i].path,
+                   "\" is tested in no fold; this split belongs to other data");
   return folds;
 }
 

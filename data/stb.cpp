@@ -1,6 +1,7 @@
 #include "data/stb.h"
 
 #include <climits>
+#include <cstdlib>
 #include <memory>
 
 #include "data/image_io.h"
@@ -20,6 +21,10 @@
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS 16384
+// Damaged files may leave pixels undecoded: those are black, the same in every run.
+#define STBI_MALLOC(bytes) std::calloc(1, bytes)
+#define STBI_REALLOC(block, bytes) std::realloc(block, bytes)
+#define STBI_FREE(block) std::free(block)
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>

@@ -149,6 +149,7 @@ TEST_CASE("written in MVTec's layout it reads back the same") {
     CHECK(a.mask == b.mask);
   }
   CHECK(has_mask(first_of(read, "missing")));
+  CHECK_THROWS_AS(write_builtin(root.path(), 32, 9), UsageError);  // MVTec has a "screw" too
 }
 
 TEST_CASE("sine and logarithm are what they say") {

@@ -105,7 +105,9 @@ TEST_CASE("what is missing is named") {
     put(root / "bolt/train/good/000.png", small_picture(1));
     const std::string message = message_of<UsageError>([&] { open_mvtec(root.path(), "nuts"); });
     CHECK(contains(message, "no class \"nuts\" in it; there are: bolt, nut"));
-    CHECK_THROWS_AS(open_mvtec(root.path(), ""), UsageError);
+    for (const char* name : {"", ".", "..", "nut/", "../nut"})
+      CHECK_THROWS_AS(open_mvtec(root.path(), name), UsageError);
+    CHECK_THROWS_AS(open_mvtec(root.path(), (root / "nut").string()), UsageError);
   }
   SUBCASE("any class") {
     fs::remove_all(root / "nut");
@@ -139,6 +141,34 @@ TEST_CASE("what is missing is named") {
     fs::remove_all(root / "nut/test/crack");
     CHECK(contains(refusal(root.path()), "crack/000_mask.png: a mask without its picture"));
   }
+}
+
+TEST_CASE("a picture that only seems to be there is not passed over") {
+  const TemporaryFolder root;
+  make_nut(root.path());
+  const fs::path file = root / "nut/train/good/003.png";
+  fs::create_symlink("nowhere.png", file);
+  const Dataset data = open_mvtec(root.path(), "nut");
+  REQUIRE(data.train_good.size() == 4);
+  CHECK(contains(message_of<DataError>([&] { load(data.train_good[3]); }), file.string()));
+  fs::remove(file);
+  fs::create_symlink(file.filename(), file);  // a link to itself
+  CHECK_THROWS_AS(load(open_mvtec(root.path(), "nut").train_good.at(3)), DataError);
+  fs::remove(file);
+  fs::create_directories(file);  // a folder is no picture, whatever its name
+  CHECK(open_mvtec(root.path(), "nut").train_good.size() == 3);
+}
+
+TEST_CASE("names that JSON cannot hold are refused") {
+  for (const char* name : {"a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x94\xA9", "line\nbreak", ""})
+    CHECK(is_utf8(name));
+  for (const char* name :
+       {"\xE9", "\xC3", "a\xC3(", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80"})
+    CHECK(!is_utf8(name));
+  const TemporaryFolder root;
+  make_nut(root.path());
+  put(root / "nut/train/good/caf\xE9.png", small_picture(5));
+  CHECK(contains(refusal(root.path()), "not UTF-8"));
 }
 
 TEST_CASE("a mask of another size than its picture is refused when it is read") {

@@ -112,6 +112,34 @@ TEST_CASE("JPEG and BMP are read") {
   CHECK(decode_image(testing::make_bmp(picture), "x") == picture);
 }
 
+TEST_CASE("a BMP may have its rows from the top down") {
+  const Image picture = testing::small_picture(3, 2, 4);
+  Image upside_down = picture;
+  std::copy_n(picture.at(0, 0), 12, upside_down.at(1, 0));
+  std::copy_n(picture.at(1, 0), 12, upside_down.at(0, 0));
+  Bytes bmp = testing::make_bmp(upside_down);
+  bmp[22] = 0xFE, bmp[23] = bmp[24] = bmp[25] = 0xFF;  // height -2
+  CHECK(decode_image(bmp, "x") == picture);
+}
+
+TEST_CASE("a JPEG without a scan, or with an empty one, is no picture") {
+  const std::array<uint8_t, 2> scan = {0xFF, 0xDA};
+  Bytes jpeg = kGreyJpeg;
+  const auto at = std::search(jpeg.begin(), jpeg.end(), scan.begin(), scan.end());
+  Bytes none(jpeg.begin(), at);
+  none.insert(none.end(), {0xFF, 0xD9});
+  check_refused(none, "ends too early");
+  Bytes empty(jpeg.begin(), at + 10);
+  empty.insert(empty.end(), {0xFF, 0xD9});
+  check_refused(empty, "ends too early");
+}
+
+TEST_CASE("a colour that the palette lacks is black, as in Pillow, in every run") {
+  const Image image =
+      decode_image(make_png({2, 1, 8, testing::kPalette, {1, 2, 3}}, {0, 200}), "x");
+  CHECK(image.pixels == Bytes{1, 2, 3, 0, 0, 0});
+}
+
 TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind its end") {
   const Bytes thumbnail = {0xFF, 0xE1, 0x00, 0x06, 0xFF, 0xD8, 0xFF, 0xD9};
   Bytes jpeg = kGreyJpeg;

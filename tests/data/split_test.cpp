@@ -136,6 +136,34 @@ TEST_CASE("folds test every picture once, stratified, and share none between the
   CHECK(stratified_folds(few, 4, 0).size() == 4);
 }
 
+TEST_CASE("folds of a file test every picture, and train and validate on both kinds") {
+  const testing::TemporaryFolder folder;
+  std::vector<Sample> samples = named({"g0", "g1", "g2", "g3", "b0", "b1", "b2", "b3"});
+  for (size_t i = 4; i < samples.size(); ++i) samples[i].defective = true;
+  const auto read = [&](const std::string& first, const std::string& second) {
+    testing::put(folder / "s.json", R"({"folds": [)" + first + "," + second + "]}");
+    return read_folds(folder / "s.json", samples);
+  };
+  const std::string first =
+      R"({"train": ["g0", "b0"], "validation": ["g1", "b1"], "test": ["g2", "g3", "b2", "b3"]})";
+  const std::string second =
+      R"({"train": ["g2", "b2"], "validation": ["g3", "b3"], "test": ["g0", "g1", "b0", "b1"]})";
+  CHECK(read(first, second).size() == 2);
+  const auto refusal = [&](const std::string& other) {
+    return message_of<DataError>([&] { read(first, other); });
+  };
+  CHECK(contains(refusal(R"({"train": ["g2", "b2"], "validation": ["g3", "b3"],
+                            "test": ["g0", "g1", "b0"]})"),
+                 "\"b1\" is tested in no fold"));
+  CHECK(contains(refusal(R"({"train": ["g2"], "validation": ["g3", "b3"],
+                            "test": ["g0", "g1", "b0", "b1"]})"),
+                 "fold 2 has no defective picture to train on"));
+  CHECK(contains(refusal(R"({"train": ["g2", "b2"], "validation": ["b3"],
+                            "test": ["g0", "g1", "b0", "b1"]})"),
+                 "fold 2 has no good picture to validate with"));
+  CHECK_THROWS_AS(stratified_folds(std::vector<uint8_t>(8, 1), 2'000'000'000, 0), DataError);
+}
+
 TEST_CASE("noise falls on floor(n / 10) pictures, drawn without replacement") {
   for (const size_t n : {0, 1, 9, 10, 19, 48, 209, 391}) {
     const std::vector<size_t> noisy = draw_noisy_images(n, 5);
