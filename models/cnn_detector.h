@@ -17,6 +17,7 @@ class CnnDetector : public Detector {
 
   /// Parts: the probability of each fold's network. There is no reconstruction and no heat.
   Judgement judge(const Tensor& x) override;
+  bool draws_heat_maps() const override { return false; }
   /// Writes fold0/model.safetensors and so on.
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;

@@ -33,6 +33,9 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Judgement judge(const Tensor& x) = 0;
 
+  /// Whether a judgement has a reconstruction and a heat map.
+  virtual bool draws_heat_maps() const { return true; }
+
   /// Sets the calibration, the threshold and the colour scale from held-out good pictures.
   void calibrate_on(const std::vector<Judgement>& held_out_good);
   /// Writes model.safetensors and whatever else the model needs.

@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "apps/assay/cli.h"
+#include "data/file.h"
 #include "data/image_io.h"
 #include "data/loader.h"
 #include "models/csv.h"
@@ -25,43 +27,82 @@ struct PredictArguments {
 /// A picture to be judged, and its name below the path that the user gave.
 struct Input {
   fs::path file, name;
+  fs::path heat_map = {};  ///< empty: none is written
 };
+
+/// Adds the pictures of a folder and those below it. Links to folders are not followed, so none is
+/// entered twice; hidden files are what file managers leave behind.
+void add_folder(const fs::path& folder, std::vector<Input>& inputs) {
+  std::error_code error;
+  std::vector<Input> found;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    const fs::path file = it->path();
+    if (file.filename().string()[0] == '.') {
+      it.disable_recursion_pending();
+    } else if (is_picture(*it)) {
+      found.push_back({file, file.lexically_relative(folder)});
+    }
+  }
+  ASSAY_CHECK_AS(DataError, !error, folder.string(), ": cannot be listed: ", error.message());
+  ASSAY_CHECK_AS(DataError, !found.empty(), folder.string(), ": holds no PNG, JPEG or BMP picture");
+  std::sort(found.begin(), found.end(),
+            [](const Input& a, const Input& b) { return a.file < b.file; });
+  inputs.insert(inputs.end(), found.begin(), found.end());
+}
 
 std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
   std::vector<Input> inputs;
   for (const fs::path path : paths) {
-    ASSAY_CHECK_AS(DataError, fs::exists(path), path.string(), ": there is no such file or folder");
-    if (!fs::is_directory(path)) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    ASSAY_CHECK_AS(DataError, fs::exists(status), "'", path.string(),
+                   "': ", error ? error.message() : "there is no such file or folder");
+    if (fs::is_directory(status)) {
+      add_folder(path, inputs);
+    } else {
       inputs.push_back({path, path.filename()});
-      continue;
     }
-    std::vector<Input> found;
-    for (const auto& entry : fs::recursive_directory_iterator(path))
-      if (entry.is_regular_file() && is_image_name(entry.path()))
-        found.push_back({entry.path(), fs::relative(entry.path(), path)});
-    ASSAY_CHECK_AS(DataError, !found.empty(), path.string(), ": holds no PNG, JPEG or BMP image");
-    std::sort(found.begin(), found.end(),
-              [](const Input& a, const Input& b) { return a.file < b.file; });
-    inputs.insert(inputs.end(), found.begin(), found.end());
   }
   return inputs;
+}
+
+/// Gives every input a heat map of its own in `out`: where two have one name, as a/000.png and
+/// b/000.jpg, the second becomes 000_2.png. UsageError when one would replace a file to be judged.
+void name_heat_maps(const fs::path& out, std::vector<Input>& inputs) {
+  std::set<fs::path> taken, judged;
+  std::error_code ignored;
+  for (const Input& input : inputs) judged.insert(fs::weakly_canonical(input.file, ignored));
+  for (Input& input : inputs) {
+    const fs::path stem = (out / input.name).replace_extension();
+    input.heat_map = stem.string() + ".png";
+    for (int i = 2; !taken.insert(input.heat_map).second; ++i)
+      input.heat_map = str(stem.string(), "_", i, ".png");
+    ASSAY_CHECK_AS(UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
+                   "--out: the heat map ", input.heat_map.string(),
+                   " would replace a picture that is judged; choose another folder");
+  }
 }
 
 const char* verdict_of(const ScoredImage& image) {
   return image.predicted_defective ? "defective" : "good";
 }
 
-void print_json(const std::vector<ScoredImage>& images, const Scoring& scoring) {
+void print_json(const std::vector<ScoredImage>& images, const std::vector<Input>& inputs,
+                const Scoring& scoring) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ScoredImage& image : images) {
+  for (size_t i = 0; i < images.size(); ++i) {
+    const ScoredImage& image = images[i];
     nlohmann::ordered_json entry = {{"path", image.path},
                                     {"score", image.score},
                                     {"threshold", scoring.threshold},
                                     {"predicted", verdict_of(image)}};
     for (size_t p = 0; p < image.parts.size(); ++p) entry[scoring.part_names[p]] = image.parts[p];
+    if (!inputs[i].heat_map.empty()) entry["heat_map"] = inputs[i].heat_map.string();
     list.push_back(std::move(entry));
   }
-  std::printf("%s\n", list.dump(2).c_str());
+  // A name that is not UTF-8 cannot stand in JSON: its odd bytes become U+FFFD.
+  std::printf("%s\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 void print_csv(const std::vector<ScoredImage>& images, const Scoring& scoring) {
@@ -80,9 +121,8 @@ void print_lines(const std::vector<ScoredImage>& images) {
     std::printf("%-9s  s = %8.3f  %s\n", verdict_of(image), image.score, image.path.c_str());
 }
 
-/// Judges batch by batch and writes a heat map for each picture where `out` is given.
-std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>& inputs,
-                                   const fs::path& out) {
+/// Judges batch by batch and writes the heat maps that the inputs name.
+std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>& inputs) {
   const RunConfig& config = detector.config();
   std::vector<Sample> samples;
   for (const Input& input : inputs) {
@@ -109,13 +149,9 @@ std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>&
       image.parts = judgement.parts[n];
       detector.scoring().judge(image);
       images.push_back(std::move(image));
-      if (out.empty()) continue;
-      ASSAY_CHECK_AS(UsageError, !judgement.heat.empty(), "--out: ", config.model,
-                     " judges whole pictures and draws no heat maps");
-      fs::path file = out / inputs[begin + n].name;
-      file.replace_extension(".png");
-      std::error_code ignored;
-      fs::create_directories(file.parent_path(), ignored);  // write_png says what is wrong
+      const fs::path& file = inputs[begin + n].heat_map;
+      if (file.empty()) continue;
+      make_folder(file.parent_path());
       write_png(file, heat_map({side,
                                 side,
                                 config.channels(),
@@ -134,9 +170,15 @@ int predict_verb(const PredictArguments& arguments) {
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
   const auto detector = load_detector(folder);
-  const auto images = judge_all(*detector, find_inputs(arguments.paths), arguments.out);
+  std::vector<Input> inputs = find_inputs(arguments.paths);
+  if (!arguments.out.empty()) {
+    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(), "--out: ", config.model,
+                   " judges whole pictures and draws no heat maps");
+    name_heat_maps(arguments.out, inputs);
+  }
+  const auto images = judge_all(*detector, inputs);
   if (arguments.json)
-    print_json(images, detector->scoring());
+    print_json(images, inputs, detector->scoring());
   else if (arguments.csv)
     print_csv(images, detector->scoring());
   else

@@ -1,5 +1,6 @@
 // Whole runs through the program: verdicts, resume to the same bits, thread counts, suites.
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/apps/program.h"
 
@@ -91,6 +92,53 @@ TEST_CASE("train, evaluate, predict and report agree") {
   CHECK(!contains(page, "<script"));
   CHECK(!contains(page, "://"));
   CHECK(!fs::exists(run / "results.json"));  // it is no suite
+}
+
+TEST_CASE("a heat map replaces neither a picture nor another heat map") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const std::string run = (folder / "run").string();
+  require_success(run_assay(small_training(folder / "data", run, {"--epochs", "1"})));
+  const fs::path a = folder / "a", b = folder / "b", heat = folder / "heat";
+  put(a / "1.png", small_picture(1));
+  put(a / "1.bmp", encode_png(small_picture(2)));
+  put(a / "._1.png", std::string("hidden"));
+  put(a / "notes.txt", std::string("no picture"));
+  put(b / "1.png", small_picture(3));
+  fs::create_symlink(b / "1.png", a / "link.png");
+  const std::string picture = read_text(b / "1.png");
+  const Outcome outcome = run_assay({"predict", run, a.string(), (a / "1.png").string(),
+                                     (b / "1.png").string(), "--out", heat.string(), "--json"});
+  require_success(outcome);
+  std::set<std::string> maps;
+  for (const auto& image : nlohmann::json::parse(outcome.out)) {
+    maps.insert(image["heat_map"]);
+    CHECK(fs::exists(image["heat_map"].get<std::string>()));
+  }
+  CHECK(maps.size() == 5);
+  CHECK(read_text(b / "1.png") == picture);  // though a/link.png leads there
+  const Outcome refused = run_assay({"predict", run, b.string(), "--out", b.string()});
+  CHECK(refused.code == 2);
+  CHECK(read_text(b / "1.png") == picture);
+  fs::create_symlink("nowhere", a / "lost.png");
+  CHECK(run_assay({"predict", run, a.string()}).code == 3);
+}
+
+TEST_CASE("a test set of one kind has no AUROC, in words and without NaN") {
+  for (const char* missing : {"good", "square"}) {
+    const TemporaryFolder folder;
+    write_small_class(folder / "data");
+    fs::remove_all(folder / "data/tile/test" / missing);
+    const Outcome outcome =
+        run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"}));
+    require_success(outcome);
+    CHECK(contains(outcome.out, missing == std::string("good")
+                                    ? "the test set has no good picture"
+                                    : "the test set has no defective picture"));
+    const nlohmann::json metrics = read_json(folder / "run/metrics.json");
+    CHECK(metrics["image_auroc"].is_null());
+    CHECK(metrics["intervals"]["image_auroc"].is_null());
+  }
 }
 
 TEST_CASE("--fail-on-anomaly exits with 10 exactly where an image is called defective") {
