@@ -1,5 +1,8 @@
 #include "layers/state.h"
 
+#include <cmath>
+#include <cstring>
+
 #include "tensor/permute.h"
 
 namespace assay {
@@ -48,6 +51,16 @@ void check_state(const StateDict& wanted, const StateDict& state, const std::str
   }
 }
 
+void check_finite(const std::string& name, const StoredTensor& t, const std::string& source) {
+  if (t.type != StoredType::f32) return;
+  for (size_t at = 0; at < t.bytes.size(); at += sizeof(float)) {
+    float value;
+    std::memcpy(&value, &t.bytes[at], sizeof value);
+    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value), source, ": ", name, " holds ", value,
+                   "; the training that wrote it went wrong, train again");
+  }
+}
+
 /// Names, types and shapes of the state, without elements.
 StateDict outline(const Module& module) {
   StateDict state;
@@ -80,6 +93,7 @@ StateDict save_state(const Module& module) {
 
 void load_state(const Module& module, const StateDict& state, const std::string& source) {
   check_state(outline(module), state, source);
+  for (const auto& [name, t] : state) check_finite(name, t, source);
   for (const Parameter& p : module.parameters())
     p.tensor.copy_from(from_torch(p, state.at(p.name).tensor()));
   for (const Buffer& b : module.buffers()) {

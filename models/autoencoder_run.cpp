@@ -120,13 +120,13 @@ SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstr
 }
 
 nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
-                                         const TrainingHooks& hooks) {
+                                         Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
   const Dataset data = open_data(config);
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
-  const Split split = choose_split(config, folder, data);
-  folder.create();
+  const Split split = choose_split(config, folder, start, data);
+  folder.begin(start);
   save(config, folder.config());
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",

@@ -33,6 +33,6 @@ SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstr
 /// tenth of the training and of the validation pictures: what calibrates the threshold is of the
 /// condition that was trained. Error, DataError, Interrupted.
 nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
-                                         const TrainingHooks& hooks);
+                                         Start start, const TrainingHooks& hooks);
 
 }  // namespace assay

@@ -23,12 +23,12 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
   return labels;
 }
 
-std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
+std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
                                const ImageStore& pictures) {
   // A resumed run keeps its folds; so does one whose --split file is gone by now.
-  const std::filesystem::path file = std::filesystem::exists(folder.split())
-                                         ? folder.split()
-                                         : std::filesystem::path(config.split_file);
+  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const std::filesystem::path file =
+      keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty())
     return stratified_folds(labels_of(pictures, all_of(pictures)), config.folds, config.seed);
   std::vector<Fold> folds = read_folds(file, pictures.samples());
@@ -249,11 +249,12 @@ Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFol
 
 }  // namespace
 
-Json train_cnn(const RunConfig& config, const RunFolder& folder, const TrainingHooks& hooks) {
+Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
+               const TrainingHooks& hooks) {
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
-  const std::vector<Fold> folds = choose_folds(config, folder, pictures);
-  folder.create();
+  const std::vector<Fold> folds = choose_folds(config, folder, start, pictures);
+  folder.begin(start);
   save(config, folder.config());
   write_folds(folder.split(), folds, pictures.samples());
   hooks.say(str(config.object_class, ": ", pictures.size(), " images in ", folds.size(),
@@ -274,7 +275,8 @@ Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   detector.load(folder);
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
-  return evaluate_folds(detector, config, folder, pictures, choose_folds(config, folder, pictures));
+  return evaluate_folds(detector, config, folder, pictures,
+                        choose_folds(config, folder, Start::resume, pictures));
 }
 
 std::string cnn_summary(const Json& metrics) {

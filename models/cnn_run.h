@@ -13,7 +13,7 @@ namespace assay {
 
 /// Trains a network on each fold in a folder of its own, then evaluates. Each fold starts from the
 /// same weights: folds differ in their pictures alone. Error, DataError, Interrupted.
-nlohmann::ordered_json train_cnn(const RunConfig& config, const RunFolder& folder,
+nlohmann::ordered_json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);
 
 /// scores.csv holds each pooled picture once, scored by the fold that did not see it ("set" says

@@ -29,10 +29,11 @@ double mean_probability(const Tensor& logits) {
   return sum / static_cast<double>(values.size());
 }
 
-double finite_loss(const Tensor& loss, const char* whose, int64_t step) {
+double finite_loss(const Tensor& loss, const char* whose, int64_t step,
+                   const std::function<void()>& again) {
   const double value = loss.item();
   ASSAY_CHECK(std::isfinite(value), "training: the loss of the ", whose, " became ", value,
-              " in step ", step + 1, ": the game blew up; try a smaller --lr");
+              " in step ", step + 1, op_to_blame(again), ": the game blew up; try a smaller --lr");
   return value;
 }
 
@@ -106,7 +107,8 @@ GanFigures GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
 
   gan_.discriminator().set_requires_grad(false);  // only its pictures' gradients are wanted
   const Tensor loss = bce_with_logits_loss(gan_.discriminate(fake), one_);
-  figures.loss_g = finite_loss(loss, "generator", steps());
+  figures.loss_g = finite_loss(loss, "generator", steps(),
+                               [&] { gan_.discriminate(gan_.generate(latents(last))); });
   tape.backward(loss);
   generator_adam_.step();
   generator_adam_.zero_grad();
@@ -122,7 +124,8 @@ void GanPlayers::discriminator_step(const Tensor& real, const Tensor& fake, GanF
     Tape tape;
     const Tensor logits = gan_.discriminate(pictures);
     const Tensor loss = bce_with_logits_loss(logits, label);
-    const double value = finite_loss(loss, "discriminator", steps());
+    const double value =
+        finite_loss(loss, "discriminator", steps(), [&] { gan_.discriminate(pictures); });
     probability = mean_probability(logits);
     tape.backward(loss);
     return value;

@@ -170,7 +170,10 @@ Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, cons
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
-  Json metrics = metrics_of(config, split, read_gan_history(folder), memorisation);
+  const std::vector<GanRecord> history = read_gan_history(folder);
+  ASSAY_CHECK_AS(CheckpointError, !history.empty(), folder.history().string(),
+                 ": not there, but the losses of the game stand in it; train again with --force");
+  Json metrics = metrics_of(config, split, history, memorisation);
   metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
   write_file(folder.metrics(), metrics.dump(2) + "\n");
   return metrics;
@@ -184,12 +187,13 @@ std::string fixed(double value, int digits) {
 
 }  // namespace
 
-Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, const TrainingHooks& hooks) {
+Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
+                     const TrainingHooks& hooks) {
   const Dataset data = open_data(config);
   const ImageStore good = read_pictures(config, data.train_good, false);
   read_pictures(config, data.test, false);  // a broken one is said before hours of training
-  const Split split = choose_split(config, folder, data);
-  folder.create();
+  const Split split = choose_split(config, folder, start, data);
+  folder.begin(start);
   save(config, folder.config());
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
@@ -206,7 +210,7 @@ Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
   const Dataset data = open_data(config);
   const ImageStore good = read_pictures(config, data.train_good, false);
   folder.create();
-  return evaluate(*gan, config, folder, good, choose_split(config, folder, data));
+  return evaluate(*gan, config, folder, good, choose_split(config, folder, Start::resume, data));
 }
 
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {

@@ -17,7 +17,7 @@ namespace assay {
 /// Reads all pictures, trains on the good ones of the split's training part (or goes on), writes
 /// model.safetensors and evaluates. Error; Interrupted.
 nlohmann::ordered_json train_dcgan_run(const RunConfig& config, const RunFolder& folder,
-                                       const TrainingHooks& hooks);
+                                       Start start, const TrainingHooks& hooks);
 /// Writes memorisation.csv, figures and, last, metrics.json, from the folder's model and history.
 nlohmann::ordered_json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
 

@@ -150,16 +150,16 @@ class Game {
 }  // namespace
 
 std::vector<GanRecord> read_gan_history(const RunFolder& folder) {
-  if (!std::filesystem::exists(folder.history())) return {};
-  const CsvTable table = read_csv(folder.history());
-  const std::vector<double> epoch = table.numbers("epoch"), step = table.numbers("step"),
-                            seconds = table.numbers("seconds");
-  std::vector<GanRecord> records(epoch.size());
-  for (size_t i = 0; i < records.size(); ++i)
-    records[i] = {static_cast<int>(epoch[i]), static_cast<int64_t>(step[i]), {}, seconds[i]};
-  for (const auto& [name, figure] : kFigures) {
-    const std::vector<double> values = table.numbers(name);
-    for (size_t i = 0; i < records.size(); ++i) records[i].mean.*figure = values[i];
+  std::vector<std::string> names = {"epoch", "step", "seconds"};
+  const size_t first_figure = names.size();
+  for (const auto& [name, figure] : kFigures) names.push_back(name);
+  const std::vector<std::vector<double>> columns = folder.read_history_columns(names);
+  std::vector<GanRecord> records(columns[0].size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i] = {
+        static_cast<int>(columns[0][i]), static_cast<int64_t>(columns[1][i]), {}, columns[2][i]};
+    size_t column = first_figure;
+    for (const auto& [name, figure] : kFigures) records[i].mean.*figure = columns[column++][i];
   }
   return records;
 }

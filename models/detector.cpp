@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "models/checkpoint.h"
 #include "models/csv.h"
@@ -24,7 +25,23 @@ class Metadata {
                    key, "'; it was not written by 'assay train'");
     return found->second;
   }
-  double number(const std::string& key) const { return std::strtod(text(key).c_str(), nullptr); }
+  /// Finite and at least `least`.
+  double number(const std::string& key,
+                double least = -std::numeric_limits<double>::infinity()) const {
+    const std::string& digits = text(key);
+    char* end = nullptr;
+    const double value = std::strtod(digits.c_str(), &end);
+    ASSAY_CHECK_AS(CheckpointError,
+                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= least,
+                   source_, ": its metadata say ", key, " '", digits,
+                   "', which cannot be; train again with --force");
+    return value;
+  }
+  /// The file's entry is what config.json beside it makes of it.
+  void expect(const std::string& key, const std::string& wanted) const {
+    ASSAY_CHECK_AS(CheckpointError, text(key) == wanted, source_, ": is of ", key, ' ', text(key),
+                   ", but config.json beside it says ", wanted);
+  }
 
  private:
   const std::map<std::string, std::string>& entries_;
@@ -89,17 +106,19 @@ std::map<std::string, std::string> Detector::metadata() const {
 void Detector::read_metadata(const std::map<std::string, std::string>& entries,
                              const std::string& source) {
   const Metadata m(entries, source);
-  ASSAY_CHECK_AS(CheckpointError, m.text("preset") == config_.preset, source, ": is of ",
-                 m.text("preset"), ", but config.json beside it says ", config_.preset);
+  m.expect("preset", config_.preset);
+  m.expect("image_size", std::to_string(config_.image_size));
+  m.expect("channels", std::to_string(config_.channels()));
   scoring_.threshold = m.number("threshold");
   collapsed_ = m.text("collapsed") == "1";
   if (scoring_.rule == Scoring::Rule::mean) return;
   scoring_.calibration.percentile99 = m.number("percentile99");
-  heat_scale_ = m.number("heat_scale");
+  heat_scale_ = m.number("heat_scale", 1e-300);
   scoring_.calibration.parts.clear();
   for (const std::string& part : std::span(scoring_.part_names).first(scoring_.deciding))
-    scoring_.calibration.parts.push_back({m.number(part + ".mean"), m.number(part + ".deviation"),
-                                          static_cast<int64_t>(m.number("calibration_images"))});
+    scoring_.calibration.parts.push_back({m.number(part + ".mean"),
+                                          m.number(part + ".deviation", 0),
+                                          static_cast<int64_t>(m.number("calibration_images", 2))});
 }
 
 SafeTensors Detector::read_model(const RunFolder& folder) {

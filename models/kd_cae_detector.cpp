@@ -1,6 +1,6 @@
 #include "models/kd_cae_detector.h"
 
-#include <cstdlib>
+#include <cmath>
 
 #include "layers/state.h"
 #include "models/checkpoint.h"
@@ -13,6 +13,17 @@ namespace {
 
 KdCae::Variant variant_of(const RunConfig& config) {
   return config.preset == "kd-cae-strided" ? KdCae::Variant::strided : KdCae::Variant::pooled;
+}
+
+void check_latents(const StoredTensor& z, int64_t D, const std::string& source) {
+  ASSAY_CHECK_AS(
+      CheckpointError,
+      z.type == StoredType::f32 && z.shape.size() == 2 && z.shape[0] >= 1 && z.shape[1] == D,
+      source, ": its latents are ", name_of(z.type), ' ', to_string(z.shape),
+      " but the model's are F32 (n, ", D, "); train again with --force");
+  for (const float value : z.tensor().to_floats())
+    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value), source, ": its latents hold ", value,
+                   "; train again with --force");
 }
 
 }  // namespace
@@ -67,7 +78,13 @@ void KdCaeDetector::load(const RunFolder& folder) {
   ASSAY_CHECK_AS(CheckpointError, z != latents.tensors.end() && bandwidth != model.metadata.end(),
                  folder.latents().string(), ": has no latents 'z', or ", folder.model().string(),
                  " no bandwidth; train again with --force");
-  density_.emplace(z->second.tensor(), std::strtod(bandwidth->second.c_str(), nullptr));
+  check_latents(z->second, network_.latent_size(config_.image_size), folder.latents().string());
+  try {
+    density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
+  } catch (const Error&) {
+    throw CheckpointError(str(folder.model().string(), ": its bandwidth '", bandwidth->second,
+                              "' is none; train again with --force"));
+  }
 }
 
 }  // namespace assay

@@ -90,9 +90,11 @@ Bandwidth parse_bandwidth(const std::string& text) {
   if (text == "loo") return {BandwidthRule::loo};
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && std::isfinite(value) && value > 0,
-                 "--kde-bandwidth: '", text,
-                 "' is neither a positive number nor scott, silverman, median or loo");
+  // Beyond, the square of the bandwidth or of a distance over it leaves the doubles.
+  constexpr double kLeast = 1e-100, kMost = 1e100;
+  ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && value >= kLeast && value <= kMost,
+                 "--kde-bandwidth: '", text, "' is neither a number from ", kLeast, " to ", kMost,
+                 " nor scott, silverman, median or loo");
   return {BandwidthRule::fixed, value};
 }
 

@@ -24,9 +24,10 @@ std::unique_ptr<Detector> make_detector(const RunConfig& config) {
 }
 
 template <class D>
-Json train_as(const RunConfig& config, const RunFolder& folder, const TrainingHooks& hooks) {
+Json train_as(const RunConfig& config, const RunFolder& folder, Start start,
+              const TrainingHooks& hooks) {
   D detector(config);
-  return train_autoencoder(detector, folder, hooks);
+  return train_autoencoder(detector, folder, start, hooks);
 }
 
 ExampleStep autoencoder_step(const RunConfig& config) {

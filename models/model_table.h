@@ -32,8 +32,8 @@ struct ExampleStep {
 
 struct Model {
   const char* name;
-  /// From a prepared folder to metrics.json: reads all pictures, trains (or goes on), evaluates.
-  nlohmann::ordered_json (*train)(const RunConfig& config, const RunFolder& folder,
+  /// From a claimed folder to metrics.json: reads all pictures, trains (or goes on), evaluates.
+  nlohmann::ordered_json (*train)(const RunConfig& config, const RunFolder& folder, Start start,
                                   const TrainingHooks& hooks);
   /// Scores the test pictures of `config` with the folder's model and rewrites metrics.json.
   nlohmann::ordered_json (*evaluate)(const RunConfig& config, const RunFolder& folder);

@@ -11,15 +11,11 @@
 
 namespace assay {
 
-enum class Start {
-  fresh,   ///< the folder must be empty
-  resume,  ///< go on where there is something to go on with
-  force,   ///< throw away what the folder holds of a run
-};
-
 /// Trains, calibrates and evaluates; returns the metrics. A finished run is left as it is when
-/// resumed. All pictures, those of the test included, are read before anything is written.
-/// UsageError for a folder that is not empty, or was started with other options; DataError;
+/// resumed. All pictures, those of the test included, are read before anything is written or thrown
+/// away.
+/// UsageError for a folder that is not empty, was started with other options or is another
+/// process's; DataError;
 /// CheckpointError; Interrupted.
 nlohmann::ordered_json train_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);

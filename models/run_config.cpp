@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "data/file.h"
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
 #include "models/kde_detector.h"
@@ -154,6 +155,11 @@ void check(const RunConfig& c) {
   check_one_of("--score", c.score, {"ssim", "mse"});
   at_least("--folds", c.folds, 2);
   at_least("--shifts", c.shifts, 0);
+  ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size, "--shifts: ", c.shifts,
+                 " pixels would move a picture of ", c.image_size, " out of itself");
+  for (const std::string& text : {c.data, c.object_class, c.good, c.bad, c.masks, c.split_file})
+    ASSAY_CHECK_AS(UsageError, is_utf8(text), '\'', text,
+                   "' is not UTF-8, so config.json cannot hold it; rename it");
   parse_bandwidth(c.kde_bandwidth);
   check_options_of_model(c);
 }
@@ -167,16 +173,23 @@ void save(const RunConfig& config, const std::filesystem::path& file) {
 }
 
 RunConfig load_config(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  ASSAY_CHECK_AS(CheckpointError, in.good(), file.string(),
+  std::error_code error;
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error, file.string(),
                  ": not there, so this is no run folder; train a model into it first");
+  std::ifstream in(file);
+  ASSAY_CHECK_AS(CheckpointError, in.good(), file.string(), ": cannot be read");
   try {
     const auto json = nlohmann::json::parse(in);
     json.at("model");  // any other option may be missing in the file of an older version
-    return json.get<RunConfig>();
+    const auto config = json.get<RunConfig>();
+    check(config);
+    return config;
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(
         str(file.string(), ": is no configuration of a run; train again with --force"));
+  } catch (const UsageError& e) {
+    throw CheckpointError(
+        str(file.string(), ": was edited (", e.what(), "); train again with --force"));
   }
 }
 

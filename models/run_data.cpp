@@ -25,10 +25,18 @@ ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, b
            .masks = masks}};
 }
 
-Split choose_split(const RunConfig& config, const RunFolder& folder, const Dataset& data) {
-  if (std::filesystem::exists(folder.split())) return read_split(folder.split(), data.train_good);
-  if (!config.split_file.empty()) return read_split(config.split_file, data.train_good);
-  return draw_split(data.train_good.size(), config.seed);
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start,
+                   const Dataset& data) {
+  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const std::filesystem::path file =
+      keep ? folder.split() : std::filesystem::path(config.split_file);
+  if (file.empty()) return draw_split(data.train_good.size(), config.seed);
+  const Split split = read_split(file, data.train_good);
+  for (const std::vector<size_t>* part : {&split.train, &split.validation})
+    ASSAY_CHECK_AS(DataError, part->size() >= 2, file.string(), ": one picture for ",
+                   part == &split.train ? "training" : "validation",
+                   " has no spread; give two at least");
+  return split;
 }
 
 std::vector<size_t> all_of(const ImageStore& store) {

@@ -18,9 +18,12 @@ Dataset open_data(const RunConfig& config);
 /// Reads every picture at the size of `config`. DataError for the first that cannot be read.
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);
 
-/// The split of train/good: that of the folder where there is one already (a resumed run keeps it,
-/// even when its --split file is gone by now), else that of --split, else one drawn from the seed.
-Split choose_split(const RunConfig& config, const RunFolder& folder, const Dataset& data);
+/// The split of train/good: for a resumed run that of the folder where there is one already, even
+/// when its --split file is gone by now; else that of --split, else one drawn from the seed.
+/// DataError for one that does not fit, or has fewer than two pictures to train on or to validate
+/// with.
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start,
+                   const Dataset& data);
 
 /// 0, 1, ... for every picture of a store.
 std::vector<size_t> all_of(const ImageStore& store);

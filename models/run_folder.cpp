@@ -1,6 +1,7 @@
 #include "models/run_folder.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -84,7 +85,7 @@ bool RunFolder::empty() const {
   if (!fs::is_directory(root_, error)) return false;
   // What a kill leaves between the folder's first breath and its config.json does not count.
   for (const auto& entry : fs::recursive_directory_iterator(root_, error))
-    if (!entry.is_directory() && entry.path().extension() != ".tmp") return false;
+    if (!entry.is_directory(error) && entry.path().extension() != ".tmp") return false;
   return true;
 }
 
@@ -92,6 +93,11 @@ void RunFolder::create() const {
   std::error_code error;
   fs::create_directories(figures(), error);
   if (error) cannot_write(root_, error.value());
+}
+
+void RunFolder::begin(Start start) const {
+  if (start == Start::force) clear();
+  create();
 }
 
 void RunFolder::clear() const {
@@ -107,15 +113,26 @@ void RunFolder::clear() const {
   }
 }
 
+std::vector<std::vector<double>> RunFolder::read_history_columns(
+    const std::vector<std::string>& names) const {
+  std::vector<std::vector<double>> columns;
+  if (!fs::exists(history())) return std::vector<std::vector<double>>(names.size());
+  try {
+    const CsvTable table = read_csv(history());
+    for (const std::string& name : names) columns.push_back(table.numbers(name));
+  } catch (const Error& error) {
+    throw CheckpointError(str(history().string(), ": is damaged (", error.what(),
+                              "); remove it to go on without the losses of past epochs"));
+  }
+  return columns;
+}
+
 std::vector<EpochRecord> RunFolder::read_history() const {
-  if (!fs::exists(history())) return {};
-  const CsvTable table = read_csv(history());
-  const std::vector<double> epoch = table.numbers("epoch"), train = table.numbers("train_loss"),
-                            validation = table.numbers("validation_loss"),
-                            seconds = table.numbers("seconds");
+  const auto columns = read_history_columns({"epoch", "train_loss", "validation_loss", "seconds"});
   std::vector<EpochRecord> epochs;
-  for (size_t i = 0; i < epoch.size(); ++i)
-    epochs.push_back({static_cast<int>(epoch[i]), train[i], validation[i], seconds[i]});
+  for (size_t i = 0; i < columns[0].size(); ++i)
+    epochs.push_back(
+        {static_cast<int>(columns[0][i]), columns[1][i], columns[2][i], columns[3][i]});
   return epochs;
 }
 
@@ -125,6 +142,30 @@ void RunFolder::write_history(const std::vector<EpochRecord>& epochs) const {
     text += csv_row({std::to_string(e.epoch), csv_number(e.train_loss),
                      csv_number(e.validation_loss), csv_number(e.seconds)});
   write_file(history(), text);
+}
+
+RunClaim::RunClaim(const RunFolder& folder) {
+  const fs::path root = folder.root();
+  std::error_code error;
+  for (fs::path path = root; !path.empty() && !fs::exists(path, error); path = path.parent_path())
+    made_.insert(made_.begin(), path);
+  fs::create_directories(root, error);
+  if (error) cannot_write(root, error.value());
+  // The lock is the kernel's and ends with the process, however that ends. Where a file system has
+  // none, nothing is claimed.
+  lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(lock_);
+  throw UsageError(str(root.string(),
+                       ": another process is writing this run; wait for it or choose "
+                       "another --out"));
+}
+
+RunClaim::~RunClaim() {
+  std::error_code ignored;
+  for (auto path = made_.rbegin(); path != made_.rend(); ++path)
+    if (fs::is_empty(*path, ignored)) fs::remove(*path, ignored);
+  if (lock_ >= 0) ::close(lock_);
 }
 
 }  // namespace assay

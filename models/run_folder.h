@@ -14,6 +14,13 @@ void write_file(const std::filesystem::path& file, const std::string& content);
 /// Moves a finished temporary file over `file` and makes both durable.
 void replace_file(const std::filesystem::path& temporary, const std::filesystem::path& file);
 
+/// How a run takes its folder.
+enum class Start {
+  fresh,   ///< the folder must be empty
+  resume,  ///< go on where there is something to go on with
+  force,   ///< throw away what the folder holds of a run
+};
+
 /// One line of history.csv.
 struct EpochRecord {
   int epoch = 0;  ///< from 1
@@ -50,14 +57,35 @@ class RunFolder {
   bool finished() const { return std::filesystem::exists(metrics()); }
   /// Makes the folder; Error when that cannot be done.
   void create() const;
+  /// The same for a run that has read all it needs: one that is forced throws the old one away now.
+  void begin(Start start) const;
   /// Removes the files named above, and nothing else.
   void clear() const;
 
+  /// Empty when there is none. CheckpointError when it is damaged.
   std::vector<EpochRecord> read_history() const;
+  /// The same of any columns of history.csv: one list of numbers for each name.
+  std::vector<std::vector<double>> read_history_columns(
+      const std::vector<std::string>& names) const;
   void write_history(const std::vector<EpochRecord>& epochs) const;
 
  private:
   std::filesystem::path root_;
+};
+
+/// The right of one process alone to write into a run folder, for the length of a scope. The folder
+/// is made where there is none, and taken away again when nothing was written into it.
+class RunClaim {
+ public:
+  /// UsageError when another process has it; Error when the folder cannot be made.
+  explicit RunClaim(const RunFolder& folder);
+  ~RunClaim();
+  RunClaim(const RunClaim&) = delete;
+  RunClaim& operator=(const RunClaim&) = delete;
+
+ private:
+  std::vector<std::filesystem::path> made_;  ///< the outermost first
+  int lock_ = -1;
 };
 
 }  // namespace assay

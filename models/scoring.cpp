@@ -68,6 +68,12 @@ std::string interval(const Json& value) {
   return value.is_null() ? "" : str(" [", number(value[0]), ", ", number(value[1]), "]");
 }
 
+/// Why there is no AUROC.
+std::string missing_kind(const Json& m) {
+  const bool defective = m["tp"].get<int64_t>() + m["fn"].get<int64_t>() > 0;
+  return str(": the test set has no ", defective ? "good" : "defective", " picture");
+}
+
 }  // namespace
 
 void Scoring::judge(ScoredImage& image) const {
@@ -157,10 +163,10 @@ std::string summary_of(const Json& m) {
       m["model"].get<std::string>(), " on ", m["class"].get<std::string>(),
       m["synthetic"].get<bool>() ? " (synthetic)" : "", ", seed ", m["seed"].get<uint64_t>(), "\n",
       "  image AUROC  ", number(m["image_auroc"]), interval(m["intervals"]["image_auroc"]),
-      "  (95 % bootstrap interval)\n", "  F1           ", number(m["f1"]),
-      interval(m["intervals"]["f1"]), "  at s > ", number(m["threshold"]),
-      "; calling every image defective: ", number(m["f1_all_positive"]), "\n", "  oracle F1    ",
-      number(m["f1_max"]), "  (threshold chosen on the test images)\n");
+      m["image_auroc"].is_null() ? missing_kind(m) : "  (95 % bootstrap interval)", "\n",
+      "  F1           ", number(m["f1"]), interval(m["intervals"]["f1"]), "  at s > ",
+      number(m["threshold"]), "; calling every image defective: ", number(m["f1_all_positive"]),
+      "\n", "  oracle F1    ", number(m["f1_max"]), "  (threshold chosen on the test images)\n");
   if (!m["pixel_auroc"].is_null())
     text += str("  pixel AUROC  ", number(m["pixel_auroc"]), ", AUPRO ", number(m["aupro"]), "\n");
   for (const auto& [key, value] : m.items())

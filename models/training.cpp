@@ -62,6 +62,8 @@ class Training {
     history_ = folder_.read_history();
     // A crash may have fallen between the line of history and its checkpoint.
     std::erase_if(history_, [&](const EpochRecord& e) { return e.epoch > at_.epoch; });
+    if (history_.size() < static_cast<size_t>(at_.epoch))
+      hooks_.say("history.csv has lost epochs: their losses and seconds are missing from now on");
     hooks_.say(str("going on after epoch ", at_.epoch, ", step ", task_.optimizer.steps()));
   }
 
@@ -73,7 +75,8 @@ class Training {
       if (hooks_.stop_requested()) interrupt();
       const double loss = step(batch);
       ASSAY_CHECK(std::isfinite(loss), "training: the loss became ", loss, " in epoch ",
-                  at_.epoch + 1, ", batch ", at_.batch + 1, "; try a smaller --lr");
+                  at_.epoch + 1, ", batch ", at_.batch + 1, op_to_blame([&] { task_.loss(batch); }),
+                  "; try a smaller --lr");
       const auto images = static_cast<int64_t>(batch.images.size());
       at_.loss_sum += loss * static_cast<double>(images);
       at_.batch += 1;

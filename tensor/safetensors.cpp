@@ -190,7 +190,9 @@ class AtomicFile {
     ::close(descriptor);
   }
   [[noreturn]] void fail() const {
-    throw Error(str("cannot write ", path_.string(), ": ", std::strerror(errno)));
+    const int reason = errno;
+    throw Error(str("cannot write ", path_.string(), ": ", std::strerror(reason),
+                    reason == ENOSPC || reason == EFBIG ? "; make room and try again" : ""));
   }
 
   fs::path path_, temporary_;

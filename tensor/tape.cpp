@@ -72,6 +72,19 @@ void set_check_finite(bool on) {
   check_finite_flag() = on;
 }
 
+std::string op_to_blame(const std::function<void()>& f) {
+  const bool before = check_finite();
+  set_check_finite(true);
+  std::string blame;
+  try {
+    f();
+  } catch (const Error& error) {
+    blame = std::string(" (") + error.what() + ")";
+  }
+  set_check_finite(before);
+  return blame;
+}
+
 void set_op_observer(OpObserver observer) {
   op_observer = std::move(observer);
 }

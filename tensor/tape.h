@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -63,5 +64,9 @@ void set_op_observer(OpObserver observer);
 /// start.
 bool check_finite();
 void set_check_finite(bool on);
+
+/// " (relu: the output (2,4) holds NaN or infinity)", for a message: the first operation of `f`
+/// whose output is not finite. Empty when there is none.
+std::string op_to_blame(const std::function<void()>& f);
 
 }  // namespace assay

@@ -59,9 +59,9 @@ class VerbConfig : public CLI::ConfigTOML {
                     const CLI::App& verb) {
     if (item.parents != given) return;
     std::string name;
-    for (const std::string& word : given) name += word + " ";
+    for (const std::string& word : given) name += " " + word;
     if (verb.get_option_no_throw("--" + item.name) == nullptr || item.name == "config")
-      throw CLI::ConfigError("--config: '" + item.name + "' is no option of assay " + name);
+      throw CLI::ConfigError("--config: '" + item.name + "' is no option of assay" + name);
     const bool empty = item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty());
     if (empty) throw CLI::ConfigError("--config: '" + item.name + "' has no value");
   }

@@ -112,6 +112,28 @@ TEST_CASE("an output folder that cannot be written") {
                 kFailure, "file/run");
 }
 
+TEST_CASE("output that does not arrive is a failure, and no stream takes a file's place") {
+  CHECK(run_shell("\"$0\" info > /dev/full 2> /dev/null") == kFailure);
+  CHECK(run_shell("\"$0\" info >&- 2> /dev/null") == kFailure);
+  CHECK(run_shell("\"$0\" info > /dev/null") == 0);
+  // Without its streams the program would print into its checkpoint; and whoever reads its
+  // progress may leave.
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto line = [&](const char* out, const std::string& streams) {
+    std::string text = "\"$0\"";
+    for (const std::string& word : small_training(folder / "data", folder / out, {"--epochs", "2"}))
+      text += " '" + word + "'";
+    return text + streams;
+  };
+  REQUIRE(run_shell(line("whole", " > /dev/null 2>&1")) == 0);
+  run_shell(line("closed", " <&- >&- 2>&-"));
+  run_shell(line("left", " 2>&1 > /dev/null | true"));
+  for (const char* run : {"closed", "left"})
+    for (const char* file : {"checkpoint.safetensors", "model.safetensors", "scores.csv"})
+      CHECK_MESSAGE(read_text(folder / run / file) == read_text(folder / "whole" / file), file);
+}
+
 TEST_CASE("a full disk") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
@@ -204,6 +226,117 @@ TEST_CASE("options that make no sense") {
                 kUsage, "kd-cae");
   check_refused(run_assay({}), kUsage, "--help");
   CHECK(!fs::exists(folder / "run"));
+}
+
+TEST_CASE("numbers that would wrap around, and folders without a name") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {
+        "train",        "kd-cae", "--data",   (folder / "data").string(),
+        "--class",      "tile",   "--out",    out,
+        "--image-size", "16",     "--epochs", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_assay(words);
+  };
+  const std::string run = (folder / "run").string();
+  check_refused(train(run, {"--seed", "-1"}), kUsage, "--seed");
+  check_refused(train(run, {"--seed", "18446744073709551616"}), kUsage, "--seed");
+  check_refused(train(run, {"--threads", "100000"}), kUsage, "--threads");
+  check_refused(train("", {}), kUsage, "--out");
+  check_refused(run_assay({"data", "make", "--out", ""}), kUsage, "--out");
+  CHECK(!fs::exists(run));
+}
+
+TEST_CASE("a file of options that is broken") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    put(folder / "c.toml", text);
+    check_refused(run_assay(small_training(folder / "data", folder / "run",
+                                           {"--config", (folder / "c.toml").string()})),
+                  kUsage, part);
+  };
+  refused("epochz = 1\n", "'epochz' is no option of assay train");
+  refused("epochs = \n", "'epochs' has no value");
+  refused("epochs = many\n", "--epochs");
+  refused("[train\nepochs = 1\n", "--config");
+  CHECK(!fs::exists(folder / "run"));
+  // Without a section it speaks of the verb at hand, also where that has two words.
+  put(folder / "c.toml", std::string("size = 31\n"));
+  check_refused(run_assay({"data", "make", "--out", (folder / "made").string(), "--config",
+                           (folder / "c.toml").string()}),
+                kUsage, "not 31");
+}
+
+TEST_CASE("--force throws the old run away only when the new one can start") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path run = folder / "run";
+  REQUIRE(run_assay(small_training(folder / "data", run, {"--epochs", "1"})).code == 0);
+  const std::string model = read_text(run / "model.safetensors");
+  check_refused(run_assay(small_training(folder / "none", run, {"--force"})), kData, "none");
+  put(folder / "data/tile/test/good/broken.png", std::string("no picture"));
+  check_refused(run_assay(small_training(folder / "data", run, {"--force"})), kData, "broken.png");
+  CHECK(read_text(run / "model.safetensors") == model);
+  fs::remove(folder / "data/tile/test/good/broken.png");
+  // The split of the run that goes may be that of the run that comes.
+  const std::string split = read_text(run / "split.json");
+  CHECK(run_assay(small_training(folder / "data", run,
+                                 {"--epochs", "1", "--init", "keras", "--force", "--split",
+                                  (run / "split.json").string()}))
+            .code == 0);
+  CHECK(read_text(run / "split.json") == split);
+  CHECK(read_text(run / "model.safetensors") != model);
+}
+
+TEST_CASE("two processes on one run: the second is told") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const std::vector<std::string> more = {"--epochs", "5000", "--min-steps", "100000", "--resume"};
+  Running first(small_training(folder / "data", folder / "run", more));
+  REQUIRE(first.wait_for(folder / "run/checkpoint.safetensors"));
+  check_refused(run_assay(small_training(folder / "data", folder / "run", more)), kUsage,
+                "another process");
+  first.signal(SIGKILL);
+  first.wait();
+}
+
+TEST_CASE("a run's files that were edited") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path run = folder / "run";
+  const auto train = [&] {
+    return run_assay(small_training(folder / "data", run, {"--epochs", "1", "--resume"}));
+  };
+  REQUIRE(train().code == 0);
+  const auto edit = [](const fs::path& file, const std::string& from, const std::string& to) {
+    std::string text = read_text(file);
+    const size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    put(file, text.replace(at, from.size(), to));
+  };
+  const auto predict = [&] {
+    return run_assay({"predict", run.string(), (folder / "data/tile/test").string()});
+  };
+  SUBCASE("metrics.json") {
+    put(run / "metrics.json", std::string("{}"));
+    CHECK(train().code == kCheckpoint);
+    CHECK(run_assay({"evaluate", run.string()}).code == 0);
+    CHECK(train().code == 0);
+  }
+  SUBCASE("config.json") {
+    edit(run / "config.json", "\"image_size\": 16", "\"image_size\": 32");
+    check_refused(predict(), kCheckpoint, "image_size 16, but config.json beside it says 32");
+    edit(run / "config.json", "\"image_size\": 32", "\"image_size\": 33");
+    check_refused(predict(), kCheckpoint, "was edited");
+  }
+  SUBCASE("weights without a checksum, with a threshold that is none") {
+    edit(run / "model.safetensors", "\"checksum\"", "\"checksuM\"");
+    CHECK(predict().code == 0);  // as of another program
+    edit(run / "model.safetensors", "\"threshold\":\"3\"", "\"threshold\":\"x\"");
+    check_refused(predict(), kCheckpoint, "threshold 'x'");
+  }
 }
 
 TEST_CASE("an unknown class: the message lists the classes there are") {

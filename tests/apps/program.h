@@ -101,6 +101,18 @@ inline Outcome run_assay(const std::vector<std::string>& words,
   return Running(words, limit_blocks).wait();
 }
 
+/// "$0" of the line is the program: for redirections and pipes.
+inline int run_shell(const std::string& line) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    execl("/bin/sh", "/bin/sh", "-c", line.c_str(), ASSAY_PROGRAM, static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
 /// A class of 12 small good pictures and 4 test pictures, 2 of them with a bright square.
 inline void write_small_class(const fs::path& root, const std::string& name = "tile") {
   const auto picture = [](int salt, bool defective) {

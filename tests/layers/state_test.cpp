@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+#include <limits>
+
 #include "layers/batchnorm.h"
 #include "layers/conv.h"
 #include "layers/init.h"
@@ -120,4 +123,17 @@ TEST_CASE("a state that does not fit is refused whole") {
   wrong["2.num_batches_tracked"] = StoredTensor::of(Tensor::zeros({}));
   CHECK_THROWS_AS(load_state(net, wrong, "m"), CheckpointError);
   CHECK(net.parameters()[0].tensor.to_floats() == before);
+}
+
+TEST_CASE("weights that are not finite are refused by name") {
+  const Net net(1);
+  StateDict state = save_state(net);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(state.at("1.bias").bytes.data(), &nan, sizeof nan);
+  try {
+    load_state(net, state, "file");
+    FAIL("no error");
+  } catch (const CheckpointError& e) {
+    CHECK(std::string(e.what()).find("file: 1.bias holds nan") == 0);
+  }
 }

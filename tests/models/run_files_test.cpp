@@ -61,6 +61,9 @@ TEST_CASE("a configuration reads back, and differences are named") {
   write_file(folder.path / "config.json", "{\"model\": 3}");
   CHECK_THROWS_AS(load_config(folder.path / "config.json"), CheckpointError);
   CHECK_THROWS_AS(load_config(folder.path / "none.json"), CheckpointError);
+  config.image_size = 7;  // edited to what no run can have
+  save(config, folder.path / "config.json");
+  CHECK_THROWS_AS(load_config(folder.path / "config.json"), CheckpointError);
 }
 
 TEST_CASE("a file is replaced as a whole or not at all") {
@@ -70,6 +73,41 @@ TEST_CASE("a file is replaced as a whole or not at all") {
   CHECK(fs::file_size(folder.path / "a") == 3);
   CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
   CHECK_THROWS_AS(write_file(folder.path / "none" / "a", "x"), Error);
+}
+
+TEST_CASE("one process has a run folder, and what it made for nothing goes") {
+  const Folder folder;
+  const RunFolder run(folder.path / "a" / "run");
+  {
+    const RunClaim claim(run);
+    CHECK(fs::exists(run.root()));
+    CHECK_THROWS_AS(RunClaim{run}, UsageError);
+  }
+  CHECK(!fs::exists(folder.path / "a"));
+  {
+    const RunClaim claim(run);
+    run.begin(Start::fresh);
+    write_file(run.metrics(), "{}");
+  }
+  CHECK(run.finished());
+  {
+    const RunClaim claim(run);
+    run.begin(Start::resume);
+    CHECK(run.finished());
+    run.begin(Start::force);
+    CHECK(!run.finished());
+  }
+  CHECK(fs::exists(run.root()));
+}
+
+TEST_CASE("a damaged history is an error that says what to do") {
+  const Folder folder;
+  const RunFolder run(folder.path);
+  CHECK(run.read_history().empty());
+  for (const char* text : {"", "epoch,train_loss\n1", "junk\n1\n"}) {
+    write_file(run.history(), text);
+    CHECK_THROWS_AS(run.read_history(), CheckpointError);
+  }
 }
 
 TEST_CASE("clearing a run folder leaves what is not its own") {
@@ -99,6 +137,8 @@ TEST_CASE("options out of range are named") {
   refused([](RunConfig& c) { c.init = "zero"; });
   refused([](RunConfig& c) { c.train_noise = "some"; });
   refused([](RunConfig& c) { c.denoise = true; });
+  refused([](RunConfig& c) { c.data = "caf\xE9"; });
+  refused([](RunConfig& c) { c.kde_bandwidth = "1e-200"; });
   refused([](RunConfig& c) { c.precision = "tf32"; });
   CHECK_THROWS_AS(default_config("kd-cae", "cnn"), UsageError);
 }

@@ -186,7 +186,7 @@ TEST_CASE("a loss that is not finite stops the training and names the place") {
     g.train(config_of(3), run.folder());
     FAIL("no error");
   } catch (const Error& e) {
-    CHECK(std::string(e.what()).find("epoch 1, batch 1") != std::string::npos);
+    CHECK(std::string(e.what()).find("epoch 1, batch 1 (linear: ") != std::string::npos);
   }
 }
 
