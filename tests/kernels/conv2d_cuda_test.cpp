@@ -281,6 +281,37 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   });
 }
 
+TEST_CASE("conv2d on CUDA: a rung leaves what it does not cover to the one below") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  Context& ctx = *context;
+  const auto rung = [&](ConvAlgo conv, Precision precision, ConvPass pass, const Case& c) {
+    ctx.conv = conv;
+    ctx.precision = precision;
+    return conv2d_rung(ctx, pass, c.s, c.e);
+  };
+  const Case wide{{1, 8, 8, 32, 64, 3, 3, 1, 1, 1}, {kRelu, 0, 2}};
+  const Case odd{{1, 8, 8, 31, 65, 3, 3, 1, 1, 1}, {}};
+  const Case first{{1, 8, 8, 3, 64, 3, 3, 1, 1, 1}, {}};
+  const Case pooled_behind_upsampling{{1, 8, 8, 32, 64, 3, 3, 1, 1, 2}, {kRelu, 0, 2}};
+  constexpr ConvPass kFprop = ConvPass::fprop, kDgrad = ConvPass::dgrad, kWgrad = ConvPass::wgrad;
+  constexpr Precision kFp32 = Precision::fp32, kTf32 = Precision::tf32;
+
+  CHECK(rung(ConvAlgo::hopper, kTf32, kFprop, wide) == ConvAlgo::tensor_core);
+  CHECK(rung(ConvAlgo::hopper, kFp32, kFprop, wide) == ConvAlgo::pipelined);
+  CHECK(rung(ConvAlgo::tensor_core, kTf32, kWgrad, odd) == ConvAlgo::tiled);
+  CHECK(rung(ConvAlgo::tensor_core, kTf32, kDgrad, first) == ConvAlgo::tensor_core);
+  CHECK(rung(ConvAlgo::tensor_core, kTf32, kFprop, first) == ConvAlgo::tiled);
+  CHECK(rung(ConvAlgo::tensor_core, kTf32, kFprop, pooled_behind_upsampling) == ConvAlgo::naive);
+  CHECK(rung(ConvAlgo::tensor_core, kTf32, kDgrad, pooled_behind_upsampling) ==
+        ConvAlgo::tensor_core);
+  CHECK(rung(ConvAlgo::naive, kTf32, kFprop, wide) == ConvAlgo::naive);
+  CHECK(rung(ConvAlgo::direct, kFp32, kFprop, wide) == ConvAlgo::pipelined);
+  CHECK(rung(ConvAlgo::automatic, kFp32, kFprop, wide) == ConvAlgo::pipelined);
+  CHECK(rung(ConvAlgo::automatic, Precision::bf16, kFprop, wide) == ConvAlgo::tensor_core);
+  CHECK(rung(ConvAlgo::automatic, Precision::bf16, kFprop, first) == ConvAlgo::direct);
+}
+
 #if ASSAY_EMULATED
 TEST_CASE("conv2d on CUDA: no bank conflicts") {
   if (!emulator::instrumented() || !test::cuda_tested()) return;

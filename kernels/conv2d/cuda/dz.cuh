@@ -18,7 +18,8 @@ struct GradientOfZ {
   const uint8_t* argmax;  // null when pool is 1
   Activation activation;
   float slope;
-  int pool, rows, columns, K;  // dy is (N,rows,columns,K)
+  int pool, pool_log2;   // pool is 1, 2 or 4
+  int rows, columns, K;  // dy is (N,rows,columns,K)
 
   GradientOfZ(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<float>& g)
       : dy(g.dy),
@@ -27,6 +28,7 @@ struct GradientOfZ {
         activation(e.activation),
         slope(e.slope),
         pool(e.pool),
+        pool_log2(e.pool / 2),
         rows(s.P() / e.pool),
         columns(s.Q() / e.pool),
         K(s.K) {}
@@ -40,11 +42,12 @@ struct GradientOfZ {
     const int64_t at = pixel * K + k;
     return argmax == nullptr || argmax[at] == place ? behind_pool(at) : 0.0f;
   }
+  __device__ int place(int p, int q) const { return (p & (pool - 1)) * pool + (q & (pool - 1)); }
   /// dz(n,p,q,k), 0 outside; rows and columns that fill no window get 0.
   __device__ float operator()(int64_t n, int p, int q, int k) const {
-    const int i = p / pool, j = q / pool;
+    const int i = p >> pool_log2, j = q >> pool_log2;
     if (p < 0 || q < 0 || i >= rows || j >= columns) return 0;
-    return in_window((n * rows + i) * columns + j, (p - i * pool) * pool + q - j * pool, k);
+    return in_window((n * rows + i) * columns + j, place(p, q), k);
   }
 };
 

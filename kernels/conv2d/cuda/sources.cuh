@@ -93,10 +93,10 @@ struct GradientSource {
   template <int kCount>
   __device__ void load(float (&to)[kCount], const Row& row, const Tap& tap) const {
     const int p = row.h + tap.r, q = row.w + tap.t;
-    const int i = p / dz.pool, j = q / dz.pool;
+    const int i = p >> dz.pool_log2, j = q >> dz.pool_log2;
     const bool in = p >= 0 && q >= 0 && i < dz.rows && j < dz.columns;
     const int64_t pixel = in ? (int64_t{row.n} * dz.rows + i) * dz.columns + j : 0;
-    const int place = p % dz.pool * dz.pool + q % dz.pool;
+    const int place = dz.place(p, q);
     if constexpr (kCount == 4) {
       const float4 v = in ? load_dz(dz, pixel, place, tap.c) : make_float4(0, 0, 0, 0);
       to[0] = v.x;
