@@ -21,9 +21,19 @@ double gradient_of_z(const ConvHost& h, int n, int p, int q, int k) {
          activation_slope(h.e.activation, double{h.e.slope}, static_cast<double>(h.y[out]));
 }
 
-double z(const ConvHost& h, int n, int p, int q, int k) {
+/// A sum of products and the sum of their squares.
+struct Sum {
+  double value = 0, squares = 0;
+  void add(double product) {
+    value += product;
+    squares += product * product;
+  }
+};
+
+Sum z(const ConvHost& h, int n, int p, int q, int k) {
   const Conv2dShape& s = h.s;
-  double sum = h.bias.empty() ? 0 : h.bias[static_cast<size_t>(k)];
+  Sum sum;
+  if (!h.bias.empty()) sum.add(h.bias[static_cast<size_t>(k)]);
   for (int r = 0; r < s.R; ++r)
     for (int t = 0; t < s.S; ++t) {
       const int row = p * s.stride - s.pad + r, column = q * s.stride - s.pad + t;
@@ -31,29 +41,35 @@ double z(const ConvHost& h, int n, int p, int q, int k) {
       const float* x =
           h.x.data() + ((int64_t{n} * s.H + row / s.upsample) * s.W + column / s.upsample) * s.C;
       const float* w = h.w.data() + ((int64_t{k} * s.R + r) * s.S + t) * s.C;
-      for (int c = 0; c < s.C; ++c) sum += double{x[c]} * w[c];
+      for (int c = 0; c < s.C; ++c) sum.add(double{x[c]} * w[c]);
     }
   return sum;
 }
 
-double output_at(const ConvHost& h, int64_t at) {
+Sum output_at(const ConvHost& h, int64_t at) {
   const Conv2dShape& s = h.s;
   const int pool = h.e.pool, rows = s.P() / pool, columns = s.Q() / pool;
   const int k = static_cast<int>(at % s.K), j = static_cast<int>(at / s.K % columns),
             i = static_cast<int>(at / s.K / columns % rows),
             n = static_cast<int>(at / s.K / columns / rows);
-  double best = -std::numeric_limits<double>::infinity();
+  Sum best;
   for (int a = 0; a < pool; ++a)
-    for (int b = 0; b < pool; ++b) best = std::max(best, z(h, n, i * pool + a, j * pool + b, k));
-  return activate(h.e.activation, double{h.e.slope}, best);
+    for (int b = 0; b < pool; ++b) {
+      const Sum here = z(h, n, i * pool + a, j * pool + b, k);
+      if (a + b == 0 || here.value > best.value) best = here;
+    }
+  best.value = activate(h.e.activation, double{h.e.slope}, best.value);
+  // Bounded outputs are no larger than 1, however large the sums.
+  if (h.e.activation == Activation::sigmoid || h.e.activation == Activation::tanh) best.squares = 0;
+  return best;
 }
 
-double input_gradient_at(const ConvHost& h, int64_t at) {
+Sum input_gradient_at(const ConvHost& h, int64_t at) {
   const Conv2dShape& s = h.s;
   const int c = static_cast<int>(at % s.C), column = static_cast<int>(at / s.C % s.W),
             row = static_cast<int>(at / s.C / s.W % s.H),
             n = static_cast<int>(at / s.C / s.W / s.H);
-  double sum = 0;
+  Sum sum;
   for (int a = 0; a < s.upsample; ++a)
     for (int b = 0; b < s.upsample; ++b)
       for (int r = 0; r < s.R; ++r)
@@ -62,16 +78,15 @@ double input_gradient_at(const ConvHost& h, int64_t at) {
           if (p < 0 || q < 0 || p % s.stride != 0 || q % s.stride != 0) continue;
           if (p / s.stride >= s.P() || q / s.stride >= s.Q()) continue;
           for (int k = 0; k < s.K; ++k)
-            sum += gradient_of_z(h, n, p / s.stride, q / s.stride, k) *
-                   h.w[static_cast<size_t>(((int64_t{k} * s.R + r) * s.S + t) * s.C + c)];
+            sum.add(gradient_of_z(h, n, p / s.stride, q / s.stride, k) *
+                    h.w[static_cast<size_t>(((int64_t{k} * s.R + r) * s.S + t) * s.C + c)]);
         }
   return sum;
 }
 
 /// dw(k, r, t, c .. c + count).
-void filter_gradients(const ConvHost& h, int k, int r, int t, int c, int count, double* out) {
+void filter_gradients(const ConvHost& h, int k, int r, int t, int c, int count, Sum* out) {
   const Conv2dShape& s = h.s;
-  for (int i = 0; i < count; ++i) out[i] = 0;
   for (int n = 0; n < s.N; ++n)
     for (int p = 0; p < s.P(); ++p)
       for (int q = 0; q < s.Q(); ++q) {
@@ -83,8 +98,15 @@ void filter_gradients(const ConvHost& h, int k, int r, int t, int c, int count, 
         const float* x = h.x.data() +
                          ((int64_t{n} * s.H + row / s.upsample) * s.W + column / s.upsample) * s.C +
                          c;
-        for (int i = 0; i < count; ++i) out[i] += dz * x[i];
+        for (int i = 0; i < count; ++i) out[i].add(dz * x[i]);
       }
+}
+
+void keep(const std::vector<Sum>& sums, ConvSample& sample) {
+  for (const Sum& sum : sums) {
+    sample.value.push_back(sum.value);
+    sample.squares.push_back(sum.squares);
+  }
 }
 
 std::vector<int64_t> some_of(int64_t n, RandomSequence& random) {
@@ -97,11 +119,13 @@ std::vector<int64_t> some_of(int64_t n, RandomSequence& random) {
 }  // namespace
 
 double ConvSample::error(const std::vector<float>& got) const {
-  double difference = 0, norm = 0;
+  double difference = 0, norm = 0, likely = 0;
   for (size_t i = 0; i < value.size(); ++i) {
     difference += (got[i] - value[i]) * (got[i] - value[i]);
     norm += value[i] * value[i];
+    likely += squares[i];
   }
+  norm = std::max(norm, likely);
   const double error = norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
   return std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
 }
@@ -115,11 +139,12 @@ ConvSample sample_convolution(Context& ctx, const ConvHost& h, Pass pass) {
     sample.at = some_of(forward ? int64_t{s.N} * (s.P() / h.e.pool) * (s.Q() / h.e.pool) * s.K
                                 : int64_t{s.N} * s.H * s.W * s.C,
                         random);
-    sample.value.resize(sample.at.size());
-    parallel_for(ctx, static_cast<int64_t>(sample.at.size()), [&](int64_t part) {
+    std::vector<Sum> sums(sample.at.size());
+    parallel_for(ctx, static_cast<int64_t>(sums.size()), [&](int64_t part) {
       const auto i = static_cast<size_t>(part);
-      sample.value[i] = forward ? output_at(h, sample.at[i]) : input_gradient_at(h, sample.at[i]);
+      sums[i] = forward ? output_at(h, sample.at[i]) : input_gradient_at(h, sample.at[i]);
     });
+    keep(sums, sample);
     return sample;
   }
   constexpr int kRows = 16;
@@ -137,11 +162,12 @@ ConvSample sample_convolution(Context& ctx, const ConvHost& h, Pass pass) {
     for (int c = 0; c < count; ++c)
       sample.at.push_back(((int64_t{row.k} * s.R + row.r) * s.S + row.t) * s.C + row.c + c);
   }
-  sample.value.resize(sample.at.size());
+  std::vector<Sum> sums(sample.at.size());
   parallel_for(ctx, kRows, [&](int64_t part) {
     const Row& row = rows[static_cast<size_t>(part)];
-    filter_gradients(h, row.k, row.r, row.t, row.c, count, sample.value.data() + part * count);
+    filter_gradients(h, row.k, row.r, row.t, row.c, count, sums.data() + part * count);
   });
+  keep(sums, sample);
   return sample;
 }
 

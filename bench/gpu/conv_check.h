@@ -23,8 +23,10 @@ struct ConvHost {
 struct ConvSample {
   std::vector<int64_t> at;
   std::vector<double> value;
+  std::vector<double> squares;  ///< of the products in each sum: the value's size but for luck
 
-  /// Relative Frobenius error of the results at `at`; NaN counts as infinite.
+  /// Relative Frobenius error of the results at `at`: to the values, or to their likely size where
+  /// few sums happen to cancel. NaN counts as infinite.
   double error(const std::vector<float>& got) const;
 };
 

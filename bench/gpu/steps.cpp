@@ -1,0 +1,78 @@
+// Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
+// stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/peers.
+#include <cmath>
+
+#include "bench/gpu/program.h"
+#include "bench/training_step.h"
+#include "kernels/runtime/cuda/step_graph.h"
+
+namespace assay::bench {
+namespace {
+
+enum class Way { train_graph, train_eager, infer_graph, infer_eager };
+constexpr const char* kWayNames[] = {"train-graph", "train-eager", "infer-graph", "infer-eager"};
+
+/// Small pictures for the emulator; a GPU gets the preset's own.
+int image_size(const std::string& preset) {
+  if (real_device()) return 0;
+  return preset == "dcgan" ? 0 : preset == "cnn" ? 48 : 32;
+}
+
+void time_step(benchmark::State& state, Bench& bench, Row& row, const std::string& preset,
+               Precision precision, Way way) {
+  constexpr double kMostError = 0.02;  // second order of the Taylor step, and fp32 differences
+  const ContextScope scope(bench.ctx);
+  bench.ctx.precision = precision;
+  const bool training = way == Way::train_graph || way == Way::train_eager;
+  const int batch = bench.settings.batch;
+  row["mode"] = name_of(precision);
+  row["batch"] = batch;
+  if (training && (precision == Precision::fp32 || precision == Precision::tf32x3)) {
+    Step small(preset, std::min(batch, 4), image_size(preset));
+    const double error = small.gradient_error();
+    row["relative_error"] = error;
+    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: ", error);
+  }
+  Step step(preset, batch, image_size(preset));
+  row["step_flops"] = (training ? 3 : 1) * step.forward_flops(batch);
+  const auto run = [&] { training ? step.train() : step.infer(); };
+  for (int i = 0; i < 3; ++i) run();
+  StepGraph graph(bench.cuda);
+  const bool as_graph = way == Way::train_graph || way == Way::infer_graph;
+  if (as_graph)
+    while (!graph.recorded()) graph.run(run);
+  const Work once = [&](int) { as_graph ? graph.run(run) : run(); };
+  const double first = bench.timer.eager(once, 1);
+  const int launches = real_device() ? std::max(1, static_cast<int>(1000 / first)) : 1;
+  std::vector<double> us;
+  for (auto _ : state) {
+    us.push_back(bench.timer.eager(once, launches));
+    state.SetIterationTime(us.back() * 1e-6);
+  }
+  const MemoryStats memory = bench.ctx.memory->stats();
+  row["ours_us"] = median(us);
+  row["ours_p10_us"] = quantile(us, 0.1);
+  row["ours_p90_us"] = quantile(us, 0.9);
+  row["images_per_second"] = batch / (median(us) * 1e-6);
+  row["peak_bytes"] = memory.peak;
+}
+
+std::vector<Cell> cells(const Settings& settings) {
+  std::vector<Cell> all;
+  for (const char* preset : {"cnn", "kd-cae", "ni-cae", "dcgan"})
+    for (const Way way : {Way::train_graph, Way::train_eager, Way::infer_graph, Way::infer_eager})
+      for (const Precision p : kModes)
+        all.push_back({str("steps/", preset, "-b", settings.batch, '/',
+                           kWayNames[static_cast<int>(way)], '/', name_of(p)),
+                       [=](benchmark::State& state, Bench& bench, Row& row) {
+                         time_step(state, bench, row, preset, p, way);
+                       }});
+  return all;
+}
+
+}  // namespace
+}  // namespace assay::bench
+
+int main(int argc, char** argv) {
+  return assay::bench::run_program(argc, argv, assay::bench::cells);
+}
