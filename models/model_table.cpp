@@ -30,13 +30,29 @@ Json train_as(const RunConfig& config, const RunFolder& folder, Start start,
   return train_autoencoder(detector, folder, start, hooks);
 }
 
+/// What a backward pass through a network is for.
+enum class Gradients : uint8_t {
+  of_weights,  ///< and of every input but the network's
+  of_input,    ///< alone, the network's included
+};
+
+void add_layers(const std::vector<LayerRow>& rows, Gradients gradients,
+                std::vector<ExampleStep::Layer>& layers) {
+  bool first = true;
+  for (const LayerRow& row : rows) {
+    if (row.flops == 0) continue;
+    layers.push_back({row, gradients == Gradients::of_input || first ? 1 : 2});
+    first = false;
+  }
+}
+
 ExampleStep autoencoder_step(const RunConfig& config) {
   ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
                    .objectives = {},
-                   .rows = {}};
+                   .layers = {}};
   Network& network = *step.network;
   init_parameters(network, init_from_name(config.init), config.seed);
-  step.rows = network.table(config.batch);
+  add_layers(network.table(config.batch), Gradients::of_weights, step.layers);
   const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
   step.objectives.push_back(
       {[&network, x] { return mse_loss(network(x), x); },
@@ -56,7 +72,7 @@ ExampleStep dcgan_step(const RunConfig& config) {
   auto fake = std::make_shared<Tensor>(gan.generate(z));
   const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
 
-  ExampleStep step{.network = std::move(network), .objectives = {}, .rows = {}};
+  ExampleStep step{.network = std::move(network), .objectives = {}, .layers = {}};
   step.objectives.push_back({[=, &gan] {
                                gan.discriminator().set_requires_grad(true);
                                return add(bce_with_logits_loss(gan.discriminate(real), one),
@@ -71,20 +87,26 @@ ExampleStep dcgan_step(const RunConfig& config) {
                              },
                              std::make_unique<Adam>(gan.generator_parameters(), options)});
   const Shape pictures = real.shape();
-  gan.discriminator().describe("D(x)", pictures, step.rows);
-  gan.discriminator().describe("D(G(z))", pictures, step.rows);
-  gan.generator().describe("G", z.shape(), step.rows);
-  gan.discriminator().describe("D(G(z))", pictures, step.rows);
+  const auto list = [&](const Module& module, const char* name, const Shape& input,
+                        Gradients gradients) {
+    std::vector<LayerRow> rows;
+    module.describe(name, input, rows);
+    add_layers(rows, gradients, step.layers);
+  };
+  list(gan.discriminator(), "D(x)", pictures, Gradients::of_weights);
+  list(gan.discriminator(), "D(G(z))", pictures, Gradients::of_weights);
+  list(gan.generator(), "G", z.shape(), Gradients::of_weights);
+  list(gan.discriminator(), "D(G(z))", pictures, Gradients::of_input);
   return step;
 }
 
 ExampleStep cnn_step(const RunConfig& config) {
   ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
                    .objectives = {},
-                   .rows = {}};
+                   .layers = {}};
   Network& network = *step.network;
   init_parameters(network, init_from_name(config.init), config.seed);
-  step.rows = network.table(config.batch);
+  add_layers(network.table(config.batch), Gradients::of_weights, step.layers);
   const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
   const Tensor labels = Tensor::full({config.batch, 1}, 0.5);
   step.objectives.push_back(

@@ -26,8 +26,14 @@ struct ExampleStep {
   };
   std::unique_ptr<Network> network;
   std::vector<Objective> objectives;
-  /// The layers in the order in which the step runs them forward.
-  std::vector<LayerRow> rows;
+  /// A layer with weights, and the products of its size that its backward pass computes: one for
+  /// the gradient of the weights, one for that of the input, where they are wanted.
+  struct Layer {
+    LayerRow row;
+    int backward_products;
+  };
+  /// In the order in which the step runs them forward.
+  std::vector<Layer> layers;
 };
 
 struct Model {

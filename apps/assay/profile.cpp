@@ -59,38 +59,48 @@ class StepTimer {
   Clock::time_point last_;
 };
 
-bool has_weights(std::string_view op) {
-  return op == "conv2d" || op == "conv_transpose2d" || op == "linear";
+bool is_layer(std::string_view op) {
+  return op == "conv2d" || op == "conv_transpose2d" || op == "linear" || op == "batch_norm";
 }
 
-/// Forward, the operations with weights stand in the order of the table. A backward pass undoes the
-/// latest forward pass of its kind and shape that is not yet undone; it is two products, but the
-/// picture needs no gradient, so the first layer's is one.
-void count_work(std::vector<OpTime>& ops, const std::vector<LayerRow>& rows) {
+/// What a backward pass does, in forward passes. That of batch norm reads x and dy and writes dx,
+/// three pictures in place of two.
+struct Passes {
+  double flops, bytes;
+};
+Passes backward_of(std::string_view op, int products) {
+  if (op == "batch_norm") return {2, 1.5};
+  return {static_cast<double>(products), static_cast<double>(products)};
+}
+
+/// Forward, the operations with weights stand in the order of the layers. A backward pass undoes
+/// the latest forward pass of its kind and shape that is not yet undone.
+void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>& layers) {
   struct Forward {
     const OpTime* op;
-    int64_t flops, bytes;
-    int passes;  ///< backward
+    const ExampleStep::Layer* layer;
   };
   std::vector<Forward> open;
   size_t next = 0;
   for (OpTime& op : ops) {
-    if (!has_weights(op.op)) continue;
+    if (!is_layer(op.op)) continue;
     if (!op.backward) {
-      while (next < rows.size() && rows[next].flops == 0) ++next;
-      if (next == rows.size()) continue;
-      op.flops = rows[next].flops;
-      op.bytes = rows[next].least_bytes;
-      open.push_back({&op, op.flops, op.bytes, next == 0 ? 1 : 2});
-      ++next;
-    } else {
-      while (!open.empty() && (open.back().op->op != op.op || open.back().op->output != op.output))
-        open.pop_back();
-      if (open.empty()) continue;
-      op.flops = open.back().passes * open.back().flops;
-      op.bytes = open.back().passes * open.back().bytes;
-      open.pop_back();
+      if (next == layers.size()) continue;
+      const ExampleStep::Layer& layer = layers[next++];
+      op.flops = layer.row.flops;
+      op.bytes = layer.row.least_bytes;
+      open.push_back({&op, &layer});
+      continue;
     }
+    const auto undone = std::find_if(open.rbegin(), open.rend(), [&](const Forward& forward) {
+      return forward.op->op == op.op && forward.op->output == op.output;
+    });
+    if (undone == open.rend()) continue;
+    const ExampleStep::Layer& layer = *undone->layer;
+    const Passes passes = backward_of(op.op, layer.backward_products);
+    op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
+    op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
+    open.erase(std::next(undone).base());
   }
 }
 
@@ -114,12 +124,12 @@ void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
   constexpr double kGiga = 1e-9;
   double total = 0, least = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
-  std::printf("%-26s %-22s %10s %7s %10s %8s %9s\n", "op", "output", "ms", "share", "GFLOP/s",
+  std::printf("%-30s %-22s %10s %7s %10s %8s %9s\n", "op", "output", "ms", "share", "GFLOP/s",
               "GB/s", "roofline");
   for (const OpTime& op : ops) {
     const std::string name = std::string(op.op) + (op.backward ? " backward" : "");
     const double share = roofline_share(op, peaks);
-    std::printf("%-26s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
+    std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
                 op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
                 100 * op.seconds / total,
                 decimal(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
@@ -128,7 +138,7 @@ void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
     least += share * op.seconds;
     if (op.flops > 0) counted += op.seconds;
   }
-  std::printf("%-26s %-22s %10.3f\n", "training step", "", total * 1e3);
+  std::printf("%-30s %-22s %10.3f\n", "training step", "", total * 1e3);
   std::printf(
       "\nLayers with weights take %.1f %% of the step and reach %.1f %% of their roofline.\n",
       100 * counted / total, 100 * least / counted);
@@ -158,12 +168,14 @@ int profile_verb(const ProfileArguments& arguments) {
       timer.mark("optimizer", {}, false);
     }
   }
-  count_work(timer.ops(), step.rows);
+  count_work(timer.ops(), step.layers);
   const Peaks peaks = measure_peaks(current_context());
   std::printf(
       "%s, %d pixels, batch %d, %d threads, least of %d steps. GFLOP/s count the operations of the "
       "formula,\nGB/s the least bytes; roofline: the share of what the peaks measured now allow, "
-      "%.0f GFLOP/s of\nmultiply-adds and %.1f GB/s of copying.\n\n",
+      "%.0f GFLOP/s of\nmultiply-adds and %.1f GB/s of copying (more than 100 %% where data stays "
+      "in "
+      "a cache).\n\n",
       config.preset.c_str(), config.image_size, config.batch, current_context().threads->threads(),
       arguments.steps, peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
   print_table(timer.ops(), peaks);

@@ -64,22 +64,22 @@ void Progress::update(int64_t done, int64_t total, const std::string& note) {
   last_ = now;
   const double elapsed = seconds_between(start_, now);
   const auto fresh = static_cast<double>(done - first_done_);
-  const std::string left =
-      fresh > 0 ? clock_text(elapsed / fresh * static_cast<double>(total - done)) : "?";
+  std::string left;  // empty until there is a step to judge by
+  if (fresh > 0) left = clock_text(elapsed / fresh * static_cast<double>(total - done));
   if (!terminal_) {
-    std::fprintf(stderr, "%s: step %lld of at most %lld, %s, at most %s left\n", label_.c_str(),
+    std::fprintf(stderr, "%s: step %lld of at most %lld, %s%s\n", label_.c_str(),
                  static_cast<long long>(done), static_cast<long long>(total), note.c_str(),
-                 left.c_str());
+                 left.empty() ? "" : (", at most " + left + " left").c_str());
     return;
   }
   const int filled =
       static_cast<int>(kBarWidth * std::min<int64_t>(done, total) / std::max<int64_t>(total, 1));
   std::string bar;
   for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "=" : " ";
-  std::fprintf(stderr, "\r\033[K%s [%s%s%s] %lld/%lld  %s  ETA %s", label_.c_str(),
+  std::fprintf(stderr, "\r\033[K%s [%s%s%s] %lld/%lld  %s%s", label_.c_str(),
                colour_ ? "\033[32m" : "", bar.c_str(), colour_ ? "\033[0m" : "",
                static_cast<long long>(done), static_cast<long long>(total), note.c_str(),
-               left.c_str());
+               left.empty() ? "" : ("  ETA " + left).c_str());
   std::fflush(stderr);
   bar_shown_ = true;
 }

@@ -7,7 +7,6 @@
 #include "apps/assay/progress.h"
 #include "apps/report/report.h"
 #include "apps/suite/results.h"
-#include "models/model_table.h"
 #include "models/run.h"
 
 namespace assay {
@@ -29,10 +28,25 @@ void parse_shard(const std::string& text, SuiteOptions& options) {
 }
 
 int list_cells(const SuiteOptions& options) {
-  for (const Cell& cell : cells_of(options))
-    std::printf("%s  %s%s\n", RunFolder(options.out / cell.folder).finished() ? "done" : "open",
-                cell.command.c_str(), cell.mine ? "" : "  (another shard's)");
+  for (const Cell& cell : cells_of(options)) {
+    const RunFolder folder(options.out / cell.folder);
+    const char* state = folder.finished() ? "finished" : folder.empty() ? "open" : "begun";
+    std::printf("%-8s  %s%s\n", state, cell.command.c_str(),
+                cell.mine ? "" : "  (another shard's)");
+  }
   return 0;
+}
+
+/// What all runs in the folder found, and what is wrong with some.
+void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& options) {
+  std::printf("%s", table_of(runs).c_str());
+  for (const RunResult& run : runs)
+    if (const std::string words = collapse_in_words(run); !words.empty())
+      std::printf("note: %s\n", words.c_str());
+  int open = 0;
+  for (const Cell& cell : cells_of(options))
+    open += !cell.mine && !RunFolder(options.out / cell.folder).finished();
+  if (open > 0) std::printf("note: %d runs of other shards are not finished\n", open);
 }
 
 int suite_verb(SuiteArguments arguments) {
@@ -43,15 +57,18 @@ int suite_verb(SuiteArguments arguments) {
   const RunContext context(arguments.threads, "cpu", "fp32");
   stop_on_interrupt();
   std::unique_ptr<Progress> progress;
-  const std::vector<FailedCell> failed = run_suite(options, [&](const Cell& cell) {
-    progress = std::make_unique<Progress>(cell.folder.string());
-    return hooks_of(*progress);
-  });
+  const std::vector<FailedCell> failed =
+      run_suite(options, [&](const Cell& cell, const Turn& turn) {
+        progress = std::make_unique<Progress>(
+            str("[", turn.number, "/", turn.of, "] ", cell.folder.string()));
+        return hooks_of(*progress);
+      });
   progress.reset();
   const std::vector<RunResult> runs = finished_runs(options.out);
-  for (const RunResult& run : runs)
-    std::printf("%s", find_model(run.config.model).summary(run.metrics).c_str());
-  if (!runs.empty()) std::printf("report: %s\n", write_report(options.out).c_str());
+  if (!runs.empty()) {
+    print_findings(runs, options);
+    std::printf("report: %s\n", write_report(options.out).c_str());
+  }
   std::string reasons;
   for (const FailedCell& cell : failed)
     reasons += str(reasons.empty() ? "" : "; ", cell.folder.string(), ": ", cell.reason);
@@ -66,20 +83,27 @@ void add_suite(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<SuiteArguments>();
   SuiteOptions& options = arguments->options;
   verb->add_option("--data", options.data, "builtin, or a folder in MVTec's layout")->required();
-  verb->add_option("--out", arguments->out, "the suite's folder")->required();
-  verb->add_option("--classes", options.classes, "those of the profile unless given")
+  verb->add_option("--out", arguments->out,
+                   "the suite's folder; a finished run in it is not done again")
+      ->required();
+  verb->add_option("--classes", options.classes,
+                   "comma-separated; those of the profile unless given")
       ->delimiter(',');
-  verb->add_option("--models", options.models, "those of the profile unless given")->delimiter(',');
+  verb->add_option("--models", options.models, "comma-separated; those of the profile unless given")
+      ->delimiter(',');
   verb->add_option("--noise", options.noise,
-                   "training/test, each clean or noisy, as clean/clean,noisy/noisy; of the "
-                   "autoencoders")
+                   "of the autoencoders: training/test, each clean or noisy, as "
+                   "clean/clean,noisy/noisy")
       ->delimiter(',');
-  verb->add_option("--profile", options.profile, "quick | paper");
+  verb->add_option("--profile", options.profile,
+                   "quick: minutes on built-in data | paper: the sizes and seeds of the study");
   verb->add_option("--steps", options.steps, "of each run, in place of the profile's");
   verb->add_option("--image-size", options.image_size, "pixels a side, in place of the model's");
   verb->add_option("--seeds", options.seeds, "runs of each class and model");
-  verb->add_option("--shard", arguments->shard, "I/N: only every N-th run, from the I-th");
-  verb->add_flag("--list", arguments->list, "name the runs and stop");
+  verb->add_option("--shard", arguments->shard,
+                   "I/N: only every N-th run, from the I-th; shards may run at once and on "
+                   "several machines that share --out");
+  verb->add_flag("--list", arguments->list, "name the runs, say which are finished, and stop");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return suite_verb(*arguments); }; });
 }

@@ -137,7 +137,7 @@ std::string matrix_cell(const SeedGroup& group, bool best) {
   if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
   return str(auroc, " <small>", interval_text(group.interval(kAuroc)), "</small><br><small>F1 ",
              summary_text(group.summary("f1"), 2),
-             ", all: ", summary_text(group.summary("f1_all_positive"), 2), "</small>",
+             ", all: ", mean_text(group.summary("f1_all_positive")), "</small>",
              collapsed(group) ? "<br><small>collapsed</small>" : "");
 }
 

@@ -17,7 +17,7 @@ std::string class_cell(const ClassFindings& c) {
 /// "0.884 (0.750)": no F1 without that of calling every image defective.
 std::string f1_text(const SeedGroup& group, const char* metric = "f1") {
   return str(summary_text(group.summary(metric)), " <small>(",
-             summary_text(group.summary("f1_all_positive"), 2), ")</small>");
+             mean_text(group.summary("f1_all_positive")), ")</small>");
 }
 
 std::vector<std::pair<const ClassFindings*, const SeedGroup*>> groups_of(const Findings& findings,
@@ -120,6 +120,7 @@ void add_folds(Table& table, const Json& m) {
   const auto f1 = [](const Json& of) {
     return str(number(of["f1"]), " <small>(", number(of["f1_all_positive"], 2), ")</small>");
   };
+  if (!m.contains("folds")) return;
   int64_t number_of_fold = 0;
   for (const Json& fold : m["folds"])
     table.row({std::to_string(++number_of_fold), number(fold["image_auroc"]), f1(fold),

@@ -40,6 +40,10 @@ std::string summary_text(const std::optional<SeedSummary>& summary, int digits) 
   return text;
 }
 
+std::string mean_text(const std::optional<SeedSummary>& summary, int digits) {
+  return summary ? decimal(summary->mean, digits) : kNone;
+}
+
 std::string count_text(const std::optional<SeedSummary>& summary) {
   if (!summary) return kNone;
   const bool whole = std::abs(summary->mean - std::round(summary->mean)) < 1e-9;

@@ -23,6 +23,8 @@ std::string range_text(const Interval& interval, int digits = 2);
 std::string interval_text(const std::optional<Interval>& interval, int digits = 2);
 /// "0.861", or "0.861 ± 0.020" over several seeds.
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits = 3);
+/// The mean alone, for what is the same in all seeds.
+std::string mean_text(const std::optional<SeedSummary>& summary, int digits = 2);
 /// "3", or "2.6" where seeds differ.
 std::string count_text(const std::optional<SeedSummary>& summary);
 /// "27 s", "12 min", "3.4 h".

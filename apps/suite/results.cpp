@@ -1,6 +1,7 @@
 #include "apps/suite/results.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <tuple>
@@ -122,6 +123,23 @@ Json json_of(const std::optional<SeedSummary>& s) {
   return {{"mean", s->mean}, {"deviation", s->deviation ? Json(*s->deviation) : Json(nullptr)}};
 }
 
+std::string text_of(const Json& value) {
+  char text[32] = "-";
+  if (value.is_number()) std::snprintf(text, sizeof text, "%.3f", value.get<double>());
+  return text;
+}
+
+std::string text_of(const std::optional<SeedSummary>& summary) {
+  if (!summary) return "-";
+  return text_of(Json(summary->mean)) +
+         (summary->deviation ? " +- " + text_of(Json(*summary->deviation)) : "");
+}
+
+/// To a column, with a space after it at least.
+std::string padded(const std::string& text, size_t width) {
+  return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
+}
+
 std::string csv_of(const std::vector<RunResult>& runs) {
   const std::vector<std::string> columns = {
       "model",    "preset",      "class",           "seed",      "image_auroc",
@@ -168,6 +186,33 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
            std::tuple(place_of(b.config), b.folder.root());
   });
   return runs;
+}
+
+std::string in_short(const Json& metrics) {
+  if (!metrics.contains("image_auroc")) return metrics["remarks"][0];
+  return str("image AUROC ", text_of(metrics["image_auroc"]), ", F1 ", text_of(metrics["f1"]),
+             " (calling all defective: ", text_of(metrics["f1_all_positive"]), ")");
+}
+
+std::string table_of(const std::vector<RunResult>& runs) {
+  std::string table = padded("class", 12) + padded("model", 26) + padded("seeds", 7) +
+                      padded("image AUROC", 15) + padded("95 % interval", 15) + padded("F1", 15) +
+                      "all defective\n";
+  for (const SeedGroup& group : seed_groups(runs)) {
+    const auto interval = group.interval("image_auroc");
+    const auto all = group.summary("f1_all_positive");
+    table +=
+        padded(group.config().object_class, 12) + padded(group.label, 26) +
+        padded(std::to_string(group.runs.size()), 7) +
+        padded(text_of(group.summary("image_auroc")), 15) +
+        padded(interval ? str(text_of(interval->low), " ", text_of(interval->high)) : "-", 15) +
+        padded(text_of(group.summary("f1")), 15) + (all ? text_of(Json(all->mean)) : "-") + "\n";
+  }
+  for (const RunResult& run : runs)
+    if (!run.judges())
+      table += padded(run.config.object_class, 12) + padded(run.config.preset, 26) +
+               padded(str("seed ", run.config.seed), 7) + in_short(run.metrics) + "\n";
+  return table;
 }
 
 std::string collapse_in_words(const RunResult& run) {

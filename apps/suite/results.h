@@ -32,6 +32,11 @@ std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` that hold a run which was begun and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
+/// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or what is said of a DCGAN.
+std::string in_short(const nlohmann::ordered_json& metrics);
+/// All runs in a table for a terminal, a line for each group of seeds and each DCGAN.
+std::string table_of(const std::vector<RunResult>& runs);
+
 /// "kd-cae-ring-seed1 collapsed: ...; try ...", or "" for a run that learnt something.
 std::string collapse_in_words(const RunResult& run);
 

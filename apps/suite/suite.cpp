@@ -1,6 +1,7 @@
 #include "apps/suite/suite.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "apps/suite/results.h"
 #include "data/dataset.h"
@@ -95,6 +96,24 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   return cell;
 }
 
+/// Classes stay in the order in which the profile names them first.
+void sort_by_class(std::vector<Cell>& cells) {
+  std::vector<std::string> classes;
+  const auto place_of_class = [&](const Cell& cell) {
+    return std::find(classes.begin(), classes.end(), cell.config.object_class) - classes.begin();
+  };
+  for (const Cell& cell : cells)
+    if (place_of_class(cell) == static_cast<ptrdiff_t>(classes.size()))
+      classes.push_back(cell.config.object_class);
+  const auto place = [&](const Cell& cell) {
+    const RunConfig& c = cell.config;
+    return std::tuple(place_of_class(cell), &find_preset(c.preset), c.train_noise, c.test_noise,
+                      c.seed);
+  };
+  std::stable_sort(cells.begin(), cells.end(),
+                   [&](const Cell& a, const Cell& b) { return place(a) < place(b); });
+}
+
 /// One training serves both.
 bool share_training(const Cell& a, const Cell& b) {
   return differences(a.config, b.config) == std::vector<std::string>{"test_noise"};
@@ -159,26 +178,33 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
         for (const std::string& condition : conditions)
           cells.push_back(make_cell(options, plan, name, static_cast<uint64_t>(seed), condition));
   }
+  sort_by_class(cells);
   deal_out(options, cells);
   return cells;
 }
 
-std::vector<FailedCell> run_suite(const SuiteOptions& options,
-                                  const std::function<TrainingHooks(const Cell&)>& hooks_for) {
+std::vector<FailedCell> run_suite(
+    const SuiteOptions& options,
+    const std::function<TrainingHooks(const Cell&, const Turn&)>& hooks_for) {
   const std::vector<Cell> cells = cells_of(options);
+  std::vector<const Cell*> open;
+  for (const Cell& cell : cells)
+    if (cell.mine && !RunFolder(options.out / cell.folder).finished()) open.push_back(&cell);
   std::vector<FailedCell> failed;
-  for (const Cell& cell : cells) {
-    const RunFolder folder(options.out / cell.folder);
-    if (!cell.mine || folder.finished()) continue;
-    const TrainingHooks hooks = hooks_for(cell);
+  Turn turn{0, static_cast<int>(open.size())};
+  for (const Cell* cell : open) {
+    ++turn.number;
+    const TrainingHooks hooks = hooks_for(*cell, turn);
     try {
-      take_over_training(options, cells, cell);
-      train_run(cell.config, folder, Start::resume, hooks);
+      take_over_training(options, cells, *cell);
+      const auto metrics =
+          train_run(cell->config, RunFolder(options.out / cell->folder), Start::resume, hooks);
+      hooks.say("finished: " + in_short(metrics));
     } catch (const Interrupted&) {
-      throw;
+      throw Interrupted("interrupted; the same command goes on where this one stopped");
     } catch (const std::exception& e) {
       hooks.say(str("failed: ", e.what()));
-      failed.push_back({cell.folder, e.what()});
+      failed.push_back({cell->folder, e.what()});
       continue;
     }
     write_results(options.out);

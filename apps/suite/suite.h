@@ -35,7 +35,8 @@ struct Cell {
   bool mine = true;              ///< of this shard
 };
 
-/// UsageError for an unknown profile, model, class, noise condition or shard.
+/// Class by class, in the order of the models of the study, so that what is to be compared is ready
+/// early. UsageError for an unknown profile, model, class, noise condition or shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);
 
 /// A cell that ended with an error.
@@ -44,11 +45,18 @@ struct FailedCell {
   std::string reason;
 };
 
-/// Trains every cell of this shard that is not finished, goes on with those broken off, and writes
-/// results.json and results.csv after each, so that a killed suite loses one epoch of one cell at
-/// most. A cell that fails does not stop the others. Shards have no cell in common, so they need no
-/// locks and may run on several machines that share the folder. Interrupted.
-std::vector<FailedCell> run_suite(const SuiteOptions& options,
-                                  const std::function<TrainingHooks(const Cell&)>& hooks_for);
+/// Where a run stands among those that a program has to do.
+struct Turn {
+  int number;  ///< from 1
+  int of;
+};
+
+/// Trains every cell of this shard that is not finished, class by class, goes on with those broken
+/// off, and writes results.json and results.csv after each, so that a killed suite loses one epoch
+/// of one cell at most. A cell that fails does not stop the others. Shards have no cell in common,
+/// so they need no locks and may run on several machines that share the folder. Interrupted.
+std::vector<FailedCell> run_suite(
+    const SuiteOptions& options,
+    const std::function<TrainingHooks(const Cell&, const Turn&)>& hooks_for);
 
 }  // namespace assay

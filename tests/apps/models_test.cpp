@@ -215,6 +215,8 @@ TEST_CASE("options of another model are refused, and describe and profile know e
   refused("kd-cae", {"--score", "mse"});
   CHECK(contains(run_assay({"describe", "cnn"}).out, "305665 parameters"));
   CHECK(contains(run_assay({"describe", "ni-cae"}).out, "433545 parameters"));
+  CHECK(contains(run_assay({"describe", "kd-cae"}).out, "333955 parameters"));
+  CHECK(contains(run_assay({"describe", "dcgan"}).out, "6342272 parameters"));
   for (const char* model : {"cnn", "kd-cae", "ni-cae"}) {
     const Outcome profile =
         run_assay({"profile", model, "--image-size", "32", "--batch", "2", "--repeat", "1"});
@@ -222,6 +224,31 @@ TEST_CASE("options of another model are refused, and describe and profile know e
     CHECK(contains(profile.out, "roofline"));
     CHECK(contains(profile.out, "conv2d backward"));
   }
+}
+
+TEST_CASE("profile gives every operation of a DCGAN's step the work of its own layer") {
+  const Outcome profile = run_assay({"profile", "dcgan", "--batch", "1", "--repeat", "1"});
+  require_success(profile);
+  // This layer of the discriminator: 2 * 16^2 * 128 * 4^2 * 64 operations.
+  const std::string layer = "(1, 16, 16, 128)";
+  const double forward = 2.0 * 16 * 16 * 128 * 16 * 64 * 1e-6;
+  std::vector<double> forwards, backwards;  // MFLOP
+  std::istringstream text(profile.out);
+  for (std::string line; std::getline(text, line);) {
+    if (line.rfind("conv2d", 0) != 0 || !contains(line, layer)) continue;
+    std::istringstream numbers(line.substr(line.find(layer) + layer.size()));
+    double ms = 0, gflops = 0;
+    std::string share;
+    numbers >> ms >> share >> gflops;
+    (contains(line, "backward") ? backwards : forwards).push_back(ms * gflops);
+  }
+  // Of real and of generated pictures in the discriminator's step, and in the generator's.
+  REQUIRE(forwards.size() == 3);
+  REQUIRE(backwards.size() == 3);
+  for (const double f : forwards) CHECK(f == doctest::Approx(forward).epsilon(0.05));
+  CHECK(backwards[0] == doctest::Approx(2 * forward).epsilon(0.05));
+  CHECK(backwards[1] == doctest::Approx(2 * forward).epsilon(0.05));
+  CHECK(backwards[2] == doctest::Approx(forward).epsilon(0.05));  // no gradient of its weights
 }
 
 }  // namespace assay::testing

@@ -282,7 +282,7 @@ TEST_CASE("a JPEG reads back as nearly the same picture, and smaller than a PNG 
     for (int y = 0; y < 40; ++y)
       for (int x = 0; x < 60; ++x)
         for (int c = 0; c < channels; ++c)
-          image.at(y, x)[c] = static_cast<uint8_t>(40 + 3 * x + y + 10 * c);
+          image.at(y, x)[c] = static_cast<uint8_t>(40 + 2 * x + y + 10 * c);
     const Image back = decode_image(encode_jpeg(image, 95), "back.jpg");
     REQUIRE(back.width == 60);
     REQUIRE(back.channels == 3);  // a grey picture too

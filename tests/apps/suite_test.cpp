@@ -1,0 +1,148 @@
+// Suites through the program: shards, a class that fails, a kill at any moment, runs that collapse.
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/apps/program.h"
+
+namespace assay::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+std::vector<std::string> suite(const fs::path& data, const fs::path& out,
+                               const std::vector<std::string>& more = {},
+                               const std::string& steps = "6") {
+  std::vector<std::string> words = {"suite",    "--data",  data.string(),  "--out", out.string(),
+                                    "--models", "kd-cae",  "--image-size", "16",    "--threads",
+                                    "1",        "--steps", steps};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+Json results_of(const fs::path& out) {
+  return Json::parse(read_text(out / "results.json"));
+}
+
+std::set<std::string> runs_in(const Json& results) {
+  std::set<std::string> runs;
+  for (const Json& cell : results["cells"]) runs.insert(cell["run"]);
+  return runs;
+}
+
+}  // namespace
+
+TEST_CASE("shards run at once in one folder, and together they are the whole suite") {
+  const TemporaryFolder folder;
+  for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
+  const std::vector<std::string> seeds = {"--seeds", "3"};
+  const Outcome whole = run_assay(suite(folder / "data", folder / "whole", seeds));
+  CAPTURE(whole.error);
+  REQUIRE(whole.code == 0);
+  const auto shard = [&](const char* which, const fs::path& out) {
+    return suite(folder / "data", out, {"--seeds", "3", "--shard", which});
+  };
+  {
+    Running first(shard("1/2", folder / "shared")), second(shard("2/2", folder / "shared"));
+    CHECK(first.wait().code == 0);
+    CHECK(second.wait().code == 0);
+  }
+  REQUIRE(run_assay({"report", (folder / "shared").string()}).code == 0);
+  const Json shared = results_of(folder / "shared"), expected = results_of(folder / "whole");
+  REQUIRE(runs_in(expected).size() == 6);
+  CHECK(runs_in(shared) == runs_in(expected));
+  CHECK(shared["seeds"] == expected["seeds"]);  // the same numbers, mean and deviation
+
+  // Machines without a common folder: theirs are copied into one.
+  const Outcome part = run_assay(shard("1/2", folder / "here"));
+  CHECK(contains(part.out, "3 runs of other shards are not finished"));
+  REQUIRE(run_assay(shard("2/2", folder / "there")).code == 0);
+  fs::copy(folder / "there", folder / "here",
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  REQUIRE(run_assay({"report", (folder / "here").string()}).code == 0);
+  CHECK(results_of(folder / "here")["seeds"] == expected["seeds"]);
+  CHECK(run_assay(shard("3/2", folder / "x")).code == 2);
+}
+
+TEST_CASE("one bad class does not stop the rest, and is named at the end") {
+  const TemporaryFolder folder;
+  for (const char* name : {"brick", "tile"}) write_small_class(folder / "data", name);
+  put(folder / "data/brick/train/good/broken.png", std::string("no picture"));
+  const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.error, "1 of the suite's runs failed: kd-cae-brick-seed1: "));
+  CHECK(contains(outcome.error, "broken.png"));
+  CHECK(runs_in(results_of(folder / "out")) == std::set<std::string>{"kd-cae-tile-seed1"});
+  CHECK(fs::exists(folder / "out/report/index.html"));
+  // Mended, it is made up for.
+  fs::remove(folder / "data/brick/train/good/broken.png");
+  REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
+  CHECK(runs_in(results_of(folder / "out")).size() == 2);
+}
+
+TEST_CASE("a suite killed again and again ends as the unbroken one") {
+  const TemporaryFolder folder;
+  for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
+  const auto words = [&](const fs::path& out) { return suite(folder / "data", out, {}, "20"); };
+  REQUIRE(run_assay(words(folder / "whole")).code == 0);
+  int kills = 0;
+  for (int wait = 5;; wait = wait * 3 / 2 + 1) {  // ms; from before the first file to the report
+    Running running(words(folder / "broken"));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait);
+    while (!running.ended() && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (running.ended()) {
+      CHECK(running.wait().code == 0);
+      break;
+    }
+    running.signal(SIGKILL);
+    running.wait();
+    ++kills;
+  }
+  CHECK(kills >= 3);
+  for (const char* run : {"kd-cae-tile-seed1", "kd-cae-wall-seed1"})
+    for (const char* file : {"model.safetensors", "scores.csv", "split.json"})
+      CHECK_MESSAGE(
+          read_text(folder / "broken" / run / file) == read_text(folder / "whole" / run / file),
+          run << "/" << file);
+  CHECK(runs_in(results_of(folder / "broken")) == runs_in(results_of(folder / "whole")));
+}
+
+TEST_CASE("a collapsed run is named in words, with what cures it") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  // Where all good pictures are one, no network can tell them apart.
+  for (const auto& entry : fs::directory_iterator(folder / "data/tile/train/good"))
+    put(entry.path(), small_picture(1, 20, 20));
+  const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));
+  CAPTURE(outcome.error);
+  REQUIRE(outcome.code == 0);
+  for (const std::string& text : {outcome.out, read_text(folder / "out/report/index.html")}) {
+    CHECK(contains(text, "kd-cae-tile-seed1 collapsed"));
+    CHECK(contains(text, "--init he"));
+  }
+}
+
+TEST_CASE("a report says which runs are not finished") {
+  const TemporaryFolder folder;
+  for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
+  Running running(suite(folder / "data", folder / "out", {}, "300"));
+  REQUIRE(running.wait_for(folder / "out/kd-cae-wall-seed1/checkpoint.safetensors"));
+  running.signal(SIGKILL);
+  running.wait();
+  const Outcome listed = run_assay(suite(folder / "data", folder / "out", {"--list"}, "300"));
+  CHECK(contains(listed.out, "finished  assay train kd-cae"));
+  CHECK(contains(listed.out, "begun     assay train kd-cae"));
+  REQUIRE(run_assay({"report", (folder / "out").string()}).code == 0);
+  CHECK(contains(read_text(folder / "out/report/index.html"), "kd-cae-wall-seed1 is not finished"));
+}
+
+TEST_CASE("progress never guesses at a time that it does not know") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));
+  CHECK(!contains(outcome.error, "?"));
+  CHECK(contains(outcome.error, "[1/1] kd-cae-tile-seed1: step 1 of at most 6"));
+  CHECK(contains(outcome.error, "[1/1] kd-cae-tile-seed1: finished: image AUROC"));
+}
+
+}  // namespace assay::testing

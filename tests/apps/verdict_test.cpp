@@ -1,0 +1,187 @@
+// What the report says of runs whose scores are known: sentences by rule, seeds, what may be
+// quoted.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "models/run_config.h"
+#include "models/run_folder.h"
+#include "models/scoring.h"
+#include "tests/apps/program.h"
+
+namespace assay::testing {
+namespace {
+
+/// A finished run without a training: 20 good and 20 defective test images with these scores.
+struct Fake {
+  std::string model = "kd-cae", object_class = "bottle", data = "/somewhere/mvtec";
+  uint64_t seed = 1;
+  std::string noise = "clean";
+  double lr = 0.001;
+  double shift = 0;    ///< of the defective images' scores above those of the good ones
+  double spread = 10;  ///< of all scores
+  std::string preset = {};
+};
+
+void write_run(const fs::path& root, const Fake& fake) {
+  RunConfig config = default_config(fake.model, fake.preset);
+  config.data = fake.data;
+  config.object_class = fake.object_class;
+  config.seed = fake.seed;
+  config.lr = fake.lr;
+  config.train_noise = config.test_noise = fake.noise;
+  std::string name = config.preset + "-" + config.object_class + "-" + std::to_string(fake.seed) +
+                     "-" + fake.noise + std::to_string(fake.lr);
+  const RunFolder folder(root / name);
+  folder.create();
+  save(config, folder.config());
+  Scoring scoring;
+  scoring.threshold = 0;
+  std::vector<ScoredImage> images;
+  for (int i = 0; i < 40; ++i) {
+    const bool defective = i % 2 == 1;
+    ScoredImage image{
+        .path = "test/" + std::string(defective ? "crack/" : "good/") + std::to_string(i),
+        .set = "test",
+        .defect = defective ? "crack" : "good",
+        .parts = {}};
+    // A scatter of its own for each model and seed.
+    const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
+    image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);
+    image.predicted_defective = image.score > 0;
+    images.push_back(image);
+  }
+  write_scores(folder.scores(), images, scoring);
+  scoring.rule = Scoring::Rule::mean;  // no calibration to be told
+  const auto metrics =
+      metrics_json(config, scoring, images, {}, {.train_images = 9, .validation_images = 8});
+  write_file(folder.metrics(), metrics.dump());
+}
+
+/// The text of the report's page, tags taken out.
+std::string report_text(const fs::path& root) {
+  const Outcome outcome = run_assay({"report", root.string()});
+  CAPTURE(outcome.error);
+  REQUIRE(outcome.code == 0);
+  const std::string page = read_text(root / "report/index.html");
+  std::string text;
+  bool tag = false;
+  for (const char c : page.substr(page.find("<body>"))) {
+    if (c == '<') tag = true;
+    if (!tag) text += c;
+    if (c == '>') tag = false;
+  }
+  for (const auto& [entity, plain] : {std::pair("&nbsp;", " "), std::pair("&rsquo;", "'")})
+    for (size_t at = 0; (at = text.find(entity, at)) != std::string::npos;)
+      text.replace(at, std::string(entity).size(), plain);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a clear difference names the better model, whichever comes first") {
+  for (const bool cnn_better : {false, true}) {
+    const TemporaryFolder folder;
+    write_run(folder.path(), {.model = "kd-cae", .shift = cnn_better ? 1.0 : 9.0});
+    write_run(folder.path(), {.model = "cnn", .shift = cnn_better ? 9.0 : 1.0});
+    const std::string text = report_text(folder.path());
+    CHECK(contains(text, cnn_better ? "CNN finds more of bottle's defects than KD-CAE: AUROC "
+                                    : "KD-CAE finds more of bottle's defects than CNN: AUROC "));
+    CHECK(contains(text, "95 % interval of the difference 0."));
+    CHECK(contains(text, "(40 images)"));
+    CHECK(!contains(text, "does not tell KD-CAE"));
+    const auto d = nlohmann::json::parse(read_text(folder / "results.json"))["differences"][0];
+    CHECK(d["first"] == "cnn");  // the order of the study
+    CHECK((d["image_auroc"]["estimate"].get<double>() > 0) == cnn_better);
+  }
+}
+
+TEST_CASE("an interval that contains 0 is said to tell nothing") {
+  const TemporaryFolder folder;
+  write_run(folder.path(), {.model = "kd-cae", .shift = 4.0});
+  write_run(folder.path(), {.model = "ni-cae", .shift = 3.5});
+  const std::string text = report_text(folder.path());
+  CHECK(contains(text, "The data does not tell KD-CAE and NI-CAE apart on bottle: AUROC "));
+  CHECK(!contains(text, "finds more of"));
+}
+
+TEST_CASE("seeds are one row: mean, deviation, and in how many one was ahead") {
+  const TemporaryFolder folder;
+  for (const uint64_t seed : {1, 2, 3}) {
+    write_run(folder.path(),
+              {.model = "kd-cae", .seed = seed, .shift = 6.0 + static_cast<double>(seed)});
+    write_run(folder.path(),
+              {.model = "cnn", .data = "/elsewhere/mvtec", .seed = seed, .shift = 1.0});
+  }
+  const std::string text = report_text(folder.path());
+  CHECK(contains(text, "(40 images, 3 seeds, ahead in 3)"));
+  const auto results = nlohmann::json::parse(read_text(folder / "results.json"));
+  REQUIRE(results["cells"].size() == 6);
+  REQUIRE(results["seeds"].size() == 2);  // the data lies elsewhere on another machine
+  CHECK(results["seeds"][1]["model"] == "kd-cae");
+  double sum = 0;
+  for (const auto& cell : results["cells"])
+    if (cell["metrics"]["model"] == "kd-cae") sum += cell["metrics"]["image_auroc"].get<double>();
+  CHECK(results["seeds"][1]["image_auroc"]["mean"].get<double>() == doctest::Approx(sum / 3));
+  CHECK(results["seeds"][1]["image_auroc"]["deviation"].get<double>() > 0);
+}
+
+TEST_CASE("runs that differ in an option are two, and the option is in their names") {
+  const TemporaryFolder folder;
+  write_run(folder.path(), {.shift = 9.0});
+  write_run(folder.path(), {.lr = 0.01, .shift = 1.0});
+  const std::string text = report_text(folder.path());
+  CHECK(contains(text, "KD-CAE, lr 0.001 finds more of bottle's defects than KD-CAE, lr 0.01"));
+}
+
+TEST_CASE("a model alone is held against guessing") {
+  for (const double shift : {0.0, 9.0}) {
+    const TemporaryFolder folder;
+    write_run(folder.path(), {.shift = shift});
+    CHECK(contains(report_text(folder.path()),
+                   shift > 0 ? "Only KD-CAE was run on bottle. It tells defective from good"
+                             : "Only KD-CAE was run on bottle. It cannot be told from guessing"));
+  }
+}
+
+TEST_CASE("several classes are summed up") {
+  const TemporaryFolder folder;
+  for (const char* name : {"bottle", "cable", "pill"}) {
+    write_run(folder.path(), {.model = "kd-cae", .object_class = name, .shift = 9.0});
+    write_run(folder.path(),
+              {.model = "cnn", .object_class = name, .shift = name[0] == 'p' ? 8.8 : 1.0});
+  }
+  const std::string text = report_text(folder.path());
+  CHECK(contains(text,
+                 "Models were compared on 3 classes: KD-CAE is clearly ahead on 2 and on 1 the "
+                 "data does not tell the best two apart."));
+  CHECK(contains(text, "Mean AUROC over all 3 classes: CNN 0."));
+}
+
+TEST_CASE("the study's numbers stand beside its classes, and never beside synthetic data") {
+  struct Case {
+    const char* object_class;
+    const char* data;
+    bool drop28, drop2, cnn;
+  };
+  for (const Case& c : {Case{"toothbrush", "mvtec", true, false, true},
+                        Case{"transistor", "mvtec", false, true, false},
+                        Case{"bottle", "mvtec", false, false, false},
+                        Case{"toothbrush", "builtin", false, false, false}}) {
+    CAPTURE(c.object_class);
+    const TemporaryFolder folder;
+    for (const char* noise : {"clean", "noisy"})
+      write_run(folder.path(), {.model = "ni-cae",
+                                .object_class = c.object_class,
+                                .data = c.data,
+                                .noise = noise,
+                                .shift = 9.0});
+    write_run(folder.path(), {.model = "cnn", .object_class = c.object_class, .data = c.data});
+    const std::string text = report_text(folder.path());
+    CHECK(contains(text, "28.10 %") == c.drop28);
+    CHECK(contains(text, "2.56 %") == c.drop2);
+    CHECK(contains(text, "about 65 %") == c.cnn);
+    CHECK(contains(text, "Synthetic data.") == (std::string(c.data) == "builtin"));
+  }
+}
+
+}  // namespace assay::testing
