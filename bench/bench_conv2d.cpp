@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   for (const Layer& layer : model_layers(batch))
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
       if (!is_used(layer, pass)) continue;
-      benchmark::RegisterBenchmark((layer.name + "/" + kPassNames[static_cast<int>(pass)]).c_str(),
+      benchmark::RegisterBenchmark((layer.name + "/" + name_of(pass)).c_str(),
                                    [&ctx, &peaks, layer, pass](benchmark::State& state) {
                                      bench_layer(state, ctx, peaks, layer, pass);
                                    })

@@ -84,7 +84,7 @@ bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Lay
       "{\"layer\":\"%s\",\"pass\":\"%s\",\"batch\":%d,\"ours_ms\":%s,\"peer_ms\":%s,"
       "\"peer_kernel\":\"%s\",\"flops\":%.0f,\"bytes\":%.0f,\"fma_flops\":%.4g,"
       "\"copy_bytes\":%.4g,\"isa\":\"%s\",\"onednn\":\"%s\"}\n",
-      layer.name.c_str(), kPassNames[static_cast<int>(pass)], options.batch, list_of(ours).c_str(),
+      layer.name.c_str(), name_of(pass), options.batch, list_of(ours).c_str(),
       list_of(theirs).c_str(), peer.name.c_str(), flops, bytes, peaks.fma_flops, peaks.copy_bytes,
       name_of(active_isa()), onednn_version().c_str());
   std::fflush(stdout);
@@ -97,7 +97,7 @@ int run(const Options& options) {
   bool right = true;
   for (const Layer& layer : model_layers(options.batch))
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
-      const std::string name = layer.name + "/" + kPassNames[static_cast<int>(pass)];
+      const std::string name = layer.name + "/" + name_of(pass);
       if (is_used(layer, pass) && name.find(options.filter) != std::string::npos)
         right = compare(ctx, peaks, options, layer, pass) && right;
     }
