@@ -5,6 +5,7 @@
 #include "kernels/conv2d/band.h"
 #include "kernels/conv2d/conv2d_backends.h"
 #include "kernels/conv2d/conv2d_winograd.h"
+#include "kernels/conv2d/one_channel.h"
 #include "kernels/conv2d/pooled_wgrad.h"
 #include "kernels/conv2d/special_cpu.h"
 #include "kernels/conv2d/winograd_narrow.h"
@@ -52,7 +53,8 @@ ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                      const Conv2dEpilogue& e) {
   const bool simpler = needs_upsampled_copy(s, e) || is_pixelwise_behind_upsampling(s, e) ||
                        (is_dense(s) && e.pool == 1);
-  if (simpler || (pass == ConvPass::wgrad && pooled_wgrad_applies(ctx, s, e)))
+  if (simpler || (pass == ConvPass::fprop && one_channel_applies(ctx, s, e)) ||
+      (pass == ConvPass::wgrad && pooled_wgrad_applies(ctx, s, e)))
     return ConvAlgo::direct;
   bool winograd = winograd_strided_applies(ctx, s, e);
   if (pass == ConvPass::fprop)
@@ -78,6 +80,7 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     return upsample(ctx, s, s.K, small.as<float>(), y);
   }
   if (is_dense(s) && e.pool == 1) return dense_fprop(ctx, s, e, x, w, bias, y);
+  if (one_channel_applies(ctx, s, e)) return one_channel_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_narrow_applies_to_fprop(ctx, s))
     return winograd_narrow_fprop(ctx, s, e, x, w, bias, y, argmax);
   if (winograd_applies(ctx, s, e)) return winograd_fprop(ctx, s, e, x, w, bias, y, argmax);

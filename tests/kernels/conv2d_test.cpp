@@ -71,6 +71,7 @@ const Case kCases[] = {
     {{2, 10, 290, 2, 32, 3, 3, 1, 0, 1}, {kSigmoid, 0, 2}},
     {{1, 5, 7, 3, 48, 3, 3, 1, 2, 1}, {kLeaky, 0.2f, 2}},
     {{2, 7, 40, 1, 176, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{2, 9, 11, 1, 16, 3, 3, 1, 2, 1}, {kTanh, 0, 2}},
 };
 
 // Roundings of a sum of n products and what is done to it: gamma_n of Higham, "Accuracy and
@@ -186,6 +187,7 @@ TEST_CASE("conv2d: the number of threads changes no bit") {
       {{9, 24, 20, 32, 48, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},  // Winograd from here on (not wgrad)
       {{9, 24, 20, 48, 32, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
       {{5, 70, 54, 16, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+      {{5, 70, 54, 1, 32, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
   };
   for (const auto& [s, e] : cases) {
     const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);

@@ -1,0 +1,25 @@
+// A 3x3 convolution of one channel and the 2x2 max-pool behind it.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/runtime/isa.h"
+
+namespace assay {
+
+/// Neighbouring windows of a row, every filter: nine taps of some filters and the four pixels of a
+/// window stay in registers.
+struct OneChannelWindows {
+  const float* picture;  ///< the first pixel under the first window
+  int64_t row;           ///< floats between rows of the picture
+  int windows;
+  int K;                 ///< a multiple of 16
+  const float* filters;  ///< (9,K)
+  const float* bias;     ///< (K) or null
+  float* out;            ///< (windows,K): the largest of each window
+  uint8_t* argmax;       ///< like out: a*2 + b of the first largest; or null
+};
+
+ASSAY_ISA_DECLARE(void one_channel_windows(const OneChannelWindows& job);)
+
+}  // namespace assay
