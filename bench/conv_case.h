@@ -16,6 +16,12 @@ struct Operands {
   Conv2dEpilogue e;
   std::vector<float> x, w, bias, y, dy, dx, dw, dbias;
   std::vector<uint8_t> argmax;
+  uint64_t version = next_version();  ///< of w: another in each case, which may get the same memory
+
+  static uint64_t next_version() {
+    static uint64_t last = 0;
+    return ++last;
+  }
 
   Operands(const Conv2dShape& shape, const Conv2dEpilogue& epilogue) : s(shape), e(epilogue) {
     const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
@@ -32,7 +38,7 @@ struct Operands {
   Conv2dGrad<float> grad() const { return {dy.data(), y.data(), argmax.data()}; }
 
   void run(Context& ctx, Pass pass) {
-    const Weights<float> weights(w.data(), 1);  // packed once, as in inference
+    const Weights<float> weights(w.data(), version);  // packed once, as in inference
     if (pass == Pass::fprop)
       conv2d_fprop<float>(ctx, s, e, x.data(), weights, bias.data(), y.data(), argmax.data());
     else if (pass == Pass::dgrad)

@@ -16,8 +16,10 @@ def build(a, _seconds):
     found = subprocess.run([program, "--threads", str(a.threads)], stdout=subprocess.PIPE, text=True,
                            env=clean.environment(a.threads))
     cells = [json.loads(line) for line in found.stdout.splitlines()]
-    if found.returncode != 0 or not cells:
+    if not cells:
         raise RuntimeError(f"{program.name} exited with {found.returncode}")
+    wrong = [] if found.returncode == 0 else [
+        f"**{program.name} exited with {found.returncode}: cells are missing below.**", ""]
     first = cells[0]
     rows, by_pass, below = [], collections.defaultdict(list), []
     for c in cells:
@@ -41,7 +43,7 @@ def build(a, _seconds):
         "convolution's alone, ours includes activation, pool and upsampling. Peak: share that our "
         f"nominal work has of what was measured, {first['fma_flops'] * 1e-9:.0f} GFLOP/s of "
         f"multiply-adds or {first['copy_bytes'] * 1e-9:.0f} GB/s of copying, whichever is nearer; above "
-        "100 % work was saved.", "",
+        "100 % work was saved.", "", *wrong,
         f"Geometric mean {statistics.geometric_mean(everything):.2f} (goal {GOAL}; {means}). Below "
         f"{BELOW} with the whole inter-quartile range: {', '.join(below) or 'none'}.", "",
         "| layer | pass | ours ms | oneDNN ms | its kernel | ratio | of peak |",
