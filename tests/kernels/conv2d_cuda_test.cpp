@@ -312,6 +312,26 @@ TEST_CASE("conv2d on CUDA: a rung leaves what it does not cover to the one below
   CHECK(rung(ConvAlgo::automatic, Precision::bf16, kFprop, first) == ConvAlgo::direct);
 }
 
+TEST_CASE("conv2d on CUDA: filters may lie anywhere, pictures by fours at multiples of 16 bytes") {
+  if (!test::cuda_tested()) return;
+  const Problem p({{1, 6, 6, 8, 40, 3, 3, 1, 1, 1}, {kRelu, 0, 1}});
+  const auto context = make_context(Device::cuda(), 1);
+  Context& ctx = *context;
+  std::vector<float> shifted(p.w.size() + 1);
+  std::copy(p.w.begin(), p.w.end(), shifted.begin() + 1);
+  const Array<float> x(ctx, p.x), w(ctx, p.w), w1(ctx, shifted);
+  const Array<float> y(ctx, p.outputs()), y1(ctx, p.outputs());
+  for (const ConvAlgo conv : {ConvAlgo::direct, ConvAlgo::pipelined}) {
+    ctx.conv = conv;
+    REQUIRE(conv2d_rung(ctx, ConvPass::fprop, p.s, p.e) == conv);
+    conv2d_fprop<float>(ctx, p.s, p.e, x, w.get(), nullptr, y, nullptr);
+    conv2d_fprop<float>(ctx, p.s, p.e, x, w1.get() + 1, nullptr, y1, nullptr);
+    CHECK(y1.host() == y.host());
+    CHECK_THROWS_AS(conv2d_fprop<float>(ctx, p.s, p.e, x.get() + 1, w.get(), nullptr, y, nullptr),
+                    Error);
+  }
+}
+
 #if ASSAY_EMULATED
 TEST_CASE("conv2d on CUDA: no bank conflicts") {
   if (!emulator::instrumented() || !test::cuda_tested()) return;

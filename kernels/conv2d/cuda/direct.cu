@@ -248,6 +248,7 @@ bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
+  if (s.C % 4 == 0) check_aligned("x", x);
   run(ctx, fprop_conv(s, e.pool), PictureSource{{x, s.H, s.W, s.C}}, w,
       {y, argmax, bias, e.activation, e.slope});
 }
@@ -255,6 +256,7 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
   const DenseConv conv = dgrad_conv(s);
+  if (s.K % 4 == 0) check_aligned(g);
   if (dz_is_dy(e))
     run(ctx, conv, PictureSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
   else
@@ -268,8 +270,13 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   const DenseConv conv = fprop_conv(s, e.pool);
   const Picture picture{x, s.H, s.W, s.C};
   const MaskedGradient gradient{GradientOfZ(s, e, g)};
+  const bool by_fours = s.C % 4 == 0 && s.K % 4 == 0;
+  if (by_fours) {
+    check_aligned("x", x);
+    check_aligned(g);
+  }
   const auto run_tile = [&]<class Tile>(Tile) {
-    if (s.C % 4 == 0 && s.K % 4 == 0)
+    if (by_fours)
       launch_wgrad_pipeline<Tile, MaskedGradient, 4>(ctx, conv, picture, gradient, dw);
     else
       launch_wgrad_pipeline<Tile, MaskedGradient, 1>(ctx, conv, picture, gradient, dw);

@@ -21,7 +21,7 @@
 
 namespace assay::cuda {
 
-/// Multiplies `steps` stages into `tile`. load(stage) starts the copies of the next step.
+/// Multiplies `steps` stages into `tile`. load(stage, step) starts the copies of a step.
 template <class Tile, class Load>
 __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& tile) {
   constexpr int kA = Tile::floats(Tile::kM), kStage = kA + Tile::floats(Tile::kN);
@@ -57,8 +57,7 @@ constexpr size_t pipeline_bytes() {
 // ---- fprop and dgrad
 
 /// Grid: tiles of pixels, tiles of output channels, phases. Thread t copies the chunk of 4 elements
-/// of the depth number t % kChunks of every kRows-th row from
-/// copy_row(t / kChunks).
+/// of the depth number t % kChunks of every kRows-th row from copy_row(t / kChunks) on.
 template <class Tile, class Source>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_pipeline(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
@@ -141,6 +140,7 @@ inline bool pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpi
 template <class Large, class Small>
 void pipeline_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                     const float* w, const float* bias, float* y, uint8_t* argmax) {
+  check_aligned("x", x);
   const DenseConv conv = fprop_conv(s, e.pool);
   const PhaseWeights weights(ctx, conv, w);
   const auto run = use_large_tiles(conv) ? launch_pipeline<Large, PictureSource>
@@ -151,6 +151,7 @@ void pipeline_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
 template <class Large, class Small>
 void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                     Conv2dGrad<float> g, const float* w, float* dx) {
+  check_aligned(g);
   const DenseConv conv = dgrad_conv(s);
   const PhaseWeights weights(ctx, conv, w);
   const bool large = use_large_tiles(conv);

@@ -122,6 +122,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
 }
 
+/// kCount channels are copied at a time.
 template <class Tile, class Gradient, int kCount = 4>
 void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
                            const Gradient& gradient, float* dw) {
@@ -139,6 +140,8 @@ void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x
 template <class Large, class Small>
 void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                     Conv2dGrad<float> g, float* dw) {
+  check_aligned("x", x);
+  check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
   const Picture picture{x, s.H, s.W, s.C};
   const bool large = s.K > 32 && conv.most_depth() > 64;

@@ -4,8 +4,19 @@
 
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/implicit_gemm.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
+
+/// Four channels are read at once, so where channels come by fours their tensor must lie as the
+/// allocator gives it, or whole pixels further. Null is well aligned.
+inline void check_aligned(const char* what, const float* p) {
+  ASSAY_CHECK(aligned16(p), "conv2d: ", what, " does not start at a multiple of 16 bytes");
+}
+inline void check_aligned(const Conv2dGrad<float>& g) {
+  check_aligned("dy", g.dy);
+  check_aligned("y", g.y);
+}
 
 constexpr int kMostTaps = 16;  // along a side; 2 x 16 bits of a mask
 

@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w) : weights_(w) {
-  if (!conv.rows.backward && conv.phases() == 1) return;
+  if (!conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
   packed_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
   weights_ = packed_.as<float>();
   const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));

@@ -9,7 +9,8 @@
 namespace assay::cuda {
 
 /// The filters as the implicit GEMM reads them, B(n,d): phase by phase, (K, taps_r, taps_s, C) of
-/// the dense convolution. fprop without an upsampling reads w as it is; otherwise the filters are
+/// the dense convolution. fprop without an upsampling reads w as it is
+/// (where it is aligned); otherwise the filters are
 /// folded or turned by a small kernel, in every call: a step that is replayed as a CUDA graph
 /// changes w behind the host's back, so a copy kept from an earlier call may be out of date.
 class PhaseWeights {
