@@ -24,8 +24,8 @@ namespace {
 constexpr int kBlock = 128, kPixels = 4, kLanes = 8;
 constexpr int64_t kMostFilterBytes = 96 << 10;
 
-/// sums (pixels x filters) of one thread for pixels m .. m+3 of the list; filters (depth, width) in
-/// shared memory, this thread's at `column` and `column` + width/2.
+/// sums (pixels x filters) of one thread for four pixels of the list. `filters` (depth, width) in
+/// shared memory begin with this thread's first four; the second four are width/2 further.
 template <int kCount, int kFilters, class Source>
 __device__ void sum_taps(const Phase& phase, const Source& source,
                          const typename Source::Row (&rows)[kPixels], const float* filters,
@@ -82,7 +82,7 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// Few channels in the source. Grid: groups of pixels, filters by `width`, phases. kCount channels
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 3)  // 168 registers
     conv2d_few_channels(DenseConv conv, Source source, const float* __restrict__ weights, int width,
                         Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kBlock)
 
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
 template <int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 4)  // 128 registers
     conv2d_few_filters(DenseConv conv, Source source, const float* __restrict__ weights,
                        Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
