@@ -7,6 +7,8 @@
 namespace assay::cuda {
 namespace {
 
+constexpr int kBlocks = 4;  // on a multiprocessor: 64 registers, which is what the kernels need
+
 /// Rows h = h0 + r of the upsampled picture under a filter column r, clipped to the picture.
 struct Taps {
   int first, end;
@@ -34,7 +36,7 @@ __device__ float product(const Conv2dShape& s, const float* x, const float* w, i
 }
 
 /// One thread per element of y.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_fprop_naive(int64_t outputs, Conv2dShape s, Conv2dEpilogue e,
                        const float* __restrict__ x, const float* __restrict__ w,
                        const float* __restrict__ bias, float* __restrict__ y,
@@ -61,7 +63,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// One thread per element of dx.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_dgrad_naive(int64_t inputs, Conv2dShape s, GradientOfZ dz, const float* __restrict__ w,
                        float* __restrict__ dx) {
   const int64_t i = global_thread();
@@ -90,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// One thread per element of dw.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_wgrad_naive(int64_t weights, Conv2dShape s, const float* __restrict__ x, GradientOfZ dz,
                        float* __restrict__ dw) {
   const int64_t i = global_thread();

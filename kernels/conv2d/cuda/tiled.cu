@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kTile = 64, kDepth = 8, kSide = 4;  // kThreads = (kTile / kSide)^2
 constexpr int kPitch = kTile + 4;  // 8 depths x 4 rows of a warp's stores hit 32 banks
+constexpr int kBlocks = 3;         // on a multiprocessor: 85 registers
 static_assert(kThreads == kTile / kSide * (kTile / kSide));
 
 using Tile = float[kDepth][kPitch];
@@ -65,7 +66,7 @@ __device__ void multiply(int begin, int end, const A& a, const B& b, Sums& sums)
 
 /// fprop and dgrad. Grid: tiles of pixels, tiles of output channels, phases.
 template <class Source>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_tiled(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
   ASSAY_SHARED(float, tile, [kTile][kPitch]);
   const Phase phase(conv, static_cast<int>(blockIdx.z));
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(kThreads)
 
 /// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
 /// parts x phases.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_wgrad_tiled(DenseConv conv, WgradCut cut, Picture x, GradientOfZ dz, float* partials) {
   const int z = static_cast<int>(blockIdx.z);
   const Phase phase(conv, z % conv.phases());
