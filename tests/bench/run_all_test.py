@@ -173,7 +173,9 @@ class RunAll(unittest.TestCase):
     def test_table(self):
         rows = [{"ceiling": "copy", "cell": "ceilings/copy", "rate": 4e12},
                 {"ceiling": "tf32", "cell": "ceilings/tf32/mma", "rate": 3e14},
-                {"ceiling": "tf32", "cell": "ceilings/tf32/wgmma", "rate": 4e14}]
+                {"ceiling": "tf32", "cell": "ceilings/tf32/wgmma", "rate": 4e14},
+                {"cell": "models/x/fprop/tf32x3", "mode": "tf32x3", "flops": 4e9, "bytes": 1e6,
+                 "ours_us": 60.0}]
         self.out.mkdir()
         (self.out / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         self.run_all("--stage", "models")
@@ -181,6 +183,8 @@ class RunAll(unittest.TestCase):
         # 4 GFLOP at 400 TFLOP/s take 10 us, 1 MB at 4 TB/s 0.25 us: half of our 20 us, a quarter of 40.
         self.assertIn("| models/layer0/fprop/tf32 | 20.0 (19.0-21.0) | 15.0 | 40.0 | 45.0 | 2.00 | "
                       "50 % | 25 % | tf32 | 1.0e-04 | fake 1.0 engine 7 |", table)
+        # Three products take three times as long.
+        self.assertIn("| models/x/fprop/tf32x3 | 60.0 (-) |  |  |  |  | 50 % |  | tf32 |", table)
         self.assertIn("| models | fprop | tf32 | 6 | 2.00 | 3.00 | 2.00 | 2.00 |", table)
         self.assertTrue((self.out / "rows.csv").read_text().startswith("ceiling,cell,rate"))
 
