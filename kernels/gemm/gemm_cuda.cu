@@ -1,14 +1,55 @@
 // The matrix product on a CUDA device: which rung runs.
 #include "kernels/gemm/gemm_cuda.h"
 
+#include <algorithm>
+
 #include "kernels/gemm/gemm_backends.h"
+#include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
+namespace {
+
+/// ctx.conv where it names a rung of this ladder, else by the precision.
+ConvAlgo rung_of(const Context& ctx) {
+  switch (ctx.conv) {
+    case ConvAlgo::naive:
+    case ConvAlgo::tiled:
+    case ConvAlgo::pipelined:
+    case ConvAlgo::tensor_core:
+      return ctx.conv;
+    default:
+      return ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict
+                 ? ConvAlgo::pipelined
+                 : ConvAlgo::tensor_core;
+  }
+}
+
+}  // namespace
+
+int gemm_splits(const GemmShape& s) {
+  constexpr int kTile = 64, kWantedBlocks = 256, kLeastDepth = 128, kMostSplits = 32;
+  const int64_t tiles = int64_t{(s.M + kTile - 1) / kTile} * ((s.N + kTile - 1) / kTile);
+  const int64_t wanted = std::min<int64_t>(kWantedBlocks / tiles, s.K / kLeastDepth);
+  const int splits = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMostSplits));
+  // Parts of equal depth in whole tiles of 16: as many as are needed to cover K, none empty.
+  const int tiles_of_k = (s.K + 15) / 16, depth = (tiles_of_k + splits - 1) / splits;
+  return depth == 0 ? 1 : (tiles_of_k + depth - 1) / depth;
+}
 
 void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a, Weights<float> b,
           const float* bias, float* c) {
   if (s.M == 0 || s.N == 0) return;
-  gemm_naive(ctx, {s, e, a, b.data, bias, c});
+  const GemmProblem p{s, e, a, b.data, bias, c};
+  switch (rung_of(ctx)) {
+    case ConvAlgo::naive:
+      return gemm_naive(ctx, p);
+    case ConvAlgo::tiled:
+      return gemm_tiled(ctx, p);
+    case ConvAlgo::tensor_core:
+      return gemm_tensor_core(ctx, p);
+    default:
+      return gemm_pipelined(ctx, p);
+  }
 }
 
 }  // namespace assay::cuda

@@ -18,5 +18,14 @@ struct GemmProblem {
 
 /// One thread per element of C.
 void gemm_naive(Context& ctx, const GemmProblem& p);
+/// Tiles of 64 x 64 in shared memory, 4 x 4 results in the registers of a thread.
+void gemm_tiled(Context& ctx, const GemmProblem& p);
+/// cp.async in three stages, 8 x 8 results in registers, split over k where C is small.
+void gemm_pipelined(Context& ctx, const GemmProblem& p);
+/// The same with mma.sync; ctx.precision is tf32, tf32x3 or bf16.
+void gemm_tensor_core(Context& ctx, const GemmProblem& p);
+
+/// Into how many parts the pipelined rungs cut the sum over k: by the shape alone.
+int gemm_splits(const GemmShape& s);
 
 }  // namespace assay::cuda

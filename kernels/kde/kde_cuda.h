@@ -6,13 +6,25 @@
 
 namespace assay::cuda {
 
-/// A rung: the sums over the training points, cut into `parts` by shape alone.
-/// sums (m, parts) gets one OnlineLogSumExp of -|q - x|^2 / (2 h^2) per query and part.
-int kde_parts_naive(const KdeShape& s);
-void kde_sums_naive(Context& ctx, const KdeShape& s, double h, const float* train,
-                    const float* queries, OnlineLogSumExp* sums);
-/// distances (m, n).
-void squared_distances_naive(Context& ctx, const KdeShape& s, const float* train,
-                             const float* queries, double* distances);
+/// sums (m, parts) gets one OnlineLogSumExp of -|q - x|^2 / (2 h^2) per query and part of the
+/// training points; distances (m, n) gets |q - x|^2. One of them is null.
+struct KdeOutputs {
+  double h = 1;
+  OnlineLogSumExp* sums = nullptr;
+  double* distances = nullptr;
+};
+
+/// Into how many parts the training points are cut: by the shape alone.
+int kde_parts(const KdeShape& s);
+/// Points of a part but the last; a multiple of 64.
+int kde_points_of_part(const KdeShape& s);
+
+/// A warp per pair, squared differences.
+void kde_naive(Context& ctx, const KdeShape& s, const float* train, const float* queries,
+               const KdeOutputs& out);
+/// Products of centred points: multiply-adds for fp32, three TF32 products for the other
+/// precisions.
+void kde_product(Context& ctx, const KdeShape& s, const float* train, const float* queries,
+                 const KdeOutputs& out);
 
 }  // namespace assay::cuda

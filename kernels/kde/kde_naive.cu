@@ -9,7 +9,6 @@ namespace assay::cuda {
 namespace {
 
 constexpr int kWarps = kThreads / 32;
-constexpr int kPointsPerPart = 1024;
 
 /// In every lane. A lane adds 16 squares in float before it goes on in double.
 __device__ double squared_distance(const float* __restrict__ a, const float* __restrict__ b,
@@ -29,13 +28,13 @@ __device__ double squared_distance(const float* __restrict__ a, const float* __r
 
 /// Block: one part of the points (x) and one query (y).
 __global__ void __launch_bounds__(kThreads)
-    sums_of_part(KdeShape s, double scale, const float* __restrict__ train,
+    sums_of_part(KdeShape s, int points, double scale, const float* __restrict__ train,
                  const float* __restrict__ queries, OnlineLogSumExp* __restrict__ sums) {
   ASSAY_SHARED(double, largest, [kWarps]);
   ASSAY_SHARED(double, scaled_sum, [kWarps]);
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int begin = static_cast<int>(blockIdx.x) * kPointsPerPart;
-  const int end = min(s.n, begin + kPointsPerPart);
+  const int begin = static_cast<int>(blockIdx.x) * points;
+  const int end = min(s.n, begin + points);
   for (int64_t j = blockIdx.y; j < s.m; j += gridDim.y) {
     const float* query = queries + j * s.D;
     OnlineLogSumExp sum;
@@ -65,21 +64,16 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-int kde_parts_naive(const KdeShape& s) {
-  return static_cast<int>(blocks_for(s.n, kPointsPerPart));
-}
-
-void kde_sums_naive(Context& ctx, const KdeShape& s, double h, const float* train,
-                    const float* queries, OnlineLogSumExp* sums) {
+void kde_naive(Context& ctx, const KdeShape& s, const float* train, const float* queries,
+               const KdeOutputs& out) {
   constexpr int kMostRows = 65535;  // blocks that a grid may have in y
-  launch(sums_of_part, dim3(static_cast<unsigned>(kde_parts_naive(s)), std::min(s.m, kMostRows)),
-         kThreads, 0, stream_of(ctx), s, -0.5 / (h * h), train, queries, sums);
-}
-
-void squared_distances_naive(Context& ctx, const KdeShape& s, const float* train,
-                             const float* queries, double* distances) {
-  launch(distances_of_pairs, blocks_for(int64_t{s.m} * s.n, kWarps), kThreads, 0, stream_of(ctx), s,
-         train, queries, distances);
+  if (out.distances != nullptr)
+    launch(distances_of_pairs, blocks_for(int64_t{s.m} * s.n, kWarps), kThreads, 0, stream_of(ctx),
+           s, train, queries, out.distances);
+  else
+    launch(sums_of_part, dim3(static_cast<unsigned>(kde_parts(s)), std::min(s.m, kMostRows)),
+           kThreads, 0, stream_of(ctx), s, kde_points_of_part(s), -0.5 / (out.h * out.h), train,
+           queries, out.sums);
 }
 
 }  // namespace assay::cuda

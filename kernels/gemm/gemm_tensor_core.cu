@@ -1,0 +1,17 @@
+// Rung 4: the pipeline of rung 3 with mma.sync in place of multiply-adds (block_product.cuh).
+#include "kernels/gemm/gemm_split.cuh"
+
+namespace assay::cuda {
+
+void gemm_tensor_core(Context& ctx, const GemmProblem& p) {
+  switch (ctx.precision) {
+    case Precision::tf32:
+      return split_product<MmaMath<Precision::tf32>>(ctx, p);
+    case Precision::bf16:
+      return split_product<MmaMath<Precision::bf16>>(ctx, p);
+    default:
+      return split_product<MmaMath<Precision::tf32x3>>(ctx, p);
+  }
+}
+
+}  // namespace assay::cuda
