@@ -7,6 +7,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "data/resize.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/philox.h"
+#include "kernels/runtime/transfer.h"
 
 namespace assay {
 namespace {
@@ -116,6 +118,9 @@ struct BatchLoader::State {
   const BatchOptions options;
   std::vector<uint8_t> is_noisy;  // by position in the store
   CpuContext cpu{1};              // batches are made on the thread of the loader alone
+  // For a CUDA device they are made in pinned memory, and never leave the loader.
+  const bool on_device = current_context().device.is_cuda();
+  Allocator pinned{pinned_memory()};
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -128,8 +133,16 @@ struct BatchLoader::State {
   bool stop = false;
   std::thread thread;
 
+  /// A batch on its way to a CUDA device: the copies, which need the batch they copy from.
+  struct Upload {
+    Batch host, device;
+    std::vector<std::unique_ptr<AsyncCopy>> copies;
+  };
+  std::optional<Upload> coming, last;  // of the caller's thread alone
+
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
+    if (on_device) cpu.get().memory = &pinned;
     ASSAY_CHECK_AS(UsageError, options.batch >= 1, "loader: a batch holds at least 1 picture, not ",
                    options.batch);
     ASSAY_CHECK_AS(UsageError, options.shifts >= 0, "loader: pictures cannot be shifted by ",
@@ -155,8 +168,9 @@ struct BatchLoader::State {
     const ImageStore::Options& size = store.options();
     const Shape shape = {static_cast<int64_t>(members.size()), size.height, size.width,
                          size.channels};
-    Batch batch{std::move(members), Tensor::empty(shape), {}};
+    Batch batch{std::move(members), Tensor::empty(shape), {}, {}};
     if (options.clean_target) batch.clean = Tensor::empty(shape);
+    if (options.labels) batch.labels = labels_of(batch.images);
     const int64_t each = batch.x.size() / shape[0];
     float* x = batch.x.mutable_data<float>();
     float* clean = options.clean_target ? batch.clean.mutable_data<float>() : nullptr;
@@ -174,6 +188,12 @@ struct BatchLoader::State {
       if (clean != nullptr) clean += each;
     }
     return batch;
+  }
+
+  Tensor labels_of(const std::vector<size_t>& members) const {
+    std::vector<float> labels;
+    for (const size_t i : members) labels.push_back(store.sample(i).defective ? 1.0f : 0.0f);
+    return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
 
   /// Positions of batch b of the epoch.
@@ -207,6 +227,51 @@ struct BatchLoader::State {
       if (!failure) ready.push_back(std::move(batch));
       changed.notify_all();
     }
+  }
+
+  /// The next batch where the thread of the loader made it; false at the end of the epoch, or
+  /// if it is not made yet and `wait` is false.
+  bool take(Batch& batch, bool wait) {
+    std::unique_lock lock(mutex);
+    if (started == 0 || next_taken == batches()) return false;
+    if (!wait && ready.empty()) return false;
+    changed.wait(lock, [&] { return !ready.empty() || error; });
+    if (ready.empty()) std::rethrow_exception(error);
+    batch = std::move(ready.front());
+    ready.pop_front();
+    ++next_taken;
+    lock.unlock();
+    changed.notify_all();
+    return true;
+  }
+
+  /// Starts the copies of the next batch.
+  void start_upload(bool wait) {
+    coming.emplace();
+    if (!take(coming->host, wait)) return coming.reset();
+    const auto upload = [&](const Tensor& from, Tensor& to) {
+      if (!from.defined()) return;
+      to = Tensor::empty(from.shape());
+      coming->copies.push_back(
+          std::make_unique<AsyncCopy>(current_context(), to.mutable_data<float>(),
+                                      from.data<float>(), from.size() * sizeof(float)));
+    };
+    coming->device.images = coming->host.images;
+    upload(coming->host.x, coming->device.x);
+    upload(coming->host.clean, coming->device.clean);
+    upload(coming->host.labels, coming->device.labels);
+  }
+
+  bool next_on_device(Batch& batch) {
+    if (!coming) start_upload(true);
+    if (!coming) return false;
+    for (const auto& copy : coming->copies) copy->before_kernels();
+    batch = coming->device;
+    coming->device = {};       // a batch that nobody holds any more is free for the next
+    last = std::move(coming);  // its copies may still run; those of the batch before are long done
+    coming.reset();
+    start_upload(false);
+    return true;
   }
 };
 
@@ -243,20 +308,12 @@ void BatchLoader::start_epoch(int64_t epoch, int64_t first_batch) {
     state_->ready.clear();
     state_->error = nullptr;
   }
+  state_->coming.reset();
   state_->changed.notify_all();
 }
 
 bool BatchLoader::next(Batch& batch) {
-  std::unique_lock lock(state_->mutex);
-  if (state_->started == 0 || state_->next_taken == state_->batches()) return false;
-  state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->error; });
-  if (state_->ready.empty()) std::rethrow_exception(state_->error);
-  batch = std::move(state_->ready.front());
-  state_->ready.pop_front();
-  ++state_->next_taken;
-  lock.unlock();
-  state_->changed.notify_all();
-  return true;
+  return state_->on_device ? state_->next_on_device(batch) : state_->take(batch, true);
 }
 
 }  // namespace assay

@@ -54,16 +54,20 @@ struct BatchOptions {
   int shifts = 0;                  ///< moves by up to so many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean
+  bool labels = false;             ///< fill Batch::labels
 };
 
 struct Batch {
   std::vector<size_t> images;  ///< positions in the store
   Tensor x;                    // (n,H,W,C) float32
   Tensor clean;                ///< x before its noise; undefined unless clean_target  // (n,H,W,C)
+  Tensor labels;               ///< 1 = defective; undefined unless labels  // (n,1)
 };
 
 /// Gives the batches of one epoch after another, each made by a thread of the loader's own while
-/// the step before it runs. The last batch of an epoch may be smaller.
+/// the step before it runs. Where a context of a CUDA device is current, a batch also goes to the
+/// device while the step before it runs: from pinned memory, on a stream of its own. The last batch
+/// of an epoch may be smaller.
 class BatchLoader {
  public:
   /// `store` outlives the loader. UsageError for batch < 1; Error for a position outside the store

@@ -64,13 +64,6 @@ class CrossValidation {
   }
 
  private:
-  /// (n,1), 1 = defective.
-  Tensor targets(const Batch& batch) const {
-    const std::vector<uint8_t> labels = labels_of(pictures_, batch.images);
-    const std::vector<float> values(labels.begin(), labels.end());
-    return Tensor::from({static_cast<int64_t>(values.size()), 1}, values);
-  }
-
   /// By which the defective pictures of a fold weigh as much as its good ones.
   double weight_of_defects(const Fold& fold) const {
     if (!config_.class_weights) return 1;
@@ -87,14 +80,15 @@ class CrossValidation {
                         {.batch = config_.batch,
                          .seed = config_.seed,
                          .flips = config_.flips,
-                         .shifts = config_.shifts});
+                         .shifts = config_.shifts,
+                         .labels = true});
     Rmsprop rmsprop(network.parameters(),
                     {.learning_rate = config_.lr,
                      .placement = config_.eps_placement == "torch" ? EpsPlacement::torch
                                                                    : EpsPlacement::keras});
     const double weight = weight_of_defects(fold);
     const auto loss = [&](const Batch& batch) {
-      return bce_with_logits_loss(network(batch.x), targets(batch), weight);
+      return bce_with_logits_loss(network(batch.x), batch.labels, weight);
     };
     const TrainingTask task{
         .model = config_.preset,

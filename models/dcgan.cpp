@@ -7,13 +7,12 @@ namespace assay {
 
 namespace {
 
-constexpr int kBaseFilters = 64;
 constexpr float kSlope = 0.2f;
 
 /// z (N,1,1,100) -> 4x4, then doubled until the picture has its size. Batch norm and ReLU behind
 /// every transposed convolution but the last.
-void build_generator(Sequential& g, int image_size, int channels) {
-  int filters = kBaseFilters * image_size / 8;  // 512 for 64 px
+void build_generator(Sequential& g, int image_size, int channels, int base_filters) {
+  int filters = base_filters * image_size / 8;  // 512 for 64 px
   g.add<ConvTranspose2d>(
       ConvTranspose2dConfig{.C_in = Dcgan::kLatent, .C_out = filters, .bias = false});
   for (int side = 4; side < image_size; side *= 2) {
@@ -29,8 +28,7 @@ void build_generator(Sequential& g, int image_size, int channels) {
 }
 
 /// Halved down to 4x4, then one logit. Batch norm behind every convolution but the first and last.
-void build_discriminator(Sequential& d, int image_size, int channels) {
-  int filters = kBaseFilters;
+void build_discriminator(Sequential& d, int image_size, int channels, int filters) {
   d.add<Conv2d>(Conv2dConfig{
       .C = channels,
       .K = filters,
@@ -54,11 +52,11 @@ std::vector<Parameter> with_prefix(const std::string& prefix, std::vector<Parame
 
 }  // namespace
 
-Dcgan::Dcgan(int image_size, int channels) : Network(image_size, channels) {
+Dcgan::Dcgan(int image_size, int channels, int filters) : Network(image_size, channels) {
   ASSAY_CHECK_AS(UsageError, image_size == 64 || image_size == 128, "dcgan: the image size ",
                  image_size, " must be 64 or 128");
-  build_generator(generator_, image_size, channels);
-  build_discriminator(discriminator_, image_size, channels);
+  build_generator(generator_, image_size, channels, filters);
+  build_discriminator(discriminator_, image_size, channels, filters);
   add_child("generator", generator_);
   add_child("discriminator", discriminator_);
 }

@@ -11,7 +11,8 @@ class Dcgan : public Network {
   static constexpr int kLatent = 100;  ///< length of z
 
   /// Image sizes are 64 and 128.
-  Dcgan(int image_size, int channels);
+  /// `filters`: of the discriminator's first convolution; the published network has 64.
+  Dcgan(int image_size, int channels, int filters = 64);
   Shape input_shape(int64_t n) const override { return {n, 1, 1, kLatent}; }
 
   /// z (N,1,1,100) -> pictures (N,H,W,c) in [-1,1].

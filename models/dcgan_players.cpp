@@ -5,6 +5,7 @@
 
 #include "kernels/random/random.h"
 #include "layers/state.h"
+#include "models/recorded_step.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 
@@ -93,46 +94,101 @@ GanPlayers::GanPlayers(Dcgan& gan, const RunConfig& config)
   gan_.train();
 }
 
+GanPlayers::~GanPlayers() = default;
+
+/// What a recorded game reads and leaves behind, in tensors of its own.
+struct GanPlayers::Recorded {
+  explicit Recorded(GanPlayers& players)
+      : real(Tensor::empty({players.batch_, players.gan_.image_size(), players.gan_.image_size(),
+                            players.gan_.channels()})),
+        latents(Tensor::empty({players.batch_, 1, 1, Dcgan::kLatent})),
+        step({&players.gan_}, {&players.discriminator_adam_, &players.generator_adam_}) {
+    for (const auto of : {Verdict::real, Verdict::fake, Verdict::generator})
+      verdicts.push_back({of, Tensor::empty({1}), Tensor::empty({players.batch_, 1}), [] {}});
+  }
+
+  void keep(const Verdict& v) const {
+    verdicts[v.of].loss.copy_from(v.loss);
+    if (v.logits.defined()) verdicts[v.of].logits.copy_from(v.logits);
+  }
+
+  Tensor real, latents;
+  std::vector<Verdict> verdicts;  // by Verdict::Of
+  RecordedStep step;
+};
+
 GanFigures GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
-  const int64_t first = steps() * k_steps_, last = first + k_steps_ - 1;
-  const auto latents = [&](int64_t i) { return draw_latents(seed_, 1 + i, batch_); };
+  const int64_t number = steps(), first = number * k_steps_;
   GanFigures figures;
-  for (int64_t i = first; i < last; ++i)
-    discriminator_step(real(i), gan_.generate(latents(i)), figures);
+  const auto read = [&](const Verdict& v) {
+    const double loss = finite_loss(
+        v.loss, v.of == Verdict::generator ? "generator" : "discriminator", number, v.again);
+    if (v.of == Verdict::generator) {
+      figures.loss_g = loss;
+      return;
+    }
+    const bool first_half = v.of == Verdict::real;
+    figures.loss_d = first_half ? loss : figures.loss_d + loss;
+    (first_half ? figures.d_real : figures.d_fake) = mean_probability(v.logits);
+  };
+  const auto latents = [&](int64_t i) { return draw_latents(seed_, 1 + i, batch_); };
+  // With several discriminator steps its optimizer would need several sets of constants.
+  if (!RecordedStep::wanted() || k_steps_ > 1) {
+    play({.real = [&](int i) { return real(first + i); },
+          .latents = [&](int i) { return latents(first + i); },
+          .see = read,
+          .update = [](Adam& adam) { adam.step(); }});
+    return figures;
+  }
+  if (!recorded_) recorded_ = std::make_unique<Recorded>(*this);
+  recorded_->real.copy_from(real(first));
+  recorded_->latents.copy_from(latents(first));
+  recorded_->step.run([&] {
+    play({.real = [&](int) { return recorded_->real; },
+          .latents = [&](int) { return recorded_->latents; },
+          .see = [&](const Verdict& v) { recorded_->keep(v); },
+          .update = [](Adam& adam) { adam.apply(); }});
+  });
+  for (const Verdict& v : recorded_->verdicts) read(v);
+  return figures;
+}
+
+void GanPlayers::play(const Moves& moves) {
+  const int last = k_steps_ - 1;
+  for (int i = 0; i < last; ++i)
+    discriminator_step(moves.real(i), gan_.generate(moves.latents(i)), moves);
 
   // The pictures of the last discriminator step are those of the generator's step: made once.
   Tape tape;
-  const Tensor fake = gan_.generate(latents(last));
-  discriminator_step(real(last), fake.detach(), figures);
+  const Tensor fake = gan_.generate(moves.latents(last));
+  discriminator_step(moves.real(last), fake.detach(), moves);
 
   gan_.discriminator().set_requires_grad(false);  // only its pictures' gradients are wanted
   const Tensor loss = bce_with_logits_loss(gan_.discriminate(fake), one_);
-  figures.loss_g = finite_loss(loss, "generator", steps(),
-                               [&] { gan_.discriminate(gan_.generate(latents(last))); });
+  moves.see({.of = Verdict::generator, .loss = loss, .logits = {}, .again = [&] {
+               gan_.discriminate(gan_.generate(moves.latents(last)));
+             }});
   tape.backward(loss);
-  generator_adam_.step();
+  moves.update(generator_adam_);
   generator_adam_.zero_grad();
   gan_.discriminator().set_requires_grad(true);
-  return figures;
 }
 
 /// Real and generated pictures are batches of their own: batch norm sees them apart. Each goes
 /// backward before the next goes forward, so that the activations of only one are kept; the
 /// gradients add up.
-void GanPlayers::discriminator_step(const Tensor& real, const Tensor& fake, GanFigures& figures) {
-  const auto judge = [&](const Tensor& pictures, const Tensor& label, double& probability) {
+void GanPlayers::discriminator_step(const Tensor& real, const Tensor& fake, const Moves& moves) {
+  const auto judge = [&](Verdict::Of of, const Tensor& pictures, const Tensor& label) {
     Tape tape;
     const Tensor logits = gan_.discriminate(pictures);
     const Tensor loss = bce_with_logits_loss(logits, label);
-    const double value =
-        finite_loss(loss, "discriminator", steps(), [&] { gan_.discriminate(pictures); });
-    probability = mean_probability(logits);
+    moves.see(
+        {.of = of, .loss = loss, .logits = logits, .again = [&] { gan_.discriminate(pictures); }});
     tape.backward(loss);
-    return value;
   };
-  figures.loss_d = judge(real, one_, figures.d_real);
-  figures.loss_d += judge(fake, zero_, figures.d_fake);
-  discriminator_adam_.step();
+  judge(Verdict::real, real, one_);
+  judge(Verdict::fake, fake, zero_);
+  moves.update(discriminator_adam_);
   discriminator_adam_.zero_grad();  // their memory is wanted for the generator's
 }
 

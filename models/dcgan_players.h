@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "data/image.h"
@@ -34,6 +35,7 @@ class GanPlayers {
  public:
   /// `gan` outlives this.
   GanPlayers(Dcgan& gan, const RunConfig& config);
+  ~GanPlayers();
 
   /// k discriminator steps, then one of the generator. real(i) is batch i of the discriminator, in
   /// [-1,1] // (N,H,W,C). Error that names the step when a loss is not finite.
@@ -47,13 +49,30 @@ class GanPlayers {
   void load(const StateDict& state, const std::string& source);
 
  private:
-  void discriminator_step(const Tensor& real, const Tensor& fake, GanFigures& figures);
+  /// One of the three losses of a step.
+  struct Verdict {
+    enum Of : uint8_t { real, fake, generator } of;
+    Tensor loss;                  // (1)
+    Tensor logits;                // (N,1); undefined for the generator
+    std::function<void()> again;  ///< the operations behind it, to find the one to blame
+  };
+  /// What a step differs in when it is recorded.
+  struct Moves {
+    std::function<Tensor(int i)> real, latents;  ///< of discriminator step i
+    std::function<void(const Verdict&)> see;
+    std::function<void(Adam&)> update;
+  };
+  struct Recorded;
+
+  void play(const Moves& moves);
+  void discriminator_step(const Tensor& real, const Tensor& fake, const Moves& moves);
 
   Dcgan& gan_;
   int k_steps_, batch_;
   uint64_t seed_;
   Adam discriminator_adam_, generator_adam_;
   Tensor one_, zero_;  // (N,1)
+  std::unique_ptr<Recorded> recorded_;
 };
 
 }  // namespace assay

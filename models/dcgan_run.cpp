@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "data/image_io.h"
+#include "kernels/runtime/transfer.h"
 #include "layers/init.h"
 #include "layers/state.h"
 #include "models/checkpoint.h"
@@ -140,7 +141,7 @@ Json metrics_of(const RunConfig& config, const Split& split, const std::vector<G
           {"data", config.data},
           {"synthetic", config.data == "builtin"},
           {"seed", config.seed},
-          {"device", config.device},
+          {"device", device_name(current_context().device)},
           {"precision", config.precision},
           {"steps", history.back().step},
           {"k_steps", config.k_steps},

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "kernels/kde/kde.h"
+#include "kernels/runtime/transfer.h"
 
 namespace assay {
 namespace {
@@ -19,12 +20,23 @@ KdeShape shape_of(const Tensor& train, const Tensor& queries) {
           static_cast<int>(train.dim(1))};
 }
 
+/// The n numbers that compute(ctx, numbers) leaves in the memory of the device.
+template <class F>
+std::vector<double> computed_on_device(int64_t n, const F& compute) {
+  Context& ctx = current_context();
+  const Scratch block(ctx, n * sizeof(double));
+  compute(ctx, block.as<double>());
+  std::vector<double> numbers(n);
+  copy_bytes(ctx, numbers.data(), Device::cpu(), block.as<double>(), ctx.device,
+             n * sizeof(double));
+  return numbers;
+}
+
 std::vector<double> pairwise_squared_distances(const Tensor& z) {
   const KdeShape s = shape_of(z, z);
-  Tensor distances = Tensor::empty({s.m, s.n}, DType::f64);
-  squared_distances(current_context(), s, z.data<float>(), z.data<float>(),
-                    distances.mutable_data<double>());
-  return distances.to_doubles();
+  return computed_on_device(int64_t{s.m} * s.n, [&](Context& ctx, double* distances) {
+    squared_distances(ctx, s, z.data<float>(), z.data<float>(), distances);
+  });
 }
 
 double median(std::vector<double> values) {
@@ -144,10 +156,9 @@ KdeDetector KdeDetector::fit(Tensor latents, const Bandwidth& bandwidth) {
 
 std::vector<double> KdeDetector::log_density(const Tensor& z) const {
   const KdeShape s = shape_of(latents_, z);
-  Tensor density = Tensor::empty({s.m}, DType::f64);
-  kde_log_density(current_context(), s, h_, latents_.data<float>(), z.data<float>(),
-                  density.mutable_data<double>());
-  return density.to_doubles();
+  return computed_on_device(s.m, [&](Context& ctx, double* density) {
+    kde_log_density(ctx, s, h_, latents_.data<float>(), z.data<float>(), density);
+  });
 }
 
 }  // namespace assay

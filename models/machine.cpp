@@ -4,6 +4,7 @@
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/isa.h"
+#include "kernels/runtime/transfer.h"
 
 namespace assay {
 
@@ -15,7 +16,8 @@ std::string cpu_name() {
 }
 
 nlohmann::ordered_json machine_json() {
-  return {{"cpu", cpu_name()},
+  return {{"device", device_name(current_context().device)},
+          {"cpu", cpu_name()},
           {"instruction_set", name_of(active_isa())},
           {"threads", current_context().threads->threads()}};
 }

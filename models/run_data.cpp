@@ -76,7 +76,8 @@ void for_each_batch(const RunConfig& config, const ImageStore& store,
                       .seed = config.seed,
                       .shuffle = false,
                       .noisy = noisy,
-                      .clean_target = true});
+                      .clean_target = true,
+                      .labels = true});
   loader.start_epoch(0);
   Batch batch;
   while (loader.next(batch)) f(batch);

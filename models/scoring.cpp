@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "kernels/runtime/error.h"
-
+#include "kernels/runtime/transfer.h"
 #include "models/csv.h"
 #include "models/evaluation/bootstrap.h"
 #include "models/evaluation/metrics.h"
@@ -119,7 +119,7 @@ Json metrics_json(const RunConfig& config, const Scoring& scoring,
                {"data", config.data},
                {"synthetic", config.data == "builtin"},
                {"seed", config.seed},
-               {"device", config.device},
+               {"device", device_name(current_context().device)},
                {"precision", config.precision},
                {"conditions", {{"train", config.train_noise}, {"test", config.test_noise}}}};
   json["image_auroc"] = json_of(m.auroc);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "models/checkpoint.h"
+#include "models/recorded_step.h"
 #include "tensor/tape.h"
 
 namespace assay {
@@ -89,6 +91,8 @@ class Training {
 
   double step(const Batch& batch) {
     task_.module.train();
+    const bool full = static_cast<int>(batch.images.size()) == config_.batch;
+    if (full && RecordedStep::wanted()) return recorded_step(batch);
     Tape tape;
     const Tensor loss = task_.loss(batch);
     const double value = loss.item();
@@ -97,6 +101,24 @@ class Training {
     tape.backward(loss);
     task_.optimizer.step();
     return value;
+  }
+
+  /// The step on tensors of its own, which the batch is copied to. Nothing is read back before the
+  /// end, so a loss that is not finite has spoilt the weights; the training ends there anyway.
+  double recorded_step(const Batch& batch) {
+    if (!recorded_) recorded_.emplace(task_, batch);
+    recorded_->inputs.images = batch.images;
+    for (const auto part : {&Batch::x, &Batch::clean, &Batch::labels})
+      if ((batch.*part).defined()) (recorded_->inputs.*part).copy_from(batch.*part);
+    recorded_->step.run([&] {
+      Tape tape;
+      const Tensor loss = task_.loss(recorded_->inputs);
+      recorded_->loss.copy_from(loss);
+      task_.optimizer.zero_grad();
+      tape.backward(loss);
+      task_.optimizer.apply();
+    });
+    return recorded_->loss.item();
   }
 
   [[noreturn]] void interrupt() {
@@ -114,6 +136,17 @@ class Training {
     return r;
   }
 
+  struct Recorded {
+    Recorded(const TrainingTask& task, const Batch& like)
+        : step({&task.module}, {&task.optimizer}) {
+      for (const auto part : {&Batch::x, &Batch::clean, &Batch::labels})
+        if ((like.*part).defined()) inputs.*part = Tensor::empty((like.*part).shape());
+    }
+    Batch inputs;
+    Tensor loss = Tensor::empty({1});
+    RecordedStep step;
+  };
+
   const TrainingTask& task_;
   const RunConfig& config_;
   const RunFolder& folder_;
@@ -122,6 +155,7 @@ class Training {
   int64_t most_steps_ = 0;
   TrainingPosition at_;
   std::vector<EpochRecord> history_;
+  std::optional<Recorded> recorded_;
 };
 
 }  // namespace

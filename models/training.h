@@ -19,7 +19,8 @@ struct TrainingTask {
   Module& module;
   Optimizer& optimizer;
   BatchLoader& batches;
-  /// Mean loss of a batch, recorded by the tape.
+  /// Mean loss of a batch, recorded by the tape. On a CUDA device it may be recorded into a graph:
+  /// it depends on the tensors of the batch alone and reads nothing back.
   std::function<Tensor(const Batch& batch)> loss;
   std::function<double()> validation_loss;
 };

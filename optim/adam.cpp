@@ -11,13 +11,22 @@ Adam::Adam(std::vector<Parameter> parameters, const AdamOptions& options)
   add_moment("v");
 }
 
-void Adam::update() {
-  const AdamStep step{.lr = learning_rate(),
-                      .beta1 = options_.beta1,
-                      .beta2 = options_.beta2,
-                      .eps = options_.eps,
-                      .t = steps(),
-                      .placement = options_.placement};
+AdamStep Adam::this_step() const {
+  return {.lr = learning_rate(),
+          .beta1 = options_.beta1,
+          .beta2 = options_.beta2,
+          .eps = options_.eps,
+          .t = steps(),
+          .placement = options_.placement};
+}
+
+void Adam::write_constants(float* constants) {
+  assay::write_constants(current_context(), this_step(), constants);
+}
+
+void Adam::update(const float* constants) {
+  AdamStep step = this_step();
+  step.constants = constants;
   with_float_type("adam", parameters_[0].tensor, [&]<class T>() {
     adam_update<T>(current_context(), step, slots<T>(&moments_[0], moments_[1]));
   });

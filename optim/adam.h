@@ -16,7 +16,9 @@ class Adam : public Optimizer {
 
  private:
   const char* kind() const override { return "adam"; }
-  void update() override;
+  void update(const float* constants) override;
+  void write_constants(float* constants) override;
+  AdamStep this_step() const;
   AdamOptions options_;
 };
 

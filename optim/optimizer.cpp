@@ -16,12 +16,28 @@ void Optimizer::add_moment(std::string name) {
   moments_.push_back(std::move(moment));
 }
 
-void Optimizer::step() {
+void Optimizer::check_gradients() const {
   for (const Parameter& p : parameters_)
     ASSAY_CHECK(p.tensor.grad().defined(), "optimizer: ", p.name,
                 " has no gradient; call backward() before step()");
+}
+
+void Optimizer::step() {
+  check_gradients();
   ++steps_;
-  update();
+  update(nullptr);
+}
+
+void Optimizer::advance() {
+  if (!constants_.defined()) constants_ = Tensor::empty({kOptimConstants});
+  ++steps_;
+  write_constants(constants_.mutable_data<float>());
+}
+
+void Optimizer::apply() {
+  check_gradients();
+  ASSAY_CHECK(constants_.defined(), "optimizer: advance() comes before apply()");
+  update(constants_.data<float>());
 }
 
 void Optimizer::zero_grad() {

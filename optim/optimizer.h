@@ -21,6 +21,12 @@ class Optimizer {
   void step();
   void zero_grad();
 
+  /// step() in two halves, for a step that is recorded (models/recorded_step.h). advance() counts
+  /// the step and brings the learning rate and what else changes to the memory of the device; it
+  /// comes before each replay. apply() is the update from there, and may be recorded.
+  void advance();
+  void apply();
+
   int64_t steps() const { return steps_; }
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double rate) { learning_rate_ = rate; }
@@ -40,8 +46,10 @@ class Optimizer {
   };
   void add_moment(std::string name);
   virtual const char* kind() const = 0;
-  /// Updates the parameters, all of one type, `steps()` counting this step already.
-  virtual void update() = 0;
+  /// Updates the parameters, all of one type, `steps()` counting this step already. Not null:
+  /// where a float update finds the constants of the step.
+  virtual void update(const float* constants) = 0;
+  virtual void write_constants(float* constants) = 0;
 
   /// The slots of one kernel call; `m` may be null.
   template <class T>
@@ -52,7 +60,10 @@ class Optimizer {
   double learning_rate_ = 1e-3;
 
  private:
+  void check_gradients() const;
+
   int64_t steps_ = 0;
+  Tensor constants_;  // (kOptimConstants), once advance() was called
 };
 
 }  // namespace assay

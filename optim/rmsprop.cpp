@@ -10,11 +10,20 @@ Rmsprop::Rmsprop(std::vector<Parameter> parameters, const RmspropOptions& option
   add_moment("v");
 }
 
-void Rmsprop::update() {
-  const RmspropStep step{.lr = learning_rate(),
-                         .rho = options_.rho,
-                         .eps = options_.eps,
-                         .placement = options_.placement};
+RmspropStep Rmsprop::this_step() const {
+  return {.lr = learning_rate(),
+          .rho = options_.rho,
+          .eps = options_.eps,
+          .placement = options_.placement};
+}
+
+void Rmsprop::write_constants(float* constants) {
+  assay::write_constants(current_context(), this_step(), constants);
+}
+
+void Rmsprop::update(const float* constants) {
+  RmspropStep step = this_step();
+  step.constants = constants;
   with_float_type("rmsprop", parameters_[0].tensor, [&]<class T>() {
     rmsprop_update<T>(current_context(), step, slots<T>(nullptr, moments_[0]));
   });

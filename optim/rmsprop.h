@@ -16,7 +16,9 @@ class Rmsprop : public Optimizer {
 
  private:
   const char* kind() const override { return "rmsprop"; }
-  void update() override;
+  void update(const float* constants) override;
+  void write_constants(float* constants) override;
+  RmspropStep this_step() const;
   RmspropOptions options_;
 };
 

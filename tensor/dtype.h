@@ -3,13 +3,16 @@
 
 #include <string_view>
 
+#include "kernels/runtime/profile_range.h"
 #include "tensor/tensor.h"
 
 namespace assay {
 
 /// Runs f.operator()<T>() with the type of `x`: f32 or f64, else an Error that names the operation.
+/// Profilers see the kernels that it launches under that name.
 template <class F>
 void with_float_type(std::string_view op, const Tensor& x, const F& f) {
+  const ProfileRange range(op);
   switch (x.dtype()) {
     case DType::f32:
       return f.template operator()<float>();

@@ -144,6 +144,7 @@ void Tape::backward(const Tensor& y, Tensor dy) {
 
     Needs needs;
     for (const Tensor& input : node.inputs) needs.push_back(input.requires_grad());
+    const ProfileRange range("backward");
     std::vector<Tensor> gradients = node.vjp(gradient, needs);
     if (op_observer) op_observer(node.op, node.output, true);
     ASSAY_CHECK(gradients.size() == node.inputs.size(), node.op, ": has ", node.inputs.size(),

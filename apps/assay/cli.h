@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/runtime/context.h"
+#include "kernels/runtime/transfer.h"
 #include "models/run_config.h"
 
 namespace assay {
@@ -69,13 +70,13 @@ CLI::Validator whole_number();
 void add_threads_option(CLI::App& verb, int& threads);
 
 /// The context of a run. DeviceError for a device that this build or machine lacks, UsageError for
-/// less than one thread.
+/// less than one thread or a precision that the device does not have.
 class RunContext {
  public:
   RunContext(int threads, const std::string& device, const std::string& precision);
 
  private:
-  CpuContext context_;
+  std::unique_ptr<OwnedContext> context_;
   ContextScope scope_;
 };
 

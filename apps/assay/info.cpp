@@ -5,6 +5,7 @@
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/isa.h"
+#include "kernels/runtime/transfer.h"
 #include "models/machine.h"
 
 namespace assay {
@@ -23,7 +24,7 @@ Json collect() {
           {"instruction_set", name_of(active_isa())},
           {"instruction_sets", sets},
           {"threads", available_threads()},
-          {"cuda", cuda_available()},
+          {"cuda", cuda_available() ? Json(device_name(Device::cuda())) : Json(false)},
           {"libraries",
            {{"CLI11", CLI11_VERSION},
             {"nlohmann-json", str(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR,

@@ -32,9 +32,10 @@ void add_threads_option(CLI::App& verb, int& threads) {
 }
 
 RunContext::RunContext(int threads, const std::string& device, const std::string& precision)
-    : context_(checked_threads(threads)), scope_(context_.get()) {
-  if (device == "cuda") context_.get().device = Device::cuda();
-  context_.get().precision = precision_from_name(precision.c_str());
+    : context_(make_context(device == "cuda" ? Device::cuda() : Device::cpu(),
+                            checked_threads(threads))),
+      scope_(context_->get()) {
+  context_->get().precision = precision_from_name(precision.c_str());
 }
 
 }  // namespace assay

@@ -54,7 +54,7 @@ void add_config_options(ConfigOptions& options) {
   options.add("--sample-every", &RunConfig::sample_every,
               "DCGAN: generator steps from one grid of pictures to the next");
   options.add("--device", &RunConfig::device, "cpu | cuda");
-  options.add("--precision", &RunConfig::precision, "fp32 | fp32-strict");
+  options.add("--precision", &RunConfig::precision, "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16");
 }
 
 /// Pictures of one's own need no --data, and --class is then only a name.

@@ -18,6 +18,14 @@ void adam_update(Context& ctx, const AdamStep& o, const std::vector<OptimSlot<T>
   ASSAY_DISPATCH(T, ctx, adam_update, o, slots);
 }
 
+void write_constants(Context& ctx, const RmspropStep& o, float* constants) {
+  ASSAY_DISPATCH(float, ctx, write_constants, formula_of<float>(o), constants);
+}
+
+void write_constants(Context& ctx, const AdamStep& o, float* constants) {
+  ASSAY_DISPATCH(float, ctx, write_constants, formula_of<float>(o), constants);
+}
+
 #define ASSAY_INSTANTIATE(T)                                            \
   template void rmsprop_update(Context& ctx, const RmspropStep& o,      \
                                const std::vector<OptimSlot<T>>& slots); \

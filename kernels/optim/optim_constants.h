@@ -8,6 +8,9 @@
 
 namespace assay {
 
+static_assert(sizeof(RmspropFormula<float>) <= kOptimConstants * sizeof(float));
+static_assert(sizeof(AdamFormula<float>) <= kOptimConstants * sizeof(float));
+
 template <class T>
 RmspropFormula<T> formula_of(const RmspropStep& o) {
   return {.lr = static_cast<T>(o.lr),

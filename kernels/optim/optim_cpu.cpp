@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/optim/optim_backends.h"
 #include "kernels/optim/optim_constants.h"
@@ -42,6 +43,13 @@ void adam_update(Context& ctx, const AdamStep& o, const std::vector<OptimSlot<fl
     ASSAY_ISA_CALL(adam_update, formula, end - begin, s.dw + begin, s.w + begin, s.m + begin,
                    s.v + begin);
   });
+}
+
+void write_constants(Context&, const RmspropFormula<float>& f, float* constants) {
+  std::memcpy(constants, &f, sizeof f);
+}
+void write_constants(Context&, const AdamFormula<float>& f, float* constants) {
+  std::memcpy(constants, &f, sizeof f);
 }
 
 }  // namespace assay::cpu

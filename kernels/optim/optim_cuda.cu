@@ -20,18 +20,33 @@ struct SlotTable {
 };
 static_assert(sizeof(SlotTable) < 4000);
 
+/// A formula that came with the launch, or one that lies in device memory.
+template <class Formula>
+struct Constants {
+  Formula value;
+  const float* memory;
+  __device__ const Formula& get() const {
+    return memory != nullptr ? *reinterpret_cast<const Formula*>(memory) : value;
+  }
+};
+
 struct Rmsprop {
-  RmspropFormula<float> formula;
+  Constants<RmspropFormula<float>> constants;
   __device__ void operator()(const OptimSlot<float>& s, int64_t i) const {
-    formula.update(s.dw[i], s.w[i], s.v[i]);
+    constants.get().update(s.dw[i], s.w[i], s.v[i]);
   }
 };
 struct Adam {
-  AdamFormula<float> formula;
+  Constants<AdamFormula<float>> constants;
   __device__ void operator()(const OptimSlot<float>& s, int64_t i) const {
-    formula.update(s.dw[i], s.w[i], s.m[i], s.v[i]);
+    constants.get().update(s.dw[i], s.w[i], s.m[i], s.v[i]);
   }
 };
+
+template <class Formula>
+__global__ void store_constants(Formula value, Formula* to) {
+  *to = value;
+}
 
 template <class Update>
 __global__ void __launch_bounds__(kThreads)
@@ -78,11 +93,21 @@ void update_all(Context& ctx, const std::vector<OptimSlot<float>>& slots, const 
 
 void rmsprop_update(Context& ctx, const RmspropStep& o,
                     const std::vector<OptimSlot<float>>& slots) {
-  update_all(ctx, slots, Rmsprop{formula_of<float>(o)});
+  update_all(ctx, slots, Rmsprop{{formula_of<float>(o), o.constants}});
 }
 
 void adam_update(Context& ctx, const AdamStep& o, const std::vector<OptimSlot<float>>& slots) {
-  update_all(ctx, slots, Adam{formula_of<float>(o)});
+  update_all(ctx, slots, Adam{{formula_of<float>(o), o.constants}});
+}
+
+void write_constants(Context& ctx, const RmspropFormula<float>& f, float* constants) {
+  launch(store_constants<RmspropFormula<float>>, 1, 1, 0, stream_of(ctx), f,
+         reinterpret_cast<RmspropFormula<float>*>(constants));
+}
+
+void write_constants(Context& ctx, const AdamFormula<float>& f, float* constants) {
+  launch(store_constants<AdamFormula<float>>, 1, 1, 0, stream_of(ctx), f,
+         reinterpret_cast<AdamFormula<float>*>(constants));
 }
 
 }  // namespace assay::cuda

@@ -54,6 +54,11 @@ void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out) {
 }
 
 template <class T>
+void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out) {
+  ASSAY_DISPATCH(T, ctx, scale, n, factor, x, out);
+}
+
+template <class T>
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
                      const T* bias, T* y) {
   ASSAY_DISPATCH(T, ctx, bias_activation, a, slope, rows, C, x, bias, y);
@@ -73,6 +78,7 @@ void fill(Context& ctx, int64_t n, T value, T* out) {
   template void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
   template void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
   template void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);           \
+  template void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);             \
   template void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C,    \
                                 const T* x, const T* bias, T* y);                                \
   template void fill(Context& ctx, int64_t n, T value, T* out)

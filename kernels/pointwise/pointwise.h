@@ -24,6 +24,9 @@ void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);
 /// out = scale * x + shift.
 template <class T>
 void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);
+/// out = *factor * x, with the factor in the memory of ctx.device: nobody waits to read it.
+template <class T>
+void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);
 /// y(i,c) = f(x(i,c) + bias(c)) for x (rows, C).
 template <class T>
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,

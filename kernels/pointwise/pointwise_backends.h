@@ -12,6 +12,7 @@ void add(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out);
+void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out);
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y);
 void fill(Context& ctx, int64_t n, float value, float* out);
@@ -25,6 +26,7 @@ void add(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out);
 void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out);
+void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out);
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y);
 void fill(Context& ctx, int64_t n, float value, float* out);

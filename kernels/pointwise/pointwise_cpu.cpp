@@ -49,6 +49,10 @@ void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, f
   });
 }
 
+void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out) {
+  affine(ctx, n, *factor, 0.0f, x, out);
+}
+
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y) {
   const int64_t rows_per_part = std::max<int64_t>(1, kGrain / C);

@@ -64,6 +64,10 @@ struct Affine {
   float scale, shift;
   __device__ float operator()(float x, float, int64_t) const { return scale * x + shift; }
 };
+struct Scale {
+  const float* factor;
+  __device__ float operator()(float x, float, int64_t) const { return *factor * x; }
+};
 struct Constant {
   float value;
   __device__ float operator()(float, float, int64_t) const { return value; }
@@ -104,6 +108,10 @@ void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* ou
 
 void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out) {
   map(ctx, n, Affine{scale, shift}, x, nullptr, out);
+}
+
+void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out) {
+  map(ctx, n, Scale{factor}, x, nullptr, out);
 }
 
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,

@@ -36,6 +36,11 @@ void affine(int64_t n, T scale, T shift, const T* x, T* out) {
 }
 
 template <class T>
+void scale(int64_t n, const T* factor, const T* x, T* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = *factor * x[i];
+}
+
+template <class T>
 void bias_activation(Activation a, float slope, int64_t rows, int C, const T* x, const T* bias,
                      T* y) {
   for (int64_t i = 0; i < rows; ++i)

@@ -31,13 +31,16 @@ enum class ConvAlgo : uint8_t {
   direct
 };
 
+class OwnedContext;
+
 /// Passed first to every kernel. The pool, allocator and cache outlive every call that uses it.
 struct Context {
   Device device;
-  ThreadPool* threads = nullptr;    ///< never null
-  Allocator* memory = nullptr;      ///< of `device`, never null
-  WeightCache* weights = nullptr;   ///< never null
-  void* stream = nullptr;           ///< a cudaStream_t on a CUDA device
+  ThreadPool* threads = nullptr;   ///< never null
+  Allocator* memory = nullptr;     ///< of `device`, never null
+  WeightCache* weights = nullptr;  ///< never null
+  void* stream = nullptr;          ///< a cudaStream_t on a CUDA device
+  OwnedContext* owner = nullptr;   ///< what make_context() gave; null in a CpuContext
   ConvAlgo conv = ConvAlgo::automatic;
   Precision precision = Precision::fp32;
 };

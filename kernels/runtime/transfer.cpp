@@ -11,8 +11,29 @@ namespace assay {
 namespace {
 
 struct OwnedCpuContext final : OwnedContext {
-  explicit OwnedCpuContext(int threads) : cpu(threads) { context_ = cpu.get(); }
+  explicit OwnedCpuContext(int threads) : cpu(threads) {
+    context_ = cpu.get();
+    context_.owner = this;
+  }
   CpuContext cpu;
+};
+
+struct PinnedMemory final : MemorySource {
+  void* take(size_t bytes) override {
+#if ASSAY_HAVE_CUDA
+    if (cuda_available()) return cuda::allocate_pinned(bytes);
+#endif
+    return cpu_allocator().source().take(bytes);
+  }
+  void give(void* block, size_t bytes) noexcept override {
+#if ASSAY_HAVE_CUDA
+    if (cuda_available()) return cuda::free_pinned(block);
+#endif
+    cpu_allocator().source().give(block, bytes);
+  }
+  const char* name() const override {
+    return "pinned";
+  }
 };
 
 }  // namespace
@@ -66,6 +87,37 @@ PinnedBuffer::~PinnedBuffer() {
   }
 #endif
   cpu_allocator().deallocate(memory_, bytes_);
+}
+
+MemorySource& pinned_memory() {
+  static auto* source = new PinnedMemory;  // leaked on purpose: tensors may outlive main()
+  return *source;
+}
+
+AsyncCopy::AsyncCopy(Context& ctx, void* to, const void* from_pinned, size_t bytes) : ctx_(ctx) {
+#if ASSAY_HAVE_CUDA
+  if (ctx.device.is_cuda()) {
+    event_ = cuda::start_copy(ctx, to, from_pinned, bytes);
+    return;
+  }
+#endif
+  std::memcpy(to, from_pinned, bytes);
+}
+
+AsyncCopy::~AsyncCopy() {
+#if ASSAY_HAVE_CUDA
+  if (event_ != nullptr) cuda::finish_copy(event_);
+#endif
+}
+
+void AsyncCopy::before_kernels() {
+#if ASSAY_HAVE_CUDA
+  if (event_ != nullptr) cuda::compute_waits_for(ctx_, event_);
+#endif
+}
+
+std::unique_ptr<StepRecorder> new_step_recorder(Context& ctx) {
+  return ctx.owner != nullptr ? ctx.owner->new_step_recorder() : nullptr;
 }
 
 std::unique_ptr<OwnedContext> make_context(Device device, int threads) {

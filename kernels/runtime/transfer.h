@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -43,16 +44,54 @@ class PinnedBuffer {
   bool pinned_;
 };
 
+/// Ordinary memory that a CUDA device can copy from while it computes (pinned); without CUDA, the
+/// system's. Lives as long as the process.
+MemorySource& pinned_memory();
+
+/// A copy from pinned memory to the device of a context that runs beside its kernels. On the CPU it
+/// is done at once.
+class AsyncCopy {
+ public:
+  /// Queues the copy on a stream of its own, behind all kernels queued so far: they may still read
+  /// what is in `to`.
+  AsyncCopy(Context& ctx, void* to, const void* from_pinned, size_t bytes);
+  /// Waits until `from_pinned` may be written again.
+  ~AsyncCopy();
+  AsyncCopy(const AsyncCopy&) = delete;
+  AsyncCopy& operator=(const AsyncCopy&) = delete;
+  /// Kernels queued from now on find the bytes in place.
+  void before_kernels();
+
+ private:
+  Context& ctx_;
+  void* event_ = nullptr;  // a cudaEvent_t
+};
+
+/// Runs a step that is the same work on the same memory every time; on a CUDA device it is recorded
+/// once and replayed from then on. StepGraph (kernels/runtime/cuda/step_graph.h) says what a step
+/// must promise.
+class StepRecorder {
+ public:
+  virtual ~StepRecorder() = default;
+  /// False: the step was replayed, and `step` itself was not called.
+  virtual bool run(const std::function<void()>& step) = 0;
+};
+
 /// A Context that owns what it points to; see make_context().
 class OwnedContext {
  public:
   virtual ~OwnedContext() = default;
   Context& get() { return context_; }
   operator Context&() { return context_; }
+  /// Null where steps are not recorded.
+  virtual std::unique_ptr<StepRecorder> new_step_recorder() { return nullptr; }
 
  protected:
   Context context_;
 };
+
+/// Of the context's owner; null where steps are not recorded.
+std::unique_ptr<StepRecorder> new_step_recorder(Context& ctx);
 
 /// A context of `device` with its own threads, allocator, caches and (CUDA) streams. Throws
 /// DeviceError where the device cannot be used.

@@ -39,6 +39,10 @@ class WeightCache {
     return entry.buffer.template as<T>();
   }
   void clear() { entries_.clear(); }
+  /// Lets every form be packed again, into the buffers there are.
+  void forget() {
+    for (auto& [key, entry] : entries_) entry.version = 0;
+  }
 
  private:
   struct Entry {

@@ -101,7 +101,8 @@ TEST_CASE("activation: NaN stays NaN, infinities saturate") {
   test::for_each_cuda_run(check);
 }
 
-TEST_CASE("pointwise: add, subtract, multiply, affine and fill equal the float64 reference") {
+TEST_CASE(
+    "pointwise: add, subtract, multiply, affine, scale and fill equal the float64 reference") {
   for (const int64_t n : kSizes) {
     CAPTURE(n);
     const auto a = test::random_floats(n), b = test::random_floats(n);
@@ -129,6 +130,10 @@ TEST_CASE("pointwise: add, subtract, multiply, affine and fill equal the float64
     binary(
         [&](Context& c, auto& x, auto&, float* out) { affine<float>(c, n, 0.5f, -1.25f, x, out); },
         [&](double* out) { affine<double>(ctx, n, 0.5, -1.25, ad.data(), out); });
+    const std::vector<float> factor = {-0.75f};
+    binary([&](Context& c, auto& x, auto&,
+               float* out) { scale<float>(c, n, test::Array(c, factor), x, out); },
+           [&](double* out) { scale<double>(ctx, n, test::widen(factor).data(), ad.data(), out); });
     binary([&](Context& c, auto&, auto&, float* out) { fill<float>(c, n, 0.75f, out); },
            [&](double* out) { fill<double>(ctx, n, 0.75, out); });
   }

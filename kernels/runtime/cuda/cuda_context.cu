@@ -2,6 +2,10 @@
 
 #include "kernels/runtime/cuda/check.cuh"
 #include "kernels/runtime/cuda/launch.cuh"
+#include "kernels/runtime/cuda/step_graph.h"
+#if defined(__CUDACC__)
+#include <nvtx3/nvToolsExt.h>  // headers alone; a profiler brings the rest
+#endif
 
 namespace assay {
 namespace {
@@ -63,6 +67,7 @@ CudaContext::CudaContext(int host_threads) : pool_(host_threads) {
   context_.threads = &pool_;
   context_.weights = weights_.get();
   context_.stream = compute_stream_;
+  context_.owner = this;
 }
 
 CudaContext::~CudaContext() {
@@ -85,6 +90,10 @@ void CudaContext::copies_wait_for_compute() {
 Allocator& CudaContext::new_pool() {
   pools_.push_back(std::make_unique<Allocator>(*source_));
   return *pools_.back();
+}
+
+std::unique_ptr<StepRecorder> CudaContext::new_step_recorder() {
+  return std::make_unique<StepGraph>(*this);
 }
 
 namespace cuda {
@@ -110,6 +119,26 @@ void synchronize(Context& ctx) {
   ASSAY_CUDA_CHECK(cudaStreamSynchronize(stream_of(ctx)));
 }
 
+void* start_copy(Context& ctx, void* to, const void* from_pinned, size_t bytes) {
+  auto& owner = static_cast<CudaContext&>(*ctx.owner);
+  const cudaStream_t copies = as_stream(owner.copy_stream());
+  owner.copies_wait_for_compute();
+  ASSAY_CUDA_CHECK(cudaMemcpyAsync(to, from_pinned, bytes, cudaMemcpyHostToDevice, copies));
+  cudaEvent_t event = nullptr;
+  ASSAY_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  ASSAY_CUDA_CHECK(cudaEventRecord(event, copies));
+  return event;
+}
+
+void compute_waits_for(Context& ctx, void* event) {
+  ASSAY_CUDA_CHECK(cudaStreamWaitEvent(stream_of(ctx), as_event(event)));
+}
+
+void finish_copy(void* event) noexcept {
+  cudaEventSynchronize(as_event(event));
+  cudaEventDestroy(as_event(event));
+}
+
 void* allocate_pinned(size_t bytes) {
   void* p = nullptr;
   ASSAY_CUDA_CHECK(cudaMallocHost(&p, bytes));
@@ -117,6 +146,17 @@ void* allocate_pinned(size_t bytes) {
 }
 void free_pinned(void* p) noexcept {
   cudaFreeHost(p);
+}
+
+void begin_range([[maybe_unused]] std::string_view name) {
+#if defined(__CUDACC__)
+  nvtxRangePushA(std::string(name).c_str());
+#endif
+}
+void end_range() {
+#if defined(__CUDACC__)
+  nvtxRangePop();
+#endif
 }
 
 std::string device_name() {

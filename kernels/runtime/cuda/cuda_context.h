@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/runtime/context.h"
@@ -31,6 +32,7 @@ class CudaContext final : public OwnedContext {
   /// A new allocator over the same device memory, owned by this context. Blocks in use by a
   /// captured graph stay out of everybody else's hands that way.
   Allocator& new_pool();
+  std::unique_ptr<StepRecorder> new_step_recorder() override;
 
  private:
   ThreadPool pool_;
@@ -48,8 +50,17 @@ void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Devi
                 size_t bytes);
 void zero_bytes(Context& ctx, void* p, size_t bytes);
 void synchronize(Context& ctx);
+/// Queues a copy from pinned memory on the copy stream of ctx.owner, behind the compute stream;
+/// gives the event of its end.
+void* start_copy(Context& ctx, void* to, const void* from_pinned, size_t bytes);
+void compute_waits_for(Context& ctx, void* event);
+/// Waits for the event and destroys it.
+void finish_copy(void* event) noexcept;
 void* allocate_pinned(size_t bytes);
 void free_pinned(void* p) noexcept;
+/// NVTX ranges of this thread, in builds by nvcc.
+void begin_range(std::string_view name);
+void end_range();
 std::string device_name();
 /// 10 * major + minor: 80 for the A100, 90 for the H100 and the emulator.
 int compute_capability();

@@ -5,23 +5,31 @@
 namespace assay {
 namespace {
 
-/// Lets a context allocate from `pool` for the length of a scope.
+/// Lets a context allocate from `pool` and keep packed weights in `weights` for a scope.
 class UsePool {
  public:
-  UsePool(Context& ctx, Allocator& pool) : ctx_(ctx), before_(ctx.memory) { ctx.memory = &pool; }
-  ~UsePool() { ctx_.memory = before_; }
+  UsePool(Context& ctx, Allocator& pool, WeightCache& weights)
+      : ctx_(ctx), memory_before_(ctx.memory), weights_before_(ctx.weights) {
+    ctx.memory = &pool;
+    ctx.weights = &weights;
+  }
+  ~UsePool() {
+    ctx_.memory = memory_before_;
+    ctx_.weights = weights_before_;
+  }
   UsePool(const UsePool&) = delete;
   UsePool& operator=(const UsePool&) = delete;
 
  private:
   Context& ctx_;
-  Allocator* before_;
+  Allocator* memory_before_;
+  WeightCache* weights_before_;
 };
 
 }  // namespace
 
 StepGraph::StepGraph(CudaContext& context, int warm_up)
-    : context_(context), pool_(context.new_pool()), warm_up_(warm_up) {
+    : context_(context), pool_(context.new_pool()), weights_(pool_), warm_up_(warm_up) {
   ASSAY_CHECK(warm_up >= 1, "step graph: at least one step must run before it is recorded");
 }
 
@@ -35,23 +43,27 @@ void StepGraph::reset() {
   runs_ = 0;
 }
 
-void StepGraph::run(const std::function<void()>& step) {
-  if (exec_ == nullptr) {
-    const UsePool use(context_.get(), pool_);
+bool StepGraph::run(const std::function<void()>& step) {
+  const bool replay = exec_ != nullptr;
+  if (!replay) {
+    const UsePool use(context_.get(), pool_, weights_);
     if (runs_ < warm_up_) {
       ++runs_;
-      return step();
+      step();
+      return true;
     }
+    weights_.forget();  // the record must pack them: those of a replay are others
     record(step);
   }
   ASSAY_CUDA_CHECK(
       cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec_), cuda::stream_of(context_.get())));
+  return !replay;
 }
 
 void StepGraph::record(const std::function<void()>& step) {
   const cudaStream_t stream = cuda::stream_of(context_.get());
   cudaGraph_t graph = nullptr;
-  ASSAY_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  ASSAY_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   try {
     step();
   } catch (...) {

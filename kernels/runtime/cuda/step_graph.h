@@ -15,19 +15,20 @@ namespace assay {
 /// between steps (the batch, the learning rate, counters of random numbers) lies in device memory
 /// that is allocated before and filled before each run(). The step must not wait for the device,
 /// read results back or allocate outside of the context's memory.
-class StepGraph {
+class StepGraph final : public StepRecorder {
  public:
   /// The step's own allocations come from a pool of their own: a replay writes to the addresses of
   /// the recorded step, so nobody else may hold them. Tensors that a step leaves behind (gradients,
   /// optimizer state made in the first step) live as long as `context`.
   explicit StepGraph(CudaContext& context, int warm_up = 2);
-  ~StepGraph();
+  ~StepGraph() override;
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
   /// Runs the step: eagerly for the first `warm_up` calls, recorded in the next one, replayed in
-  /// that one and all later ones (`step` is then not called). Asynchronous, on context's stream.
-  void run(const std::function<void()>& step);
+  /// that one and all later ones (`step` is then not called: false). Asynchronous, on context's
+  /// stream.
+  bool run(const std::function<void()>& step) override;
   bool recorded() const { return exec_ != nullptr; }
   /// Forgets the record: for a batch of another size.
   void reset();
@@ -37,6 +38,7 @@ class StepGraph {
 
   CudaContext& context_;
   Allocator& pool_;
+  WeightCache weights_;  // of the recorded step: its packed weights stay where they are
   int warm_up_, runs_ = 0;
   void* exec_ = nullptr;  // a cudaGraphExec_t
 };
