@@ -16,7 +16,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kQuality = 85, kTileSide = 160, kSheetWidth = 540;
+constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
 
 constexpr const char* kNoisePrefix = "noise_";
 

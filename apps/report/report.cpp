@@ -24,9 +24,7 @@ std::string introduction(const Findings& findings) {
   for (const ClassFindings& c : findings.classes) classes.push_back(escape_html(c.name));
   return paragraph(str(
       counted(static_cast<int64_t>(findings.runs.size()), "run"), " of ", enumerated(models),
-      " on ",
-      classes.size() > 6 ? counted(static_cast<int64_t>(classes.size()), "class") + "es"
-                         : enumerated(classes),
+      " on ", classes.size() > 6 ? str(classes.size(), " classes") : enumerated(classes),
       ". Each model learns from images of one class of product and then says of others how "
       "likely they show a defect. The models are those of a study of 2021, arXiv:2107.09204: a "
       "supervised CNN, which needs images of defects; the autoencoders KD-CAE and NI-CAE, which "
