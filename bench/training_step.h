@@ -23,8 +23,11 @@ struct Objective {
   std::vector<Parameter> parameters;
   std::unique_ptr<Optimizer> optimizer;
 
-  void backward() {
+  void forget_gradients() {
     for (const Parameter& p : parameters) p.tensor.set_grad({});
+  }
+  void backward() {
+    forget_gradients();
     Tape tape;
     tape.backward(loss());
   }
@@ -36,7 +39,8 @@ inline Tensor random_tensor(const Shape& shape, float scale, float shift, uint64
   return Tensor::from(shape, std::span<const float>(values));
 }
 
-/// A network with what a step of it needs. A DCGAN's step is one of D, then one of G; both run G.
+/// A network with what a step of it needs. A DCGAN's step is one of D, then one of G with the same
+/// generated pictures, as `assay train` does it (GanPlayers).
 class Step {
  public:
   /// `image_size` 0: the preset's own.
@@ -60,6 +64,7 @@ class Step {
   }
 
   void train() {
+    if (auto* gan = dynamic_cast<Dcgan*>(net_.get())) return train_gan(*gan);
     for (Objective& o : objectives_) {
       before(o);
       o.backward();
@@ -111,20 +116,40 @@ class Step {
 
   void make_gan(Dcgan& gan, int64_t batch) {
     const int64_t side = gan.image_size();
-    const Tensor real = random_tensor({batch, side, side, gan.channels()}, 1, 0, 3);
-    const Tensor one = Tensor::full({batch, 1}, 1), zero = Tensor::zeros({batch, 1});
+    real_ = random_tensor({batch, side, side, gan.channels()}, 1, 0, 3);
+    one_ = Tensor::full({batch, 1}, 1);
+    zero_ = Tensor::zeros({batch, 1});
     const AdamOptions options{.learning_rate = 2e-4, .beta1 = 0.5};
     add(
-        [&gan, this, real, one, zero] {
+        [&gan, this] {
           return assay::add(
-              bce_with_logits_loss(gan.discriminate(real), one),
-              bce_with_logits_loss(gan.discriminate(gan.generate(input_).detach()), zero));
+              bce_with_logits_loss(gan.discriminate(real_), one_),
+              bce_with_logits_loss(gan.discriminate(gan.generate(input_).detach()), zero_));
         },
         std::make_unique<Adam>(gan.discriminator_parameters(), options),
         gan.discriminator_parameters());
-    add([&gan, this,
-         one] { return bce_with_logits_loss(gan.discriminate(gan.generate(input_)), one); },
+    add([&gan, this] { return bce_with_logits_loss(gan.discriminate(gan.generate(input_)), one_); },
         std::make_unique<Adam>(gan.generator_parameters(), options), gan.generator_parameters());
+  }
+
+  void train_gan(Dcgan& gan) {
+    Objective &of_d = objectives_.front(), &of_g = objectives_.back();
+    before(of_g);
+    Tape tape;  // from the latents to the generator's loss
+    const Tensor fake = gan.generate(input_);
+    before(of_d);
+    const auto judge = [&](const Tensor& pictures, const Tensor& label) {
+      Tape judging;
+      judging.backward(bce_with_logits_loss(gan.discriminate(pictures), label));
+    };
+    judge(real_, one_);
+    judge(fake.detach(), zero_);
+    of_d.optimizer->step();
+    of_d.forget_gradients();
+    before(of_g);
+    tape.backward(bce_with_logits_loss(gan.discriminate(fake), one_));
+    of_g.optimizer->step();
+    of_g.forget_gradients();
   }
 
   // Only what the objective trains gets gradients.
@@ -139,6 +164,7 @@ class Step {
   std::unique_ptr<Network> net_;
   Init init_;
   Tensor input_, output_;
+  Tensor real_, one_, zero_;  // of a DCGAN
   std::vector<Objective> objectives_;
 };
 
