@@ -68,7 +68,7 @@ class Step {
     for (Objective& o : objectives_) {
       before(o);
       o.backward();
-      o.optimizer->step();
+      update(o);
     }
   }
   void infer() {
@@ -76,6 +76,16 @@ class Step {
     output_ = net_->forward(input_);
     net_->train();
   }
+
+  /// For models/recorded_step.h: from now on train() leaves it to others to advance the optimizers.
+  void leave_advancing() { advances_ = false; }
+  Module& network() { return *net_; }
+  std::vector<Optimizer*> optimizers() const {
+    std::vector<Optimizer*> all;
+    for (const Objective& o : objectives_) all.push_back(o.optimizer.get());
+    return all;
+  }
+
   double forward_flops(int64_t batch) const {
     double flops = 0;
     for (const LayerRow& row : net_->table(batch)) flops += static_cast<double>(row.flops);
@@ -132,6 +142,13 @@ class Step {
         std::make_unique<Adam>(gan.generator_parameters(), options), gan.generator_parameters());
   }
 
+  void update(Objective& o) {
+    if (advances_)
+      o.optimizer->step();
+    else
+      o.optimizer->apply();
+  }
+
   void train_gan(Dcgan& gan) {
     Objective &of_d = objectives_.front(), &of_g = objectives_.back();
     before(of_g);
@@ -144,11 +161,11 @@ class Step {
     };
     judge(real_, one_);
     judge(fake.detach(), zero_);
-    of_d.optimizer->step();
+    update(of_d);
     of_d.forget_gradients();
     before(of_g);
     tape.backward(bce_with_logits_loss(gan.discriminate(fake), one_));
-    of_g.optimizer->step();
+    update(of_g);
     of_g.forget_gradients();
   }
 
@@ -165,6 +182,7 @@ class Step {
   Init init_;
   Tensor input_, output_;
   Tensor real_, one_, zero_;  // of a DCGAN
+  bool advances_ = true;
   std::vector<Objective> objectives_;
 };
 

@@ -49,6 +49,15 @@ function(assay_cuda_flags target)
   endif()
 endfunction()
 
+# assay_cuda_objects(name x.cu ...): an object library of kernels outside of assay_kernels.
+function(assay_cuda_objects name)
+  add_library(${name} OBJECT ${ARGN})
+  assay_cuda_flags(${name})
+  if(NOT ASSAY_CUDA STREQUAL ON)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
+  endif()
+endfunction()
+
 # assay_cuda_sources(x.cu ...): kernels of a family; nothing happens where ASSAY_CUDA is OFF.
 function(assay_cuda_sources)
   if(ASSAY_CUDA STREQUAL OFF)

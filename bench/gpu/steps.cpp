@@ -1,10 +1,13 @@
 // Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
 // stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/peers.
 #include <cmath>
+#include <functional>
+#include <memory>
 
 #include "bench/gpu/program.h"
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/step_graph.h"
+#include "models/recorded_step.h"
 
 namespace assay::bench {
 namespace {
@@ -35,13 +38,29 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   }
   Step step(preset, batch, image_size(preset));
   row["step_flops"] = (training ? 3 : 1) * step.forward_flops(batch);
-  const auto run = [&] { training ? step.train() : step.infer(); };
-  for (int i = 0; i < 3; ++i) run();
+  constexpr int kWarmUp = 4;  // a recorder's runs before it replays, and one more
+  std::unique_ptr<RecordedStep> recorded;
   StepGraph graph(bench.cuda);
-  const bool as_graph = way == Way::train_graph || way == Way::infer_graph;
-  if (as_graph)
-    while (!graph.recorded()) graph.run(run);
-  const Work once = [&](int) { as_graph ? graph.run(run) : run(); };
+  std::function<void()> run;
+  switch (way) {
+    case Way::train_graph:
+      step.leave_advancing();
+      recorded =
+          std::make_unique<RecordedStep>(std::vector<Module*>{&step.network()}, step.optimizers());
+      run = [&] { recorded->run([&] { step.train(); }); };
+      break;
+    case Way::infer_graph:
+      run = [&] { graph.run([&] { step.infer(); }); };
+      break;
+    case Way::train_eager:
+      run = [&] { step.train(); };
+      break;
+    case Way::infer_eager:
+      run = [&] { step.infer(); };
+      break;
+  }
+  for (int i = 0; i < kWarmUp; ++i) run();
+  const Work once = [&](int) { run(); };
   const double first = bench.timer.eager(once, 1);
   const int launches = real_device() ? std::max(1, static_cast<int>(1000 / first)) : 1;
   std::vector<double> us;

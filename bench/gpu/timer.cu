@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/runtime/cuda/grid.cuh"
+#include "kernels/runtime/cuda/record_graph.cuh"
 
 namespace assay::bench {
 namespace {
@@ -54,22 +55,10 @@ Timer::Recording Timer::record(const Work& work, int launches, int sets) {
   work(0);
   synchronize(ctx_);
   const cudaStream_t stream = cuda::stream_of(ctx_);
-  cudaGraph_t graph = nullptr;
   // Relaxed: a library may ask the driver for things while it is recorded.
-  ASSAY_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
-  try {
+  const cudaGraphExec_t exec = cuda::record_graph(stream, cudaStreamCaptureModeRelaxed, [&] {
     for (int i = 0; i < launches; ++i) work(i % sets);
-  } catch (...) {
-    cudaStreamEndCapture(stream, &graph);
-    if (graph != nullptr) cudaGraphDestroy(graph);
-    cudaGetLastError();
-    throw;
-  }
-  ASSAY_CUDA_CHECK(cudaStreamEndCapture(stream, &graph));
-  cudaGraphExec_t exec = nullptr;
-  const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
-  cudaGraphDestroy(graph);
-  ASSAY_CUDA_CHECK(error);
+  });
   Recording recording(exec, launches);
   ASSAY_CUDA_CHECK(cudaGraphLaunch(exec, stream));  // uploads it
   synchronize(ctx_);

@@ -10,6 +10,7 @@
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/kernel_test.h"
 
 namespace assay {
@@ -19,14 +20,12 @@ using test::absolute;
 using test::Array;
 using test::widen;
 
-struct Case {
-  Conv2dShape s;
-  Conv2dEpilogue e;
-};
-
-constexpr Activation kNone = Activation::none, kRelu = Activation::relu,
-                     kLeaky = Activation::leaky_relu, kSigmoid = Activation::sigmoid,
-                     kTanh = Activation::tanh;
+using Case = test::Conv2dCase;
+using test::kLeaky;
+using test::kNone;
+using test::kRelu;
+using test::kSigmoid;
+using test::kTanh;
 
 // N H W C K R S stride pad upsample, activation slope pool.
 const Case kCases[] = {

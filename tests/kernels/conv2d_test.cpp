@@ -3,6 +3,7 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include "kernels/conv2d/conv2d_ref.h"
+#include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/kernel_test.h"
 
 namespace assay {
@@ -11,14 +12,12 @@ namespace {
 using test::absolute;
 using test::widen;
 
-struct Case {
-  Conv2dShape s;
-  Conv2dEpilogue e;
-};
-
-constexpr Activation kNone = Activation::none, kRelu = Activation::relu,
-                     kLeaky = Activation::leaky_relu, kSigmoid = Activation::sigmoid,
-                     kTanh = Activation::tanh;
+using Case = test::Conv2dCase;
+using test::kLeaky;
+using test::kNone;
+using test::kRelu;
+using test::kSigmoid;
+using test::kTanh;
 
 // N H W C K R S stride pad upsample, activation slope pool.
 const Case kCases[] = {

@@ -2,18 +2,17 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include <algorithm>
+#include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/kernel_test.h"
 
 namespace assay {
 namespace {
 
-struct Case {
-  Conv2dShape s;
-  Conv2dEpilogue e;
-};
-
-constexpr Activation kNone = Activation::none, kRelu = Activation::relu,
-                     kSigmoid = Activation::sigmoid, kLeaky = Activation::leaky_relu;
+using Case = test::Conv2dCase;
+using test::kLeaky;
+using test::kNone;
+using test::kRelu;
+using test::kSigmoid;
 
 // N H W C K R S stride pad upsample, activation slope pool.
 const Case kCases[] = {

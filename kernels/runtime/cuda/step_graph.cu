@@ -1,6 +1,6 @@
 #include "kernels/runtime/cuda/step_graph.h"
 
-#include "kernels/runtime/cuda/launch.cuh"
+#include "kernels/runtime/cuda/record_graph.cuh"
 
 namespace assay {
 namespace {
@@ -61,23 +61,8 @@ bool StepGraph::run(const std::function<void()>& step) {
 }
 
 void StepGraph::record(const std::function<void()>& step) {
-  const cudaStream_t stream = cuda::stream_of(context_.get());
-  cudaGraph_t graph = nullptr;
-  ASSAY_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  try {
-    step();
-  } catch (...) {
-    cudaStreamEndCapture(stream, &graph);
-    if (graph != nullptr) cudaGraphDestroy(graph);
-    cudaGetLastError();
-    throw;
-  }
-  ASSAY_CUDA_CHECK(cudaStreamEndCapture(stream, &graph));
-  cudaGraphExec_t exec = nullptr;
-  const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
-  cudaGraphDestroy(graph);
-  ASSAY_CUDA_CHECK(error);
-  exec_ = exec;
+  exec_ =
+      cuda::record_graph(cuda::stream_of(context_.get()), cudaStreamCaptureModeThreadLocal, step);
 }
 
 }  // namespace assay
