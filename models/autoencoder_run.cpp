@@ -1,5 +1,7 @@
 #include "models/autoencoder_run.h"
 
+#include <nlohmann/json.hpp>
+
 #include "models/detector_evaluation.h"
 #include "models/run_data.h"
 #include "optim/adam.h"

@@ -2,7 +2,7 @@
 // of a class, because MVTec's training set has no defects in it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "models/run_config.h"

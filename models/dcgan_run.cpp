@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "data/image_io.h"
 #include "kernels/runtime/transfer.h"

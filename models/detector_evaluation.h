@@ -1,7 +1,7 @@
 // From a detector and the test pictures to scores.csv, figures and metrics.json.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "data/loader.h"
 #include "models/detector.h"

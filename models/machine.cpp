@@ -1,6 +1,7 @@
 #include "models/machine.h"
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/isa.h"

@@ -1,7 +1,7 @@
 // The machine that a run ran on, for machine.json and `assay info`.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace assay {

@@ -1,6 +1,7 @@
 #include "models/model_table.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/cnn_detector.h"

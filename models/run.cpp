@@ -1,6 +1,7 @@
 #include "models/run.h"
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "models/machine.h"
 #include "models/model_table.h"

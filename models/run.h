@@ -1,7 +1,7 @@
 // A run from pictures to metrics: what `assay train`, `evaluate` and each cell of a suite do.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 

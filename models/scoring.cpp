@@ -1,6 +1,7 @@
 #include "models/scoring.h"
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "kernels/runtime/error.h"

@@ -1,7 +1,7 @@
 // From the parts of every image's score to the verdict on a model: scores.csv and metrics.json.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 // assay evaluate RUN
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "apps/assay/cli.h"
 #include "models/model_table.h"

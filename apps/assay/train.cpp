@@ -1,5 +1,6 @@
 // assay train MODEL
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"

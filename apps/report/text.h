@@ -1,7 +1,7 @@
 // How numbers and names read in the report. All results are HTML.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
