@@ -10,8 +10,10 @@ import time
 
 import clean
 
-EAGER = {"nchw eager": [], "nhwc eager": ["--channels-last"]}
-STOCK = "nchw eager, out of the box"
+SETTINGS = {f"{layout} {how}": flags + more
+            for how, more in {"eager": [], "compile": ["--compile"]}.items()
+            for layout, flags in {"nchw": [], "nhwc": ["--channels-last"]}.items()}
+STOCK = "out of the box"  # nchw eager
 BATCH, LEAST_ROUNDS, MOST_ROUNDS = 32, 3, 7
 CASES = [("train", BATCH), ("infer", 1), ("infer", BATCH)]
 MEASURE_SECONDS, MOST_SECONDS = 2, 300  # of one figure; of one process of the peer
@@ -45,29 +47,38 @@ def ours(a, preset):
 
 
 def search(a, preset):
-    """All settings once: the best of each case, and everything measured. The compiler gets the layout
-    that trains faster without it."""
-    found = {name: theirs(a, preset, flags) for name, flags in EAGER.items()}
-    layout = min(EAGER, key=lambda name: found[name]["train", BATCH]["median_ms"])
-    flags = dict(EAGER)
-    compiled = layout.replace("eager", "compile")
-    try:
-        found[compiled] = theirs(a, preset, EAGER[layout] + ["--compile"])
-        flags[compiled] = EAGER[layout] + ["--compile"]
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as e:
-        print(f"{preset}: {compiled} gave no figures: {e}", file=sys.stderr)
-    best = {case: min(flags, key=lambda name: found[name][case]["median_ms"]) for case in CASES}
+    """All settings once: the best of each case, and everything measured."""
+    found = {}
+    for name, flags in SETTINGS.items():
+        try:
+            found[name] = theirs(a, preset, flags)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as e:
+            print(f"{preset}: {name} gave no figures: {e}", file=sys.stderr)
+    best = {case: min(found, key=lambda name: found[name][case]["median_ms"]) for case in CASES}
     found[STOCK] = theirs(a, preset, ["--stock"])
-    return best, flags, found
+    return best, found
+
+
+def settings_rows(preset, found):
+    """What each setting of PyTorch took, the fastest in bold."""
+    rows = []
+    for case in CASES:
+        times = {name: found[name][case]["median_ms"] if name in found else None
+                 for name in [*SETTINGS, STOCK]}
+        least = min(t for t in times.values() if t is not None)
+        cells = ["failed" if t is None else f"**{t:.1f}**" if t == least else f"{t:.1f}"
+                 for t in times.values()]
+        rows.append(f"| {preset} | {case[0]} {case[1]} | {' | '.join(cells)} |")
+    return rows
 
 
 def compare(a, preset, deadline):
-    best, flags, first = search(a, preset)
+    best, first = search(a, preset)
     mine, peer = collections.defaultdict(list), collections.defaultdict(list)
     rounds = 0
     while rounds < LEAST_ROUNDS or rounds < MOST_ROUNDS and time.time() < deadline:
         found = ours(a, preset)
-        runs = {name: theirs(a, preset, flags[name]) for name in set(best.values())}
+        runs = {name: theirs(a, preset, SETTINGS[name]) for name in set(best.values())}
         for case in CASES:
             mine[case].append(found[case])
             peer[case].append(runs[best[case]][case])
@@ -88,21 +99,26 @@ def compare(a, preset, deadline):
                                   "peer_setting": best[case]}
         print(rows[-1], file=sys.stderr, flush=True)
     version = first[STOCK]["train", BATCH]["torch"]
-    return rows, raw, version
+    return rows, settings_rows(preset, first), raw, version
 
 
 def build(a, seconds):
     presets, start = a.presets.split(","), time.time()
-    rows, raw = [], {}
+    rows, settings, raw = [], [], {}
     for i, preset in enumerate(presets):
-        found, raw[preset], version = compare(a, preset, start + seconds * (i + 1) / len(presets))
+        found, searched, raw[preset], version = compare(
+            a, preset, start + seconds * (i + 1) / len(presets))
         rows += found
+        settings += searched
     return [
         f"## Training steps and inference against PyTorch {version}", "",
         f"Each figure from a process of its own, {LEAST_ROUNDS} to {MOST_ROUNDS} rounds. PyTorch at its best: "
         "no environment variable that slows it, a malloc that keeps its memory, and the fastest of both "
-        "layouts, eager, and torch.compile in the better of them. Out of the box: one run of it as it "
-        "comes. The DCGAN's step is one of D and one of G, its inference the generator's. Memory: peak "
-        "resident size less that before the first step.", "",
+        "layouts, eager and through torch.compile. Out of the box: one run of it as it comes. The DCGAN's "
+        "step is one of D and one of G, its inference the generator's. Memory: peak resident size less "
+        "that before the first step.", "",
         "| network | what | ours ms | PyTorch ms (its best setting) | ratio | ratio to PyTorch out of "
-        "the box | ours MiB | PyTorch MiB |", "|--|--|--|--|--|--|--|--|", *rows], raw
+        "the box | ours MiB | PyTorch MiB |", "|--|--|--|--|--|--|--|--|", *rows, "",
+        "PyTorch's settings, each run once, milliseconds (this search chose the settings above):", "",
+        f"| network | what | {' | '.join([*SETTINGS, STOCK])} |", "|--|--|" + "--|" * (len(SETTINGS) + 1),
+        *settings], raw
