@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -35,16 +36,27 @@ class ConfigOptions {
  public:
   explicit ConfigOptions(CLI::App& verb) : verb_(verb) {}
 
+  /// The heading, in the help, of the options that follow.
+  void group(const std::string& heading) { heading_ = heading; }
+
   template <class T>
   CLI::Option* add(const std::string& name, T RunConfig::*member, const std::string& help) {
     auto value = std::make_shared<T>();
-    CLI::Option* option = verb_.add_option(name, *value, help);
+    CLI::Option* option = verb_.add_option(name, *value, help)->group(heading_);
     remember(option, value, member);
     return option;
   }
+  /// The help says what the option is where nobody sets it.
+  template <class T>
+  CLI::Option* add_with_default(const std::string& name, T RunConfig::*member,
+                                const std::string& help) {
+    std::ostringstream text;
+    text << RunConfig().*member;
+    return add(name, member, help)->default_str(text.str());
+  }
   void add_flag(const std::string& name, bool RunConfig::*member, const std::string& help) {
     auto value = std::make_shared<bool>();
-    remember(verb_.add_flag(name, *value, help), value, member);
+    remember(verb_.add_flag(name, *value, help)->group(heading_), value, member);
   }
   void apply(RunConfig& config) const {
     for (const auto& set : setters_) set(config);
@@ -59,12 +71,16 @@ class ConfigOptions {
   }
 
   CLI::App& verb_;
+  std::string heading_ = "Options";
   std::vector<std::function<void(RunConfig&)>> setters_;
 };
 
 /// Refuses "-1" and 2^64 for an option that is a whole number without a sign: the parser would
 /// wrap the one around and the other down.
 CLI::Validator whole_number();
+
+/// --preset NAME of a verb whose first argument is the model.
+void add_preset_option(CLI::App& verb, std::string& preset);
 
 /// --threads N; 0 = all that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);

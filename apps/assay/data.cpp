@@ -55,8 +55,10 @@ void add_data(CLI::App& app, Action& run) {
   CLI::App* make = data->add_subcommand("make", "write the built-in data set in MVTec's layout");
   auto arguments = std::make_shared<MakeArguments>();
   make->add_option("--out", arguments->out, "a folder")->required();
-  make->add_option("--size", arguments->size, "pixels a side");
-  make->add_option("--seed", arguments->seed, "of the pictures")->check(whole_number());
+  make->add_option("--size", arguments->size, "pixels a side")->capture_default_str();
+  make->add_option("--seed", arguments->seed, "of the pictures")
+      ->check(whole_number())
+      ->capture_default_str();
   make->callback([=, &run] { run = [=] { return make_verb(*arguments); }; });
 
   CLI::App* check = data->add_subcommand("check", "everything that is wrong with a data set");

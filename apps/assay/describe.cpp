@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "apps/assay/cli.h"
+#include "models/model_table.h"
 #include "models/network.h"
 
 namespace assay {
@@ -47,9 +48,9 @@ int describe_verb(const DescribeArguments& arguments) {
 void add_describe(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("describe", "the layers of a model: shapes, FLOPs, bytes");
   auto arguments = std::make_shared<DescribeArguments>();
-  verb->add_option("model", arguments->model, "cnn, kd-cae, ni-cae or dcgan")->required();
-  verb->add_option("--preset", arguments->preset, "a named reading of the model");
-  verb->add_option("--batch", arguments->batch, "images");
+  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  add_preset_option(*verb, arguments->preset);
+  verb->add_option("--batch", arguments->batch, "images")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");
   verb->add_flag("--grey", arguments->grey, "one channel");
   verb->callback([=, &run] { run = [=] { return describe_verb(*arguments); }; });

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 
 #include "apps/assay/cli.h"
 #include "kernels/runtime/peaks.h"
+#include "kernels/runtime/transfer.h"
 #include "models/model_table.h"
 #include "tensor/tape.h"
 
@@ -15,7 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct ProfileArguments {
-  std::string model, preset;
+  std::string model, preset, device = "cpu", precision = "fp32";
   int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
@@ -28,7 +30,8 @@ struct OpTime {
   int64_t flops = 0, bytes = 0;  ///< 0: not counted
 };
 
-/// Times what happens between the ends of two operations.
+/// Times what happens between the ends of two operations. On a GPU each is waited for, so what
+/// queues and graphs hide, the cost of a launch and of waiting, is in its time.
 class StepTimer {
  public:
   StepTimer() : last_(Clock::now()) {
@@ -45,6 +48,7 @@ class StepTimer {
     last_ = Clock::now();
   }
   void mark(std::string_view op, const Shape& output, bool backward) {
+    synchronize(current_context());
     const double seconds = std::chrono::duration<double>(Clock::now() - last_).count();
     if (at_ == ops_.size()) ops_.push_back({op, output, backward, seconds});
     ops_[at_].seconds = std::min(ops_[at_].seconds, seconds);
@@ -120,7 +124,8 @@ double roofline_share(const OpTime& op, const Peaks& peaks) {
   return least / op.seconds;
 }
 
-void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
+/// Without `peaks` the column of the roofline stays empty.
+void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& peaks) {
   constexpr double kGiga = 1e-9;
   double total = 0, least = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
@@ -128,7 +133,7 @@ void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
               "GB/s", "roofline");
   for (const OpTime& op : ops) {
     const std::string name = std::string(op.op) + (op.backward ? " backward" : "");
-    const double share = roofline_share(op, peaks);
+    const double share = peaks ? roofline_share(op, *peaks) : 0;
     std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
                 op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
                 100 * op.seconds / total,
@@ -139,14 +144,37 @@ void print_table(const std::vector<OpTime>& ops, const Peaks& peaks) {
     if (op.flops > 0) counted += op.seconds;
   }
   std::printf("%-30s %-22s %10.3f\n", "training step", "", total * 1e3);
+  std::printf("\nLayers with weights take %.1f %% of the step", 100 * counted / total);
+  if (peaks) std::printf(" and reach %.1f %% of their roofline", 100 * least / counted);
+  std::printf(".\n");
+}
+
+/// Measures the peaks of the CPU; those of a GPU take the kernels of bench/gpu/ceilings.cpp.
+std::optional<Peaks> print_peaks() {
+  std::printf("GFLOP/s count the operations of the formula, GB/s the least bytes");
+  if (current_context().device.type != DeviceType::cpu) {
+    std::printf("; the peaks of this device: bench/gpu/gpu_ceilings.\n\n");
+    return {};
+  }
+  const Peaks peaks = measure_peaks(current_context());
   std::printf(
-      "\nLayers with weights take %.1f %% of the step and reach %.1f %% of their roofline.\n",
-      100 * counted / total, 100 * least / counted);
+      "; roofline: the share of\nwhat the peaks measured now allow, %.0f GFLOP/s of multiply-adds "
+      "and %.1f GB/s of copying (more\nthan 100 %% where data stays in a cache).\n\n",
+      peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
+  return peaks;
+}
+
+std::string where() {
+  const Context& ctx = current_context();
+  return ctx.device.type == DeviceType::cpu ? std::to_string(ctx.threads->threads()) + " threads"
+                                            : device_name(ctx.device);
 }
 
 int profile_verb(const ProfileArguments& arguments) {
   RunConfig config = default_config(arguments.model, arguments.preset);
   config.batch = arguments.batch;
+  config.device = arguments.device;
+  config.precision = arguments.precision;
   if (arguments.image_size != 0) config.image_size = arguments.image_size;
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: ", arguments.steps,
@@ -169,15 +197,9 @@ int profile_verb(const ProfileArguments& arguments) {
     }
   }
   count_work(timer.ops(), step.layers);
-  const Peaks peaks = measure_peaks(current_context());
-  std::printf(
-      "%s, %d pixels, batch %d, %d threads, least of %d steps. GFLOP/s count the operations of the "
-      "formula,\nGB/s the least bytes; roofline: the share of what the peaks measured now allow, "
-      "%.0f GFLOP/s of\nmultiply-adds and %.1f GB/s of copying (more than 100 %% where data stays "
-      "in "
-      "a cache).\n\n",
-      config.preset.c_str(), config.image_size, config.batch, current_context().threads->threads(),
-      arguments.steps, peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
+  std::printf("%s, %d pixels, batch %d, %s, least of %d steps.\n", config.preset.c_str(),
+              config.image_size, config.batch, where().c_str(), arguments.steps);
+  const std::optional<Peaks> peaks = print_peaks();
   print_table(timer.ops(), peaks);
   return 0;
 }
@@ -188,10 +210,14 @@ void add_profile(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("profile", "time of each operation of a training step");
   auto arguments = std::make_shared<ProfileArguments>();
   verb->add_option("model", arguments->model, listed(model_names()))->required();
-  verb->add_option("--preset", arguments->preset, "a named reading of the model");
-  verb->add_option("--batch", arguments->batch, "images a step");
+  add_preset_option(*verb, arguments->preset);
+  verb->add_option("--batch", arguments->batch, "images a step")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");
-  verb->add_option("--repeat", arguments->steps, "steps that are timed");
+  verb->add_option("--repeat", arguments->steps, "steps that are timed")->capture_default_str();
+  verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
+  verb->add_option("--precision", arguments->precision,
+                   "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+      ->capture_default_str();
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return profile_verb(*arguments); }; });
 }

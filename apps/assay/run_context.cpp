@@ -2,6 +2,7 @@
 
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
+#include "models/model_table.h"
 
 namespace assay {
 namespace {
@@ -25,6 +26,13 @@ CLI::Validator whole_number() {
             return "'" + text + "' is no whole number from 0 to 18446744073709551615";
           },
           ""};
+}
+
+void add_preset_option(CLI::App& verb, std::string& preset) {
+  std::vector<std::string> presets;
+  for (const std::string& model : model_names())
+    for (const std::string& name : presets_of(model)) presets.push_back(name);
+  verb.add_option("--preset", preset, "a named reading of the model: " + listed(presets));
 }
 
 void add_threads_option(CLI::App& verb, int& threads) {

@@ -96,7 +96,8 @@ void add_suite(CLI::App& app, Action& run) {
                    "clean/clean,noisy/noisy")
       ->delimiter(',');
   verb->add_option("--profile", options.profile,
-                   "quick: minutes on built-in data | paper: the sizes and seeds of the study");
+                   "quick: minutes on built-in data | paper: the sizes and seeds of the study")
+      ->capture_default_str();
   verb->add_option("--steps", options.steps, "of each run, in place of the profile's");
   verb->add_option("--image-size", options.image_size, "pixels a side, in place of the model's");
   verb->add_option("--seeds", options.seeds, "runs of each class and model");
