@@ -80,7 +80,7 @@ void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
   scoring_.calibration = calibrate(std::span(parts).first(scoring_.deciding));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
   // Twice what all but the hottest pixels of good images reach: good images stay dark.
-  heat_scale_ = std::max(2 * percentile(heat, kScalePercentile), 1e-9);
+  heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, most_heat());
 }
 
 std::map<std::string, std::string> Detector::metadata() const {

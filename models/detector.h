@@ -35,6 +35,8 @@ class Detector {
 
   /// Whether a judgement has a reconstruction and a heat map.
   virtual bool draws_heat_maps() const { return true; }
+  /// No pixel's heat is above; 1 for the squared error of values from 0 to 1.
+  virtual double most_heat() const { return 1; }
 
   /// Sets the calibration, the threshold and the colour scale from held-out good pictures.
   void calibrate_on(const std::vector<Judgement>& held_out_good);

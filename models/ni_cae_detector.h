@@ -14,6 +14,8 @@ class NiCaeDetector : public AutoencoderDetector {
   explicit NiCaeDetector(RunConfig config);
 
   Judgement judge(const Tensor& x) override;
+  /// SSIM is from -1 to 1.
+  double most_heat() const override { return config_.score == "ssim" ? 2 : 1; }
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
   Network& network() override { return *network_; }

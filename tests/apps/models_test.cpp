@@ -173,6 +173,7 @@ TEST_CASE("NI-CAE: the four noise conditions, the pictures that have noise, and 
       CHECK(metrics["conditions"]["test"] == test_noise);
       CHECK(metrics.contains("auroc_mse"));
       CHECK(metrics["auroc_ssim"] == metrics["image_auroc"]);  // s grows with the part
+      CHECK(metrics["heat_scale"] <= 2);                       // 1 - SSIM is at most 2
       const auto noisy = [&](const char* set) {
         if (!fs::exists(run / "noise.json")) return size_t{0};
         const Json json = read_json(run / "noise.json");
