@@ -95,6 +95,10 @@ std::string paragraph(const std::string& html, const std::string& kind) {
   return str("<p", kind.empty() ? "" : " class=\"" + kind + "\"", ">", html, "</p>\n");
 }
 
+std::string folded(const std::string& summary, const std::string& html) {
+  return str("<details><summary>", summary, "</summary>\n", html, "</details>\n");
+}
+
 std::string link_to(const std::string& id, const std::string& html) {
   return str("<a href=\"#", id, "\">", html, "</a>");
 }

@@ -57,6 +57,9 @@ class Table {
 /// "p" with a class, "" for none.
 std::string paragraph(const std::string& html, const std::string& kind = "");
 
+/// What is shown when the reader asks for it, and in print.
+std::string folded(const std::string& summary, const std::string& html);
+
 /// A link to a section.
 std::string link_to(const std::string& id, const std::string& html);
 

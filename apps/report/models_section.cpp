@@ -116,48 +116,58 @@ std::string over_folds(const Json& summary) {
   return text;
 }
 
+std::string f1_beside_all_positive(const Json& of) {
+  return str(number(of["f1"]), " <small>(", number(of["f1_all_positive"], 2), ")</small>");
+}
+
 void add_folds(Table& table, const Json& m) {
-  const auto f1 = [](const Json& of) {
-    return str(number(of["f1"]), " <small>(", number(of["f1_all_positive"], 2), ")</small>");
-  };
   if (!m.contains("folds")) return;
   int64_t number_of_fold = 0;
   for (const Json& fold : m["folds"])
-    table.row({std::to_string(++number_of_fold), number(fold["image_auroc"]), f1(fold),
-               number(fold["f1_val_threshold"]), number(fold["val_threshold"], 2),
-               number(fold["test"], 0), number(fold["epochs"], 0), number(fold["best_epoch"], 0)});
-  const Json& summary = m["folds_summary"];
-  table.row({"mean", over_folds(summary["image_auroc"]), over_folds(summary["f1"]),
-             over_folds(summary["f1_val_threshold"]), kNone, kNone, kNone, kNone});
-  table.row({"pooled", number(m["image_auroc"]), f1(m), number(m["f1_val_threshold"]), kNone,
-             number(m["images"]["test"], 0), kNone, kNone});
+    table.row({std::to_string(++number_of_fold), number(fold["image_auroc"]),
+               f1_beside_all_positive(fold), number(fold["f1_val_threshold"]),
+               number(fold["val_threshold"], 2), number(fold["test"], 0),
+               number(fold["epochs"], 0), number(fold["best_epoch"], 0)});
+}
+
+void add_cross_validation(Table& table, const std::string& name, const Json& m) {
+  const Json summary = m.value("folds_summary", Json::object());
+  table.row({name, number(m["image_auroc"]),
+             over_folds(summary.value("image_auroc", Json())), f1_beside_all_positive(m),
+             number(m["f1_val_threshold"]), number(m["images"]["test"], 0)});
 }
 
 void add_cnn(Page& page, const Findings& findings) {
   const auto groups = groups_of(findings, "cnn");
   if (groups.empty()) return;
-  page.subsection("cnn", "CNN, fold by fold", "CNN folds");
-  Table table({"fold", "AUROC", "F1 at 0.5 (all defective)", "F1 at its own threshold",
+  page.subsection("cnn", "CNN by class and fold", "CNN folds");
+  Table runs({"run", "AUROC, pooled", "AUROC over folds", "F1 at 0.5 (all defective)",
+              "F1 at the folds&rsquo; thresholds", "images"});
+  Table folds({"fold", "AUROC", "F1 at 0.5 (all defective)", "F1 at its own threshold",
                "its own threshold", "images", "epochs", "best epoch"});
   bool toothbrush = false;
   for (const auto& [c, group] : groups) {
     toothbrush |= c->name == "toothbrush" && !c->synthetic;
     for (const RunResult* run : group->runs) {
-      table.group(str(class_cell(*c), ", ", name_of_group(*group), ", seed ", run->config.seed));
-      add_folds(table, run->metrics);
+      const std::string name =
+          str(class_cell(*c), ", ", name_of_group(*group), ", seed ", run->config.seed);
+      add_cross_validation(runs, name, run->metrics);
+      folds.group(name);
+      add_folds(folds, run->metrics);
     }
   }
-  page.add(table.html());
+  page.add(runs.html());
   page.add(
       paragraph("Each image is scored once, by the fold that did not see it. Pooled: over all "
                 "images together, with the probabilities of different networks side by side. "
-                "The fold&rsquo;s own threshold is the best on its validation images.",
+                "A fold&rsquo;s own threshold is the best on its validation images.",
                 "soft"));
   if (toothbrush)
     page.add(
         paragraph("The study prints for its CNN on toothbrush an AUROC of about 65 % at best "
                   "and an F1 of about 25 %.",
                   "soft"));
+  page.add(folded("Every fold", folds.html()));
 }
 
 void add_all_metrics(Page& page, const Findings& findings) {
@@ -212,7 +222,7 @@ void add_seeds(Page& page, const Findings& findings) {
                    number(m["threshold"], 2), number(m["best_epoch"], 0)});
       }
   }
-  page.add(table.html());
+  page.add(folded("Every run", table.html()));
 }
 
 }  // namespace

@@ -113,6 +113,7 @@ dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin:
   body { padding: 18px 14px 48px; }
   h1 { font-size: 1.45rem; } h2 { font-size: 1.25rem; }
   table { font-size: .84rem; } th, td { padding-right: .8rem; } }
+summary { cursor: pointer; color: var(--link); margin: .8rem 0; }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --panel: #fff; --link: #000; --shade: transparent;
     --note: #fff; --c0: #c2570c; --c1: #1f66b8; --c2: #2a7d4a; --c3: #8a4fa8; --c4: #b02a5b;
@@ -121,6 +122,7 @@ dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin:
   nav { position: static; max-height: none; overflow: visible; border: 1px solid var(--rule); }
   .scroll { overflow: visible; } table { font-size: 7.6pt; } th, td { padding-right: .5rem;
     white-space: normal; }
+  details::details-content { content-visibility: visible; } summary { color: inherit; }
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   h2, h3, h4 { break-after: avoid; }
   figure, tr, .tiles, .answer li { break-inside: avoid; } }
