@@ -180,9 +180,14 @@ cudaError_t cudaGetLastError() {
 
 // ---- device
 
+// CUDA_VISIBLE_DEVICES lists the devices that a process may see, and ends where one is unknown: a
+// list that does not begin with the only device here, number 0, hides it.
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const bool seen = visible == nullptr || std::strcmp(visible, "0") == 0 ||
+                    std::strncmp(visible, "0,", 2) == 0;
+  *count = seen ? 1 : 0;
+  return remember(seen ? cudaSuccess : cudaErrorNoDevice);
 }
 cudaError_t cudaSetDevice(int device) {
   return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);

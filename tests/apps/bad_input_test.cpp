@@ -5,17 +5,6 @@
 namespace assay::testing {
 namespace {
 
-constexpr int kFailure = 1, kUsage = 2, kData = 3, kCheckpoint = 4, kDevice = 5;
-
-/// The run fails with `code` and one line on stderr that holds `part`.
-void check_refused(const Outcome& outcome, int code, const std::string& part) {
-  CAPTURE(outcome.error);
-  CHECK(outcome.code == code);
-  CHECK(outcome.error.rfind("assay: error: ", 0) == 0);
-  CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
-  CHECK(contains(outcome.error, part));
-}
-
 /// A training is refused because one of its pictures is broken; nothing is written.
 void check_bad_picture(const Bytes& bytes, const char* name, const std::string& part) {
   const TemporaryFolder folder;
@@ -361,14 +350,6 @@ TEST_CASE("a run folder that is not empty") {
       run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1", "--force"}));
   CHECK(forced.code == 0);
   CHECK(read_text(folder / "run/notes.txt") == "mine");
-}
-
-TEST_CASE("a GPU in a build without CUDA") {
-  if (contains(run_assay({"info", "--json"}).out, "\"cuda\": true")) return;
-  const TemporaryFolder folder;
-  write_small_class(folder / "data");
-  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--device", "cuda"})),
-                kDevice, "cpu");
 }
 
 }  // namespace assay::testing

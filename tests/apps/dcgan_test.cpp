@@ -1,6 +1,4 @@
 // The DCGAN through the program: train, break off, resume, generate, report.
-#include <nlohmann/json.hpp>
-
 #include "tests/apps/program.h"
 
 namespace assay::testing {
@@ -17,12 +15,6 @@ std::vector<std::string> training(const fs::path& data, const fs::path& out,
   return words;
 }
 
-Outcome require_success(const Outcome& outcome) {
-  CAPTURE(outcome.error);
-  REQUIRE(outcome.code == 0);
-  return outcome;
-}
-
 void check_same_files(const fs::path& a, const fs::path& b, const std::vector<std::string>& names) {
   for (const std::string& name : names)
     CHECK_MESSAGE(read_text(a / name) == read_text(b / name), name);
@@ -36,7 +28,7 @@ TEST_CASE("a DCGAN is trained, judged in words, asked for pictures and reported"
   const fs::path run = folder / "run";
   const Outcome trained = require_success(run_assay(training(folder / "data", run)));
   CHECK(contains(trained.out, "nearest training picture"));
-  const nlohmann::json metrics = nlohmann::json::parse(read_text(run / "metrics.json"));
+  const nlohmann::json metrics = read_json(run / "metrics.json");
   for (const char* key : {"loss_d", "loss_g", "d_real", "d_fake", "memorisation", "collapsed",
                           "discriminator_won", "blew_up", "remarks", "seconds_train"})
     CHECK_MESSAGE(metrics.contains(key), key);

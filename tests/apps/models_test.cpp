@@ -1,5 +1,4 @@
 // Whole runs of the models besides KD-CAE, through the program, on a few small pictures.
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -9,15 +8,6 @@ namespace assay::testing {
 namespace {
 
 using Json = nlohmann::json;
-
-Json read_json(const fs::path& file) {
-  return Json::parse(read_text(file));
-}
-
-void require_success(const Outcome& outcome) {
-  CAPTURE(outcome.error);
-  REQUIRE(outcome.code == 0);
-}
 
 /// 12 + 4 good and 7 defective pictures: more than write_small_class has, for three folds.
 void write_class_for_folds(const fs::path& root) {

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,6 +25,13 @@ inline std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
+
+inline nlohmann::json read_json(const fs::path& file) {
+  return nlohmann::json::parse(read_text(file));
+}
+
+/// Exit codes.
+inline constexpr int kFailure = 1, kUsage = 2, kData = 3, kCheckpoint = 4, kDevice = 5;
 
 /// How a run of the program ended. `code` is negative when a signal ended it.
 struct Outcome {
@@ -101,6 +109,21 @@ inline Outcome run_assay(const std::vector<std::string>& words,
   return Running(words, limit_blocks).wait();
 }
 
+inline Outcome require_success(const Outcome& outcome) {
+  CAPTURE(outcome.error);
+  REQUIRE(outcome.code == 0);
+  return outcome;
+}
+
+/// The run fails with `code` and one line on stderr that holds `part`.
+inline void check_refused(const Outcome& outcome, int code, const std::string& part) {
+  CAPTURE(outcome.error);
+  CHECK(outcome.code == code);
+  CHECK(outcome.error.rfind("assay: error: ", 0) == 0);
+  CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
+  CHECK(contains(outcome.error, part));
+}
+
 /// "$0" of the line is the program: for redirections and pipes.
 inline int run_shell(const std::string& line) {
   const pid_t pid = fork();
@@ -137,6 +160,13 @@ inline std::vector<std::string> small_training(const fs::path& data, const fs::p
                                     "--seed",       "7",      "--threads", "1"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
+}
+
+/// Everything that must not depend on threads, breaks or the clock.
+inline void check_same_results(const fs::path& a, const fs::path& b) {
+  for (const char* file : {"model.safetensors", "latents.safetensors", "scores.csv",
+                           "good_scores.csv", "split.json", "checkpoint.safetensors"})
+    CHECK_MESSAGE(read_text(a / file) == read_text(b / file), file);
 }
 
 }  // namespace assay::testing

@@ -1,30 +1,9 @@
 // Whole runs through the program: verdicts, resume to the same bits, thread counts, suites.
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "tests/apps/program.h"
 
 namespace assay::testing {
-namespace {
-
-nlohmann::json read_json(const fs::path& file) {
-  return nlohmann::json::parse(read_text(file));
-}
-
-void require_success(const Outcome& outcome) {
-  CAPTURE(outcome.error);
-  REQUIRE(outcome.code == 0);
-}
-
-/// Everything that must not depend on threads, breaks or the clock.
-void check_same_results(const fs::path& a, const fs::path& b) {
-  for (const char* file : {"model.safetensors", "latents.safetensors", "scores.csv",
-                           "good_scores.csv", "split.json", "checkpoint.safetensors"})
-    CHECK_MESSAGE(read_text(a / file) == read_text(b / file), file);
-}
-
-}  // namespace
-
 TEST_CASE("train, evaluate, predict and report agree") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");

@@ -29,6 +29,20 @@ TEST_CASE("the emulator is this build's CUDA device") {
   CHECK_EQ(device_name(Device::cuda()), "emulated CUDA");
 }
 
+TEST_CASE("CUDA_VISIBLE_DEVICES hides the device") {
+  const auto devices = [](const char* visible) {
+    setenv("CUDA_VISIBLE_DEVICES", visible, 1);
+    int count = -1;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    CHECK_EQ(cudaGetLastError(), error);
+    CHECK_EQ(error, count == 0 ? cudaErrorNoDevice : cudaSuccess);
+    return count;
+  };
+  for (const char* hidden : {"", "-1", "1", "1,0", "01"}) CHECK_EQ(devices(hidden), 0);
+  for (const char* seen : {"0", "0,1"}) CHECK_EQ(devices(seen), 1);
+}
+
 TEST_CASE("bytes go to the device, between its buffers and back") {
   CudaContext context(1);
   Context& ctx = context.get();
