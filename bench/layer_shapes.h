@@ -10,7 +10,7 @@
 
 namespace assay::bench {
 
-enum class Pass : uint8_t { fprop, dgrad, wgrad };
+using Pass = ConvPass;
 constexpr const char* name_of(Pass p) {
   return p == Pass::fprop ? "fprop" : p == Pass::dgrad ? "dgrad" : "wgrad";
 }

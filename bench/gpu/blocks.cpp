@@ -314,11 +314,21 @@ void describe_work(Row& row, const Block& b, Precision precision, bool forward) 
                      : size * (x + y + (b.activates() ? y : 0) + (b.first ? 0 : w + x) + w) + index;
 }
 
+/// The rungs of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
+std::string rungs_of(const Context& ctx, const Block& b, bool forward) {
+  const auto rung = [&](Pass pass) {
+    return std::string(name_of(conv2d_rung(ctx, pass, b.s, b.e)));
+  };
+  if (forward) return rung(Pass::fprop);
+  return (b.first ? "" : rung(Pass::dgrad) + ", ") + rung(Pass::wgrad);
+}
+
 void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Precision precision,
              bool forward) {
   describe_work(row, b, precision, forward);
   Context& ctx = bench.ctx;
   ctx.precision = precision;
+  row["rung"] = rungs_of(ctx, b, forward);
   BlockSource source(bench, b);
   const Scratch argmax(ctx, static_cast<size_t>(count(b.output())) * Timer::kMostLaunches);
   Runner mine;

@@ -31,6 +31,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const Conv2dShape& s = source.shape();
   describe_work(row, s, precision);
   bench.ctx.precision = precision;
+  row["rung"] = name_of(conv2d_rung(bench.ctx, pass, s, {}));
   const double gate = most_error(precision);
 
   // Ours, on one set: right, and how many launches make a sample?

@@ -33,14 +33,6 @@ const char* take(int& argc, char** argv, const std::string& name, bool has_value
   return nullptr;
 }
 
-ConvAlgo algo_from_name(const std::string& name) {
-  const char* const names[] = {"automatic",   "naive",  "tiled",    "pipelined",
-                               "tensor_core", "hopper", "winograd", "direct"};
-  for (size_t i = 0; i < std::size(names); ++i)
-    if (name == names[i]) return static_cast<ConvAlgo>(i);
-  throw UsageError("--algo: no rung is called '" + name + "'");
-}
-
 Settings parse(int& argc, char** argv) {
   Settings s;
   if (const char* v = take(argc, argv, "--batch")) s.batch = std::atoi(v);
@@ -183,7 +175,9 @@ int run_program(int argc, char** argv,
   const bool list = take(argc, argv, "--list", false) != nullptr;
   std::optional<Bench> bench;
   const double start = now();
-  for (const Cell& cell : cells(settings)) {
+  for (Cell& cell : cells(settings)) {
+    // Each rung has rows of its own, so that they stand side by side in the results.
+    if (settings.algo != ConvAlgo::automatic) cell.name += str('/', name_of(settings.algo));
     if (wanted && !wanted->contains(cell.name)) continue;
     if (list) std::cout << cell.name << '\n';
     benchmark::RegisterBenchmark(cell.name.c_str(),

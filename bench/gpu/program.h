@@ -7,6 +7,9 @@
 //
 // --list prints the names of the cells; --cells runs only those whose names are lines of FILE.
 //
+// --algo asks for one rung of the ladders (Context::conv), and its cells end in that name; a row's
+// "rung" is what ran: where the rung does not cover a shape, the one below.
+//
 // A cell is one measurement with a name, e.g. "models/kdcae.e2/fprop/tf32": a Google Benchmark with
 // manual time. Standard output gets a line {"begin": cell} when one starts and its row when it is
 // done, flushed at once, so that whoever reads them (bench/run_all) loses nothing when a run is

@@ -7,10 +7,8 @@
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
-namespace {
 
-/// ctx.conv where it names a rung of this ladder, else by the precision.
-ConvAlgo rung_of(const Context& ctx) {
+ConvAlgo gemm_rung(const Context& ctx) {
   switch (ctx.conv) {
     case ConvAlgo::naive:
     case ConvAlgo::tiled:
@@ -23,8 +21,6 @@ ConvAlgo rung_of(const Context& ctx) {
                  : ConvAlgo::tensor_core;
   }
 }
-
-}  // namespace
 
 int gemm_splits(const GemmShape& s) {
   constexpr int kTile = 64, kWantedBlocks = 256, kLeastDepth = 128, kMostSplits = 32;
@@ -40,7 +36,7 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
           const float* bias, float* c) {
   if (s.M == 0 || s.N == 0) return;
   const GemmProblem p{s, e, a, b.data, bias, c};
-  switch (rung_of(ctx)) {
+  switch (gemm_rung(ctx)) {
     case ConvAlgo::naive:
       return gemm_naive(ctx, p);
     case ConvAlgo::tiled:

@@ -16,6 +16,10 @@ struct GemmProblem {
   float* c;
 };
 
+/// The rung that a call with this context runs: ctx.conv where it names one of this ladder, else by
+/// the precision.
+ConvAlgo gemm_rung(const Context& ctx);
+
 /// One thread per element of C.
 void gemm_naive(Context& ctx, const GemmProblem& p);
 /// Tiles of 64 x 64 in shared memory, 4 x 4 results in the registers of a thread.

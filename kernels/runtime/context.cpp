@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "kernels/runtime/error.h"
 
@@ -9,6 +10,19 @@ namespace assay {
 namespace {
 thread_local Context* innermost = nullptr;
 constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf32", "bf16"};
+constexpr const char* kAlgoNames[] = {"automatic",   "naive",  "tiled",    "pipelined",
+                                      "tensor_core", "hopper", "winograd", "direct"};
+
+/// The value of Enum that is called `name` in the list of its names.
+template <class Enum, size_t kCount>
+Enum from_name(const char* what, const char* name, const char* const (&names)[kCount]) {
+  std::string known;
+  for (size_t i = 0; i < kCount; ++i) {
+    if (std::strcmp(name, names[i]) == 0) return static_cast<Enum>(i);
+    known += (i == 0 ? "" : ", ") + std::string(names[i]);
+  }
+  throw UsageError(str(what, ": '", name, "' is none of ", known));
+}
 }  // namespace
 
 CpuContext::CpuContext(int threads) : pool_(threads), weights_(cpu_allocator()) {
@@ -44,11 +58,13 @@ WeightCache::Entry& WeightCache::find(const void* data, uint32_t kind, size_t by
 }
 
 const char* name_of(Precision p) { return kPrecisionNames[static_cast<int>(p)]; }
+const char* name_of(ConvAlgo algo) { return kAlgoNames[static_cast<int>(algo)]; }
 
 Precision precision_from_name(const char* name) {
-  for (int i = 0; i < 5; ++i)
-    if (std::strcmp(name, kPrecisionNames[i]) == 0) return static_cast<Precision>(i);
-  throw UsageError(str("precision: '", name, "' is none of fp32, fp32-strict, tf32x3, tf32, bf16"));
+  return from_name<Precision>("precision", name, kPrecisionNames);
+}
+ConvAlgo algo_from_name(const char* name) {
+  return from_name<ConvAlgo>("algorithm", name, kAlgoNames);
 }
 
 }  // namespace assay

@@ -75,7 +75,9 @@ class ContextScope {
 };
 
 const char* name_of(Precision p);
-/// Throws UsageError for an unknown name; the message lists the names there are.
+const char* name_of(ConvAlgo algo);
+/// Throw UsageError for an unknown name; the message lists the names there are.
 Precision precision_from_name(const char* name);
+ConvAlgo algo_from_name(const char* name);
 
 }  // namespace assay

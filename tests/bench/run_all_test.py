@@ -42,7 +42,8 @@ for cell in pathlib.Path(value("--cells")).read_text().split():
         say({"cell": cell, "error": "wrong result"})
         continue
     time.sleep(order)
-    say({"cell": cell, "mode": "tf32", "flops": 4e9, "bytes": 1e6, "ours_us": 20.0, "ours_p10_us": 19.0,
+    say({"cell": cell, "mode": "tf32", "rung": "tensor_core", "flops": 4e9, "bytes": 1e6,
+         "ours_us": 20.0, "ours_p10_us": 19.0,
          "ours_p90_us": 21.0, "ours_warm_us": 15.0, "base": "fake 1.0", "plan": "engine 7",
          "key": "key of " + cell, "base_us": 40.0, "base_warm_us": 45.0, "ratio": 2.0,
          "ratio_warm": 3.0, "relative_error": 1e-4})
@@ -175,17 +176,22 @@ class RunAll(unittest.TestCase):
                 {"ceiling": "tf32", "cell": "ceilings/tf32/mma", "rate": 3e14},
                 {"ceiling": "tf32", "cell": "ceilings/tf32/wgmma", "rate": 4e14},
                 {"cell": "models/x/fprop/tf32x3", "mode": "tf32x3", "flops": 4e9, "bytes": 1e6,
-                 "ours_us": 60.0}]
+                 "ours_us": 60.0},
+                {"cell": "models/x/fprop/tf32/tiled", "mode": "tf32", "rung": "tiled",
+                 "ours_us": 80.0, "ratio": 0.5, "ratio_warm": 0.25}]
         self.out.mkdir()
         (self.out / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         self.run_all("--stage", "models")
         table = (self.out / "table.md").read_text()
         # 4 GFLOP at 400 TFLOP/s take 10 us, 1 MB at 4 TB/s 0.25 us: half of our 20 us, a quarter of 40.
-        self.assertIn("| models/layer0/fprop/tf32 | 20.0 (19.0-21.0) | 15.0 | 40.0 | 45.0 | 2.00 | "
+        self.assertIn("| models/layer0/fprop/tf32 | tensor_core | 20.0 (19.0-21.0) | 15.0 | 40.0 | 45.0 | 2.00 | "
                       "50 % | 25 % | tf32 | 1.0e-04 | fake 1.0 engine 7 |", table)
         # Three products take three times as long.
-        self.assertIn("| models/x/fprop/tf32x3 | 60.0 (-) |  |  |  |  | 50 % |  | tf32 |", table)
+        self.assertIn("| models/x/fprop/tf32x3 |  | 60.0 (-) |  |  |  |  | 50 % |  | tf32 |", table)
         self.assertIn("| models | fprop | tf32 | 6 | 2.00 | 3.00 | 2.00 | 2.00 |", table)
+        # A rung that was asked for stands in lines of its own.
+        self.assertIn("| models/x/fprop/tf32/tiled | tiled | 80.0", table)
+        self.assertIn("| models | fprop | tf32/tiled | 1 | 0.50 | 0.25 | 0.50 | 0.50 |", table)
         self.assertTrue((self.out / "rows.csv").read_text().startswith("ceiling,cell,rate"))
 
     def test_conformance_reports_differences(self):
