@@ -280,6 +280,50 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   });
 }
 
+// The models' layers with few channels, on pictures that are small but need several parts, and
+// awkward ones.
+const Case kFewChannels[] = {
+    {{2, 40, 40, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{2, 25, 25, 16, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{1, 40, 40, 3, 32, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{1, 12, 12, 32, 3, 3, 3, 1, 1, 2}, {kSigmoid, 0, 1}},
+    {{1, 32, 32, 1, 128, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{1, 24, 24, 64, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{1, 24, 24, 16, 8, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{3, 16, 16, 8, 4, 3, 3, 1, 1, 1}, {kRelu, 0, 2}},
+    {{9, 8, 8, 4, 4, 3, 3, 1, 1, 1}, {kRelu, 0, 1}},
+    {{4, 8, 8, 4, 8, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+    {{1, 16, 16, 8, 16, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+    {{1, 9, 9, 16, 64, 3, 3, 1, 1, 2}, {kRelu, 0, 1}},
+    {{1, 9, 9, 100, 1, 1, 1, 1, 0, 2}, {kSigmoid, 0, 1}},
+    {{2, 32, 32, 3, 64, 4, 4, 2, 1, 1}, {kLeaky, 0.2f, 1}},
+    {{3, 4, 4, 256, 1, 4, 4, 1, 0, 1}, {kNone, 0, 1}},
+    // awkward ones
+    {{3, 1, 700, 1, 3, 1, 3, 1, 1, 1}, {kNone, 0, 1}},
+    {{700, 1, 1, 3, 1, 1, 1, 1, 0, 1}, {kTanh, 0, 1}},
+    {{2, 33, 17, 5, 6, 5, 3, 2, 2, 1}, {kLeaky, 0.1f, 2}},
+    {{1, 41, 37, 8, 7, 2, 4, 1, 1, 1}, {kSigmoid, 0, 4}},
+    {{5, 11, 13, 2, 70, 3, 2, 3, 3, 1}, {kRelu, 0, 1}},
+    {{1, 13, 11, 4, 1, 3, 3, 1, 0, 4}, {kNone, 0, 1}},
+};
+
+TEST_CASE("conv2d on CUDA: wgrad of few channels") {
+  if (!test::cuda_tested()) return;
+  const std::vector<Problem> problems(std::begin(kFewChannels), std::end(kFewChannels));
+  std::vector<std::vector<float>> first;
+  test::for_each_cuda_run([&](Context& ctx) {
+    ctx.conv = ConvAlgo::direct;
+    std::vector<std::vector<float>> outputs;
+    for (const Problem& p : problems) {
+      CAPTURE(p);
+      REQUIRE(conv2d_rung(ctx, ConvPass::wgrad, p.s, p.e) == ConvAlgo::direct);
+      outputs.push_back(run_wgrad(ctx, p));
+    }
+    if (first.empty()) first = outputs;
+    CHECK(outputs == first);
+  });
+}
+
 TEST_CASE("conv2d on CUDA: a rung leaves what it does not cover to the one below") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
@@ -344,13 +388,15 @@ TEST_CASE("conv2d on CUDA: no bank conflicts") {
     run_dgrad(*ctx, problem);
     run_wgrad(*ctx, problem);
   });
+  ctx->get().conv = ConvAlgo::direct;
+  run_wgrad(*ctx, Problem({{1, 8, 8, 3, 16, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}));
   emulator::config() = before;
   int lines = 0;
   for (const emulator::LineProfile& line : emulator::profile()) {
     const std::string file = line.line.substr(0, line.line.find(':'));
     const bool hot = file == "tiled.cu" || file == "fma_tile.cuh" || file == "mma_tile.cuh" ||
                      file == "pipeline.cuh" || file == "pipeline_wgrad.cuh" ||
-                     file == "sources.cuh" || file == "epilogue.cuh";
+                     file == "sources.cuh" || file == "epilogue.cuh" || file == "direct_wgrad.cu";
     if (line.global || !hot) continue;
     ++lines;
     CAPTURE(line.line);

@@ -1,6 +1,7 @@
 // Kernels for few channels: the first layers (1 or 3 channels of a picture), the last ones (1 or 3
 // back), and 16 to 16 and less between them. A tile of a matrix product would be mostly padding
-// there, and the time goes into moving x and y anyway.
+// there, and the time goes into moving x and y anyway. fprop and dgrad; wgrad is in
+// direct_wgrad.cu.
 //
 // Few channels in the source (fprop of a first layer, dgrad of a last one): the filters of a phase
 // lie in shared memory, a thread keeps 4 pixels x 8 filters in registers and reads its pixels where
@@ -14,9 +15,11 @@
 // sums meet by shuffles:
 //
 //     x(pixel, tap, :)  | lane 0 | lane 1 | ... | lane 7 | lane 0 | ...    16 bytes each
-#include "kernels/conv2d/cuda/fma_tile.cuh"
-#include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/rungs.h"
+#include "kernels/conv2d/cuda/sources.cuh"
+#include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
 namespace {
@@ -261,32 +264,6 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
     run(ctx, conv, PictureSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
   else
     run(ctx, conv, GradientSource{GradientOfZ(s, e, g)}, w, {dx});
-}
-
-/// wgrad is the pipeline's, with tiles as low as there are filters, copied one element at a time
-/// where there are no four channels.
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
-  const DenseConv conv = fprop_conv(s, e.pool);
-  const Picture picture{x, s.H, s.W, s.C};
-  const MaskedGradient gradient{GradientOfZ(s, e, g)};
-  const bool by_fours = s.C % 4 == 0 && s.K % 4 == 0;
-  if (by_fours) {
-    check_aligned("x", x);
-    check_aligned(g);
-  }
-  const auto run_tile = [&]<class Tile>(Tile) {
-    if (by_fours)
-      launch_wgrad_pipeline<Tile, MaskedGradient, 4>(ctx, conv, picture, gradient, dw);
-    else
-      launch_wgrad_pipeline<Tile, MaskedGradient, 1>(ctx, conv, picture, gradient, dw);
-  };
-  if (s.K <= 8)
-    run_tile(FmaTile<8, 256, true>());
-  else if (s.K <= 16)
-    run_tile(FmaTile<16, 128, true>());
-  else
-    run_tile(FmaTile<32, 64, true>());
 }
 
 }  // namespace direct

@@ -158,7 +158,10 @@ struct Phase {
   __device__ Pixel pixel(int m) const {
     const int place = m % (pool * pool), window = m / (pool * pool);
     const int j = window % columns, row = window / columns;
-    const int n = row / rows, i = row % rows;
+    return pixel(row / rows, row % rows, j, place);
+  }
+  /// The pixel at `place` of the phase's window (n,i,j).
+  __device__ Pixel pixel(int n, int i, int j, int place) const {
     return {n, (i * pool + place / pool) * step + first_r,
             (j * pool + place % pool) * step + first_s,
             (int64_t{n} * out_rows + a + i * out_step) * out_columns + b + j * out_step, place};

@@ -22,37 +22,31 @@ struct PixelTable {
   int out[kDepth];
 };
 
-/// dz that is dy. kCount is 4, or 1 where the channels are no multiple of 4.
+/// dz that is dy.
 struct PlainGradient {
   const float* dy;
   int K;
-  template <int kCount>
   __device__ void copy(float* to, int pixel, int, int k) const {
     const bool inside = pixel >= 0 && k < K;
-    ptx::cp_async<4 * kCount>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
+    ptx::cp_async<16>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
   }
 };
 struct MaskedGradient {
   GradientOfZ dz;
-  template <int kCount>
   __device__ void copy(float* to, int pixel, int place, int k) const {
     const bool inside = pixel >= 0 && k < dz.K;
-    if constexpr (kCount == 4)
-      stv(to, inside ? load_dz(dz, pixel, place, k) : make_float4(0, 0, 0, 0));
-    else
-      *to = inside ? dz.in_window(pixel, place, k) : 0.0f;
+    stv(to, inside ? load_dz(dz, pixel, place, k) : make_float4(0, 0, 0, 0));
   }
 };
 
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
-template <class Tile, class Gradient, int kCount>
+template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_wgrad_pipeline(DenseConv conv, WgradCut cut, Picture x, Gradient gradient,
                           float* partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
-  constexpr int kChunksA = Tile::kM / kCount, kChunksB = Tile::kN / kCount;
-  constexpr int kColumns = kChunksB > kBlock ? kChunksB / kBlock : 1;  // of a thread
-  static_assert(kBlock % kChunksA == 0);
+  constexpr int kChunksA = Tile::kM / 4, kChunksB = Tile::kN / 4;
+  static_assert(kBlock % kChunksA == 0 && kBlock % kChunksB == 0);
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
@@ -77,34 +71,25 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     stv(&table.source[thread], source);
     table.out[thread] = out;
   };
-  const int k = thread % kChunksA * kCount;
-  const int first_column = thread % kChunksB * kCount;
-  Tap taps[kColumns];
-#pragma unroll
-  for (int v = 0; v < kColumns; ++v) {
-    const int d = d0 + first_column + v * kBlock * kCount;
-    taps[v] = d < depth ? tap_of(phase, d) : Tap{1 << 20, 0, 0};  // below every picture
-  }
+  const int k = thread % kChunksA * 4, column = thread % kChunksB * 4;
+  const Tap tap =
+      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // below every picture
 
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];
 #pragma unroll
     for (int d = thread / kChunksA; d < kDepth; d += kBlock / kChunksA)
-      gradient.template copy<kCount>(stage + Tile::template at<Tile::kM>(k, d), table.out[d],
-                                     table.source[d].w, k0 + k);
+      gradient.copy(stage + Tile::template at<Tile::kM>(k, d), table.out[d], table.source[d].w,
+                    k0 + k);
     stage += Tile::floats(Tile::kM);
 #pragma unroll
-    for (int d = thread / kChunksB; d<kDepth; d += kColumns> 1 ? 1 : kBlock / kChunksB) {
+    for (int d = thread / kChunksB; d < kDepth; d += kBlock / kChunksB) {
       const int4 at = ldv<int4>(&table.source[d]);
-#pragma unroll
-      for (int v = 0; v < kColumns; ++v) {
-        const int h = at.y + taps[v].r, w = at.z + taps[v].t;
-        const bool inside = h >= 0 && h < x.H && w >= 0 && w < x.W;
-        const float* from = x.x + (int64_t{at.x + h} * x.W + w) * x.C + taps[v].c;
-        ptx::cp_async<4 * kCount>(
-            stage + Tile::template at<Tile::kN>(first_column + v * kBlock * kCount, d),
-            inside ? from : x.x, inside);
-      }
+      const int h = at.y + tap.r, w = at.z + tap.t;
+      const bool inside = h >= 0 && h < x.H && w >= 0 && w < x.W;
+      const float* from = x.x + (int64_t{at.x + h} * x.W + w) * x.C + tap.c;
+      ptx::cp_async<16>(stage + Tile::template at<Tile::kN>(column, d), inside ? from : x.x,
+                        inside);
     }
     list_pixels(step + 1);
   };
@@ -122,8 +107,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
 }
 
-/// kCount channels are copied at a time.
-template <class Tile, class Gradient, int kCount = 4>
+template <class Tile, class Gradient>
 void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
                            const Gradient& gradient, float* dw) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
@@ -131,8 +115,8 @@ void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
-  launch(conv2d_wgrad_pipeline<Tile, Gradient, kCount>, grid, Tile::kThreads,
-         pipeline_bytes<Tile>(), stream_of(ctx), conv, cut, x, gradient, partials.get());
+  launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
+         stream_of(ctx), conv, cut, x, gradient, partials.get());
   partials.sum_into(dw);
 }
 

@@ -67,17 +67,23 @@ struct PictureSource {
   }
 };
 
-/// dz(pixel of y, place in its window, k .. k+3).
-__device__ inline float4 load_dz(const GradientOfZ& dz, int64_t pixel, int place, int k) {
-  const int64_t at = pixel * dz.K + k;
-  float4 v = ldv<float4>(dz.dy + at);
+/// dy f'(y) at elements i .. i+3 of y.
+__device__ inline float4 behind_pool4(const GradientOfZ& dz, int64_t i) {
+  float4 v = ldv<float4>(dz.dy + i);
   if (dz.y != nullptr) {
-    const float4 y = ldv<float4>(dz.y + at);
+    const float4 y = ldv<float4>(dz.y + i);
     v.x *= activation_slope(dz.activation, dz.slope, y.x);
     v.y *= activation_slope(dz.activation, dz.slope, y.y);
     v.z *= activation_slope(dz.activation, dz.slope, y.z);
     v.w *= activation_slope(dz.activation, dz.slope, y.w);
   }
+  return v;
+}
+
+/// dz(pixel of y, place in its window, k .. k+3).
+__device__ inline float4 load_dz(const GradientOfZ& dz, int64_t pixel, int place, int k) {
+  const int64_t at = pixel * dz.K + k;
+  float4 v = behind_pool4(dz, at);
   if (dz.argmax != nullptr) {
     const uchar4 chosen = ldv<uchar4>(dz.argmax + at);
     v = make_float4(chosen.x == place ? v.x : 0.0f, chosen.y == place ? v.y : 0.0f,

@@ -27,26 +27,38 @@ __global__ void __launch_bounds__(kThreads)
   packed[phase * conv.phase_weights() + i] = sum;
 }
 
-/// One thread per element of dw: filter row r of phase a is the phase's tap that sums it.
+constexpr int kWeights = 32, kSharers = kThreads / kWeights;
+
+/// dw: filter row r of phase a is the phase's tap that sums it. A block adds kWeights elements;
+/// thread t takes every kSharers-th part of element t % kWeights, and the first ones add up.
 __global__ void __launch_bounds__(kThreads)
     sum_partials(DenseConv conv, int parts, const float* __restrict__ partials,
                  float* __restrict__ dw) {
-  const int R = conv.rows.filter, S = conv.columns.filter;
-  const int64_t i = global_thread();
-  if (i >= int64_t{conv.K} * R * S * conv.C) return;
-  const int c = static_cast<int>(i % conv.C), t = static_cast<int>(i / conv.C % S);
-  const int r = static_cast<int>(i / conv.C / S % R), k = static_cast<int>(i / conv.C / S / R);
+  ASSAY_SHARED(float, sums, [kSharers][kWeights]);
+  const int R = conv.rows.filter, S = conv.columns.filter, C = conv.C;
+  const int column_of_block = static_cast<int>(threadIdx.x) % kWeights;
+  const int sharer = static_cast<int>(threadIdx.x) / kWeights;
+  const int64_t i = int64_t{blockIdx.x} * kWeights + column_of_block;
+  const bool inside = i < int64_t{conv.K} * R * S * C;
+  const int c = static_cast<int>(i % C), t = static_cast<int>(i / C % S);
+  const int r = static_cast<int>(i / C / S % R), k = static_cast<int>(i / C / S / R);
   float sum = 0;
-  for (int part = 0; part < parts * conv.phases(); ++part) {
-    const int a = part % conv.phases() / conv.columns.phases();
-    const int b = part % conv.columns.phases();
+  for (int phase = 0; inside && phase < conv.phases(); ++phase) {
+    const int a = phase / conv.columns.phases(), b = phase % conv.columns.phases();
     const int row = floor_div(a - conv.rows.pad + r, conv.rows.upsample) - conv.rows.first(a);
     const int column =
         floor_div(b - conv.columns.pad + t, conv.columns.upsample) - conv.columns.first(b);
-    const int taps_s = conv.columns.taps(b), depth = conv.rows.taps(a) * taps_s * conv.C;
-    sum += partials[part * conv.phase_weights() + int64_t{k} * depth +
-                    (row * taps_s + column) * conv.C + c];
+    const int taps_s = conv.columns.taps(b), depth = conv.rows.taps(a) * taps_s * C;
+    const float* from = partials + phase * conv.phase_weights() + int64_t{k} * depth +
+                        (row * taps_s + column) * C + c;
+#pragma unroll 4
+    for (int part = sharer; part < parts; part += kSharers)
+      sum += from[int64_t{part} * conv.phases() * conv.phase_weights()];
   }
+  sums[sharer][column_of_block] = sum;
+  __syncthreads();
+  if (sharer != 0 || !inside) return;
+  for (int other = 1; other < kSharers; ++other) sum += sums[other][column_of_block];
   dw[i] = sum;
 }
 
@@ -71,7 +83,7 @@ WgradPartials::WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut
 void WgradPartials::sum_into(float* dw) const {
   if (partials_ == dw) return;
   const int64_t weights = int64_t{conv_.K} * conv_.rows.filter * conv_.columns.filter * conv_.C;
-  launch(sum_partials, blocks_for(weights, kThreads), kThreads, 0, stream_of(ctx_), conv_, parts_,
+  launch(sum_partials, blocks_for(weights, kWeights), kThreads, 0, stream_of(ctx_), conv_, parts_,
          partials_, dw);
 }
 

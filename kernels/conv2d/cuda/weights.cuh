@@ -30,13 +30,14 @@ struct WgradCut {
   int parts;   ///< of each phase
   int pixels;  ///< of a part, a multiple of `step`
 
-  WgradCut(const DenseConv& conv, int64_t tiles, int step) {
-    constexpr int64_t kBlocks = 264;  // two for each of an H100's 132 multiprocessors
-    constexpr int kLeastSteps = 8;    // of a part: its sums are stored and read again
+  static constexpr int64_t kTwoEach = 264;  // blocks for each of an H100's 132 multiprocessors
+
+  WgradCut(const DenseConv& conv, int64_t tiles, int step, int64_t blocks = kTwoEach) {
+    constexpr int kLeastSteps = 8;  // of a part: its sums are stored and read again
     constexpr int64_t kMostFloats = int64_t{1} << 24;  // of all parts together
     const int64_t all = conv.most_pixels();
     const int64_t by_size = kMostFloats / (conv.phases() * conv.phase_weights());
-    int64_t most = std::min(kBlocks / (tiles * conv.phases()), by_size);
+    int64_t most = std::min(blocks / (tiles * conv.phases()), by_size);
     most = std::max<int64_t>(1, std::min(most, all / (kLeastSteps * step)));
     pixels =
         static_cast<int>(std::max<int64_t>(1, ((all + most - 1) / most + step - 1) / step) * step);
