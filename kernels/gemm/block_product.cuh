@@ -1,4 +1,4 @@
-// The product of a block of threads: 64 rows of A times 64 columns of B, summed over a range of k.
+// The product of a block of threads: kM rows of A times kN columns of B, summed over a range of k.
 // The pipelined and the tensor-core rung of the matrix product are this with a store behind it, and
 // the kernel density is this with a running log-sum-exp behind it.
 //
@@ -6,22 +6,35 @@
 // in one of two ways. A tile keeps the way of its operand, so that cp.async can copy 16 bytes at a
 // time; the padding makes the reads of either way free of bank conflicts (README.md).
 //
-//   k fast   element (i, k) at p[i K + k]        tile [64][16 + 4]
-//   i fast   element (i, k) at p[k count + i]    tile [16][64 + 8]
+//   k fast   element (i, k) at p[i K + k]        tile [vectors][16 + 4]
+//   i fast   element (i, k) at p[k count + i]    tile [16][vectors + 8]
+//
+// What multiplies is a Math: FmaMath or MmaMath, with the tile as template arguments.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
 
 namespace assay::cuda {
 
-constexpr int kProductTile = 64;
 constexpr int kProductDepth = 16;  // of a stage
 constexpr int kProductStages = 3;
-constexpr int kRowStride = kProductDepth + 4;   // k fast
-constexpr int kDepthStride = kProductTile + 8;  // i fast
-constexpr int kStageFloats = kProductTile * kRowStride;
-static_assert(kProductDepth * kDepthStride <= kStageFloats);
-constexpr size_t kProductShared = sizeof(float) * 2 * kProductStages * kStageFloats;
+
+/// Where the elements of a tile of kVectors vectors are.
+template <bool kKFast, int kVectors>
+struct ProductTile {
+  static constexpr int kStride = kKFast ? kProductDepth + 4 : kVectors + 8;
+  static __device__ int at(int i, int k) { return kKFast ? i * kStride + k : k * kStride + i; }
+};
+/// Floats of a tile, whichever way its operand lies.
+ASSAY_HD constexpr int tile_floats(int vectors) {
+  const int k_fast = vectors * (kProductDepth + 4), i_fast = kProductDepth * (vectors + 8);
+  return k_fast > i_fast ? k_fast : i_fast;
+}
+/// Bytes of shared memory.
+template <class Math>
+ASSAY_HD constexpr size_t product_bytes() {
+  return sizeof(float) * kProductStages * (tile_floats(Math::kM) + tile_floats(Math::kN));
+}
 
 struct Vectors {
   const float* p;
@@ -32,213 +45,236 @@ inline bool copies_by_16(const Vectors& v, bool k_fast) {
   return reinterpret_cast<uintptr_t>(v.p) % 16 == 0 && (k_fast ? v.K : v.count) % 4 == 0;
 }
 
-/// Starts the copy of elements (i0 ..., k0 ...) into `tile`; zeros beyond the ends.
-template <bool kKFast, int kThreadsOfBlock, int kFloats>
+/// Starts the copy of elements (i0 ..., k0 ...) into `tile`; zeros beyond the ends. Neighbouring
+/// threads copy along memory; of k-fast vectors, threads that write at the same time take two that
+/// are 4 apart, in different halves of the banks (4 * 20 mod 32 = 16).
+template <bool kKFast, int kVectors, int kThreadsOfBlock, int kFloats>
 __device__ __forceinline__ void copy_tile(float* tile, const Vectors& v, int i0, int k0,
                                           int k_end) {
-  constexpr int kLine = (kKFast ? kProductDepth : kProductTile) / kFloats;  // copies of a line
-  for (int c = static_cast<int>(threadIdx.x); c < kProductTile * kProductDepth / kFloats;
+  constexpr int kLine = (kKFast ? kProductDepth : kVectors) / kFloats;  // copies of a line
+  for (int c = static_cast<int>(threadIdx.x); c < kVectors * kProductDepth / kFloats;
        c += kThreadsOfBlock) {
     const int along = c % kLine * kFloats, line = c / kLine;
-    const int i = i0 + (kKFast ? line : along), k = k0 + (kKFast ? along : line);
-    const bool valid = i < v.count && k < k_end;
-    const int64_t at = kKFast ? int64_t{i} * v.K + k : int64_t{k} * v.count + i;
-    ptx::cp_async<4 * kFloats>(tile + line * (kKFast ? kRowStride : kDepthStride) + along,
+    const int vector = (line & ~7) | (line & 1) << 2 | (line >> 1 & 3);
+    const int i = kKFast ? vector : along, k = kKFast ? along : line;
+    const bool valid = i0 + i < v.count && k0 + k < k_end;
+    const int64_t at = kKFast ? int64_t{i0 + i} * v.K + k0 + k : int64_t{k0 + k} * v.count + i0 + i;
+    ptx::cp_async<4 * kFloats>(tile + ProductTile<kKFast, kVectors>::at(i, k),
                                valid ? v.p + at : v.p, valid);
   }
 }
 
-template <bool kKFast>
-__device__ __forceinline__ float tile_element(const float* tile, int i, int k) {
-  return kKFast ? tile[i * kRowStride + k] : tile[k * kDepthStride + i];
-}
-
-/// Multiply-adds: 64 threads with 8 x 8 results each, rows and columns 8 apart, so that
-/// neighbouring threads read neighbouring vectors.
+/// Multiply-adds: each thread has 8 x 8 results, whose rows and columns are as far apart as there
+/// are threads along the side, so that neighbouring threads read neighbouring vectors.
+template <int kM_, int kN_>
 struct FmaMath {
-  static constexpr int kThreadsOfBlock = 64;
-  static constexpr int kRows = 8;     // of a thread
-  static constexpr int kSharers = 8;  // threads that share a row
-  float sum[8][8];
+  static constexpr int kM = kM_, kN = kN_;
+  static constexpr int kSide = 8;                         // results of a thread: 8 x 8
+  static constexpr int kY = kM / kSide, kX = kN / kSide;  // threads along both sides
+  static constexpr int kThreadsOfBlock = kY * kX;
+  static constexpr int kBlocks = 384 / kThreadsOfBlock;  // on a multiprocessor: 168 registers
+  static constexpr int kRows = kSide;                    // of a thread
+  static constexpr int kSharers = kX;                    // threads that share a row
+  float sum[kSide][kSide];
 
   __device__ void clear() {
     for (auto& row : sum)
       for (float& s : row) s = 0;
   }
+  __device__ void add(const FmaMath& other) {
+    for (int i = 0; i < kSide; ++i)
+      for (int j = 0; j < kSide; ++j) sum[i][j] += other.sum[i][j];
+  }
   template <bool kAFast, bool kBFast>
   __device__ void add(const float* a, const float* b) {
-    const int tx = static_cast<int>(threadIdx.x) % 8, ty = static_cast<int>(threadIdx.x) / 8;
+#pragma unroll 1  // unrolled, the loads of all four rounds would be kept in registers
     for (int k = 0; k < kProductDepth; k += 4) {
-      float fa[8][4], fb[8][4];
-      fetch<kAFast>(a, ty, k, fa);
-      fetch<kBFast>(b, tx, k, fb);
+      float fb[kSide][4];
 #pragma unroll
-      for (int kk = 0; kk < 4; ++kk)
+      for (int j = 0; j < kSide; ++j) fetch<kBFast, kN>(b, x() + kX * j, k, fb[j]);
 #pragma unroll
-        for (int i = 0; i < 8; ++i)
+      for (int i = 0; i < kSide; ++i) {
+        float fa[4];
+        fetch<kAFast, kM>(a, row_of(i), k, fa);
 #pragma unroll
-          for (int j = 0; j < 8; ++j) sum[i][j] = fmaf(fa[i][kk], fb[j][kk], sum[i][j]);
+        for (int kk = 0; kk < 4; ++kk)
+#pragma unroll
+          for (int j = 0; j < kSide; ++j) sum[i][j] = fmaf(fa[kk], fb[j][kk], sum[i][j]);
+      }
     }
   }
   /// f(slot of the row, row, column, value) for the results of this thread.
   template <class F>
   __device__ void for_each(const F& f) const {
-    const int tx = static_cast<int>(threadIdx.x) % 8, ty = static_cast<int>(threadIdx.x) / 8;
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
+    for (int i = 0; i < kSide; ++i)
 #pragma unroll
-      for (int j = 0; j < 8; ++j) f(i, ty + 8 * i, tx + 8 * j, sum[i][j]);
+      for (int j = 0; j < kSide; ++j) f(i, row_of(i), x() + kX * j, sum[i][j]);
   }
   __device__ static int row_of(int slot) {
-    return static_cast<int>(threadIdx.x) / 8 + 8 * slot;
+    return static_cast<int>(threadIdx.x) / kX + kY * slot;
   }
   __device__ static int sharer() {
-    return static_cast<int>(threadIdx.x) % 8;
+    return x();
   }
 
  private:
-  template <bool kKFast>
-  __device__ static void fetch(const float* tile, int first, int k, float (&f)[8][4]) {
+  __device__ static int x() {
+    return static_cast<int>(threadIdx.x) % kX;
+  }
+  /// Elements k .. k+3 of vector i.
+  template <bool kKFast, int kVectors>
+  __device__ static void fetch(const float* tile, int i, int k, float (&f)[4]) {
+    using Tile = ProductTile<kKFast, kVectors>;
+    if constexpr (kKFast) {
+      const float4 v = ldv<float4>(tile + Tile::at(i, k));
+      f[0] = v.x;
+      f[1] = v.y;
+      f[2] = v.z;
+      f[3] = v.w;
+    } else {
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
-      if constexpr (kKFast) {
-        const float4 v = ldv<float4>(tile + (first + 8 * i) * kRowStride + k);
-        f[i][0] = v.x;
-        f[i][1] = v.y;
-        f[i][2] = v.z;
-        f[i][3] = v.w;
-      } else {
-#pragma unroll
-        for (int kk = 0; kk < 4; ++kk) f[i][kk] = tile[(k + kk) * kDepthStride + first + 8 * i];
-      }
+      for (int kk = 0; kk < 4; ++kk) f[kk] = tile[Tile::at(i, k + kk)];
+    }
   }
 };
 
-/// Tensor cores: four warps, 2 x 2, with 32 x 32 results each, as 2 x 4 fragments of 16 x 8.
+/// Tensor cores: warps of kM/kWarpsM x kN/kWarpsN results each, in fragments of 16 x 8: 32 x 32 of
+/// a tile of 64 x 64, else 64 x 32.
 ///   tf32    one product of operands rounded to 10 bits
 ///   tf32x3  v = high + low, both TF32: low high + high low + high high, as accurate as fp32
 ///   bf16    operands rounded to 7 bits, two of them in a register
-template <Precision kPrecision>
+template <Precision kPrecision, int kM_, int kN_>
 struct MmaMath {
-  static constexpr int kThreadsOfBlock = 128;
-  static constexpr int kRows = 4;
-  static constexpr int kSharers = 8;  // 4 lanes of 2 warps
-  float sum[2][4][4];
+  static constexpr int kM = kM_, kN = kN_;
+  static constexpr int kWarpsM = 2, kWarpsN = kN / 32;
+  static constexpr int kI = kM / kWarpsM / 16, kJ = kN / kWarpsN / 8;  // fragments of a warp
+  static constexpr int kThreadsOfBlock = 32 * kWarpsM * kWarpsN;
+  // On a multiprocessor: 128 registers for the small tile, 255 for the others.
+  static constexpr int kBlocks = (kM == 64 ? 512 : 256) / kThreadsOfBlock;
+  static constexpr int kRows = 2 * kI;
+  static constexpr int kSharers = 4 * kWarpsN;  // 4 lanes of the warps side by side
+  float sum[kI][kJ][4];
 
   __device__ void clear() {
     for (auto& fragments : sum)
       for (auto& fragment : fragments)
         for (float& s : fragment) s = 0;
   }
+  __device__ void add(const MmaMath& other) {
+    for (int i = 0; i < kI; ++i)
+      for (int j = 0; j < kJ; ++j)
+        for (int e = 0; e < 4; ++e) sum[i][j][e] += other.sum[i][j][e];
+  }
 
   template <bool kAFast, bool kBFast>
   __device__ void add(const float* a, const float* b) {
     constexpr int kStep = kPrecision == Precision::bf16 ? 16 : 8;
+#pragma unroll
     for (int k = 0; k < kProductDepth; k += kStep) {
-      Fragments f;
-      const int g = lane() / 4, q = lane() % 4;
+      const int g = lane() / 4;
+      uint32_t fb[kJ][2], fb_low[kJ][2];  // the low parts are of tf32x3
 #pragma unroll
-      for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < kJ; ++j)
 #pragma unroll
-        for (int r = 0; r < 4; ++r) {  // A(g, q), A(g+8, q), A(g, q+4), A(g+8, q+4)
-          const int row = 32 * (warp() / 2) + 16 * i + g + r % 2 * 8;
-          f.a[i][r] = operand<kAFast>(a, row, k, q, r / 2, f.a_low[i][r]);
-        }
+        for (int r = 0; r < 2; ++r)  // B(q, g), B(q+4, g)
+          fb[j][r] = operand<kBFast, kN>(b, column() + 8 * j + g, k, r, fb_low[j][r]);
 #pragma unroll
-      for (int j = 0; j < 4; ++j)
+      for (int i = 0; i < kI; ++i) {
+        uint32_t fa[4], fa_low[4];
 #pragma unroll
-        for (int r = 0; r < 2; ++r) {  // B(q, g), B(q+4, g)
-          const int column = 32 * (warp() % 2) + 8 * j + g;
-          f.b[j][r] = operand<kBFast>(b, column, k, q, r, f.b_low[j][r]);
-        }
-      multiply(f);
+        for (int r = 0; r < 4; ++r)  // A(g, q), A(g+8, q), A(g, q+4), A(g+8, q+4)
+          fa[r] = operand<kAFast, kM>(a, row_of(2 * i + r % 2), k, r / 2, fa_low[r]);
+#pragma unroll
+        for (int j = 0; j < kJ; ++j) multiply(sum[i][j], fa, fa_low, fb[j], fb_low[j]);
+      }
     }
   }
   template <class F>
   __device__ void for_each(const F& f) const {
 #pragma unroll
-    for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < kI; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j)
+      for (int j = 0; j < kJ; ++j)
 #pragma unroll
         for (int e = 0; e < 4; ++e)
-          f(2 * i + e / 2, row_of(2 * i + e / 2),
-            32 * (warp() % 2) + 8 * j + lane() % 4 * 2 + e % 2, sum[i][j][e]);
+          f(2 * i + e / 2, row_of(2 * i + e / 2), column() + 8 * j + lane() % 4 * 2 + e % 2,
+            sum[i][j][e]);
   }
   __device__ static int row_of(int slot) {
-    return 32 * (warp() / 2) + slot / 2 * 16 + slot % 2 * 8 + lane() / 4;
+    return kM / kWarpsM * (warp() / kWarpsN) + slot / 2 * 16 + slot % 2 * 8 + lane() / 4;
   }
   __device__ static int sharer() {
-    return warp() % 2 * 4 + lane() % 4;
+    return warp() % kWarpsN * 4 + lane() % 4;
   }
 
  private:
-  struct Fragments {
-    uint32_t a[2][4], b[4][2];
-    uint32_t a_low[2][4], b_low[4][2];  // of tf32x3
-  };
   __device__ static int lane() {
     return static_cast<int>(threadIdx.x) % 32;
   }
   __device__ static int warp() {
     return static_cast<int>(threadIdx.x) / 32;
   }
+  /// First column of the warp.
+  __device__ static int column() {
+    return kN / kWarpsN * (warp() % kWarpsN);
+  }
 
-  /// One register of a fragment: of TF32 element k + q + 4 half, of bf16 the pair that begins at
-  /// k + 2 q + 8 half.
-  template <bool kKFast>
-  __device__ static uint32_t operand(const float* tile, int i, int k, int q, int half,
-                                     uint32_t& low) {
+  /// One register of a fragment of vector i: of TF32 the element k + q + 4 half, of bf16 a pair.
+  /// The sum does not care which pair it is, if it is the same of A and B: these lie in different
+  /// banks.
+  template <bool kKFast, int kVectors>
+  __device__ static uint32_t operand(const float* tile, int i, int k, int half, uint32_t& low) {
+    using Tile = ProductTile<kKFast, kVectors>;
+    const int q = lane() % 4;
     if constexpr (kPrecision == Precision::bf16) {
-      const int at = k + 2 * q + 8 * half;
-      return ptx::cvt_bf16x2(tile_element<kKFast>(tile, i, at),
-                             tile_element<kKFast>(tile, i, at + 1));
+      const int at = k + q + 8 * half;
+      return ptx::cvt_bf16x2(tile[Tile::at(i, at)], tile[Tile::at(i, at + 4)]);
     } else {
-      const float v = tile_element<kKFast>(tile, i, k + q + 4 * half);
+      const float v = tile[Tile::at(i, k + q + 4 * half)];
       const uint32_t high = ptx::cvt_tf32(v);
       if constexpr (kPrecision == Precision::tf32x3) low = ptx::cvt_tf32(v - __uint_as_float(high));
       return high;
     }
   }
 
-  __device__ void multiply(const Fragments& f) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i)
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        if constexpr (kPrecision == Precision::bf16) {
-          ptx::mma_m16n8k16_bf16(sum[i][j], f.a[i], f.b[j]);
-        } else {
-          if constexpr (kPrecision == Precision::tf32x3) {  // the small ones first
-            ptx::mma_m16n8k8_tf32(sum[i][j], f.a_low[i], f.b[j]);
-            ptx::mma_m16n8k8_tf32(sum[i][j], f.a[i], f.b_low[j]);
-          }
-          ptx::mma_m16n8k8_tf32(sum[i][j], f.a[i], f.b[j]);
-        }
+  __device__ static void multiply(float (&sum)[4], const uint32_t (&a)[4],
+                                  [[maybe_unused]] const uint32_t (&a_low)[4],
+                                  const uint32_t (&b)[2],
+                                  [[maybe_unused]] const uint32_t (&b_low)[2]) {
+    if constexpr (kPrecision == Precision::bf16) {
+      ptx::mma_m16n8k16_bf16(sum, a, b);
+    } else {
+      if constexpr (kPrecision == Precision::tf32x3) {  // the small ones first
+        ptx::mma_m16n8k8_tf32(sum, a_low, b);
+        ptx::mma_m16n8k8_tf32(sum, a, b_low);
       }
+      ptx::mma_m16n8k8_tf32(sum, a, b);
+    }
   }
 };
 
 /// math.sum = the product of rows i0 ... of A and columns j0 ... of B over k in [k_begin, k_end).
 /// A ring of three stages: while one is multiplied, the copies of the next two are under way.
-/// `shared` holds kProductShared bytes. All threads of the block call it; it ends with a barrier.
+/// `shared` holds product_bytes<Math>(). All threads of the block call it; it ends with a barrier.
 template <bool kAFast, bool kBFast, class Math>
 __device__ __forceinline__ void block_product(Math& math, const Vectors& a, const Vectors& b,
                                               int i0, int j0, int k_begin, int k_end, bool a_by_16,
                                               bool b_by_16, float* shared) {
   constexpr int kThreadsOfBlock = Math::kThreadsOfBlock;
+  constexpr int kA = tile_floats(Math::kM), kStage = kA + tile_floats(Math::kN);
   const auto load = [&](int tile) {
     const int k0 = k_begin + tile * kProductDepth;
-    float* to = shared + tile % kProductStages * 2 * kStageFloats;
+    float* to = shared + tile % kProductStages * kStage;
     if (k0 < k_end) {
       if (a_by_16)
-        copy_tile<kAFast, kThreadsOfBlock, 4>(to, a, i0, k0, k_end);
+        copy_tile<kAFast, Math::kM, kThreadsOfBlock, 4>(to, a, i0, k0, k_end);
       else
-        copy_tile<kAFast, kThreadsOfBlock, 1>(to, a, i0, k0, k_end);
+        copy_tile<kAFast, Math::kM, kThreadsOfBlock, 1>(to, a, i0, k0, k_end);
       if (b_by_16)
-        copy_tile<kBFast, kThreadsOfBlock, 4>(to + kStageFloats, b, j0, k0, k_end);
+        copy_tile<kBFast, Math::kN, kThreadsOfBlock, 4>(to + kA, b, j0, k0, k_end);
       else
-        copy_tile<kBFast, kThreadsOfBlock, 1>(to + kStageFloats, b, j0, k0, k_end);
+        copy_tile<kBFast, Math::kN, kThreadsOfBlock, 1>(to + kA, b, j0, k0, k_end);
     }
     ptx::cp_async_commit();  // an empty group at the end keeps the count
   };
@@ -249,8 +285,8 @@ __device__ __forceinline__ void block_product(Math& math, const Vectors& a, cons
     ptx::cp_async_wait<kProductStages - 2>();  // this tile is there for the thread that copied it,
     __syncthreads();                           // now for all, and the stage before it is free
     load(tile + kProductStages - 1);
-    const float* stage = shared + tile % kProductStages * 2 * kStageFloats;
-    math.template add<kAFast, kBFast>(stage, stage + kStageFloats);
+    const float* stage = shared + tile % kProductStages * kStage;
+    math.template add<kAFast, kBFast>(stage, stage + kA);
   }
   ptx::cp_async_wait<0>();
   __syncthreads();

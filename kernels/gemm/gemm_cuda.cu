@@ -22,9 +22,24 @@ ConvAlgo gemm_rung(const Context& ctx) {
   }
 }
 
-int gemm_splits(const GemmShape& s) {
-  constexpr int kTile = 64, kWantedBlocks = 256, kLeastDepth = 128, kMostSplits = 32;
-  const int64_t tiles = int64_t{(s.M + kTile - 1) / kTile} * ((s.N + kTile - 1) / kTile);
+namespace {
+
+int64_t blocks(const GemmShape& s, GemmTile tile) {
+  return int64_t{blocks_for(s.M, tile.M)} * blocks_for(s.N, tile.N);
+}
+
+}  // namespace
+
+GemmTile gemm_tile(const GemmShape& s) {
+  constexpr int64_t kMultiprocessors = 132;
+  for (const GemmTile tile : {GemmTile{128, 128}, GemmTile{128, 64}})
+    if (s.M > 64 && s.N > tile.N / 2 && blocks(s, tile) >= kMultiprocessors) return tile;
+  return {64, 64};
+}
+
+int gemm_splits(const GemmShape& s, GemmTile tile) {
+  constexpr int kWantedBlocks = 256, kLeastDepth = 128, kMostSplits = 32;
+  const int64_t tiles = blocks(s, tile);
   const int64_t wanted = std::min<int64_t>(kWantedBlocks / tiles, s.K / kLeastDepth);
   const int splits = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMostSplits));
   // Parts of equal depth in whole tiles of 16: as many as are needed to cover K, none empty.
@@ -36,15 +51,16 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
           const float* bias, float* c) {
   if (s.M == 0 || s.N == 0) return;
   const GemmProblem p{s, e, a, b.data, bias, c};
+  const GemmTile tile = gemm_tile(s);
   switch (gemm_rung(ctx)) {
     case ConvAlgo::naive:
       return gemm_naive(ctx, p);
     case ConvAlgo::tiled:
-      return gemm_tiled(ctx, p);
+      return gemm_tiled(ctx, p, tile);
     case ConvAlgo::tensor_core:
-      return gemm_tensor_core(ctx, p);
+      return gemm_tensor_core(ctx, p, tile);
     default:
-      return gemm_pipelined(ctx, p);
+      return gemm_pipelined(ctx, p, tile);
   }
 }
 

@@ -20,16 +20,35 @@ struct GemmProblem {
 /// the precision.
 ConvAlgo gemm_rung(const Context& ctx);
 
+/// The results of a block: 64 x 64, 128 x 64 or 128 x 128. A large tile reads memory less often, a
+/// small one leaves fewer multiprocessors idle and wastes less at the edges.
+struct GemmTile {
+  int M, N;
+};
+/// The largest tile that still gives every multiprocessor of an H100 one: by the shape alone, so
+/// that the bits are the same on every device.
+GemmTile gemm_tile(const GemmShape& s);
+/// Into how many parts the pipelined rungs cut the sum over k: by the shape and the tile alone.
+int gemm_splits(const GemmShape& s, GemmTile tile);
+
+/// Calls f.operator()<M, N>() for the tile.
+template <class F>
+void with_tile(GemmTile tile, const F& f) {
+  if (tile.M == 64)
+    f.template operator()<64, 64>();
+  else if (tile.N == 64)
+    f.template operator()<128, 64>();
+  else
+    f.template operator()<128, 128>();
+}
+
 /// One thread per element of C.
 void gemm_naive(Context& ctx, const GemmProblem& p);
-/// Tiles of 64 x 64 in shared memory, 4 x 4 results in the registers of a thread.
-void gemm_tiled(Context& ctx, const GemmProblem& p);
+/// Tiles in shared memory, 4 x 4 to 8 x 8 results in the registers of a thread.
+void gemm_tiled(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// cp.async in three stages, 8 x 8 results in registers, split over k where C is small.
-void gemm_pipelined(Context& ctx, const GemmProblem& p);
+void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// The same with mma.sync; ctx.precision is tf32, tf32x3 or bf16.
-void gemm_tensor_core(Context& ctx, const GemmProblem& p);
-
-/// Into how many parts the pipelined rungs cut the sum over k: by the shape alone.
-int gemm_splits(const GemmShape& s);
+void gemm_tensor_core(Context& ctx, const GemmProblem& p, GemmTile tile);
 
 }  // namespace assay::cuda

@@ -4,8 +4,8 @@
 
 namespace assay::cuda {
 
-void gemm_pipelined(Context& ctx, const GemmProblem& p) {
-  split_product<FmaMath>(ctx, p);
+void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile) {
+  with_tile(tile, [&]<int kM, int kN>() { split_product<FmaMath<kM, kN>>(ctx, p); });
 }
 
 }  // namespace assay::cuda

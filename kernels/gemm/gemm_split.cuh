@@ -16,12 +16,12 @@ struct ProductPlan {
 };
 
 template <class Math, bool kAFast, bool kBFast>
-__global__ void __launch_bounds__(Math::kThreadsOfBlock)
+__global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks)
     product_of_tile(const __grid_constant__ GemmProblem p, ProductPlan plan) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const int M = p.s.M, N = p.s.N, K = p.s.K;
-  const int m0 = static_cast<int>(blockIdx.y) * kProductTile;
-  const int n0 = static_cast<int>(blockIdx.x) * kProductTile;
+  const int m0 = static_cast<int>(blockIdx.y) * Math::kM;
+  const int n0 = static_cast<int>(blockIdx.x) * Math::kN;
   const int split = static_cast<int>(blockIdx.z), k_begin = split * plan.depth;
   const int k_end = K < k_begin + plan.depth ? K : k_begin + plan.depth;
   Math math;
@@ -51,7 +51,7 @@ static __global__ void __launch_bounds__(kThreads)
 template <class Math>
 void split_product(Context& ctx, const GemmProblem& p) {
   const GemmShape& s = p.s;
-  const int splits = gemm_splits(s);
+  const int splits = gemm_splits(s, {Math::kM, Math::kN});
   const int tiles_of_k = (s.K + kProductDepth - 1) / kProductDepth;
   const Scratch partial(ctx, splits > 1 ? sizeof(float) * splits * s.M * s.N : 0);
   const ProductPlan plan{.splits = splits,
@@ -63,9 +63,9 @@ void split_product(Context& ctx, const GemmProblem& p) {
                                                      : product_of_tile<Math, false, false>)
                                     : (s.transpose_b ? product_of_tile<Math, true, true>
                                                      : product_of_tile<Math, true, false>);
-  const dim3 grid(blocks_for(s.N, kProductTile), blocks_for(s.M, kProductTile),
+  const dim3 grid(blocks_for(s.N, Math::kN), blocks_for(s.M, Math::kM),
                   static_cast<unsigned>(splits));
-  launch(kernel, grid, Math::kThreadsOfBlock, kProductShared, stream_of(ctx), p, plan);
+  launch(kernel, grid, Math::kThreadsOfBlock, product_bytes<Math>(), stream_of(ctx), p, plan);
   if (splits > 1)
     launch(add_splits, blocks_for(int64_t{s.M} * s.N, kThreads), kThreads, 0, stream_of(ctx), p,
            splits, partial.as<float>());

@@ -16,6 +16,12 @@
 namespace assay::cuda {
 namespace {
 
+constexpr int kTile = 64;  // queries of a block, and points of a step: of kde_points_of_part()
+
+// A sum of 8192 products in one float would be wrong by a tenth of a nat at the narrowest
+// bandwidth: it is made of the sums of so many products.
+constexpr int kChunk = 512;
+
 struct PointElement {
   const float* x;
   int D;
@@ -56,20 +62,25 @@ struct CentredPoints {
   bool by_16;
 };
 
-/// Block (part, tile of queries); `points` of a part.
+/// Block (part, tile of queries); `points` of a part. Two sums of a result take twice the
+/// registers.
 template <class Math>
-__global__ void __launch_bounds__(Math::kThreadsOfBlock)
+__global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks / 2)
     sums_of_part(CentredPoints p, int points, double scale, OnlineLogSumExp* __restrict__ sums,
                  double* __restrict__ distances) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const int n = p.s.n, m = p.s.m, D = p.s.D;
-  const int j0 = static_cast<int>(blockIdx.y) * kProductTile;
+  const int j0 = static_cast<int>(blockIdx.y) * Math::kM;
   const int begin = static_cast<int>(blockIdx.x) * points, end = min(n, begin + points);
   OnlineLogSumExp of_row[Math::kRows];
-  Math math;
-  for (int i0 = begin; i0 < end; i0 += kProductTile) {
-    block_product<true, true>(math, {p.q, m, D}, {p.x, n, D}, j0, i0, 0, D, p.by_16, p.by_16,
-                              shared);
+  Math math, part;
+  for (int i0 = begin; i0 < end; i0 += Math::kN) {
+    math.clear();
+    for (int d0 = 0; d0 < D; d0 += kChunk) {
+      block_product<true, true>(part, {p.q, m, D}, {p.x, n, D}, j0, i0, d0, min(D, d0 + kChunk),
+                                p.by_16, p.by_16, shared);
+      math.add(part);
+    }
     math.for_each([&](int slot, int row, int column, float product) {
       const int64_t j = j0 + row, i = i0 + column;
       if (j >= m || i >= n) return;
@@ -82,8 +93,8 @@ __global__ void __launch_bounds__(Math::kThreadsOfBlock)
   }
   if (distances != nullptr) return;
 
-  // The stages are free now: [kProductTile][kSharers] pairs of largest and sum.
-  static_assert(kProductShared >= sizeof(double) * 2 * kProductTile * Math::kSharers);
+  // The stages are free now: [kM][kSharers] pairs of largest and sum.
+  static_assert(product_bytes<Math>() >= sizeof(double) * 2 * Math::kM * Math::kSharers);
   double* const pairs = reinterpret_cast<double*>(shared);
   for (int slot = 0; slot < Math::kRows; ++slot) {
     double* const pair = pairs + 2 * (Math::row_of(slot) * Math::kSharers + Math::sharer());
@@ -92,7 +103,7 @@ __global__ void __launch_bounds__(Math::kThreadsOfBlock)
   }
   __syncthreads();
   const int row = static_cast<int>(threadIdx.x);
-  if (row >= kProductTile || j0 + row >= m) return;
+  if (row >= Math::kM || j0 + row >= m) return;
   OnlineLogSumExp total;
   for (int k = 0; k < Math::kSharers; ++k) {
     const double* const pair = pairs + 2 * (row * Math::kSharers + k);
@@ -121,15 +132,15 @@ void kde_product(Context& ctx, const KdeShape& s, const float* train, const floa
       .xx = squares.as<double>(),
       .qq = squares.as<double>() + s.n,
       .by_16 = copies_by_16({x, s.n, s.D}, true) && copies_by_16({q, s.m, s.D}, true)};
-  const dim3 grid(static_cast<unsigned>(kde_parts(s)), blocks_for(s.m, kProductTile));
   const auto start = [&]<class Math>() {
-    launch(sums_of_part<Math>, grid, Math::kThreadsOfBlock, kProductShared, stream_of(ctx), points,
-           kde_points_of_part(s), -0.5 / (out.h * out.h), out.sums, out.distances);
+    const dim3 grid(static_cast<unsigned>(kde_parts(s)), blocks_for(s.m, Math::kM));
+    launch(sums_of_part<Math>, grid, Math::kThreadsOfBlock, product_bytes<Math>(), stream_of(ctx),
+           points, kde_points_of_part(s), -0.5 / (out.h * out.h), out.sums, out.distances);
   };
   if (ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict)
-    start.operator()<FmaMath>();
+    start.operator()<FmaMath<kTile, kTile>>();
   else
-    start.operator()<MmaMath<Precision::tf32x3>>();
+    start.operator()<MmaMath<Precision::tf32x3, kTile, kTile>>();
 }
 
 }  // namespace assay::cuda

@@ -1,6 +1,14 @@
 // Every version of the matrix product against the float64 reference.
 #include "kernels/gemm/gemm.h"
 
+#include <functional>
+#include <string>
+
+#if ASSAY_EMULATED
+#include "kernels/emulator/check.h"
+#include "kernels/emulator/profile.h"
+#endif
+#include "kernels/gemm/gemm_cuda.h"
 #include "tests/kernels/every_way.h"
 
 namespace assay {
@@ -10,10 +18,14 @@ const GemmShape kShapes[] = {{1, 1, 1},     {3, 5, 7},    {32, 512, 576}, {97, 1
                              {1, 200, 64},  {14, 17, 1},  {5, 3, 100},    {200, 1, 31},
                              {13, 32, 128}, {100, 16, 9}, {2, 2, 0}};
 
+/// gemm<float>, or one of the rungs behind it.
+using Product = std::function<void(Context&, const GemmShape&, const GemmEpilogue&, const float* a,
+                                   Weights<float> b, const float* bias, float* c)>;
+
 /// Runs one product and holds it to the reference: (K + 4) roundings of the sum, and `operands`
 /// more for how the operands of a product are rounded, in units of eps.
 void check(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
-           double operands = 0) {
+           double operands = 0, const Product& product = gemm<float>) {
   CAPTURE(s.M);
   CAPTURE(s.N);
   CAPTURE(s.K);
@@ -24,8 +36,7 @@ void check(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bi
   const auto bias = test::random_floats(s.N), start = test::random_floats(int64_t{s.M} * s.N);
   const test::Array c(ctx, e.accumulate ? start : test::poisoned(int64_t{s.M} * s.N));
   const test::Array b_there(ctx, b), bias_there(ctx, bias);
-  gemm<float>(ctx, s, e, test::Array(ctx, a), b_there.get(), with_bias ? bias_there.get() : nullptr,
-              c);
+  product(ctx, s, e, test::Array(ctx, a), b_there.get(), with_bias ? bias_there.get() : nullptr, c);
   const auto ad = test::widen(a), bd = test::widen(b), biasd = test::widen(bias);
   auto want = test::widen(start), scale = test::absolute(test::widen(start));
   CpuContext cpu(1);
@@ -101,6 +112,90 @@ TEST_CASE("gemm: every rung on the CUDA device equals the float64 reference") {
     for (const GemmShape& s : {GemmShape{5, 9, 3}, GemmShape{16, 20, 272}}) check_epilogues(ctx, s);
   });
 }
+
+#if ASSAY_HAVE_CUDA
+constexpr cuda::GemmTile kTiles[] = {{64, 64}, {128, 64}, {128, 128}};
+
+/// The rung with a tile of our choice, at any shape.
+Product with_tile(ConvAlgo rung, cuda::GemmTile tile) {
+  return [=](Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
+             Weights<float> b, const float* bias, float* c) {
+    const auto run = rung == ConvAlgo::tiled       ? cuda::gemm_tiled
+                     : rung == ConvAlgo::pipelined ? cuda::gemm_pipelined
+                                                   : cuda::gemm_tensor_core;
+    run(ctx, {s, e, a, b.data, bias, c}, tile);
+  };
+}
+
+TEST_CASE("gemm: every tile of every rung on the CUDA device equals the float64 reference") {
+  test::for_each_cuda_run([](Context& ctx) {
+    for (const Rung& rung : kRungs) {
+      if (rung.algo == ConvAlgo::naive) continue;
+      for (const cuda::GemmTile tile : kTiles) {
+        CAPTURE(rung.operands);
+        CAPTURE(static_cast<int>(rung.algo));
+        CAPTURE(tile.M);
+        CAPTURE(tile.N);
+        ctx.precision = rung.precision;
+        const Product product = with_tile(rung.algo, tile);
+        // A full tile and a bit, less than one, splits of k.
+        for (const GemmShape& shape :
+             {GemmShape{129, 132, 36}, GemmShape{130, 65, 21}, GemmShape{67, 3, 272}})
+          for_each_transpose(
+              shape, [&](const GemmShape& s) { check(ctx, s, {}, true, rung.operands, product); });
+      }
+    }
+  });
+}
+
+TEST_CASE("gemm: the tile is chosen by the shape, and so are the parts of k") {
+  const auto chosen = [](int M, int N, int K = 64) {
+    const cuda::GemmTile tile = cuda::gemm_tile({M, N, K});
+    return std::pair(tile.M, tile.N);
+  };
+  CHECK(chosen(4096, 4096) == std::pair(128, 128));
+  CHECK(chosen(128 * 12, 128 * 11) == std::pair(128, 128));  // 132 blocks
+  CHECK(chosen(128 * 12, 128 * 10) == std::pair(128, 64));
+  CHECK(chosen(128 * 132, 64) == std::pair(128, 64));  // half of a wider tile would be padding
+  CHECK(chosen(512, 512) == std::pair(64, 64));
+  CHECK(chosen(32, 100000) == std::pair(64, 64));
+  for (const cuda::GemmTile tile : kTiles) {
+    CHECK(cuda::gemm_splits({4096, 4096, 4096}, tile) == 1);
+    CHECK(cuda::gemm_splits({32, 512, 0}, tile) == 1);
+    CHECK(cuda::gemm_splits({1, 1, 100000}, tile) == 32);
+  }
+  CHECK(cuda::gemm_splits({32, 512, 576}, {64, 64}) == 4);  // no part is shorter than 128
+}
+
+#if ASSAY_EMULATED
+TEST_CASE("gemm on CUDA: no bank conflicts") {
+  if (!emulator::instrumented() || !test::cuda_tested()) return;
+  const emulator::Config before = emulator::config();
+  emulator::config().profile = true;
+  emulator::clear_profile();
+  const auto ctx = make_context(Device::cuda(), 1);
+  for (const Rung& rung : kRungs)
+    for (const cuda::GemmTile tile : kTiles) {
+      if (rung.algo == ConvAlgo::naive) continue;
+      ctx->get().precision = rung.precision;
+      for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})
+        for_each_transpose(shape, [&](const GemmShape& s) {
+          check(*ctx, s, {}, true, rung.operands, with_tile(rung.algo, tile));
+        });
+    }
+  emulator::config() = before;
+  int lines = 0;
+  for (const emulator::LineProfile& line : emulator::profile()) {
+    const std::string file = line.line.substr(0, line.line.find(':'));
+    if (line.global || (file != "gemm_tiled.cu" && file != "block_product.cuh")) continue;
+    ++lines;
+    CAPTURE(line.line);
+    CHECK(line.cost == line.ideal);
+  }
+  CHECK(lines >= 6);
+}
+#endif
+#endif
 
 TEST_CASE("gemm: neither the number of threads nor their order changes a bit") {
   const GemmShape s{150, 300, 70};
