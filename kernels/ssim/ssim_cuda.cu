@@ -1,5 +1,10 @@
-// SSIM on a CUDA device. A block makes a tile of kTileH x kTileW pixels of one channel. The window
-// is separable, so the tile and its halo of 5 pixels are summed down the columns first:
+// SSIM on a CUDA device. A block makes a tile of kTileH x kTileW pixels of one channel, a thread
+// one pixel. There are two rungs, which differ in how the 11x11 window around a pixel is summed:
+//
+// NaiveWindow (Context::conv = naive): as the definition says, 121 neighbours read where they lie.
+// TiledWindow: the window is separable, so the tile and its halo of 5 pixels, in shared memory, are
+// summed down the columns first: 22 in place of 121 products, and a pixel is read from global
+// memory about 3 times in place of 121:
 //
 //      42 = 32 + 2*5                    42                        32
 //    +-------------+             +-------------+             +-----------+
@@ -39,6 +44,9 @@ struct Tile {
         c(static_cast<int>(blockIdx.z) % s.C),
         h0(static_cast<int>(blockIdx.y) * kTileH),
         w0(static_cast<int>(blockIdx.x) * kTileW) {}
+  /// The thread's pixel; it may lie beyond the picture.
+  __device__ int h() const { return h0 + static_cast<int>(threadIdx.x) / kTileW; }
+  __device__ int w() const { return w0 + static_cast<int>(threadIdx.x) % kTileW; }
 };
 dim3 tiles_of(const SsimShape& s) {
   return dim3(blocks_for(s.W, kTileW), blocks_for(s.H, kTileH), static_cast<unsigned>(s.N * s.C));
@@ -55,10 +63,52 @@ __device__ int source_of(int i, int size) {
   return mirrored < 0 ? 0 : mirrored < size ? mirrored : size - 1;
 }
 
-/// The moments of the window around this thread's pixel. All threads of the block call it.
-__device__ SsimMoments<double> moments_of_tile(const SsimShape& s, const Tile& tile,
-                                               const Weights11& weights, const float* x,
-                                               const float* y) {
+/// Both windows: the moments of x and y around this thread's pixel, and the sum of a map, which is
+/// 0 outside. All threads of the block call them.
+struct NaiveWindow {
+  static __device__ SsimMoments<double> moments(const SsimShape& s, const Tile& tile,
+                                                const Weights11& weights, const float* x,
+                                                const float* y) {
+    SsimMoments<double> m{};
+#pragma unroll 1  // 121 products in flight would take all registers
+    for (int a = 0; a < kSsimTaps; ++a)
+      for (int b = 0; b < kSsimTaps; ++b) {
+        const int64_t i = index_of(s, tile.n, source_of(tile.h() + a - kSsimRadius, s.H),
+                                   source_of(tile.w() + b - kSsimRadius, s.W), tile.c);
+        const double weight = weights.value[a] * weights.value[b], xi = x[i], yi = y[i];
+        m.x += weight * xi;
+        m.y += weight * yi;
+        m.xx += weight * xi * xi;
+        m.yy += weight * yi * yi;
+        m.xy += weight * xi * yi;
+      }
+    return m;
+  }
+  static __device__ double sum(const SsimShape& s, const Tile& tile, const Weights11& weights,
+                               const double* map) {
+    double sum = 0;
+#pragma unroll 1  // 121 products in flight would take all registers
+    for (int a = 0; a < kSsimTaps; ++a)
+      for (int b = 0; b < kSsimTaps; ++b) {
+        const int h = tile.h() + a - kSsimRadius, w = tile.w() + b - kSsimRadius;
+        if (h >= 0 && h < s.H && w >= 0 && w < s.W)
+          sum += weights.value[a] * weights.value[b] * map[index_of(s, tile.n, h, w, tile.c)];
+      }
+    return sum;
+  }
+};
+
+struct TiledWindow {
+  static __device__ SsimMoments<double> moments(const SsimShape& s, const Tile& tile,
+                                                const Weights11& weights, const float* x,
+                                                const float* y);
+  static __device__ double sum(const SsimShape& s, const Tile& tile, const Weights11& weights,
+                               const double* map);
+};
+
+__device__ SsimMoments<double> TiledWindow::moments(const SsimShape& s, const Tile& tile,
+                                                    const Weights11& weights, const float* x,
+                                                    const float* y) {
   ASSAY_SHARED(float, pixels, [2][kHaloH][kHaloW]);
   ASSAY_SHARED(double, columns, [5][kTileH][kHaloW]);
   const int t = static_cast<int>(threadIdx.x);
@@ -96,15 +146,38 @@ __device__ SsimMoments<double> moments_of_tile(const SsimShape& s, const Tile& t
   return {sum[0], sum[1], sum[2], sum[3], sum[4]};
 }
 
+__device__ double TiledWindow::sum(const SsimShape& s, const Tile& tile, const Weights11& weights,
+                                   const double* map) {
+  ASSAY_SHARED(double, values, [kHaloH][kHaloW]);
+  ASSAY_SHARED(double, columns, [kTileH][kHaloW]);
+  const int t = static_cast<int>(threadIdx.x);
+  for (int i = t; i < kHaloH * kHaloW; i += kThreads) {
+    const int h = tile.h0 + i / kHaloW - kSsimRadius, w = tile.w0 + i % kHaloW - kSsimRadius;
+    const bool inside = h >= 0 && h < s.H && w >= 0 && w < s.W;
+    values[i / kHaloW][i % kHaloW] = inside ? map[index_of(s, tile.n, h, w, tile.c)] : 0.0;
+  }
+  __syncthreads();
+  for (int i = t; i < kTileH * kHaloW; i += kThreads) {
+    double column = 0;
+    for (int k = 0; k < kSsimTaps; ++k)
+      column += weights.value[k] * values[i / kHaloW + k][i % kHaloW];
+    columns[i / kHaloW][i % kHaloW] = column;
+  }
+  __syncthreads();
+  double sum = 0;
+  for (int k = 0; k < kSsimTaps; ++k) sum += weights.value[k] * columns[t / kTileW][t % kTileW + k];
+  return sum;
+}
+
 /// partial (tiles of the grid, x fastest): sums over the inner pixels of each tile.
+template <class Window>
 __global__ void __launch_bounds__(kThreads)
     values_of_tiles(SsimShape s, Weights11 weights, const float* __restrict__ x,
                     const float* __restrict__ y, float* __restrict__ map,
                     double* __restrict__ partial) {
   const Tile tile(s);
-  const double value = ssim_value(moments_of_tile(s, tile, weights, x, y));
-  const int h = tile.h0 + static_cast<int>(threadIdx.x) / kTileW;
-  const int w = tile.w0 + static_cast<int>(threadIdx.x) % kTileW;
+  const double value = ssim_value(Window::moments(s, tile, weights, x, y));
+  const int h = tile.h(), w = tile.w();
   const bool inside = h < s.H && w < s.W;
   if (map != nullptr && inside) map[index_of(s, tile.n, h, w, tile.c)] = static_cast<float>(value);
   const bool counts = inside && is_inner(h, s.H) && is_inner(w, s.W);
@@ -127,13 +200,13 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// maps (3,N,H,W,C): the slopes at every inner pixel, 0 elsewhere.
+template <class Window>
 __global__ void __launch_bounds__(kThreads)
     slopes_of_tiles(SsimShape s, Weights11 weights, const float* __restrict__ x,
                     const float* __restrict__ y, double* __restrict__ maps) {
   const Tile tile(s);
-  SsimSlopes<double> slopes = ssim_slopes(moments_of_tile(s, tile, weights, x, y));
-  const int h = tile.h0 + static_cast<int>(threadIdx.x) / kTileW;
-  const int w = tile.w0 + static_cast<int>(threadIdx.x) % kTileW;
+  SsimSlopes<double> slopes = ssim_slopes(Window::moments(s, tile, weights, x, y));
+  const int h = tile.h(), w = tile.w();
   if (h >= s.H || w >= s.W) return;
   if (!is_inner(h, s.H) || !is_inner(w, s.W)) slopes = {};
   const int64_t at = index_of(s, tile.n, h, w, tile.c), plane = int64_t{s.N} * s.H * s.W * s.C;
@@ -143,40 +216,29 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// dx = dvalue / count (M + S x + P y), M, S, P the slope maps under the window. The windows of
-/// inner pixels lie inside the picture, so nothing is reflected on the way back: 0 outside.
+/// inner pixels lie inside the picture, so nothing is reflected on the way back.
+template <class Window>
 __global__ void __launch_bounds__(kThreads)
     gradient_of_tiles(SsimShape s, Weights11 weights, const float* __restrict__ x,
                       const float* __restrict__ y, const float* __restrict__ dvalue,
                       const double* __restrict__ maps, float* __restrict__ dx) {
-  ASSAY_SHARED(double, slopes, [kHaloH][kHaloW]);
-  ASSAY_SHARED(double, columns, [kTileH][kHaloW]);
   const Tile tile(s);
-  const int t = static_cast<int>(threadIdx.x);
   const int64_t plane = int64_t{s.N} * s.H * s.W * s.C;
-  double sum[3] = {};
-  for (int p = 0; p < 3; ++p) {
-    for (int i = t; i < kHaloH * kHaloW; i += kThreads) {
-      const int h = tile.h0 + i / kHaloW - kSsimRadius, w = tile.w0 + i % kHaloW - kSsimRadius;
-      const bool inside = h >= 0 && h < s.H && w >= 0 && w < s.W;
-      slopes[i / kHaloW][i % kHaloW] =
-          inside ? maps[p * plane + index_of(s, tile.n, h, w, tile.c)] : 0.0;
-    }
-    __syncthreads();
-    for (int i = t; i < kTileH * kHaloW; i += kThreads) {
-      double column = 0;
-      for (int k = 0; k < kSsimTaps; ++k)
-        column += weights.value[k] * slopes[i / kHaloW + k][i % kHaloW];
-      columns[i / kHaloW][i % kHaloW] = column;
-    }
-    __syncthreads();
-    for (int k = 0; k < kSsimTaps; ++k)
-      sum[p] += weights.value[k] * columns[t / kTileW][t % kTileW + k];
-  }
-  const int h = tile.h0 + t / kTileW, w = tile.w0 + t % kTileW;
-  if (h >= s.H || w >= s.W) return;
+  double sum[3];
+  for (int p = 0; p < 3; ++p) sum[p] = Window::sum(s, tile, weights, maps + p * plane);
+  if (tile.h() >= s.H || tile.w() >= s.W) return;
   const double scale = dvalue[tile.n] / static_cast<double>(ssim_inner_count(s.H, s.W, s.C));
-  const int64_t at = index_of(s, tile.n, h, w, tile.c);
+  const int64_t at = index_of(s, tile.n, tile.h(), tile.w(), tile.c);
   dx[at] = static_cast<float>(scale * (sum[0] + sum[1] * x[at] + sum[2] * y[at]));
+}
+
+/// Calls f.operator()<Window>() for the rung of the context.
+template <class F>
+void with_window(const Context& ctx, const F& f) {
+  if (ctx.conv == ConvAlgo::naive)
+    f.template operator()<NaiveWindow>();
+  else
+    f.template operator()<TiledWindow>();
 }
 
 }  // namespace
@@ -187,8 +249,10 @@ void ssim(Context& ctx, const SsimShape& s, const float* x, const float* y, floa
   const dim3 grid = tiles_of(s);
   const int64_t tiles = int64_t{grid.x} * grid.y * s.C;  // of an image
   const Scratch partial(ctx, s.N * tiles * sizeof(double));
-  launch(values_of_tiles, grid, kThreads, 0, stream_of(ctx), s, weights(), x, y, map,
-         partial.as<double>());
+  with_window(ctx, [&]<class Window>() {
+    launch(values_of_tiles<Window>, grid, kThreads, 0, stream_of(ctx), s, weights(), x, y, map,
+           partial.as<double>());
+  });
   launch(mean_values, static_cast<unsigned>(s.N), kThreads, 0, stream_of(ctx), s, tiles,
          partial.as<double>(), value);
 }
@@ -197,10 +261,12 @@ void ssim_bprop(Context& ctx, const SsimShape& s, const float* x, const float* y
                 const float* dvalue, float* dx) {
   if (s.N == 0) return;
   const Scratch maps(ctx, 3 * int64_t{s.N} * s.H * s.W * s.C * sizeof(double));
-  launch(slopes_of_tiles, tiles_of(s), kThreads, 0, stream_of(ctx), s, weights(), x, y,
-         maps.as<double>());
-  launch(gradient_of_tiles, tiles_of(s), kThreads, 0, stream_of(ctx), s, weights(), x, y, dvalue,
-         maps.as<double>(), dx);
+  with_window(ctx, [&]<class Window>() {
+    launch(slopes_of_tiles<Window>, tiles_of(s), kThreads, 0, stream_of(ctx), s, weights(), x, y,
+           maps.as<double>());
+    launch(gradient_of_tiles<Window>, tiles_of(s), kThreads, 0, stream_of(ctx), s, weights(), x, y,
+           dvalue, maps.as<double>(), dx);
+  });
 }
 
 }  // namespace assay::cuda

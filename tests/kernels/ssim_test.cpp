@@ -24,6 +24,22 @@ Pictures pictures(const SsimShape& s, float contrast) {
   return p;
 }
 
+/// The outputs of f(ctx) by each rung of the CUDA device, one after the other; the CPU has one.
+template <class F>
+std::vector<float> by_every_rung(Context& ctx, const F& f) {
+  std::vector<float> outputs;
+  for (const ConvAlgo rung : {ConvAlgo::automatic, ConvAlgo::naive}) {
+    ctx.conv = rung;
+    for (const float v : f()) outputs.push_back(v);
+  }
+  return outputs;
+}
+std::vector<double> twice(std::vector<double> v) {
+  const std::vector<double> once = v;
+  v.insert(v.end(), once.begin(), once.end());
+  return v;
+}
+
 // Sums run in double on both sides; what is left is their order, and the rounding to float.
 TEST_CASE("ssim: value and map equal the float64 definition") {
   for (const SsimShape& s : kShapes)
@@ -36,16 +52,19 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
       std::vector<double> want(size_of(s) + s.N);
       ssim<double>(ctx, s, test::widen(p.x).data(), test::widen(p.y).data(),
                    want.data() + size_of(s), want.data());
+      want = twice(want);
       const std::vector<double> ones(want.size(), 1.0);
       test::every_way(
           [&](Context& c) {
-            const test::Array<float> map(c, size_of(s)), value(c, s.N), alone(c, s.N);
-            ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), value, map);
-            ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), alone, nullptr);
-            CHECK(value.host() == alone.host());
-            auto out = map.host();
-            for (const float v : value.host()) out.push_back(v);
-            return out;
+            return by_every_rung(c, [&] {
+              const test::Array<float> map(c, size_of(s)), value(c, s.N), alone(c, s.N);
+              ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), value, map);
+              ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), alone, nullptr);
+              CHECK(value.host() == alone.host());
+              auto out = map.host();
+              for (const float v : value.host()) out.push_back(v);
+              return out;
+            });
           },
           test::near(want, ones, 1));
     }
@@ -75,13 +94,16 @@ TEST_CASE("ssim: the gradient equals the float64 definition") {
                        test::widen(dvalue).data(), want.data());
     double largest = 0;
     for (double v : want) largest = std::max(largest, std::abs(v));
+    want = twice(want);
     const std::vector<double> scale(want.size(), largest);
     test::every_way(
         [&](Context& c) {
-          const test::Array<float> dx(c, size_of(s));
-          ssim_bprop<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), test::Array(c, dvalue),
-                            dx);
-          return dx.host();
+          return by_every_rung(c, [&] {
+            const test::Array<float> dx(c, size_of(s));
+            ssim_bprop<float>(c, s, test::Array(c, p.x), test::Array(c, p.y),
+                              test::Array(c, dvalue), dx);
+            return dx.host();
+          });
         },
         test::near(want, scale, 1));
   }
