@@ -69,6 +69,11 @@ void fill(Context& ctx, int64_t n, T value, T* out) {
   ASSAY_DISPATCH(T, ctx, fill, n, value, out);
 }
 
+template <class T>
+void permute(Context& ctx, const Strides& s, const T* x, T* out) {
+  ASSAY_DISPATCH(T, ctx, permute, s, x, out);
+}
+
 #define ASSAY_INSTANTIATE(T)                                                                     \
   template void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, \
                                  T* y);                                                          \
@@ -81,7 +86,8 @@ void fill(Context& ctx, int64_t n, T value, T* out) {
   template void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);             \
   template void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C,    \
                                 const T* x, const T* bias, T* y);                                \
-  template void fill(Context& ctx, int64_t n, T value, T* out)
+  template void fill(Context& ctx, int64_t n, T value, T* out);                                  \
+  template void permute(Context& ctx, const Strides& s, const T* x, T* out)
 ASSAY_INSTANTIATE(float);
 ASSAY_INSTANTIATE(double);
 #undef ASSAY_INSTANTIATE

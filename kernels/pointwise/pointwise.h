@@ -34,4 +34,16 @@ void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int 
 template <class T>
 void fill(Context& ctx, int64_t n, T value, T* out);
 
+/// The dimensions of a result, the last one fastest, and how far apart neighbours along each lie in
+/// the source.
+struct Strides {
+  static constexpr int kMostRank = 8;
+  int rank = 0;
+  int64_t size[kMostRank] = {};
+  int64_t stride[kMostRank] = {};
+};
+/// out = x at these strides: a copy with its dimensions in another order. out is not x.
+template <class T>
+void permute(Context& ctx, const Strides& s, const T* x, T* out);
+
 }  // namespace assay

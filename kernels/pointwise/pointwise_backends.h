@@ -16,6 +16,7 @@ void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* 
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y);
 void fill(Context& ctx, int64_t n, float value, float* out);
+void permute(Context& ctx, const Strides& s, const float* x, float* out);
 }  // namespace cpu
 
 namespace cuda {
@@ -30,5 +31,6 @@ void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* 
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y);
 void fill(Context& ctx, int64_t n, float value, float* out);
+void permute(Context& ctx, const Strides& s, const float* x, float* out);
 }  // namespace cuda
 }  // namespace assay

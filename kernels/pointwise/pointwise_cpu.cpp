@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/pointwise/pointwise_backends.h"
+#include "kernels/pointwise/pointwise_ref.h"
 #include "kernels/pointwise/pointwise_simd.h"
 
 namespace assay::cpu {
@@ -64,6 +65,11 @@ void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int 
 void fill(Context& ctx, int64_t n, float value, float* out) {
   parallel_blocks(ctx, n, kGrain,
                   [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, value); });
+}
+
+// Of what leaves the program, not of a step: one thread, as the definition does it.
+void permute(Context&, const Strides& s, const float* x, float* out) {
+  ref::permute(s, x, out);
 }
 
 }  // namespace assay::cpu

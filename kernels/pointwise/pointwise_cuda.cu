@@ -82,6 +82,21 @@ struct BiasActivate {
   }
 };
 
+/// out(i) = x at the place of i. Neighbouring threads write neighbouring elements; what they read
+/// lies apart.
+__global__ void __launch_bounds__(kThreads)
+    gather(int64_t n, const __grid_constant__ Strides s, const float* __restrict__ x,
+           float* __restrict__ out) {
+  const int64_t i = global_thread();
+  if (i >= n) return;
+  int64_t rest = i, source = 0;
+  for (int d = s.rank - 1; d >= 0; --d) {
+    source += rest % s.size[d] * s.stride[d];
+    rest /= s.size[d];
+  }
+  out[i] = x[source];
+}
+
 }  // namespace
 
 void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x,
@@ -121,6 +136,12 @@ void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int 
 
 void fill(Context& ctx, int64_t n, float value, float* out) {
   map(ctx, n, Constant{value}, nullptr, nullptr, out);
+}
+
+void permute(Context& ctx, const Strides& s, const float* x, float* out) {
+  int64_t n = 1;
+  for (int d = 0; d < s.rank; ++d) n *= s.size[d];
+  if (n != 0) launch(gather, blocks_for(n, kThreads), kThreads, 0, stream_of(ctx), n, s, x, out);
 }
 
 }  // namespace assay::cuda

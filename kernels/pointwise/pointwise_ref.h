@@ -53,4 +53,20 @@ void fill(int64_t n, T value, T* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = value;
 }
 
+/// Element i of `out` by its index in every dimension.
+template <class T>
+void permute(const Strides& s, const T* x, T* out) {
+  int64_t at[Strides::kMostRank] = {}, n = 1, source = 0;
+  for (int d = 0; d < s.rank; ++d) n *= s.size[d];
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = x[source];
+    for (int d = s.rank - 1; d >= 0; --d) {  // count up, the last dimension fastest
+      source += s.stride[d];
+      if (++at[d] < s.size[d]) break;
+      source -= s.stride[d] * at[d];
+      at[d] = 0;
+    }
+  }
+}
+
 }  // namespace assay::ref

@@ -164,5 +164,41 @@ TEST_CASE("bias_activation: channels that fill no register and rows that fill no
       }
 }
 
+TEST_CASE("permute: every element is where its indices say, on every device") {
+  const Strides cases[] = {
+      {1, {7}, {1}},
+      {2, {5, 3}, {1, 5}},
+      {3, {4, 2, 3}, {1, 12, 4}},
+      {4, {2, 3, 11, 13}, {429, 1, 39, 3}},  // (N,H,W,C) -> (N,C,H,W)
+      {5, {1, 2, 1, 3, 70}, {420, 3, 1, 1, 6}},
+      {2, {0, 3}, {1, 1}},
+      {0, {}, {}},
+  };
+  for (const Strides& s : cases) {
+    int64_t n = 1;
+    for (int d = 0; d < s.rank; ++d) n *= s.size[d];
+    CAPTURE(n);
+    const auto x = test::random_floats(n);
+    auto want = test::poisoned(n);
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t rest = i, source = 0;
+      for (int d = s.rank - 1; d >= 0; rest /= s.size[d--])
+        source += rest % s.size[d] * s.stride[d];
+      want[i] = x[source];
+    }
+    test::every_way(
+        [&](Context& c) {
+          const test::Array<float> y(c, n);
+          permute<float>(c, s, test::Array(c, x), y);
+          return y.host();
+        },
+        [&](const std::vector<float>& got) { CHECK(got == want); });
+    std::vector<double> wide(want.size());
+    CpuContext ctx(1);
+    permute<double>(ctx, s, test::widen(x).data(), wide.data());
+    CHECK(wide == test::widen(want));
+  }
+}
+
 }  // namespace
 }  // namespace assay
