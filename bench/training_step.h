@@ -10,6 +10,7 @@
 #include "bench/operands.h"
 #include "models/dcgan.h"
 #include "models/network.h"
+#include "models/recorded_step.h"
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
@@ -80,9 +81,9 @@ class Step {
   /// For models/recorded_step.h: from now on train() leaves it to others to advance the optimizers.
   void leave_advancing() { advances_ = false; }
   Module& network() { return *net_; }
-  std::vector<Optimizer*> optimizers() const {
-    std::vector<Optimizer*> all;
-    for (const Objective& o : objectives_) all.push_back(o.optimizer.get());
+  std::vector<RecordedStep::Updates> optimizers() const {
+    std::vector<RecordedStep::Updates> all;
+    for (const Objective& o : objectives_) all.push_back({o.optimizer.get()});
     return all;
   }
 

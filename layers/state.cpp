@@ -1,7 +1,6 @@
 #include "layers/state.h"
 
-#include <cmath>
-#include <cstring>
+#include <optional>
 
 #include "tensor/permute.h"
 
@@ -52,13 +51,9 @@ void check_state(const StateDict& wanted, const StateDict& state, const std::str
 }
 
 void check_finite(const std::string& name, const StoredTensor& t, const std::string& source) {
-  if (t.type != StoredType::f32) return;
-  for (size_t at = 0; at < t.bytes.size(); at += sizeof(float)) {
-    float value;
-    std::memcpy(&value, &t.bytes[at], sizeof value);
-    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value), source, ": ", name, " holds ", value,
-                   "; the training that wrote it went wrong, train again");
-  }
+  if (const std::optional<double> value = t.not_finite())
+    throw CheckpointError(str(source, ": ", name, " holds ", *value,
+                              "; the training that wrote it went wrong, train again"));
 }
 
 /// Names, types and shapes of the state, without elements.

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "kernels/runtime/error.h"
 #include "layers/state.h"
@@ -62,6 +63,13 @@ const std::string& entry(const SafeTensors& content, const char* key, const std:
 
 }  // namespace
 
+void check_finite(const StateDict& state) {
+  for (const auto& [name, tensor] : state)
+    if (const std::optional<double> value = tensor.not_finite())
+      throw Error(str("training: ", name, " holds ", *value,
+                      ", so no checkpoint is written; try a smaller --lr"));
+}
+
 void write_checked(const std::filesystem::path& file, SafeTensors content) {
   content.metadata[kChecksum] = checksum_of(content);
   write_safetensors(file, content);
@@ -84,6 +92,7 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
   for (auto& [name, tensor] : save_state(state.module))
     content.tensors.emplace(kModelPrefix + name, tensor);
   content.tensors.merge(state.optimizer.save());
+  check_finite(content.tensors);
   content.tensors.merge(state.early_stopping.save());
   content.metadata = {{"model", state.model},
                       {"epoch", std::to_string(position.epoch)},

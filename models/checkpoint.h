@@ -35,6 +35,10 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
 /// CheckpointError when the file was cut short or edited, or is of another model.
 TrainingPosition load_checkpoint(const std::filesystem::path& file, const TrainingState& state);
 
+/// Throws Error that names a tensor with an element that is not finite: the weights of a training
+/// that blew up must not take the place of a checkpoint that is sound.
+void check_finite(const StateDict& state);
+
 /// A weight file of Assay: safetensors with a checksum of all tensors and metadata under
 /// "checksum".
 void write_checked(const std::filesystem::path& file, SafeTensors content);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "kernels/random/random.h"
 #include "layers/state.h"
+#include "models/readback.h"
 #include "models/recorded_step.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
@@ -23,19 +25,15 @@ AdamOptions adam_options(const RunConfig& config) {
           .placement = config.eps_placement == "torch" ? EpsPlacement::torch : EpsPlacement::keras};
 }
 
-double mean_probability(const Tensor& logits) {
-  const std::vector<double> values = logits.to_doubles();
+double mean_probability(std::span<const float> logits) {
   double sum = 0;
-  for (const double v : values) sum += 1 / (1 + std::exp(-v));
-  return sum / static_cast<double>(values.size());
+  for (const double v : logits) sum += 1 / (1 + std::exp(-v));
+  return sum / static_cast<double>(logits.size());
 }
 
-double finite_loss(const Tensor& loss, const char* whose, int64_t step,
-                   const std::function<void()>& again) {
-  const double value = loss.item();
-  ASSAY_CHECK(std::isfinite(value), "training: the loss of the ", whose, " became ", value,
-              " in step ", step + 1, op_to_blame(again), ": the game blew up; try a smaller --lr");
-  return value;
+void check_loss(double loss, const char* whose, int64_t step, const std::function<void()>& again) {
+  ASSAY_CHECK(std::isfinite(loss), "training: the loss of the ", whose, " became ", loss,
+              " in step ", step, op_to_blame(again), ": the game blew up; try a smaller --lr");
 }
 
 void add_with_prefix(StateDict& to, const std::string& prefix, StateDict from) {
@@ -99,58 +97,104 @@ GanPlayers::~GanPlayers() = default;
 /// What a recorded game reads and leaves behind, in tensors of its own.
 struct GanPlayers::Recorded {
   explicit Recorded(GanPlayers& players)
-      : real(Tensor::empty({players.batch_, players.gan_.image_size(), players.gan_.image_size(),
-                            players.gan_.channels()})),
-        latents(Tensor::empty({players.batch_, 1, 1, Dcgan::kLatent})),
-        step({&players.gan_}, {&players.discriminator_adam_, &players.generator_adam_}) {
-    for (const auto of : {Verdict::real, Verdict::fake, Verdict::generator})
-      verdicts.push_back({of, Tensor::empty({1}), Tensor::empty({players.batch_, 1}), [] {}});
+      : batch(players.batch_),
+        step({&players.gan_},
+             {{&players.discriminator_adam_, players.k_steps_}, {&players.generator_adam_}}) {
+    const int side = players.gan_.image_size(), C = players.gan_.channels();
+    for (int i = 0; i < players.k_steps_; ++i) {
+      real.push_back(Tensor::empty({batch, side, side, C}));
+      latents.push_back(Tensor::empty({batch, 1, 1, Dcgan::kLatent}));
+    }
   }
 
+  /// Of the last discriminator step, where there are several.
   void keep(const Verdict& v) const {
-    verdicts[v.of].loss.copy_from(v.loss);
-    if (v.logits.defined()) verdicts[v.of].logits.copy_from(v.logits);
+    figures.rows(v.of, 1).copy_from(v.loss.reshape({1, 1}));
+    if (v.logits.defined()) figures.rows(kLosses + v.of * batch, batch).copy_from(v.logits);
   }
 
-  Tensor real, latents;
-  std::vector<Verdict> verdicts;  // by Verdict::Of
+  static constexpr int64_t kLosses = 3;
+  int64_t batch;
+  std::vector<Tensor> real, latents;  // of each discriminator step
+  // The losses by Verdict::Of, then the logits of real pictures and of generated ones.
+  Tensor figures = Tensor::empty({kLosses + 2 * batch, 1});
+  Readback readback{figures.size()};
+  int64_t finished = 0;  // the last step whose figures were looked at
   RecordedStep step;
 };
 
-GanFigures GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
-  const int64_t number = steps(), first = number * k_steps_;
-  GanFigures figures;
-  const auto read = [&](const Verdict& v) {
-    const double loss = finite_loss(
-        v.loss, v.of == Verdict::generator ? "generator" : "discriminator", number, v.again);
-    if (v.of == Verdict::generator) {
+void GanPlayers::note(GanFigures& figures, Verdict::Of of, double loss,
+                      std::span<const float> logits, int64_t step,
+                      const std::function<void()>& again) {
+  check_loss(loss, of == Verdict::generator ? "generator" : "discriminator", step, again);
+  switch (of) {
+    case Verdict::real:
+      figures.loss_d = loss;
+      figures.d_real = mean_probability(logits);
+      break;
+    case Verdict::fake:
+      figures.loss_d += loss;
+      figures.d_fake = mean_probability(logits);
+      break;
+    case Verdict::generator:
       figures.loss_g = loss;
-      return;
-    }
-    const bool first_half = v.of == Verdict::real;
-    figures.loss_d = first_half ? loss : figures.loss_d + loss;
-    (first_half ? figures.d_real : figures.d_fake) = mean_probability(v.logits);
-  };
-  const auto latents = [&](int64_t i) { return draw_latents(seed_, 1 + i, batch_); };
-  // With several discriminator steps its optimizer would need several sets of constants.
-  if (!RecordedStep::wanted() || k_steps_ > 1) {
-    play({.real = [&](int i) { return real(first + i); },
-          .latents = [&](int i) { return latents(first + i); },
-          .see = read,
-          .update = [](Adam& adam) { adam.step(); }});
-    return figures;
   }
+}
+
+std::vector<GanStep> GanPlayers::step(const std::function<Tensor(int64_t)>& real) {
+  if (RecordedStep::wanted()) return recorded_step(real);
+  std::vector<GanStep> done = finish();
+  const int64_t first = steps() * k_steps_;
+  GanStep now{steps() + 1, {}};
+  play({.real = [&](int i) { return real(first + i); },
+        .latents = [&](int i) { return draw_latents(seed_, 1 + first + i, batch_); },
+        .see =
+            [&](const Verdict& v) {
+              const std::vector<float> logits =
+                  v.logits.defined() ? v.logits.to_floats() : std::vector<float>();
+              note(now.figures, v.of, v.loss.item(), logits, now.step, v.again);
+            },
+        .update = [](Adam& adam) { adam.step(); }});
+  done.push_back(now);
+  return done;
+}
+
+std::vector<GanStep> GanPlayers::recorded_step(const std::function<Tensor(int64_t)>& real) {
+  const int64_t first = steps() * k_steps_;
   if (!recorded_) recorded_ = std::make_unique<Recorded>(*this);
-  recorded_->real.copy_from(real(first));
-  recorded_->latents.copy_from(latents(first));
+  if (recorded_->readback.empty()) recorded_->finished = steps();
+  for (int i = 0; i < k_steps_; ++i) {
+    recorded_->real[i].copy_from(real(first + i));
+    recorded_->latents[i].copy_from(draw_latents(seed_, 1 + first + i, batch_));
+  }
   recorded_->step.run([&] {
-    play({.real = [&](int) { return recorded_->real; },
-          .latents = [&](int) { return recorded_->latents; },
+    play({.real = [&](int i) { return recorded_->real[i]; },
+          .latents = [&](int i) { return recorded_->latents[i]; },
           .see = [&](const Verdict& v) { recorded_->keep(v); },
           .update = [](Adam& adam) { adam.apply(); }});
   });
-  for (const Verdict& v : recorded_->verdicts) read(v);
-  return figures;
+  recorded_->readback.push(recorded_->figures);
+  std::vector<GanStep> done;
+  if (recorded_->readback.full()) done.push_back(finish_one());
+  return done;
+}
+
+GanStep GanPlayers::finish_one() {
+  const std::vector<float> values = recorded_->readback.pop();
+  const std::span<const float> logits = std::span(values).subspan(Recorded::kLosses);
+  GanStep done{++recorded_->finished, {}};
+  for (const auto of : {Verdict::real, Verdict::fake, Verdict::generator})
+    note(done.figures, of, values[of],
+         of == Verdict::generator ? std::span<const float>()
+                                  : logits.subspan(of * recorded_->batch, recorded_->batch),
+         done.step, [] {});
+  return done;
+}
+
+std::vector<GanStep> GanPlayers::finish() {
+  std::vector<GanStep> done;
+  while (recorded_ && !recorded_->readback.empty()) done.push_back(finish_one());
+  return done;
 }
 
 void GanPlayers::play(const Moves& moves) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "data/image.h"
@@ -20,6 +21,12 @@ struct GanFigures {
   double loss_g = 0;  ///< of generated pictures called real ("non-saturating")
   double d_real = 0;  ///< D(x): the probability of being real that D gives real pictures
   double d_fake = 0;  ///< D(G(z)): the same for generated ones, before D's update
+};
+
+/// A step of the game, from 1, and what it showed.
+struct GanStep {
+  int64_t step;
+  GanFigures figures;
 };
 
 /// n latents from N(0,1); latent i is a function of (seed, draw, i). Draw 0 gives the latents of
@@ -38,8 +45,11 @@ class GanPlayers {
   ~GanPlayers();
 
   /// k discriminator steps, then one of the generator. real(i) is batch i of the discriminator, in
-  /// [-1,1] // (N,H,W,C). Error that names the step when a loss is not finite.
-  GanFigures step(const std::function<Tensor(int64_t)>& real);
+  /// [-1,1] // (N,H,W,C). Gives the steps whose figures are known now: this one or, where steps are
+  /// recorded, the one before. Error that names the step when a loss is not finite.
+  std::vector<GanStep> step(const std::function<Tensor(int64_t)>& real);
+  /// The steps whose figures were still on their way, waited for. Same Error.
+  std::vector<GanStep> finish();
   /// Of the generator.
   int64_t steps() const { return generator_adam_.steps(); }
 
@@ -64,6 +74,11 @@ class GanPlayers {
   };
   struct Recorded;
 
+  std::vector<GanStep> recorded_step(const std::function<Tensor(int64_t)>& real);
+  GanStep finish_one();
+  /// Adds a loss to the figures of its step; logits are the generator's to leave out.
+  static void note(GanFigures& figures, Verdict::Of of, double loss, std::span<const float> logits,
+                   int64_t step, const std::function<void()>& again);
   void play(const Moves& moves);
   void discriminator_step(const Tensor& real, const Tensor& fake, const Moves& moves);
 

@@ -55,7 +55,7 @@ class Game {
     epoch_start_ = Clock::now();
     while (players_.steps() < most_steps_) {
       if (hooks_.stop_requested()) interrupt();
-      step();
+      count(players_.step([&](int64_t i) { return batches_.pictures(i); }));
       const bool last = players_.steps() == most_steps_;
       if (last || players_.steps() % config_.sample_every == 0) write_grid();
       if (last || players_.steps() % kGanEpochSteps == 0) end_epoch();
@@ -63,24 +63,26 @@ class Game {
   }
 
  private:
-  void step() {
-    const GanFigures now = players_.step([&](int64_t i) { return batches_.pictures(i); });
-    for (const auto& [name, figure] : kFigures) sums_.*figure += now.*figure;
-    char note[64];
-    std::snprintf(note, sizeof note, "D(x) %.2f, D(G(z)) %.2f", now.d_real, now.d_fake);
-    hooks_.progress({.step = players_.steps(),
-                     .most_steps = most_steps_,
-                     .epoch = epoch(),
-                     .loss = now.loss_g,
-                     .note = note});
+  void count(const std::vector<GanStep>& steps) {
+    for (const auto& [step, now] : steps) {
+      for (const auto& [name, figure] : kFigures) sums_.*figure += now.*figure;
+      char note[64];
+      std::snprintf(note, sizeof note, "D(x) %.2f, D(G(z)) %.2f", now.d_real, now.d_fake);
+      hooks_.progress({.step = step,
+                       .most_steps = most_steps_,
+                       .epoch = epoch_of(step),
+                       .loss = now.loss_g,
+                       .note = note});
+    }
   }
 
-  /// The epoch that the last step belongs to, from 1.
-  int epoch() const {
-    return static_cast<int>((players_.steps() + kGanEpochSteps - 1) / kGanEpochSteps);
+  /// From 1.
+  static int epoch_of(int64_t step) {
+    return static_cast<int>((step + kGanEpochSteps - 1) / kGanEpochSteps);
   }
 
   void write_grid() {
+    count(players_.finish());  // no pictures of a game that blew up
     char name[32];
     std::snprintf(name, sizeof name, "step_%06lld.png", static_cast<long long>(players_.steps()));
     const Tensor z = draw_latents(config_.seed, 0, kGridImages);
@@ -88,8 +90,9 @@ class Game {
   }
 
   void end_epoch() {
+    count(players_.finish());
     const int64_t before = history_.empty() ? 0 : history_.back().step;
-    GanRecord record{.epoch = epoch(), .step = players_.steps()};
+    GanRecord record{.epoch = epoch_of(players_.steps()), .step = players_.steps()};
     for (const auto& [name, figure] : kFigures)
       record.mean.*figure = sums_.*figure / static_cast<double>(record.step - before);
     const Clock::time_point now = Clock::now();
@@ -103,6 +106,7 @@ class Game {
 
   void save() const {
     SafeTensors content{players_.save(), {{"model", config_.preset}}};
+    check_finite(content.tensors);
     for (const auto& [name, figure] : kFigures) content.metadata[name] = csv_number(sums_.*figure);
     write_checked(folder_.checkpoint(), std::move(content));
   }
@@ -129,7 +133,8 @@ class Game {
     hooks_.say(str("going on after step ", players_.steps()));
   }
 
-  [[noreturn]] void interrupt() const {
+  [[noreturn]] void interrupt() {
+    count(players_.finish());
     save();
     throw Interrupted(str("interrupted after step ", players_.steps(),
                           "; the checkpoint is written, go on with --resume"));
@@ -168,6 +173,7 @@ EndlessBatches::EndlessBatches(const ImageStore& store, std::vector<size_t> imag
                                uint64_t seed)
     : store_(store), images_(std::move(images)), batch_(batch), seed_(seed) {
   ASSAY_CHECK(!images_.empty(), "dcgan: no pictures to train on");
+  cpu_.get().memory = &pinned_;
 }
 
 std::vector<size_t> EndlessBatches::members(int64_t number) {
@@ -184,7 +190,21 @@ std::vector<size_t> EndlessBatches::members(int64_t number) {
 }
 
 Tensor EndlessBatches::pictures(int64_t number) {
-  return affine(store_.batch(members(number)), 2, -1);
+  Context& ctx = current_context();
+  if (!ctx.device.is_cuda()) return affine(store_.batch(members(number)), 2, -1);
+  // From pinned memory, so that the host does not wait for the steps before.
+  Upload upload;
+  {
+    const ContextScope on_host(cpu_);
+    upload.host = store_.batch(members(number));
+  }
+  const Tensor x = Tensor::empty(upload.host.shape());
+  upload.copy = std::make_unique<AsyncCopy>(ctx, x.mutable_data<float>(), upload.host.data<float>(),
+                                            upload.host.size() * sizeof(float));
+  upload.copy->before_kernels();
+  uploads_.push_back(std::move(upload));
+  if (uploads_.size() > kUploads) uploads_.pop_front();
+  return affine(x, 2, -1);
 }
 
 void train_dcgan(Dcgan& gan, const ImageStore& store, const std::vector<size_t>& images,

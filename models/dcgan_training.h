@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <vector>
 
 #include "data/loader.h"
+#include "kernels/runtime/transfer.h"
 #include "models/dcgan_players.h"
 #include "models/run_config.h"
 #include "models/run_folder.h"
@@ -38,11 +41,21 @@ class EndlessBatches {
   Tensor pictures(int64_t number);
 
  private:
+  /// Pictures on their way to a CUDA device.
+  struct Upload {
+    Tensor host;
+    std::unique_ptr<AsyncCopy> copy;
+  };
+  static constexpr size_t kUploads = 8;  // beyond that the oldest is waited for
+
   const ImageStore& store_;
   std::vector<size_t> images_, order_;
   int batch_;
   uint64_t seed_;
   int64_t pass_ = -1;  ///< whose order is in order_
+  Allocator pinned_{pinned_memory()};
+  CpuContext cpu_{1};  ///< takes its memory there
+  std::deque<Upload> uploads_;
 };
 
 /// Plays to the end of what `config` allows, going on from the folder's checkpoint where there is

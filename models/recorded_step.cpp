@@ -7,7 +7,7 @@
 
 namespace assay {
 
-RecordedStep::RecordedStep(std::vector<Module*> modules, std::vector<Optimizer*> optimizers)
+RecordedStep::RecordedStep(std::vector<Module*> modules, std::vector<Updates> optimizers)
     : modules_(std::move(modules)),
       optimizers_(std::move(optimizers)),
       recorder_(new_step_recorder(current_context())) {
@@ -40,7 +40,7 @@ void RecordedStep::renew_versions() const {
 }
 
 void RecordedStep::run(const std::function<void()>& step) {
-  for (Optimizer* optimizer : optimizers_) optimizer->advance();
+  for (const Updates& updates : optimizers_) updates.optimizer->advance(updates.count);
   const std::vector<int64_t*> counts = this->counts();
   std::vector<int64_t> before;
   for (const int64_t* count : counts) before.push_back(*count);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <optional>
 
 #include "models/checkpoint.h"
+#include "models/readback.h"
 #include "models/recorded_step.h"
 #include "tensor/tape.h"
 
@@ -75,37 +77,34 @@ class Training {
     Batch batch;
     while (task_.optimizer.steps() < most_steps_ && task_.batches.next(batch)) {
       if (hooks_.stop_requested()) interrupt();
-      const double loss = step(batch);
-      ASSAY_CHECK(std::isfinite(loss), "training: the loss became ", loss, " in epoch ",
-                  at_.epoch + 1, ", batch ", at_.batch + 1, op_to_blame([&] { task_.loss(batch); }),
-                  "; try a smaller --lr");
-      const auto images = static_cast<int64_t>(batch.images.size());
-      at_.loss_sum += loss * static_cast<double>(images);
-      at_.batch += 1;
-      at_.images += images;
-      hooks_.progress({task_.optimizer.steps(), most_steps_, at_.epoch + 1, loss});
+      task_.module.train();
+      if (static_cast<int>(batch.images.size()) == config_.batch && RecordedStep::wanted())
+        recorded_step(batch);
+      else
+        step(batch);
     }
+    finish_steps();
     if (hooks_.stop_requested()) interrupt();
     return at_.loss_sum / static_cast<double>(at_.images);
   }
 
-  double step(const Batch& batch) {
-    task_.module.train();
-    const bool full = static_cast<int>(batch.images.size()) == config_.batch;
-    if (full && RecordedStep::wanted()) return recorded_step(batch);
+  void step(const Batch& batch) {
+    finish_steps();
     Tape tape;
     const Tensor loss = task_.loss(batch);
     const double value = loss.item();
-    if (!std::isfinite(value)) return value;  // the weights stay as they were
-    task_.optimizer.zero_grad();
-    tape.backward(loss);
-    task_.optimizer.step();
-    return value;
+    if (std::isfinite(value)) {  // else the weights stay as they were
+      task_.optimizer.zero_grad();
+      tape.backward(loss);
+      task_.optimizer.step();
+    }
+    count(batch, task_.optimizer.steps(), value);
   }
 
-  /// The step on tensors of its own, which the batch is copied to. Nothing is read back before the
-  /// end, so a loss that is not finite has spoilt the weights; the training ends there anyway.
-  double recorded_step(const Batch& batch) {
+  /// The step on tensors of its own, which the batch is copied to. Its loss is looked at when the
+  /// next step is queued, so a loss that is not finite has spoilt the weights by then; the training
+  /// ends there, before anything is written.
+  void recorded_step(const Batch& batch) {
     if (!recorded_) recorded_.emplace(task_, batch);
     recorded_->inputs.images = batch.images;
     for (const auto part : {&Batch::x, &Batch::clean, &Batch::labels})
@@ -118,10 +117,35 @@ class Training {
       tape.backward(loss);
       task_.optimizer.apply();
     });
-    return recorded_->loss.item();
+    recorded_->losses.push(recorded_->loss);
+    recorded_->under_way.push_back({batch, task_.optimizer.steps()});
+    if (recorded_->losses.full()) finish_step();
+  }
+
+  /// Looks at the loss of the oldest recorded step.
+  void finish_step() {
+    const double loss = recorded_->losses.pop()[0];
+    const UnderWay done = recorded_->under_way.front();
+    recorded_->under_way.pop_front();
+    count(done.batch, done.step, loss);
+  }
+  void finish_steps() {
+    while (recorded_ && !recorded_->losses.empty()) finish_step();
+  }
+
+  void count(const Batch& batch, int64_t step, double loss) {
+    ASSAY_CHECK(std::isfinite(loss), "training: the loss became ", loss, " in epoch ",
+                at_.epoch + 1, ", batch ", at_.batch + 1, op_to_blame([&] { task_.loss(batch); }),
+                "; try a smaller --lr");
+    const auto images = static_cast<int64_t>(batch.images.size());
+    at_.loss_sum += loss * static_cast<double>(images);
+    at_.batch += 1;
+    at_.images += images;
+    hooks_.progress({step, most_steps_, at_.epoch + 1, loss});
   }
 
   [[noreturn]] void interrupt() {
+    finish_steps();
     save_checkpoint(folder_.checkpoint(), state(), at_);
     throw Interrupted(str("interrupted in epoch ", at_.epoch + 1, ", batch ", at_.batch,
                           "; the checkpoint is written, go on with --resume"));
@@ -136,14 +160,21 @@ class Training {
     return r;
   }
 
+  /// A recorded step whose loss nobody has looked at.
+  struct UnderWay {
+    Batch batch;
+    int64_t step;
+  };
   struct Recorded {
     Recorded(const TrainingTask& task, const Batch& like)
-        : step({&task.module}, {&task.optimizer}) {
+        : step({&task.module}, {{&task.optimizer}}) {
       for (const auto part : {&Batch::x, &Batch::clean, &Batch::labels})
         if ((like.*part).defined()) inputs.*part = Tensor::empty((like.*part).shape());
     }
     Batch inputs;
     Tensor loss = Tensor::empty({1});
+    Readback losses{1};
+    std::deque<UnderWay> under_way;  // as in losses
     RecordedStep step;
   };
 

@@ -28,16 +28,22 @@ void Optimizer::step() {
   update(nullptr);
 }
 
-void Optimizer::advance() {
-  if (!constants_.defined()) constants_ = Tensor::empty({kOptimConstants});
-  ++steps_;
-  write_constants(constants_.mutable_data<float>());
+void Optimizer::advance(int updates) {
+  // Where a record reads them they stay.
+  if (!constants_.defined() || constants_.dim(0) != updates)
+    constants_ = Tensor::empty({updates, kOptimConstants});
+  applied_ = 0;
+  for (int i = 0; i < updates; ++i) {
+    ++steps_;
+    write_constants(constants_.mutable_data<float>() + i * kOptimConstants);
+  }
 }
 
 void Optimizer::apply() {
   check_gradients();
-  ASSAY_CHECK(constants_.defined(), "optimizer: advance() comes before apply()");
-  update(constants_.data<float>());
+  ASSAY_CHECK(constants_.defined() && applied_ < constants_.dim(0),
+              "optimizer: advance() comes before apply()");
+  update(constants_.data<float>() + applied_++ * kOptimConstants);
 }
 
 void Optimizer::zero_grad() {

@@ -22,9 +22,10 @@ class Optimizer {
   void zero_grad();
 
   /// step() in two halves, for a step that is recorded (models/recorded_step.h). advance() counts
-  /// the step and brings the learning rate and what else changes to the memory of the device; it
-  /// comes before each replay. apply() is the update from there, and may be recorded.
-  void advance();
+  /// the coming `updates` and brings the learning rate and what else changes in each to the memory
+  /// of the device; it comes before each replay. apply() is the next update from there, and may be
+  /// recorded.
+  void advance(int updates = 1);
   void apply();
 
   int64_t steps() const { return steps_; }
@@ -63,7 +64,8 @@ class Optimizer {
   void check_gradients() const;
 
   int64_t steps_ = 0;
-  Tensor constants_;  // (kOptimConstants), once advance() was called
+  Tensor constants_;  // (updates, kOptimConstants), once advance() was called
+  int64_t applied_ = 0;  // of these
 };
 
 }  // namespace assay

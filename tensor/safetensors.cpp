@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -303,6 +304,17 @@ std::vector<int64_t> StoredTensor::int64s() const {
 std::vector<double> StoredTensor::doubles() const {
   require_type(*this, StoredType::f64);
   return values_of<double>(bytes);
+}
+
+std::optional<double> StoredTensor::not_finite() const {
+  const auto first_of = [](const auto& values) -> std::optional<double> {
+    for (const double v : values)
+      if (!std::isfinite(v)) return v;
+    return std::nullopt;
+  };
+  if (type == StoredType::f32) return first_of(values_of<float>(bytes));
+  if (type == StoredType::f64) return first_of(values_of<double>(bytes));
+  return std::nullopt;
 }
 
 SafeTensors read_safetensors(const fs::path& path) {

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,6 +42,8 @@ struct StoredTensor {
   std::vector<int64_t> int64s() const;
   /// Throws CheckpointError unless the type is f64.
   std::vector<double> doubles() const;
+  /// An element that is NaN or infinite, if there is one.
+  std::optional<double> not_finite() const;
 };
 
 /// By name, in the order of the alphabet: one content, one file, bit for bit.

@@ -116,6 +116,30 @@ void AsyncCopy::before_kernels() {
 #endif
 }
 
+AsyncRead::AsyncRead(Context& ctx, void* to_pinned, const void* from, size_t bytes) {
+#if ASSAY_HAVE_CUDA
+  if (ctx.device.is_cuda()) {
+    event_ = cuda::start_read(ctx, to_pinned, from, bytes);
+    return;
+  }
+#else
+  static_cast<void>(ctx);
+#endif
+  std::memcpy(to_pinned, from, bytes);
+}
+
+AsyncRead::~AsyncRead() {
+#if ASSAY_HAVE_CUDA
+  if (event_ != nullptr) cuda::finish_copy(event_);
+#endif
+}
+
+void AsyncRead::wait() {
+#if ASSAY_HAVE_CUDA
+  if (event_ != nullptr) cuda::wait_for(event_);
+#endif
+}
+
 std::unique_ptr<StepRecorder> new_step_recorder(Context& ctx) {
   return ctx.owner != nullptr ? ctx.owner->new_step_recorder() : nullptr;
 }

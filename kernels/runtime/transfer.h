@@ -67,6 +67,23 @@ class AsyncCopy {
   void* event_ = nullptr;  // a cudaEvent_t
 };
 
+/// A copy from the device of a context to pinned memory that the host does not wait for. On the CPU
+/// it is done at once.
+class AsyncRead {
+ public:
+  /// Queues the copy between the kernels queued so far and those to come, which may change `from`.
+  AsyncRead(Context& ctx, void* to_pinned, const void* from, size_t bytes);
+  /// Waits too.
+  ~AsyncRead();
+  AsyncRead(const AsyncRead&) = delete;
+  AsyncRead& operator=(const AsyncRead&) = delete;
+  /// Returns when the bytes are there; throws DeviceError if work before them failed.
+  void wait();
+
+ private:
+  void* event_ = nullptr;  // a cudaEvent_t
+};
+
 /// Runs a step that is the same work on the same memory every time; on a CUDA device it is recorded
 /// once and replayed from then on. StepGraph (kernels/runtime/cuda/step_graph.h) says what a step
 /// must promise.

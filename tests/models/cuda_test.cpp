@@ -1,14 +1,19 @@
 // The models train on a CUDA device: step by step with the losses of the CPU, to the same bits
-// every time, and to those bits too when the step is replayed from a graph. Small pictures, few of
-// them.
+// every time, and to those bits too when the step is replayed from a graph, whose losses the host
+// looks at one step late. Small pictures, few of them.
 #include <cmath>
 #include <cstdlib>
 #include <memory>
 
+#include "data/file.h"
+#if ASSAY_EMULATED
+#include "kernels/emulator/api.h"
+#endif
 #include "layers/init.h"
 #include "layers/state.h"
 #include "models/cnn.h"
 #include "models/dcgan_players.h"
+#include "models/dcgan_training.h"
 #include "models/kd_cae.h"
 #include "models/ni_cae.h"
 #include "models/recorded_step.h"
@@ -33,9 +38,9 @@ int steps_to_train() {
 #endif
 }
 
-ImageStore pictures(int side) {
+ImageStore pictures(int side, int count = 5) {  // a last batch that is smaller than the others
   std::vector<Sample> samples;
-  for (int i = 0; i < 5; ++i) {  // a last batch that is smaller than the others
+  for (int i = 0; i < count; ++i) {
     Sample& sample = samples.emplace_back();
     sample.path = "train/good/" + std::to_string(i) + ".png";
     sample.defective = i % 2 == 1;
@@ -112,25 +117,37 @@ Outcome train_ni_cae() {
   return train_network<Adam>(network, AdamOptions{.learning_rate = 1e-4},
                              [&](const Batch& b) { return ssim_loss(network(b.x), b.clean); });
 }
-Outcome play_dcgan() {
+Outcome play_dcgan(int k_steps, int steps) {
   Dcgan gan(64, 3, 4);
   init_parameters(gan, Init::dcgan, 3);
   RunConfig config = default_config("dcgan");
   config.batch = kBatch;
+  config.k_steps = k_steps;
   GanPlayers players(gan, config);
   const ImageStore store = pictures(64);
+  EndlessBatches batches(store, {0, 1, 2, 3, 4}, kBatch, 5);
   Outcome outcome;
-  while (players.steps() < steps_to_train()) {
-    const GanFigures now = players.step([&](int64_t i) {
-      const std::vector<size_t> chosen = {static_cast<size_t>(i % 5),
-                                          static_cast<size_t>((i + 1) % 5)};
-      return affine(store.batch(chosen), 2, -1);
-    });
-    for (const double figure : {now.loss_d, now.loss_g, now.d_real, now.d_fake})
-      outcome.losses.push_back(figure);
+  const auto note = [&](const std::vector<GanStep>& known) {
+    for (const auto& [step, now] : known) {
+      CHECK(step == static_cast<int64_t>(outcome.losses.size()) / 4 + 1);
+      for (const double figure : {now.loss_d, now.loss_g, now.d_real, now.d_fake})
+        outcome.losses.push_back(figure);
+    }
+  };
+  while (players.steps() < steps) {
+    note(players.step([&](int64_t i) { return batches.pictures(i); }));
+    const int64_t known = static_cast<int64_t>(outcome.losses.size()) / 4;
+    CHECK(players.steps() - known == (RecordedStep::wanted() ? 1 : 0));
   }
+  note(players.finish());
   outcome.weights = bytes_of(players.save());  // the count of batches among them
   return outcome;
+}
+Outcome play_dcgan_once() {
+  return play_dcgan(1, steps_to_train());
+}
+Outcome play_dcgan_thrice() {
+  return play_dcgan(3, 4);
 }
 
 /// Sets ASSAY_GRAPH for a scope.
@@ -181,8 +198,127 @@ TEST_CASE("ni-cae: trains on CUDA as on the CPU, with and without a graph") {
   check_model(train_ni_cae);
 }
 TEST_CASE("dcgan: plays on CUDA as on the CPU, with and without a graph") {
-  check_model(play_dcgan);
+  check_model(play_dcgan_once);
 }
+TEST_CASE("dcgan: plays with three discriminator steps a step on CUDA as on the CPU") {
+  check_model(play_dcgan_thrice);
+}
+
+/// A training of one dense layer, 4 full batches an epoch. Its loss becomes NaN by a factor on the
+/// device as soon as it is told: in the step that is queued next.
+struct Poisoned {
+  explicit Poisoned(bool graphs) : recorded(graphs) { init_parameters(layer, Init::keras, 3); }
+
+  void train(const TrainingHooks& hooks) {
+    RunConfig config;
+    config.batch = kBatch;
+    config.epochs = 3;
+    run.create();
+    assay::train({.model = "test",
+                  .module = layer,
+                  .optimizer = adam,
+                  .batches = batches,
+                  .loss =
+                      [&](const Batch& b) {
+                        const Tensor flat = b.x.reshape({b.x.dim(0), 48});
+                        return multiply(mse_loss(layer(flat), flat), factor);
+                      },
+                  .validation_loss = [] { return 1.0; }},
+                 config, run, hooks);
+  }
+  /// What train() ends with, and the checkpoint that is there then.
+  std::string message(const TrainingHooks& hooks) {
+    try {
+      train(hooks);
+    } catch (const Interrupted& e) {
+      return str("a checkpoint was written: ", e.what());
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+  void poison() const { factor.copy_from(Tensor::full({1}, NAN)); }
+
+  std::unique_ptr<OwnedContext> context = make_context(Device::cuda(), 1);
+  ContextScope scope{context->get()};
+  Graphs recorded;
+  ImageStore store = pictures(4, 8);
+  BatchLoader batches{store, {0, 1, 2, 3, 4, 5, 6, 7}, {.batch = kBatch, .seed = 5}};
+  Linear layer{LinearConfig{48, 48}};
+  Adam adam{layer.parameters(), {.learning_rate = 1e-3}};
+  Tensor factor = Tensor::full({1}, 1);
+  testing::TemporaryFolder folder;
+  RunFolder run{folder / "run"};
+};
+
+TEST_CASE("a NaN on CUDA is found in its step and ends in no checkpoint") {
+  if (!test::cuda_tested()) return;
+  for (const bool graphs : {false, true})
+    for (const bool interrupted : {false, true}) {
+      CAPTURE(graphs);
+      CAPTURE(interrupted);
+      Poisoned p(graphs);
+      std::vector<uint8_t> checkpoint;
+      bool stop = false;
+      TrainingHooks hooks;
+      hooks.progress = [&](const TrainingProgress& at) {
+        CHECK(p.adam.steps() - at.step == (graphs && at.step % 4 != 0 ? 1 : 0));
+        if (at.step == 5) {
+          checkpoint = read_bytes(p.run.checkpoint());  // of the first epoch
+          p.poison();
+        }
+        // With a graph, step 7 is queued by now, whose loss nobody has seen.
+        if (at.step == 6) stop = interrupted;
+      };
+      hooks.stop_requested = [&] { return stop; };
+      // The next step that is queued behind the poison is 6 or, where one is ahead, 7.
+      CHECK(p.message(hooks).find(str("the loss became nan in epoch 2, batch ", graphs ? 3 : 2)) !=
+            std::string::npos);
+      CHECK(read_bytes(p.run.checkpoint()) == checkpoint);
+      CHECK(p.run.read_history().size() == 1);
+    }
+}
+
+TEST_CASE("a DCGAN that blows up on CUDA writes no checkpoint") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  const ContextScope scope(*context);
+  RunConfig config = default_config("dcgan");
+  config.batch = kBatch;
+  config.lr = 1e30;
+  config.steps = 5;
+  Dcgan gan(64, 3, 2);
+  init_parameters(gan, Init::dcgan, 3);
+  const ImageStore store = pictures(64);
+  testing::TemporaryFolder folder;
+  const RunFolder run(folder / "run");
+  run.create();
+  CHECK_THROWS_WITH_AS(train_dcgan(gan, store, {0, 1, 2, 3, 4}, config, run, {}),
+                       doctest::Contains("blew up"), Error);
+  CHECK(!std::filesystem::exists(run.checkpoint()));
+}
+
+#if ASSAY_EMULATED
+TEST_CASE("the host looks at a loss while the next step waits in the stream") {
+  if (!test::cuda_tested()) return;
+  const emulator::Config before = emulator::config();
+  emulator::config().streams =
+      emulator::Streams::late;  // nothing runs before the host waits for it
+  {
+    Poisoned p(true);
+    int ahead = 0;
+    TrainingHooks hooks;
+    hooks.progress = [&](const TrainingProgress&) {
+      ahead +=
+          cudaStreamQuery(static_cast<cudaStream_t>(current_context().stream)) == cudaErrorNotReady;
+      cudaGetLastError();
+    };
+    p.train(hooks);
+    CHECK(ahead >= 8);  // of 12 steps, the last of an epoch being waited for
+  }
+  emulator::config() = before;
+}
+#endif
 
 }  // namespace
 }  // namespace assay

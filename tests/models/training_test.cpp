@@ -190,6 +190,27 @@ TEST_CASE("a loss that is not finite stops the training and names the place") {
   }
 }
 
+TEST_CASE("weights that are not finite are not written, though the last loss was") {
+  const TemporaryRun run;
+  Fixture f;
+  f.adam.set_learning_rate(1e300);
+  TrainingHooks hooks;
+  bool stepped = false;
+  hooks.progress = [&](const TrainingProgress& at) { stepped = std::isfinite(at.loss); };
+  hooks.stop_requested = [&] { return stepped; };
+  try {
+    f.train(config_of(3), run.folder(), hooks);
+    FAIL("no error");
+  } catch (const Interrupted&) {
+    FAIL("a checkpoint was written");
+  } catch (const Error& e) {
+    CHECK(std::string(e.what()).find(" holds ") != std::string::npos);
+    CHECK(std::string(e.what()).find("no checkpoint is written") != std::string::npos);
+  }
+  CHECK(stepped);
+  CHECK(!fs::exists(run.folder().checkpoint()));
+}
+
 TEST_CASE("a checkpoint that was cut, edited or is another model's is refused") {
   const TemporaryRun run;
   Fixture f;

@@ -41,6 +41,13 @@ cudaStream_t as_stream(void* stream) {
 cudaEvent_t as_event(void* event) {
   return static_cast<cudaEvent_t>(event);
 }
+/// A new event behind what the stream has been given.
+cudaEvent_t record_event(cudaStream_t stream) {
+  cudaEvent_t event = nullptr;
+  ASSAY_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  ASSAY_CUDA_CHECK(cudaEventRecord(event, stream));
+  return event;
+}
 
 }  // namespace
 
@@ -124,14 +131,21 @@ void* start_copy(Context& ctx, void* to, const void* from_pinned, size_t bytes) 
   const cudaStream_t copies = as_stream(owner.copy_stream());
   owner.copies_wait_for_compute();
   ASSAY_CUDA_CHECK(cudaMemcpyAsync(to, from_pinned, bytes, cudaMemcpyHostToDevice, copies));
-  cudaEvent_t event = nullptr;
-  ASSAY_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  ASSAY_CUDA_CHECK(cudaEventRecord(event, copies));
-  return event;
+  return record_event(copies);
 }
 
 void compute_waits_for(Context& ctx, void* event) {
   ASSAY_CUDA_CHECK(cudaStreamWaitEvent(stream_of(ctx), as_event(event)));
+}
+
+void* start_read(Context& ctx, void* to_pinned, const void* from, size_t bytes) {
+  const cudaStream_t stream = stream_of(ctx);
+  ASSAY_CUDA_CHECK(cudaMemcpyAsync(to_pinned, from, bytes, cudaMemcpyDeviceToHost, stream));
+  return record_event(stream);
+}
+
+void wait_for(void* event) {
+  ASSAY_CUDA_CHECK(cudaEventSynchronize(as_event(event)));
 }
 
 void finish_copy(void* event) noexcept {

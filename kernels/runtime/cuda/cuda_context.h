@@ -54,6 +54,10 @@ void synchronize(Context& ctx);
 /// gives the event of its end.
 void* start_copy(Context& ctx, void* to, const void* from_pinned, size_t bytes);
 void compute_waits_for(Context& ctx, void* event);
+/// Queues a copy to pinned memory on ctx.stream; gives the event of its end.
+void* start_read(Context& ctx, void* to_pinned, const void* from, size_t bytes);
+/// The host waits; throws DeviceError if work before the event failed.
+void wait_for(void* event);
 /// Waits for the event and destroys it.
 void finish_copy(void* event) noexcept;
 void* allocate_pinned(size_t bytes);
