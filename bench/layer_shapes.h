@@ -1,5 +1,5 @@
-// The one table of convolutions: our four models' and three well-known suites, by the names of
-// kernels/conv2d/conv2d.h.
+// The one table of convolutions: our four models', the DCGAN's for 128 pixels and three well-known
+// suites, by the names of kernels/conv2d/conv2d.h.
 #pragma once
 
 #include <string>
@@ -25,20 +25,42 @@ struct Layer {
   int count = 1;  ///< how often the network has it: the weight in sums
 };
 
+/// Convolutions of a DCGAN whose discriminator begins with 64 filters, generator first: 4x4 filters
+/// that double or halve the picture, and one of 4x4 pixels at either end.
+inline std::vector<Layer> dcgan_layers(const std::string& suite, const std::string& name, int N,
+                                       int image_size) {
+  constexpr int kChannels = 3, kLatent = 100;
+  // A picture of C channels and its half of K, which a transposed convolution turns round.
+  const auto halving = [N](int size, int C, int K) {
+    return Conv2dShape{N, size, size, C, K, 4, 4, 2, 1, 1};
+  };
+  std::vector<Conv2dShape> halvings = {halving(image_size, kChannels, 64)};
+  while (halvings.back().H > 8)
+    halvings.push_back(halving(halvings.back().H / 2, halvings.back().K, 2 * halvings.back().K));
+  const int most = halvings.back().K;
+  const auto ending = [&](int K) { return Conv2dShape{N, 4, 4, most, K, 4, 4, 1, 0, 1}; };
+  std::vector<Layer> layers = {{name + ".g1", ending(kLatent), {}, true, true, suite}};
+  int g = 1, d = 0;
+  for (auto s = halvings.rbegin(); s != halvings.rend(); ++s)
+    layers.push_back({str(name, ".g", ++g), *s, {}, true, false, suite});
+  for (const Conv2dShape& s : halvings) {
+    const bool first = d == 0;
+    layers.push_back({str(name, ".d", ++d), s,
+                      first ? Conv2dEpilogue{Activation::leaky_relu, 0.2f, 1} : Conv2dEpilogue{},
+                      false, first, suite});
+  }
+  layers.push_back({str(name, ".d", ++d), ending(1), {}, false, false, suite});
+  return layers;
+}
+
 /// Layers of all four models at batch N, in the order of their forward passes.
 inline std::vector<Layer> model_layers(int N) {
-  const Conv2dEpilogue none{}, pool2{Activation::relu, 0, 2}, pool4{Activation::relu, 0, 4},
-      relu{Activation::relu, 0, 1}, sigmoid{Activation::sigmoid, 0, 1},
-      leaky{Activation::leaky_relu, 0.2f, 1};
+  const Conv2dEpilogue pool2{Activation::relu, 0, 2}, pool4{Activation::relu, 0, 4},
+      relu{Activation::relu, 0, 1}, sigmoid{Activation::sigmoid, 0, 1};
   const auto same = [N](int size, int C, int K, int upsample = 1) {
     return Conv2dShape{N, size, size, C, K, 3, 3, 1, 1, upsample};
   };
-  // 4x4, stride 2: size is that of the larger picture.
-  const auto strided = [N](int size, int C, int K) {
-    return Conv2dShape{N, size, size, C, K, 4, 4, 2, 1, 1};
-  };
-  const auto full = [N](int C, int K) { return Conv2dShape{N, 4, 4, C, K, 4, 4, 1, 0, 1}; };
-  return {
+  std::vector<Layer> layers = {
       {"cnn.1", same(200, 3, 16), pool2, false, true},
       {"cnn.2", same(100, 16, 16), pool2},
       {"cnn.3", same(50, 16, 16), pool2},
@@ -62,17 +84,9 @@ inline std::vector<Layer> model_layers(int N) {
       {"nicae.d4", same(32, 16, 64, 2), relu},
       {"nicae.d5", same(64, 64, 128, 2), relu},
       {"nicae.out", {N, 128, 128, 128, 1, 1, 1, 1, 0, 2}, sigmoid},
-      {"dcgan.g1", full(512, 100), none, true, true},
-      {"dcgan.g2", strided(8, 256, 512), none, true},
-      {"dcgan.g3", strided(16, 128, 256), none, true},
-      {"dcgan.g4", strided(32, 64, 128), none, true},
-      {"dcgan.g5", strided(64, 3, 64), none, true},
-      {"dcgan.d1", strided(64, 3, 64), leaky, false, true},
-      {"dcgan.d2", strided(32, 64, 128), none},
-      {"dcgan.d3", strided(16, 128, 256), none},
-      {"dcgan.d4", strided(8, 256, 512), none},
-      {"dcgan.d5", full(512, 1), none},
   };
+  for (Layer& layer : dcgan_layers("models", "dcgan", N, 64)) layers.push_back(std::move(layer));
+  return layers;
 }
 
 /// The layer as a library has it: upsampled already.
@@ -169,6 +183,8 @@ inline std::vector<Layer> deepbench_layers() {
 
 inline std::vector<Layer> all_layers(int N) {
   std::vector<Layer> all = model_layers(N);
+  for (Layer& layer : dcgan_layers("dcgan-128", "dcgan128", N, 128))
+    all.push_back(std::move(layer));
   for (Layer& layer : imagenet_layers(N)) all.push_back(std::move(layer));
   for (Layer& layer : deepbench_layers()) all.push_back(std::move(layer));
   return all;
