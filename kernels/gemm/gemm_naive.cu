@@ -7,7 +7,7 @@
 namespace assay::cuda {
 namespace {
 
-__global__ void __launch_bounds__(kThreads) product(GemmProblem p) {
+__global__ void __launch_bounds__(kThreads) naive_product(GemmProblem p) {
   const int n = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   const int64_t M = p.s.M, N = p.s.N, K = p.s.K;
   if (n >= N) return;
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kThreads) product(GemmProblem p) {
 
 void gemm_naive(Context& ctx, const GemmProblem& p) {
   constexpr int kMostRows = 65535;  // blocks that a grid may have in y
-  launch(product, dim3(blocks_for(p.s.N, kThreads), std::min(p.s.M, kMostRows)), kThreads, 0,
+  launch(naive_product, dim3(blocks_for(p.s.N, kThreads), std::min(p.s.M, kMostRows)), kThreads, 0,
          stream_of(ctx), p);
 }
 

@@ -87,13 +87,17 @@ struct NaiveWindow {
   static __device__ double sum(const SsimShape& s, const Tile& tile, const Weights11& weights,
                                const double* map) {
     double sum = 0;
-#pragma unroll 1  // 121 products in flight would take all registers
-    for (int a = 0; a < kSsimTaps; ++a)
+#pragma unroll 1
+    for (int a = 0; a < kSsimTaps; ++a) {
+      const int h = tile.h() + a - kSsimRadius;
+      if (h < 0 || h >= s.H) continue;
+#pragma unroll 1
       for (int b = 0; b < kSsimTaps; ++b) {
-        const int h = tile.h() + a - kSsimRadius, w = tile.w() + b - kSsimRadius;
-        if (h >= 0 && h < s.H && w >= 0 && w < s.W)
+        const int w = tile.w() + b - kSsimRadius;
+        if (w >= 0 && w < s.W)
           sum += weights.value[a] * weights.value[b] * map[index_of(s, tile.n, h, w, tile.c)];
       }
+    }
     return sum;
   }
 };
