@@ -77,6 +77,16 @@ TEST_CASE("cuda: train, break off, resume, evaluate and predict") {
   CHECK(read_text(run / "scores.csv") == scores);
 }
 
+TEST_CASE("cuda: profile waits for each operation and claims no share of a roofline") {
+  if (!test::cuda_tested()) return;
+  const Outcome profile = require_success(run_assay({"profile", "cnn", "--device", "cuda",
+                                                     "--image-size", "32", "--batch", "2",
+                                                     "--repeat", "1"}));
+  CHECK(contains(profile.out, device_name(Device::cuda())));
+  CHECK(contains(profile.out, "conv2d backward"));
+  CHECK(!contains(profile.out, "of their roofline"));
+}
+
 TEST_CASE("a GPU in a build without CUDA is refused") {
   if (built_with_cuda()) return;
   const TemporaryFolder folder;
