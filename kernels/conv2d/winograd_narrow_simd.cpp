@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "kernels/conv2d/winograd.h"
+#include "kernels/conv2d/winograd_matrix_simd.h"
 #include "kernels/conv2d/winograd_narrow_simd.h"
 
 namespace assay::cpu::ASSAY_ISA {
@@ -15,32 +15,8 @@ constexpr int kFewPlane = (kFewRow + 15) / 16 * 16;
 static_assert(36 * kFewPlane <= 36 * kNarrowTiles * kC);
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
-// The points of F(4,3) are 0, +-a, +-b and infinity. Opposite points share their even and their odd
-// powers: 12 multiply-adds instead of 22 for a transformed patch, 12 operations instead of 18 back.
-constexpr auto kAxis = winograd_plain(false);
-constexpr float kA = kAxis.output.at[1][1], kB = kAxis.output.at[1][3];
-constexpr float kAA = kA * kA, kBB = kB * kB;
-
-ASSAY_INLINE void to_source(const vf (&d)[6], vf (&v)[6]) {
-  constexpr float kProduct = kAA * kBB, kSum = kAA + kBB;
-  const vf even_a = d[4] - kBB * d[2], odd_a = d[3] - kBB * d[1];
-  const vf even_b = d[4] - kAA * d[2], odd_b = d[3] - kAA * d[1];
-  v[0] = d[4] - kSum * d[2] + kProduct * d[0];
-  v[1] = even_a + kA * odd_a;
-  v[2] = even_a - kA * odd_a;
-  v[3] = even_b + kB * odd_b;
-  v[4] = even_b - kB * odd_b;
-  v[5] = d[5] - kSum * d[3] + kProduct * d[1];
-}
-
-ASSAY_INLINE void to_output(const vf (&m)[6], vf (&z)[4]) {
-  const vf sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-  const vf sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-  z[0] = m[0] + sum_a + sum_b;
-  z[1] = kA * difference_a + kB * difference_b;
-  z[2] = kAA * sum_a + kBB * sum_b;
-  z[3] = m[5] + kA * kAA * difference_a + kB * kBB * difference_b;
-}
+constexpr auto kSource = winograd_plain(false).source;
+constexpr auto kOutput = winograd_plain(false).output;
 
 // Transformed patches: element e of channel c of a tile stands at e*plane + tile*step + c.
 struct Values {
@@ -55,14 +31,13 @@ void transform_channels(const NarrowTiles& t, const float* picture, int tiles, c
     for (int c = 0; c < kC; c += kLanes) {
       vf half[6][6];  // row of the transform, column of the patch
       for (int j = 0; j < 6; ++j) {
-        vf in[6], out[6];
+        vf in[6];
         for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + j * kC + c);
-        to_source(in, out);
-        for (int i = 0; i < 6; ++i) half[i][j] = out[i];
+        multiply<kSource>(in, &half[0][j], 6);
       }
       for (int i = 0; i < 6; ++i) {
         vf out[6];
-        to_source(half[i], out);
+        multiply<kSource>(half[i], out, 1);
         for (int j = 0; j < 6; ++j) store(values + (i * 6 + j) * v.plane + c, out[j]);
       }
     }
@@ -77,14 +52,14 @@ void transform_rows(const NarrowTiles& t, const float* picture, int tiles, const
   for (int p = 0; p < floats; p += kLanes) {
     vf in[6], out[6];
     for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + p);
-    to_source(in, out);
+    multiply<kSource>(in, out, 1);
     for (int i = 0; i < 6; ++i) store(half[i] + p, out[i]);
   }
   for (int i = 0; i < 6; ++i)
     for (int p = 0; p < firsts; p += kLanes) {
       vf in[6], out[6];
       for (int j = 0; j < 6; ++j) in[j] = load(half[i] + p + j * t.depth);
-      to_source(in, out);
+      multiply<kSource>(in, out, 1);
       for (int j = 0; j < 6; ++j) store(v.at + (i * 6 + j) * v.plane + p, out[j]);
     }
 }
@@ -109,7 +84,7 @@ void multiply_rows(const Values& values, const float* filters, float* sums) {
       for (int n = 0; n < kTiles; ++n) {
         vf m[6], z[4];
         for (int j = 0; j < 6; ++j) m[j] = load(products[j][n]);
-        to_output(m, z);
+        multiply<kOutput>(m, z, 1);
         float* to = sums + (i * kTiles + n) * 4 * kC + k;
         for (int j = 0; j < 4; ++j) store(to + j * kC, z[j]);
       }
@@ -139,7 +114,7 @@ void multiply_few(const Values& values, const float* filters, int tiles, float* 
           m[j] = from[j * kFewPlane] * w[j][0];
           for (int c = 1; c < kDepth; ++c) m[j] += from[j * kFewPlane + c] * w[j][c];
         }
-        to_output(m, z);
+        multiply<kOutput>(m, z, 1);
         float* to = sums + (i * tiles + n) * 4 * kC + k;
         for (int j = 0; j < 4; ++j) store(to + j * kC, z[j]);
       }
@@ -183,7 +158,7 @@ void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float
       for (int j = 0; j < 4; ++j) {
         vf m[6], column[4];
         for (int i = 0; i < 6; ++i) m[i] = load(sums + ((i * tiles + n) * 4 + j) * kC + k);
-        to_output(m, column);
+        multiply<kOutput>(m, column, 1);
         for (int i = 0; i < 4; ++i) z[i][j] = column[i] + bias;
       }
       constexpr int kWindows = 4 / kPool;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/conv2d/winograd_matrix_simd.h"
 #include "kernels/conv2d/winograd_simd.h"
 
 namespace assay::cpu::ASSAY_ISA {
@@ -9,34 +10,6 @@ namespace {
 
 typedef int32_t Integers __attribute__((vector_size(kLanes * 4)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
-
-// Calls f(constant 0) ... f(constant kCount - 1), so that every element of a matrix is a constant.
-template <int kCount, class F>
-ASSAY_INLINE void unrolled(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, i>{}), ...);
-  }
-  (std::make_integer_sequence<int, kCount>{});
-}
-
-// out = m * in. Zeros cost nothing and the last coefficient, mostly 1, no multiplication.
-template <const auto& m>
-ASSAY_INLINE void multiply(const vf* in, vf* out, int out_step) {
-  constexpr int kRows = m.kRows, kColumns = m.kColumns;
-  unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
-    vf sum{};
-    bool empty = true;
-    unrolled<kColumns>([&](auto column) __attribute__((always_inline)) {
-      constexpr int j = kColumns - 1 - column;
-      constexpr float f = m.at[row][j];
-      if constexpr (f != 0) {
-        sum = empty ? f * in[j] : sum + f * in[j];
-        empty = false;
-      }
-    });
-    out[row * out_step] = sum;
-  });
-}
 
 // Patch (columns x columns of the matrix) of one vector of channels -> planes.
 template <const auto& m, int kPhases>
