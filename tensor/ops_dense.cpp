@@ -24,9 +24,10 @@ void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
               " but w ", to_string(w.shape()));
 }
 
-/// op(a) op(b), see kernels/gemm/gemm.h.
+/// op(a) op(b), see kernels/gemm/gemm.h. Only of weights is a packed form worth keeping, so only
+/// they get a `version`.
 Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
-               const Tensor& bias = {}, const GemmEpilogue& e = {}) {
+               uint64_t version, const Tensor& bias = {}, const GemmEpilogue& e = {}) {
   const GemmShape s{.M = static_cast<int>(a.dim(transpose_a ? 1 : 0)),
                     .N = static_cast<int>(b.dim(transpose_b ? 0 : 1)),
                     .K = static_cast<int>(a.dim(transpose_a ? 0 : 1)),
@@ -34,7 +35,7 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
                     .transpose_b = transpose_b};
   const Tensor c = Tensor::empty({s.M, s.N}, a.dtype());
   with_float_type("linear", a, [&]<class T>() {
-    gemm<T>(current_context(), s, e, a.data<T>(), Weights<T>(b.data<T>(), b.version()),
+    gemm<T>(current_context(), s, e, a.data<T>(), Weights<T>(b.data<T>(), version),
             data_or_null<T>(bias), c.mutable_data<T>());
   });
   return c;
@@ -45,14 +46,15 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation,
               float slope) {
   check_linear(x, w, b);
-  Tensor y = product(x, false, w, true, b, {.activation = activation, .slope = slope});  // (N,O)
+  Tensor y = product(x, false, w, true, w.version(), b,
+                     {.activation = activation, .slope = slope});  // (N,O)
   const Tensor kept = activation == Activation::none ? Tensor() : y;
   Tape::record("linear", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
     const Tensor dz = activation_backward(activation, slope, kept, dy);  // (N,O)
     Tensor dx, dw, db;
-    if (needs[0]) dx = product(dz, false, w, false);  // (N,I)
-    if (needs[1]) dw = product(dz, true, x, false);   // (O,I)
-    if (needs[2]) db = sum_rows(dz);                  // (O)
+    if (needs[0]) dx = product(dz, false, w, false, w.version());  // (N,I)
+    if (needs[1]) dw = product(dz, true, x, false, 0);             // (O,I)
+    if (needs[2]) db = sum_rows(dz);                               // (O)
     return std::vector<Tensor>{dx, dw, db};
   });
   return y;

@@ -8,10 +8,48 @@ namespace {
 
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
+// dz of kLanes values, wherever in their windows they came from.
+template <Activation A>
+ASSAY_INLINE vf slope_times_dy(const DzRow& r, vf slope, int64_t at) {
+  const vf d = load(r.dy + at);
+  if constexpr (A == Activation::none) return d;
+  return d * activation_slope<A>(slope, load(r.y + at));
+}
+ASSAY_INLINE vi positions(const DzRow& r, int64_t at) {
+  return __builtin_convertvector(*reinterpret_cast<const Bytes*>(r.argmax + at), vi);
+}
+
+// A register of some whole windows of kK channels; returns how many windows are done.
+template <Activation A, int kK>
+ASSAY_INLINE int unpool_few(const DzRow& r) {
+  constexpr int kWindows = kLanes / kK;
+  const vf slope = broadcast(r.slope);
+  int j = 0;
+  for (; j + kWindows <= r.windows; j += kWindows) {
+    const vf d = slope_times_dy<A>(r, slope, int64_t{j} * kK);
+    const vi position = positions(r, int64_t{j} * kK);
+    for (int b = 0; b < r.pool; ++b) {
+      float lane[kLanes];
+      store(lane, select(position == r.a * r.pool + b, d, vf{}));
+      for (int window = 0; window < kWindows; ++window) {
+        const int column = (j + window) * r.pool + r.left + b;
+        if (column >= 0 && column < r.width)
+          __builtin_memcpy(r.out + int64_t{column} * kK, lane + window * kK, sizeof(float) * kK);
+      }
+    }
+  }
+  return j;
+}
+
 template <Activation A>
 ASSAY_INLINE void unpool_row(const DzRow& r) {
   const vf slope = broadcast(r.slope);
-  for (int j = 0; j < r.windows; ++j) {
+  int j = 0;
+  if constexpr (kLanes > 4)
+    if (r.K == 4) j = unpool_few<A, 4>(r);
+  if constexpr (kLanes > 8)
+    if (r.K == 8) j = unpool_few<A, 8>(r);
+  for (; j < r.windows; ++j) {
     const int column = j * r.pool + r.left;
     const int b0 = column < 0 ? -column : 0;
     const int b1 = column + r.pool > r.width ? r.width - column : r.pool;
@@ -19,10 +57,8 @@ ASSAY_INLINE void unpool_row(const DzRow& r) {
     float* out = r.out + int64_t{column} * r.K;
     int k = 0;
     for (; k + kLanes <= r.K; k += kLanes) {
-      vf d = load(r.dy + at + k);
-      if constexpr (A != Activation::none) d *= activation_slope<A>(slope, load(r.y + at + k));
-      const Bytes from = *reinterpret_cast<const Bytes*>(r.argmax + at + k);
-      const vi position = __builtin_convertvector(from, vi);
+      const vf d = slope_times_dy<A>(r, slope, at + k);
+      const vi position = positions(r, at + k);
       for (int b = b0; b < b1; ++b)
         store(out + int64_t{b} * r.K + k, select(position == r.a * r.pool + b, d, vf{}));
     }

@@ -1,5 +1,6 @@
 // The matrix product on the CPU: B packed into panels (kept between calls while its version stays
-// the same), A read where it is, one register tile of rows x panel at a time (tile.h).
+// the same, or packed by the parts that use it), A read where it is, one register tile of
+// rows x panel at a time (tile.h).
 #include <algorithm>
 #include <vector>
 
@@ -21,24 +22,42 @@ constexpr int kRowBlock = 96;      // rows of a part: a multiple of every regist
 constexpr int kColumnBlock = 128;  // columns of a part: a multiple of every full panel
 constexpr uint32_t kPackedGemm = 0x300;
 
-void pack_b(Context& ctx, const GemmShape& s, const float* b, float* out) {
-  struct Panel {
-    int first, width, real;
-    int64_t at;
-  };
-  std::vector<Panel> panels;
-  int64_t at = 0;
-  for_each_panel(s.N, [&](int first, int width, int real) {
-    panels.push_back({first, width, real, at});
-    at += int64_t{width} * s.K;
+// Columns [first, first + real) of op(B), padded with zeros to a panel (K, width).
+void pack_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
+  if (real < width) std::fill_n(out, int64_t{s.K} * width, 0.0f);
+  if (!s.transpose_b) {
+    for (int64_t k = 0; k < s.K; ++k) std::copy_n(b + k * s.N + first, real, out + k * width);
+    return;
+  }
+  constexpr int kBlock = 16;  // a cache line of each column
+  for (int k0 = 0; k0 < s.K; k0 += kBlock)
+    for (int n = 0; n < real; ++n)
+      for (int k = k0; k < std::min(k0 + kBlock, s.K); ++k)
+        out[int64_t{k} * width + n] = b[int64_t{first + n} * s.K + k];
+}
+
+// The panels of columns [first, first + columns), one behind the other.
+void pack_columns(const GemmShape& s, const float* b, int first, int columns, float* out) {
+  for_each_panel(columns, [&](int at, int width, int real) {
+    pack_panel(s, b, first + at, width, real, out);
+    out += int64_t{s.K} * width;
   });
-  parallel_for(ctx, static_cast<int64_t>(panels.size()), [&](int64_t i) {
-    const Panel& p = panels[static_cast<size_t>(i)];
-    for (int64_t k = 0; k < s.K; ++k)
-      for (int n = 0; n < p.width; ++n)
-        out[p.at + k * p.width + n] = n >= p.real     ? 0.0f
-                                      : s.transpose_b ? b[int64_t{p.first + n} * s.K + k]
-                                                      : b[k * s.N + p.first + n];
+}
+
+int columns_of(const GemmShape& s, int first) {
+  return std::min(kColumnBlock, s.N - first);
+}
+
+// All panels, kept by the context and packed when the version is a new one or unknown.
+const float* kept_panels(Context& ctx, const GemmShape& s, Weights<float> b) {
+  const uint32_t kind =
+      kPackedGemm | static_cast<uint32_t>(active_isa()) | (s.transpose_b ? 4u : 0u);
+  const size_t bytes = sizeof(float) * static_cast<size_t>(s.K) * padded_columns(s.N);
+  return ctx.weights->get(b, kind, bytes, [&](float* out) {
+    parallel_for(ctx, (s.N + kColumnBlock - 1) / kColumnBlock, [&](int64_t block) {
+      const int first = static_cast<int>(block) * kColumnBlock;
+      pack_columns(s, b.data, first, columns_of(s, first), out + int64_t{first} * s.K);
+    });
   });
 }
 
@@ -56,25 +75,27 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
     });
     a = rows;
   }
-  const uint32_t kind =
-      kPackedGemm | static_cast<uint32_t>(active_isa()) | (s.transpose_b ? 4u : 0u);
-  const float* panels =
-      ctx.weights->get(b, kind, sizeof(float) * static_cast<size_t>(s.K) * padded_columns(s.N),
-                       [&](float* out) { pack_b(ctx, s, b.data, out); });
-
   const int64_t row_blocks = (s.M + kRowBlock - 1) / kRowBlock;
   const int64_t column_blocks = (s.N + kColumnBlock - 1) / kColumnBlock;
+  // Nobody else will use panels without a version under a single row of blocks.
+  const bool keep = b.version != 0 || row_blocks > 1;
+  const float* kept = keep ? kept_panels(ctx, s, b) : nullptr;
   parallel_for(ctx, row_blocks * column_blocks, [&](int64_t part) {
     const int64_t m0 = part / column_blocks * kRowBlock;
     const int64_t M = std::min<int64_t>(kRowBlock, s.M - m0);
     const int n0 = static_cast<int>(part % column_blocks) * kColumnBlock;
-    const int columns = std::min(kColumnBlock, s.N - n0);
+    const int columns = columns_of(s, n0);
     int64_t a_offset[kRowBlock], out_offset[kRowBlock];
     for (int64_t m = 0; m < M; ++m) {
       a_offset[m] = (m0 + m) * s.K;
       out_offset[m] = (m0 + m) * s.N;
     }
-    const float* panel = panels + int64_t{n0} * s.K;
+    Scratch packed;
+    if (!keep) {
+      packed = Scratch(ctx, sizeof(float) * static_cast<size_t>(s.K) * padded_columns(columns));
+      pack_columns(s, b.data, n0, columns, packed.as<float>());
+    }
+    const float* panel = keep ? kept + int64_t{n0} * s.K : packed.as<float>();
     for_each_panel(columns, [&](int first, int width, int real) {
       const TileJob job{.a = a,
                         .a_offset = a_offset,

@@ -37,14 +37,23 @@ constexpr int pooled_rows_of(int vectors, int window) {
   return vectors == 2 ? 4 : 8;
 }
 
+// Vector v of the bias.
+template <int L, int NV>
+ASSAY_INLINE V<L> bias_of(const TileJob& t, int v) {
+  if (t.bias == nullptr) return V<L>{};
+  if (t.columns == L * NV) return load_v<L>(t.bias + v * L);
+  V<L> bias{};
+  for (int l = 0; l < L && v * L + l < t.columns; ++l) bias[l] = t.bias[v * L + l];
+  return bias;
+}
+
 // acc = bias + the product of MR rows, which start at a[i], with the panel.
 template <int L, int NV, int MR>
 ASSAY_INLINE void accumulate(const TileJob& t, const float* (&a)[MR], V<L> (&acc)[MR][NV]) {
   for (int v = 0; v < NV; ++v) {
-    float start[L];
-    for (int l = 0; l < L; ++l)
-      start[l] = t.bias != nullptr && v * L + l < t.columns ? t.bias[v * L + l] : 0.0f;
-    for (int i = 0; i < MR; ++i) acc[i][v] = load_v<L>(start);
+    const V<L> bias = bias_of<L, NV>(t, v);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) acc[i][v] = bias;
   }
   const float* b = t.panel;
   for (int r = 0; r < t.taps; ++r) {
@@ -67,17 +76,24 @@ ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
   for (int i = 0; i < MR; ++i) a[i] = t.a + t.a_offset[m0 + (i < rows ? i : 0)];
   V<L> acc[MR][NV];
   accumulate<L, NV, MR>(t, a, acc);
-  for (int i = 0; i < MR; ++i) {
-    if (i >= rows) break;
-    float* out = t.out + t.out_offset[m0 + i];
-    if (t.columns == kWidth) {
-      for (int v = 0; v < NV; ++v)
-        store_v<L>(out + v * L, t.accumulate ? load_v<L>(out + v * L) + acc[i][v] : acc[i][v]);
-    } else {
-      float lane[kWidth];
-      for (int v = 0; v < NV; ++v) store_v<L>(lane + v * L, acc[i][v]);
-      for (int k = 0; k < t.columns; ++k) out[k] = t.accumulate ? out[k] + lane[k] : lane[k];
-    }
+  const int64_t* to = t.out_offset + m0;
+  if (rows == MR && t.columns == kWidth) {
+    // Unrolled: an accumulator with a variable index would live in memory.
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v) {
+        float* out = t.out + to[i] + v * L;
+        store_v<L>(out, t.accumulate ? load_v<L>(out) + acc[i][v] : acc[i][v]);
+      }
+    return;
+  }
+  float lane[MR][kWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    for (int v = 0; v < NV; ++v) store_v<L>(lane[i] + v * L, acc[i][v]);
+  for (int i = 0; i < rows; ++i) {
+    float* out = t.out + to[i];
+    for (int k = 0; k < t.columns; ++k) out[k] = t.accumulate ? out[k] + lane[i][k] : lane[i][k];
   }
 }
 
