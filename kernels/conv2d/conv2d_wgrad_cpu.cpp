@@ -16,6 +16,7 @@ constexpr int kMostPartials = 16;
 constexpr int64_t kPartialFloats = 3 << 19;  // of all partials: 6 MB, to be cleared and summed
 constexpr int64_t kSlack = 64;               // floats readable behind a band (outer_product)
 constexpr int kLeastTasks = 8;
+constexpr int kWidestVector = 16;
 
 int64_t round_up(int64_t n) {
   return (n + kOuterColumns - 1) / kOuterColumns * kOuterColumns;
@@ -164,8 +165,12 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   const int64_t slices = std::min(tap_rows, (kLeastTasks + partials - 1) / partials);
 
   const int64_t x_image = int64_t{plan.staged_rows(cut.rows)} * width * s.C;
-  const int64_t dz_image = int64_t{cut.rows} * u * Q * s.K;
-  const int64_t x_size = cut.images * x_image + kSlack, dz_size = cut.images * dz_image + kSlack;
+  // dz is dy itself where nothing is between them and no vector reads beyond its end.
+  const bool dz_is_dy = e.activation == Activation::none && e.pool == 1 && layout.vector_is_k &&
+                        s.K % kWidestVector == 0;
+  const int64_t dz_image = dz_is_dy ? int64_t{P} * Q * s.K : int64_t{cut.rows} * u * Q * s.K;
+  const int64_t x_size = cut.images * x_image + kSlack,
+                dz_size = dz_is_dy ? 0 : cut.images * dz_image + kSlack;
   const Scratch sums(ctx, sizeof(float) * static_cast<size_t>(layout.size * partials));
 
   parallel_for(ctx, partials * slices, [&](int64_t task) {
@@ -180,17 +185,20 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     if (slice == 0) std::fill_n(partial + layout.bias_at, s.K, 0.0f);
     const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(x_size + dz_size));
     float* staged_x = scratch.as<float>();
-    float* dz = staged_x + x_size;
+    float* staged_dz = staged_x + x_size;
     for (int64_t unit = cut.parts * index / partials; unit < cut.parts * (index + 1) / partials;
          ++unit) {
       const Part part = part_of(cut, s.N, total, unit);
       const int p0 = part.i0 * u, p1 = std::min(P, part.i1 * u);
+      const float* dz = dz_is_dy ? g.dy + part.n0 * dz_image + int64_t{p0} * Q * s.K : staged_dz;
       for (int n = part.n0; n < part.n1; ++n) {
         stage_picture(plan.stage(part.i0, part.i1, phase_columns), s.H, s.W, s.C,
                       x + int64_t{n} * s.H * s.W * s.C, staged_x + (n - part.n0) * x_image);
-        float* image = dz + (n - part.n0) * dz_image;
-        stage_dz({.row = p0, .rows = p1 - p0, .left = 0, .width = Q}, s, e, g, n, image);
-        if (with_bias) sum_bias(image, int64_t{p1 - p0} * Q, s.K, partial + layout.bias_at);
+        const int64_t image = (n - part.n0) * dz_image;
+        if (!dz_is_dy)
+          stage_dz({.row = p0, .rows = p1 - p0, .left = 0, .width = Q}, s, e, g, n,
+                   staged_dz + image);
+        if (with_bias) sum_bias(dz + image, int64_t{p1 - p0} * Q, s.K, partial + layout.bias_at);
       }
       const Staged staged{staged_x, dz, x_image, dz_image, width};
       static thread_local Pixels pixels;

@@ -262,8 +262,9 @@ struct Operands {
 };
 
 // dw of one block of filters and one of channels, from one group.
-void filter_gradient(const Conv2dShape& s, const WinogradSizes& z, const Operands& o, int k, int c,
+void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o, int k, int c,
                      bool accumulate, float* products, float* dw) {
+  const WinogradSizes& z = winograd_sizes(kind);
   const int filters = o.dz.block, channels = o.x.block;
   const int64_t plane = plane_stride(filters, channels);
   std::fill_n(products, z.product_planes() * plane, 0.0f);
@@ -284,7 +285,7 @@ void filter_gradient(const Conv2dShape& s, const WinogradSizes& z, const Operand
           .out_row = channels};
       ASSAY_ISA_CALL(outer_product, job);
     }
-  const int64_t filter = int64_t{kTaps} * s.C;
+  const int64_t filter = int64_t{s.R} * s.S * s.C;
   const WinogradFilterGradient job{.planes = products,
                                    .plane = plane,
                                    .row = channels,
@@ -294,7 +295,7 @@ void filter_gradient(const Conv2dShape& s, const WinogradSizes& z, const Operand
                                    .filter = filter,
                                    .tap = s.C,
                                    .accumulate = accumulate};
-  ASSAY_ISA_CALL(winograd_filter_gradient, WinogradKind::fprop_strided, job);
+  ASSAY_ISA_CALL(winograd_filter_gradient, kind, job);
 }
 
 }  // namespace
@@ -349,9 +350,9 @@ void winograd_strided_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpil
       [&](const Stage& area, int n, float* staged) { stage_dz(area, s, e, g, n, staged); });
 }
 
-void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            const float* x, Conv2dGrad<float> g, float* dw, float* dbias) {
-  const WinogradKind kind = WinogradKind::fprop_strided;
+void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape& s,
+                              const Conv2dEpilogue& e, const float* x, Conv2dGrad<float> g,
+                              float* dw, float* dbias) {
   const Tiling tiling(kind, s.P(), s.Q());
   const WinogradSizes& z = tiling.z;
   const Groups groups(int64_t{s.N} * tiling.rows,
@@ -396,11 +397,16 @@ void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpil
     const int64_t blocks = s.C / x_planes.block;
     parallel_for(ctx, s.K / dz_planes.block * blocks, [&](int64_t index) {
       const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(products));
-      filter_gradient(s, z, operands, static_cast<int>(index / blocks) * dz_planes.block,
+      filter_gradient(kind, s, operands, static_cast<int>(index / blocks) * dz_planes.block,
                       static_cast<int>(index % blocks) * x_planes.block, group > 0,
                       scratch.as<float>(), dw);
     });
   }
+}
+
+void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                            const float* x, Conv2dGrad<float> g, float* dw, float* dbias) {
+  winograd_wgrad_by_blocks(ctx, WinogradKind::fprop_strided, s, e, x, g, dw, dbias);
 }
 
 }  // namespace assay::cpu

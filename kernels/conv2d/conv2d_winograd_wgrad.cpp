@@ -13,6 +13,9 @@ namespace {
 constexpr int kMostPartials = 16;
 constexpr int64_t kLeastTiles = 32;          // of a partial, for whose clearing they must pay
 constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
+// Few tiles under many filters: partials would cost more than what goes into them.
+constexpr int64_t kFewTiles = 512;
+constexpr int kManyBlocks = 8;  // of 32 x 32, each a task
 
 // Both planes of some tiles, side by side in memory.
 struct Planes {
@@ -62,6 +65,9 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                     Conv2dGrad<float> g, float* dw, float* dbias) {
   const WinogradKind kind = s.upsample == 2 ? WinogradKind::fprop_upsampled : WinogradKind::fprop;
   const Tiling tiling(kind, s.P(), s.Q());
+  if (int64_t{s.N} * tiling.rows * tiling.columns <= kFewTiles &&
+      s.C / 32 * (s.K / 32) >= kManyBlocks)
+    return winograd_wgrad_by_blocks(ctx, kind, s, e, x, g, dw, dbias);
   const WinogradSizes& z = tiling.z;
   const int64_t tile_bytes = 4 * (int64_t{z.value_planes()} * s.C + int64_t{z.sum_planes()} * s.K);
   const Cut cut = cut_work(s.N, tiling.rows, tiling.columns * tile_bytes, 1);

@@ -41,9 +41,29 @@ ASSAY_INLINE int unpool_few(const DzRow& r) {
   return j;
 }
 
+// Columns [b0, b1) of window j.
+template <Activation A>
+ASSAY_INLINE void unpool_window(const DzRow& r, int j, int b0, int b1) {
+  const vf slope = broadcast(r.slope);
+  const int64_t at = int64_t{j} * r.K;
+  float* out = r.out + int64_t{j * r.pool + r.left} * r.K;
+  int k = 0;
+  for (; k + kLanes <= r.K; k += kLanes) {
+    const vf d = slope_times_dy<A>(r, slope, at + k);
+    const vi position = positions(r, at + k);
+    for (int b = b0; b < b1; ++b)
+      store(out + int64_t{b} * r.K + k, select(position == r.a * r.pool + b, d, vf{}));
+  }
+  for (; k < r.K; ++k) {
+    float d = r.dy[at + k];
+    if constexpr (A != Activation::none) d *= activation_slope<A>(slope, broadcast(r.y[at + k]))[0];
+    for (int b = b0; b < b1; ++b)
+      out[int64_t{b} * r.K + k] = r.argmax[at + k] == r.a * r.pool + b ? d : 0.0f;
+  }
+}
+
 template <Activation A>
 ASSAY_INLINE void unpool_row(const DzRow& r) {
-  const vf slope = broadcast(r.slope);
   int j = 0;
   if constexpr (kLanes > 4)
     if (r.K == 4) j = unpool_few<A, 4>(r);
@@ -53,22 +73,7 @@ ASSAY_INLINE void unpool_row(const DzRow& r) {
     const int column = j * r.pool + r.left;
     const int b0 = column < 0 ? -column : 0;
     const int b1 = column + r.pool > r.width ? r.width - column : r.pool;
-    const int64_t at = int64_t{j} * r.K;
-    float* out = r.out + int64_t{column} * r.K;
-    int k = 0;
-    for (; k + kLanes <= r.K; k += kLanes) {
-      const vf d = slope_times_dy<A>(r, slope, at + k);
-      const vi position = positions(r, at + k);
-      for (int b = b0; b < b1; ++b)
-        store(out + int64_t{b} * r.K + k, select(position == r.a * r.pool + b, d, vf{}));
-    }
-    for (; k < r.K; ++k) {
-      float d = r.dy[at + k];
-      if constexpr (A != Activation::none)
-        d *= activation_slope<A>(slope, broadcast(r.y[at + k]))[0];
-      for (int b = b0; b < b1; ++b)
-        out[int64_t{b} * r.K + k] = r.argmax[at + k] == r.a * r.pool + b ? d : 0.0f;
-    }
+    unpool_window<A>(r, j, b0, b1);
   }
 }
 
@@ -101,6 +106,21 @@ void dz_row(const DzRow& r) {
     else
       plain_row<kActivation>(r);
   });
+}
+
+void add_rows(int64_t rows, int columns, const float* x, float* sum) {
+  constexpr int kVectors = 4;
+  int k = 0;
+  for (; k + kVectors * kLanes <= columns; k += kVectors * kLanes) {
+    vf total[kVectors];
+    for (int v = 0; v < kVectors; ++v) total[v] = load(sum + k + v * kLanes);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int v = 0; v < kVectors; ++v) total[v] += load(x + i * columns + k + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) store(sum + k + v * kLanes, total[v]);
+  }
+  if (k < columns)
+    for (int64_t i = 0; i < rows; ++i)
+      for (int c = k; c < columns; ++c) sum[c] += x[i * columns + c];
 }
 
 }  // namespace assay::cpu::ASSAY_ISA

@@ -22,6 +22,8 @@ struct DzRow {
   float* out;  ///< (width, K)
 };
 
-ASSAY_ISA_DECLARE(void dz_row(const DzRow& row);)
+ASSAY_ISA_DECLARE(void dz_row(const DzRow& row);
+                  // sum (columns) += every row of x (rows,columns), in order.
+                  void add_rows(int64_t rows, int columns, const float* x, float* sum);)
 
 }  // namespace assay

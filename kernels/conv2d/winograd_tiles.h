@@ -43,4 +43,10 @@ inline int64_t plane_stride(int64_t tiles, int channels) {
   return tiles * channels + 16;
 }
 
+/// wgrad of one block of filters and of channels at a time: no partial sums of dw. In
+/// conv2d_winograd_strided.cpp.
+void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape& s,
+                              const Conv2dEpilogue& e, const float* x, Conv2dGrad<float> g,
+                              float* dw, float* dbias);
+
 }  // namespace assay::cpu
