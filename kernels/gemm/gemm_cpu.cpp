@@ -1,6 +1,6 @@
 // The matrix product on the CPU: B packed into panels (kept between calls while its version stays
-// the same, or packed by the parts that use it), A read where it is, one register tile of
-// rows x panel at a time (tile.h).
+// the same, else for the call or by the part that uses it), A read where it is, one register tile
+// of rows x panel at a time (tile.h).
 #include <algorithm>
 #include <vector>
 
@@ -48,17 +48,15 @@ int columns_of(const GemmShape& s, int first) {
   return std::min(kColumnBlock, s.N - first);
 }
 
-// All panels, kept by the context and packed when the version is a new one or unknown.
-const float* kept_panels(Context& ctx, const GemmShape& s, Weights<float> b) {
-  const uint32_t kind =
-      kPackedGemm | static_cast<uint32_t>(active_isa()) | (s.transpose_b ? 4u : 0u);
-  const size_t bytes = sizeof(float) * static_cast<size_t>(s.K) * padded_columns(s.N);
-  return ctx.weights->get(b, kind, bytes, [&](float* out) {
-    parallel_for(ctx, (s.N + kColumnBlock - 1) / kColumnBlock, [&](int64_t block) {
-      const int first = static_cast<int>(block) * kColumnBlock;
-      pack_columns(s, b.data, first, columns_of(s, first), out + int64_t{first} * s.K);
-    });
+void pack_all(Context& ctx, const GemmShape& s, const float* b, float* out) {
+  parallel_for(ctx, (s.N + kColumnBlock - 1) / kColumnBlock, [&](int64_t block) {
+    const int first = static_cast<int>(block) * kColumnBlock;
+    pack_columns(s, b, first, columns_of(s, first), out + int64_t{first} * s.K);
   });
+}
+
+size_t panel_bytes(const GemmShape& s, int columns) {
+  return sizeof(float) * static_cast<size_t>(s.K) * padded_columns(columns);
 }
 
 }  // namespace
@@ -77,9 +75,20 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
   }
   const int64_t row_blocks = (s.M + kRowBlock - 1) / kRowBlock;
   const int64_t column_blocks = (s.N + kColumnBlock - 1) / kColumnBlock;
-  // Nobody else will use panels without a version under a single row of blocks.
-  const bool keep = b.version != 0 || row_blocks > 1;
-  const float* kept = keep ? kept_panels(ctx, s, b) : nullptr;
+  // Without a version they are good for this call alone, and under a single row of blocks for one
+  // part alone.
+  const float* panels = nullptr;
+  Scratch of_call;
+  if (b.version != 0) {
+    const uint32_t kind =
+        kPackedGemm | static_cast<uint32_t>(active_isa()) | (s.transpose_b ? 4u : 0u);
+    panels = ctx.weights->get(b, kind, panel_bytes(s, s.N),
+                              [&](float* out) { pack_all(ctx, s, b.data, out); });
+  } else if (row_blocks > 1) {
+    of_call = Scratch(ctx, panel_bytes(s, s.N));
+    pack_all(ctx, s, b.data, of_call.as<float>());
+    panels = of_call.as<float>();
+  }
   parallel_for(ctx, row_blocks * column_blocks, [&](int64_t part) {
     const int64_t m0 = part / column_blocks * kRowBlock;
     const int64_t M = std::min<int64_t>(kRowBlock, s.M - m0);
@@ -90,12 +99,15 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
       a_offset[m] = (m0 + m) * s.K;
       out_offset[m] = (m0 + m) * s.N;
     }
-    Scratch packed;
-    if (!keep) {
-      packed = Scratch(ctx, sizeof(float) * static_cast<size_t>(s.K) * padded_columns(columns));
-      pack_columns(s, b.data, n0, columns, packed.as<float>());
+    Scratch of_part;
+    const float* panel = nullptr;
+    if (panels != nullptr) {
+      panel = panels + int64_t{n0} * s.K;
+    } else {
+      of_part = Scratch(ctx, panel_bytes(s, columns));
+      pack_columns(s, b.data, n0, columns, of_part.as<float>());
+      panel = of_part.as<float>();
     }
-    const float* panel = keep ? kept + int64_t{n0} * s.K : packed.as<float>();
     for_each_panel(columns, [&](int first, int width, int real) {
       const TileJob job{.a = a,
                         .a_offset = a_offset,
