@@ -9,10 +9,9 @@
 namespace assay::cpu {
 namespace {
 
-// A part: kQueries x kPoints distances, summed over kDimensions at a time, so that the rows in use
-// (96 x 4 KiB) stay in the second-level cache.
+// A part: kQueries x kPoints distances, summed over kKdeDimensions at a time, so that the rows in
+// use (96 x 2 KiB) stay in the second-level cache.
 constexpr int kQueries = 32, kPoints = 64;
-constexpr int64_t kDimensions = 1024;
 
 /// |q - c|^2 of all queries and |x - c|^2 of all points, c the mean of the points.
 class CentredPoints {
@@ -47,10 +46,10 @@ class CentredPoints {
     const int queries = std::min(kQueries, shape_.m - j0),
               points = std::min(kPoints, shape_.n - i0);
     double dots[kQueries * kPoints] = {};  // (queries, points)
-    for (int64_t d = 0; d < shape_.D; d += kDimensions) {
+    for (int64_t d = 0; d < shape_.D; d += kKdeDimensions) {
       const KdePoints q{queries_ + int64_t{j0} * shape_.D + d, shape_.D, queries};
       const KdePoints x{train_ + int64_t{i0} * shape_.D + d, shape_.D, points};
-      ASSAY_ISA_CALL(add_dot_products, q, x, std::min<int64_t>(kDimensions, shape_.D - d),
+      ASSAY_ISA_CALL(add_dot_products, q, x, std::min<int64_t>(kKdeDimensions, shape_.D - d),
                      centre_.as<double>() + d, dots);
     }
     const double* xx = squares_.as<double>() + i0;
