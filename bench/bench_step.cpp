@@ -35,8 +35,8 @@ double reset_peak_mib() {
 /// as memory of training, too.
 double moments_mib(const Step& step) {
   size_t bytes = 0;
-  for (const Optimizer* optimizer : step.optimizers())
-    for (const auto& [name, stored] : optimizer->save()) bytes += stored.bytes.size();
+  for (const RecordedStep::Updates& updates : step.optimizers())
+    for (const auto& [name, stored] : updates.optimizer->save()) bytes += stored.bytes.size();
   return static_cast<double>(bytes) / (1 << 20);
 }
 
