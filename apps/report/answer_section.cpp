@@ -71,6 +71,7 @@ std::string verdict_on_two(const ClassFindings& c) {
 /// Of the models that were run on every class.
 std::string means_over_classes(const Findings& findings) {
   std::vector<std::string> parts;
+  bool pooled = false;
   for (const char* model : {"cnn", "kd-cae", "ni-cae"}) {
     double sum = 0;
     const SeedGroup* group = nullptr;
@@ -82,10 +83,14 @@ std::string means_over_classes(const Findings& findings) {
     if (group == nullptr) continue;
     const double mean = sum / static_cast<double>(findings.classes.size());
     parts.push_back(str(name_of_group(*group), " ", decimal(mean, 3)));
+    pooled |= group->config().model == "cnn";
   }
   if (parts.size() < 2) return "";
-  return paragraph(
-      str("Mean AUROC over all ", findings.classes.size(), " classes: ", enumerated(parts), "."));
+  return paragraph(str("Mean AUROC over all ", findings.classes.size(), " classes: ",
+                       enumerated(parts),
+                       pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
+                                "the others among them."
+                              : "."));
 }
 
 /// Over all classes, where there are several.
