@@ -3,6 +3,7 @@ import os
 import re
 import statistics
 import sys
+import time
 
 # Each of these can force an older instruction set, or smaller blocks than the machine's.
 FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA",
@@ -36,6 +37,17 @@ def cpu_name():
 def cpu_slug():
     """A folder's name: "amd-epyc-family-25-model-17-2-cores"."""
     return re.sub(r"[^a-z0-9]+", "-", cpu_name().lower()).strip("-")
+
+
+def time_calls(call, seconds=0.5, least=3):
+    """Median milliseconds."""
+    call()
+    found = []
+    while len(found) < least or sum(found) < 1e3 * seconds:
+        start = time.perf_counter()
+        call()
+        found.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(found)
 
 
 def quartiles(values):

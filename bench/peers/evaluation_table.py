@@ -5,11 +5,10 @@ import math
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 
 import numpy
-import PIL
 import skimage
 import sklearn
 from PIL import Image
@@ -24,17 +23,6 @@ PAIRS, SIDE = 16, 256
 PICTURES, PICTURE_SIDE, RESIZED = 16, 1024, 128
 
 
-def time_calls(call, seconds=0.5, least=3):
-    """Median milliseconds."""
-    call()
-    found = []
-    while len(found) < least or sum(found) < 1e3 * seconds:
-        start = time.perf_counter()
-        call()
-        found.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(found)
-
-
 def ours(a, *arguments):
     out = subprocess.run([str(p) for p in (a.build / "bench" / "bench_evaluation", *arguments)],
                          check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -42,13 +30,43 @@ def ours(a, *arguments):
 
 
 def in_turns(mine, peers):
-    """Rounds of ours and of each peer -> milliseconds of ours, of every peer by name."""
+    """Rounds of ours and of each peer, which is a call to time or says its milliseconds itself ->
+    milliseconds of ours, of every peer by name."""
     found, theirs = [], {name: [] for name in peers}
     for _ in range(ROUNDS):
         found.append(mine())
         for name, call in peers.items():
-            theirs[name].append(time_calls(call))
+            theirs[name].append(call.milliseconds() if isinstance(call, Pillow)
+                                else clean.time_calls(call))
     return found, theirs
+
+
+class Pillow:
+    """The Pillow of an interpreter. Raises CalledProcessError where it has none."""
+
+    def __init__(self, interpreter, threads, files):
+        script = pathlib.Path(__file__).with_name("pillow.py")
+        self.command = [interpreter, script, str(RESIZED), str(threads), *files]
+        self.version = self.run()["version"]
+
+    def run(self):
+        return json.loads(subprocess.run(self.command, check=True, text=True,
+                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+
+    def milliseconds(self):
+        return self.run()["ms"]
+
+
+def pillows(threads, files):
+    """By name: PyPI's, of this interpreter, and Debian's, where it is installed (python3-pil)."""
+    found = Pillow(sys.executable, threads, files)
+    peers = {f"Pillow {found.version}": found}
+    try:
+        debian = Pillow("/usr/bin/python3", threads, files)
+        peers[f"Pillow {debian.version}, Debian's"] = debian
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        print("Debian's Pillow is not here: apt-get install python3-pil", file=sys.stderr)
+    return peers
 
 
 def density(a, folder, rng):
@@ -124,11 +142,9 @@ def pictures(a, folder, rng):
             return numpy.asarray(Image.open(file).resize((RESIZED, RESIZED), Image.BILINEAR))
 
         for threads in sorted({1, a.threads}):
-            with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-                found, theirs = in_turns(
-                    lambda: ours(a, "pictures", RESIZED, channels, threads, folder / "pixels",
-                                 *files),
-                    {f"Pillow {PIL.__version__}": lambda: list(pool.map(one, files))})
+            found, theirs = in_turns(
+                lambda: ours(a, "pictures", RESIZED, channels, threads, folder / "pixels", *files),
+                pillows(threads, files))
             got = numpy.fromfile(folder / "pixels", "u1")
             if not numpy.array_equal(got, numpy.stack([one(f) for f in files]).ravel()):
                 raise RuntimeError("pictures: not Pillow's pixels")
