@@ -108,7 +108,8 @@ int run_all(const std::string& path, bool write_them) {
     const auto expected = stored.find(c.name);
     const std::string text =
         expected == stored.end() ? "is not in the file" : difference(c, out, expected->second);
-    std::cout << c.name << ": " << (text.empty() ? "ok" : text) << '\n';
+    // Flushed, so that whoever waits for a case that hangs knows which one came before it.
+    std::cout << c.name << ": " << (text.empty() ? "ok" : text) << std::endl;
     differ += text.empty() ? 0 : 1;
   }
   std::cout << all.size() << " cases, " << differ << " differ, " << skipped << " skipped\n";

@@ -1,7 +1,7 @@
 """bench/run_all against programs that only pretend to measure: budget, continuing, crashes, tables.
 
 Needs no GPU. Each test has a build folder of its own with a fake gpu_conv, whose behaviour a file of
-orders decides: {"cell name": "crash" | "hang" | "error" | seconds to take}.
+orders decides: {"cell name": "crash" | "hang" | "slow" | "error" | seconds to take}.
 """
 import json
 import os
@@ -38,6 +38,11 @@ for cell in pathlib.Path(value("--cells")).read_text().split():
         os._exit(70)
     if order == "hang":
         time.sleep(60)
+    if order == "slow":
+        for i in range(4):
+            say({"alive": True})
+            time.sleep(0.6)
+        order = 0
     if order == "error":
         say({"cell": cell, "error": "wrong result"})
         continue
@@ -156,6 +161,11 @@ class RunAll(unittest.TestCase):
         self.assertEqual(self.measured(), CELLS)
         self.assertIn("no sign of life", self.rows()[1]["error"])
 
+    def test_a_long_cell_that_shows_signs_of_life_is_none(self):
+        self.orders({CELLS[1]: "slow"})
+        self.run_all("--stage", "models", "--silence", "1.5")
+        self.assertEqual(self.measured(), CELLS)
+
     def test_an_error_is_kept_and_told(self):
         self.orders({CELLS[5]: "error"})
         self.run_all("--stage", "models", code=1)
@@ -206,23 +216,50 @@ class RunAll(unittest.TestCase):
         self.assertEqual(found["conformance/ldmatrix_x4"]["error"], "word 3 is 7 instead of 8")
         self.assertIn("word 3", (self.out / "table.md").read_text())
 
+    HANGING = ("#!/bin/sh\necho 'device: fake'; echo 'cp_async_4: ok'\n"
+               "sleep 60; echo 'mbarrier: ok'; echo '2 cases, 0 differ, 0 skipped'\n")
+
+    def test_conformance_that_hangs_is_an_error(self):
+        self.program("conformance", self.HANGING)
+        start = time.monotonic()
+        self.run_all("--stage", "conformance", "--silence", "1.5", code=3)
+        self.assertLess(time.monotonic() - start, 20)
+        found = {row["cell"]: row for row in self.rows()}
+        self.assertEqual(found["conformance/cp_async_4"]["result"], "ok")
+        self.assertEqual(found["conformance"]["error"], "no sign of life after cp_async_4")
+
+    def test_a_test_that_hangs_is_an_error_and_the_next_one_runs(self):
+        self.program("hanging_test", "#!/bin/sh\nsleep 60\n")
+        (self.build / "CTestTestfile.cmake").write_text(
+            f'add_test(models.hangs "{self.build}/hanging_test")\n'
+            f'add_test(models.good "/bin/true")\n')
+        start = time.monotonic()
+        self.run_all("--stage", "tests", "--silence", "0.5", code=1)
+        self.assertLess(time.monotonic() - start, 20)
+        found = {row["cell"]: row for row in self.rows()}
+        self.assertIn("no sign of life", found["tests/models.hangs"]["error"])
+        self.assertEqual(found["tests/models.good"]["result"], "ok")
+
     def test_tests_run_under_every_sanitizer(self):
         tools = pathlib.Path(self.folder.name) / "tools"
         tools.mkdir()
         self.program("assay_tests_kernels", "#!/bin/sh\n")
         self.program("one_test", "#!/bin/sh\n[ \"$ASSAY_REQUIRE_CUDA\" = 1 ]\n")
         sanitizer = tools / "compute-sanitizer"
-        sanitizer.write_text("#!/bin/sh\n[ \"$ASSAY_REQUIRE_CUDA\" = 1 ] || exit 8\n"
+        sanitizer.write_text("#!/bin/sh\n[ \"$ASSAY_REQUIRE_CUDA$ASSAY_TEST_ON\" = 1cuda ] || exit 8\n"
                              f"echo \"$@\" >> {tools}/calls\n[ \"$2\" != racecheck ]\n")
         sanitizer.chmod(0o755)
         (self.build / "CTestTestfile.cmake").write_text(
             f'add_test(kernels.pool "{self.build}/one_test")\n'
+            f'add_test(kernels.pool.cuda "{self.build}/one_test")\n'
+            f'add_test(kernels.runtime "{self.build}/one_test")\n'
             f'add_test(models.bad "/bin/false")\n')
         env = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}")
         self.run_all("--stage", "tests", code=1, env=env)
         found = {row["cell"]: "error" not in row for row in self.rows()}
         self.assertEqual(found, {
-            "tests/kernels.pool": True, "tests/models.bad": False,
+            "tests/kernels.pool": True, "tests/kernels.pool.cuda": True,
+            "tests/kernels.runtime": True, "tests/models.bad": False,
             "sanitizer/memcheck/pool": True, "sanitizer/racecheck/pool": False,
             "sanitizer/synccheck/pool": True, "sanitizer/initcheck/pool": True})
         self.assertIn("--source-file=*/tests/kernels/pool_test.cpp", (tools / "calls").read_text())
