@@ -1,6 +1,11 @@
 # cmake -DNVCC=... -DARCH=80 -DINCLUDE=... -DOUTPUT=... "-DSOURCES=a.cu;b.cu" -P cuda_resources.cmake
 # Compiles each file once more and writes what ptxas says about every kernel: registers, shared
-# memory, spills. Fails if a kernel spills.
+# memory, spills. Fails if a kernel spills. ARCH is one of CMAKE_CUDA_ARCHITECTURES.
+string(REGEX REPLACE "-(real|virtual)$" "" ARCH "${ARCH}")
+if(NOT ARCH MATCHES "^[0-9]+[a-z]?$")
+  message(FATAL_ERROR "cuda_resources: '${ARCH}' is no architecture; "
+                      "let CMAKE_CUDA_ARCHITECTURES begin with one, such as 80")
+endif()
 set(report "")
 set(spills "")
 foreach(source IN LISTS SOURCES)
