@@ -39,8 +39,7 @@ if a.device == "cuda" and not torch.cuda.is_available():
 
 
 class Trainer:
-    """A network and everything that a step of it needs, on the device. losses() gives the loss and
-    the optimizer of each objective in turn: one, or D's and G's."""
+    """A network and everything that a step of it needs, on the device."""
 
     def __init__(self, name, layout, wrap):
         move = lambda t: t.to(a.device).contiguous(memory_format=layout)
@@ -49,45 +48,48 @@ class Trainer:
         net = models.initialise(models.build(name), kind).to(a.device, memory_format=layout)
         _, size, channels, _, _ = models.PRESETS[name]
         x = move(torch.rand(a.batch, channels, size, size))
-        adam = lambda part, rate, betas: torch.optim.Adam(
-            part.parameters(), rate, betas, **self.optimizer_options())
+        capturable = {"capturable": True} if a.device == "cuda" else {}
+        fused = {"fused": True, **capturable} if capturable else {}
         if self.gan:
-            G, D = net.generator, net.discriminator
+            self.G, self.D = net.generator, net.discriminator
             z = torch.randn(a.batch, net.LATENT, 1, 1, device=a.device)
             one, zero = (torch.full((a.batch, 1), v, device=a.device) for v in (1.0, 0.0))
             bce = F.binary_cross_entropy_with_logits
             real = 2 * x - 1
-            loss_d = wrap(lambda: bce(D(real), one) + bce(D(G(z).detach()), zero))
-            loss_g = wrap(lambda: bce(D(G(z)), one))
-            self.objectives = [(loss_d, adam(D, 2e-4, (0.5, 0.999)), G),
-                               (loss_g, adam(G, 2e-4, (0.5, 0.999)), D)]
+            self.make = wrap(lambda: self.G(z))
+            self.loss_d = wrap(lambda fake: bce(self.D(real), one) + bce(self.D(fake), zero))
+            self.loss_g = wrap(lambda fake: bce(self.D(fake), one))
+            self.adam_d, self.adam_g = (torch.optim.Adam(part.parameters(), 2e-4, (0.5, 0.999), **fused)
+                                        for part in (self.D, self.G))
         elif name == "cnn":
             label = (torch.arange(a.batch, device=a.device) % 2).float().reshape(-1, 1)
-            loss = wrap(lambda: F.binary_cross_entropy_with_logits(net(x), label))
-            extra = {"capturable": True} if a.device == "cuda" else {}
-            self.objectives = [(loss, torch.optim.RMSprop(net.parameters(), 1e-3, 0.9, **extra), None)]
+            self.loss = wrap(lambda: F.binary_cross_entropy_with_logits(net(x), label))
+            self.optimizer = torch.optim.RMSprop(net.parameters(), 1e-3, 0.9, **capturable)
         else:
-            loss = wrap(lambda: F.mse_loss(net(x), x))
-            self.objectives = [(loss, adam(net, 1e-3, (0.9, 0.999)), None)]
-
-    @staticmethod
-    def optimizer_options():
-        return dict(fused=True, capturable=True) if a.device == "cuda" else {}
+            self.loss = wrap(lambda: F.mse_loss(net(x), x))
+            self.optimizer = torch.optim.Adam(net.parameters(), 1e-3, (0.9, 0.999), **fused)
 
     def step(self, autocast):
-        total = 0
-        for loss, optimizer, frozen in self.objectives:
-            optimizer.zero_grad(set_to_none=True)
-            if frozen is not None:
-                frozen.requires_grad_(False)
-            with torch.autocast(a.device, torch.bfloat16, enabled=autocast):
-                value = loss()
-            value.backward()
-            optimizer.step()
-            if frozen is not None:
-                frozen.requires_grad_(True)
-            total = total + value.detach()
-        return total
+        """The loss; a GAN's is the sum of D's and G's."""
+        bf16 = lambda: torch.autocast(a.device, torch.bfloat16, enabled=autocast)
+        if not self.gan:
+            return self.minimise(self.optimizer, bf16, self.loss)
+        with bf16():
+            fake = self.make()  # once, for both losses
+        of_d = self.minimise(self.adam_d, bf16, lambda: self.loss_d(fake.detach()))
+        self.D.requires_grad_(False)
+        of_g = self.minimise(self.adam_g, bf16, lambda: self.loss_g(fake))
+        self.D.requires_grad_(True)
+        return of_d + of_g
+
+    @staticmethod
+    def minimise(optimizer, bf16, loss):
+        optimizer.zero_grad(set_to_none=True)
+        with bf16():
+            value = loss()
+        value.backward()
+        optimizer.step()
+        return value.detach()
 
 
 def recorded(step):
