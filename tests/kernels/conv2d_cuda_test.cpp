@@ -267,16 +267,26 @@ void for_each_way_from(ConvAlgo lowest, Context& ctx, const F& f) {
   }
 }
 
+// At least 132 tiles of 128 pixels (of all phases) x 64 channels, more than 32 of them.
 TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") {
   if (!test::cuda_tested()) return;
-  const Problem forward({{1, 130, 132, 4, 36, 1, 1, 1, 0, 1}, {kRelu, 0, 1}});
-  const Problem backward({{1, 130, 132, 36, 4, 1, 1, 1, 0, 1}, {kRelu, 0, 2}});
-  const Problem plain({{1, 130, 132, 36, 4, 1, 1, 1, 0, 1}, {}});
+  const Problem forward[] = {Problem({{1, 130, 132, 4, 36, 1, 1, 1, 0, 1}, {kRelu, 0, 1}}),
+                             Problem({{1, 130, 132, 4, 36, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}),
+                             Problem({{1, 65, 66, 4, 36, 3, 3, 1, 1, 2}, {kLeaky, 0.2f, 1}})};
+  const Problem backward[] = {Problem({{1, 130, 132, 36, 4, 1, 1, 1, 0, 1}, {kRelu, 0, 2}}),
+                              Problem({{1, 130, 132, 36, 4, 1, 1, 1, 0, 1}, {}}),
+                              Problem({{1, 130, 132, 36, 4, 3, 3, 1, 1, 1}, {kRelu, 0, 2}}),
+                              Problem({{1, 132, 132, 36, 4, 4, 4, 2, 1, 1}, {}})};
   const auto ctx = make_context(Device::cuda(), 1);
   for_each_way_from(ConvAlgo::pipelined, *ctx, [&] {
-    run_fprop(*ctx, forward);
-    run_dgrad(*ctx, backward);
-    run_dgrad(*ctx, plain);
+    for (const Problem& p : forward) {
+      CAPTURE(p);
+      run_fprop(*ctx, p);
+    }
+    for (const Problem& p : backward) {
+      CAPTURE(p);
+      run_dgrad(*ctx, p);
+    }
   });
 }
 
@@ -307,10 +317,11 @@ const Case kFewChannels[] = {
     {{1, 13, 11, 4, 1, 3, 3, 1, 0, 4}, {kNone, 0, 1}},
 };
 
-TEST_CASE("conv2d on CUDA: wgrad of few channels") {
+TEST_CASE("conv2d on CUDA: few channels in several blocks of pixels or parts") {
   if (!test::cuda_tested()) return;
   const std::vector<Problem> problems(std::begin(kFewChannels), std::end(kFewChannels));
   std::vector<std::vector<float>> first;
+  std::map<ConvPass, int> covered;
   test::for_each_cuda_run([&](Context& ctx) {
     ctx.conv = ConvAlgo::direct;
     std::vector<std::vector<float>> outputs;
@@ -318,10 +329,17 @@ TEST_CASE("conv2d on CUDA: wgrad of few channels") {
       CAPTURE(p);
       REQUIRE(conv2d_rung(ctx, ConvPass::wgrad, p.s, p.e) == ConvAlgo::direct);
       outputs.push_back(run_wgrad(ctx, p));
+      for (const ConvPass pass : {ConvPass::fprop, ConvPass::dgrad}) {
+        if (conv2d_rung(ctx, pass, p.s, p.e) != ConvAlgo::direct) continue;
+        ++covered[pass];
+        outputs.push_back(pass == ConvPass::fprop ? run_fprop(ctx, p) : run_dgrad(ctx, p));
+      }
     }
     if (first.empty()) first = outputs;
     CHECK(outputs == first);
   });
+  CHECK(covered[ConvPass::fprop] >= 2 * 10);
+  CHECK(covered[ConvPass::dgrad] >= 2 * 10);
 }
 
 TEST_CASE("conv2d on CUDA: a rung leaves what it does not cover to the one below") {

@@ -113,6 +113,24 @@ TEST_CASE("gemm: every rung on the CUDA device equals the float64 reference") {
   });
 }
 
+// The CNN's first dense layer at its own size: forward, backward and for the weights, as
+// operations on (N, out) x (in).
+TEST_CASE("gemm: the CNN's dense layer on every rung of the CUDA device") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  Context& ctx = *context;
+  for (const Rung& rung : kRungs) {
+    CAPTURE(rung.operands);
+    CAPTURE(static_cast<int>(rung.algo));
+    ctx.conv = rung.algo;
+    ctx.precision = rung.precision;
+    check(ctx, {.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu},
+          true, rung.operands);
+    check(ctx, {.M = 32, .N = 576, .K = 512}, {}, false, rung.operands);
+    check(ctx, {.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false, rung.operands);
+  }
+}
+
 #if ASSAY_HAVE_CUDA
 constexpr cuda::GemmTile kTiles[] = {{64, 64}, {128, 64}, {128, 128}};
 
