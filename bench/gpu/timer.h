@@ -77,7 +77,7 @@ double quantile(std::vector<double> v, double p);
 
 /// True where a real GPU runs the kernels.
 bool real_device();
-/// "90" for compute capability 9.0, and the L2 cache's bytes.
+/// Bytes of the device's second-level cache.
 int64_t l2_bytes();
 int multiprocessors();
 

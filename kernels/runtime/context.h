@@ -12,11 +12,11 @@
 namespace assay {
 
 /// How products are formed. Parameters, statistics, accumulators and losses are fp32 in all modes.
-///   fp32         as accurate as fp32; Winograd allowed (CPU, CUDA)
+///   fp32         as accurate as fp32 (CPU, CUDA); Winograd allowed, which only the CPU has
 ///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
 ///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
 ///   tf32         one TF32 product (CUDA)
-///   bf16         operands rounded to bfloat16 (CUDA; CPU with AVX512-BF16)
+///   bf16         operands rounded to bfloat16 (CUDA)
 enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
 
 /// The rungs of the convolution and GEMM ladder. `automatic` lets the dispatcher choose.

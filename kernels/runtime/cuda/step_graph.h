@@ -12,9 +12,11 @@
 namespace assay {
 
 /// What a step must promise: the same kernels on the same addresses every time. Whatever changes
-/// between steps (the batch, the learning rate, counters of random numbers) lies in device memory
-/// that is allocated before and filled before each run(). The step must not wait for the device,
-/// read results back or allocate outside of the context's memory.
+/// between steps (the batch, the learning rate, a GAN's latents) lies in device memory that is
+/// allocated before and filled before each run(). Random numbers come from there too: seed and
+/// stream are arguments of the launch that draws them, so a recorded draw would repeat itself. The
+/// step must not wait for the device, read results back or allocate outside of the context's
+/// memory.
 class StepGraph final : public StepRecorder {
  public:
   /// The step's own allocations come from a pool of their own: a replay writes to the addresses of
