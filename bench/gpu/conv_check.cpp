@@ -46,18 +46,21 @@ Sum z(const ConvHost& h, int n, int p, int q, int k) {
   return sum;
 }
 
-Sum output_at(const ConvHost& h, int64_t at) {
+Sum z_in_window(const ConvHost& h, int64_t at, int place) {
   const Conv2dShape& s = h.s;
   const int pool = h.e.pool, rows = s.P() / pool, columns = s.Q() / pool;
   const int k = static_cast<int>(at % s.K), j = static_cast<int>(at / s.K % columns),
             i = static_cast<int>(at / s.K / columns % rows),
             n = static_cast<int>(at / s.K / columns / rows);
-  Sum best;
-  for (int a = 0; a < pool; ++a)
-    for (int b = 0; b < pool; ++b) {
-      const Sum here = z(h, n, i * pool + a, j * pool + b, k);
-      if (a + b == 0 || here.value > best.value) best = here;
-    }
+  return z(h, n, i * pool + place / pool, j * pool + place % pool, k);
+}
+
+Sum output_at(const ConvHost& h, int64_t at) {
+  Sum best = z_in_window(h, at, 0);
+  for (int place = 1; place < h.e.pool * h.e.pool; ++place) {
+    const Sum here = z_in_window(h, at, place);
+    if (here.value > best.value) best = here;
+  }
   best.value = activate(h.e.activation, double{h.e.slope}, best.value);
   // Bounded outputs are no larger than 1, however large the sums.
   if (h.e.activation == Activation::sigmoid || h.e.activation == Activation::tanh) best.squares = 0;
@@ -117,6 +120,10 @@ std::vector<int64_t> some_of(int64_t n, RandomSequence& random) {
 }
 
 }  // namespace
+
+double before_pooling(const ConvHost& h, int64_t at, int place) {
+  return z_in_window(h, at, place).value;
+}
 
 double ConvSample::error(const std::vector<float>& got) const {
   double difference = 0, norm = 0, likely = 0;

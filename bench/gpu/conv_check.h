@@ -34,6 +34,10 @@ struct ConvSample {
 /// rows of neighbouring channels (each is a sum over the whole batch).
 ConvSample sample_convolution(Context& ctx, const ConvHost& h, Pass pass);
 
+/// The float64 value, before the activation, of place a*pool + b in the window of fprop's element
+/// `at`.
+double before_pooling(const ConvHost& h, int64_t at, int place);
+
 /// The largest relative Frobenius error that passes for right. tf32: operands may be truncated to
 /// 10 bits (error up to 2^-10 each, one-sided); bf16: 8 bits, rounded, and the result as well.
 constexpr double most_error(Precision p) {

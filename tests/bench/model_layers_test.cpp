@@ -1,0 +1,188 @@
+// Every convolution of the four models at its own size, on one picture: every pass on every rung
+// that covers it, and on the CPU, against sampled float64 values. Outputs are poisoned first.
+#include <cmath>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "bench/gpu/conv_check.h"
+#include "tests/kernels/kernel_test.h"
+
+namespace assay::bench {
+namespace {
+
+using test::Array;
+
+/// A layer's operands, its forward pass by the CPU, and what each pass should make of them.
+struct Problem {
+  Layer layer;
+  ConvHost h;
+  ConvSample samples[3];
+  std::vector<double> dbias;
+
+  explicit Problem(const Layer& l);
+  const ConvSample& sample(Pass pass) const { return samples[static_cast<int>(pass)]; }
+};
+
+Problem::Problem(const Layer& l) : layer(l) {
+  const Conv2dShape& s = l.shape;
+  const Conv2dEpilogue& e = l.epilogue;
+  const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
+  h.s = s;
+  h.e = e;
+  h.x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
+  h.w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);
+  h.bias = test::random_floats(s.K);
+  h.dy = test::random_floats(outputs);
+  std::vector<float> y(h.dy.size());
+  std::vector<uint8_t> argmax(h.dy.size());
+  CpuContext cpu;
+  conv2d_fprop<float>(cpu, s, e, h.x.data(), h.w.data(), h.bias.data(), y.data(), argmax.data());
+  dbias.resize(h.bias.size());
+  for (size_t i = 0; i < y.size(); ++i)
+    dbias[i % dbias.size()] +=
+        h.dy[i] * activation_slope(e.activation, double{e.slope}, double{y[i]});
+  if (e.activation != Activation::none) h.y = y;
+  if (e.pool > 1) h.argmax = argmax;
+  for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad})
+    samples[static_cast<int>(pass)] = sample_convolution(cpu, h, pass);
+}
+
+/// The sample's error in `got`; infinite where any element was left unwritten.
+double error_of(const ConvSample& sample, const std::vector<float>& got) {
+  for (const float v : got)
+    if (!std::isfinite(v)) return INFINITY;
+  std::vector<float> values;
+  for (const int64_t i : sample.at) values.push_back(got[static_cast<size_t>(i)]);
+  return sample.error(values);
+}
+
+/// How far the chosen positions are from the maxima of their windows, as the error of a sample.
+double error_of_argmax(const Problem& p, const std::vector<uint8_t>& argmax) {
+  ConvSample maxima = p.sample(Pass::fprop);
+  std::vector<float> chosen;
+  for (size_t i = 0; i < maxima.at.size(); ++i) {
+    const int places = p.h.e.pool * p.h.e.pool, place = argmax[static_cast<size_t>(maxima.at[i])];
+    if (place >= places) return INFINITY;
+    double& best = maxima.value[i] = -INFINITY;
+    for (int a = 0; a < places; ++a) best = std::max(best, before_pooling(p.h, maxima.at[i], a));
+    chosen.push_back(static_cast<float>(before_pooling(p.h, maxima.at[i], place)));
+  }
+  return maxima.error(chosen);
+}
+
+void run(Context& ctx, const Problem& p, Pass pass) {
+  const auto& [s, e] = std::tie(p.h.s, p.h.e);
+  const double most = most_error(ctx.precision);
+  const Array<float> w(ctx, p.h.w);
+  if (pass == Pass::fprop) {
+    const Array<float> x(ctx, p.h.x), bias(ctx, p.h.bias);
+    const Array<float> y(ctx, static_cast<int64_t>(p.h.dy.size()));
+    const Array<uint8_t> argmax(ctx, static_cast<int64_t>(p.h.dy.size()));
+    conv2d_fprop<float>(ctx, s, e, x, w.get(), bias, y, e.pool > 1 ? argmax.get() : nullptr);
+    CHECK(error_of(p.sample(pass), y.host()) <= most);
+    // Two sums of a window, each with its error.
+    if (e.pool > 1) CHECK(error_of_argmax(p, argmax.host()) <= 2 * most);
+    return;
+  }
+  const Array<float> dy(ctx, p.h.dy), y(ctx, p.h.y);
+  const Array<uint8_t> argmax(ctx, p.h.argmax);
+  const Conv2dGrad<float> g{dy, e.activation == Activation::none ? nullptr : y.get(),
+                            e.pool > 1 ? argmax.get() : nullptr};
+  if (pass == Pass::dgrad) {
+    const Array<float> dx(ctx, static_cast<int64_t>(p.h.x.size()));
+    conv2d_dgrad<float>(ctx, s, e, g, w.get(), dx);
+    CHECK(error_of(p.sample(pass), dx.host()) <= most);
+    return;
+  }
+  const Array<float> x(ctx, p.h.x), dw(ctx, static_cast<int64_t>(p.h.w.size())), db(ctx, s.K);
+  conv2d_wgrad<float>(ctx, s, e, x, g, dw, db);
+  CHECK(error_of(p.sample(pass), dw.host()) <= most);
+  double difference = 0, norm = 0;
+  const std::vector<float> bias = db.host();
+  for (size_t k = 0; k < bias.size(); ++k) {
+    difference += (bias[k] - p.dbias[k]) * (bias[k] - p.dbias[k]);
+    norm += p.dbias[k] * p.dbias[k];
+  }
+  CHECK(std::sqrt(difference / norm) <= most_error(Precision::fp32));
+}
+
+TEST_CASE("every layer of the models on the CPU") {
+  if (!test::tested("cpu")) return;
+  CpuContext ctx;
+  for (const Layer& layer : model_layers(1)) {
+    const Problem p(layer);
+    CAPTURE(layer.name);
+    for (const Precision precision : {Precision::fp32, Precision::fp32_strict})
+      for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
+        CAPTURE(std::string(name_of(pass)));
+        ctx.get().precision = precision;
+        run(ctx, p, pass);
+      }
+  }
+}
+
+struct Way {
+  ConvAlgo rung;
+  Precision precision;
+};
+constexpr Way kWays[] = {
+    {ConvAlgo::naive, Precision::fp32},         {ConvAlgo::tiled, Precision::fp32},
+    {ConvAlgo::direct, Precision::fp32},        {ConvAlgo::pipelined, Precision::fp32},
+    {ConvAlgo::tensor_core, Precision::tf32},   {ConvAlgo::tensor_core, Precision::bf16},
+    {ConvAlgo::tensor_core, Precision::tf32x3},
+};
+
+/// Two layers of the NI-CAE are most of the work. They run at their own size as the dispatcher
+/// chooses, and in the other ways on a part of the picture.
+constexpr int64_t kMostFlops = 200'000'000;
+
+Layer smaller(Layer layer) {
+  while (conv2d_flops(layer.shape) > kMostFlops) {
+    layer.shape.H /= 2;
+    layer.shape.W /= 2;
+  }
+  return layer;
+}
+
+/// Returns whether it ran, and not a lower rung in its place.
+bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
+  CAPTURE(p.layer.name);
+  CAPTURE(std::string(name_of(pass)));
+  CAPTURE(std::string(name_of(way.rung)));
+  CAPTURE(std::string(name_of(way.precision)));
+  ctx.conv = way.rung;
+  ctx.precision = way.precision;
+  if (way.rung != ConvAlgo::automatic && conv2d_rung(ctx, pass, p.h.s, p.h.e) != way.rung)
+    return false;
+  run(ctx, p, pass);
+  return true;
+}
+
+TEST_CASE("every layer of the models on CUDA: every pass on every rung that covers it") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  constexpr Way kDefault{ConvAlgo::automatic, Precision::fp32};
+  constexpr Pass kPasses[] = {Pass::fprop, Pass::dgrad, Pass::wgrad};
+  std::map<std::tuple<ConvAlgo, Precision, Pass>, int> layers;
+  for (const Layer& layer : model_layers(1)) {
+    {
+      const Problem whole(layer);
+      for (const Pass pass : kPasses) run(*context, whole, kDefault, pass);
+    }
+    const Problem p(smaller(layer));
+    for (const Way& way : kWays)
+      for (const Pass pass : kPasses)
+        layers[{way.rung, way.precision, pass}] += run(*context, p, way, pass);
+  }
+  // How many of the 33 layers a rung covers is a matter of its kernels; none covers a few only.
+  for (const Way& way : kWays)
+    for (const Pass pass : kPasses) {
+      CAPTURE(std::string(name_of(way.rung)));
+      CAPTURE(std::string(name_of(pass)));
+      CHECK(layers[{way.rung, way.precision, pass}] >= 10);
+    }
+}
+
+}  // namespace
+}  // namespace assay::bench
