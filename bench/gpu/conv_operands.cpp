@@ -124,6 +124,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
         (tally.tried >= settings.most_plans || seconds_since(start) > settings.plan_seconds))
       break;
     ++tally.tried;
+    bench.alive();
     try {
       BestPlan now{candidate.name, candidate.layout, candidate.build(), nullptr};
       if (now.plan.workspace > kMostWorkspace) throw Error("workspace");

@@ -2,9 +2,8 @@
 // of stage `suites`.
 //
 //   gemm        against cuBLASLt, the fastest of its eight best algorithms
-//   kde         against cuBLASLt's product of the same size alone: less than any density by way of
-//   a
-//               product must do (it neither forms distances nor sums exponentials)
+//   kde         against cuBLASLt's product of the same size alone, which is less work than any
+//               density by way of a product (it neither forms distances nor sums exponentials)
 //   optimizers  alone: no library of NVIDIA's has them
 //   memory      batch norm and max-pool against cuDNN, the better layout
 #include <cmath>
@@ -141,6 +140,7 @@ std::optional<Racer<GemmBuffers>> best_product(Bench& bench, Row& row, const Gem
   std::optional<Racer<GemmBuffers>> best;
   double least = 0;
   for (const GemmPlan& plan : bench.blas->gemm(s, mode, bench.settings.most_plans)) try {
+      bench.alive();
       Racer<GemmBuffers> racer = library_product(bench, s, mode.element, plan);
       racer.buffers = racer.make(1);
       const auto run = [&](int set) { racer.run(*racer.buffers, set); };
@@ -218,6 +218,7 @@ void race_kde(benchmark::State& state, Bench& bench, Row& row, const KdeShape& s
   mine.work(0);
   const Vectors& v = *ours.buffers;
   constexpr int kChecked = 4;  // queries
+  bench.alive();
   std::vector<double> want(kChecked);
   const auto x = to_host(bench.ctx, v.at(0, 0), train), y = to_host(bench.ctx, v.at(0, 1), queries);
   ref::kde_log_density<float>({s.n, kChecked, s.D}, h, x.data(), y.data(), want.data());

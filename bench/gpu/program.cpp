@@ -101,6 +101,13 @@ void Bench::remember(const std::string& key, const std::string& plan) {
   plans_[key] = plan;
 }
 
+void Bench::alive() {
+  constexpr double kSeconds = 5;
+  if (now() - last_sign_ < kSeconds) return;
+  last_sign_ = now();
+  print({{"alive", true}});
+}
+
 void Bench::race(benchmark::State& state, Row& row, const Contender& ours,
                  const Contender* theirs) {
   struct Side {
@@ -116,6 +123,7 @@ void Bench::race(benchmark::State& state, Row& row, const Contender& ours,
   std::optional<Side> b;
   if (theirs != nullptr) b.emplace(prepare(*theirs));
   const auto sample = [&](Side& side) {
+    alive();
     side.samples.cold.push_back(timer.cold(side.cold));
     side.samples.warm.push_back(timer.warm(side.warm));
   };

@@ -12,8 +12,9 @@
 //
 // A cell is one measurement with a name, e.g. "models/kdcae.e2/fprop/tf32": a Google Benchmark with
 // manual time. Standard output gets a line {"begin": cell} when one starts and its row when it is
-// done, flushed at once, so that whoever reads them (bench/run_all) loses nothing when a run is
-// stopped. Google Benchmark's own table goes to standard error.
+// done ({"alive": true} in between, where it takes long), flushed at once, so that whoever reads
+// them (bench/run_all) loses nothing when a run is stopped. Google Benchmark's own table goes to
+// standard error.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -60,6 +61,10 @@ class Bench {
   std::string remembered(const std::string& key) const;
   void remember(const std::string& key, const std::string& plan);
 
+  /// To be called now and then in a cell that may take minutes: a line {"alive": true} every few
+  /// seconds keeps bench/run_all from taking it for one that hangs.
+  void alive();
+
   /// Races `ours` against `theirs` (null: alone) and writes medians, spreads and ratios to the row.
   /// `sets_*`: how many buffer sets there are.
   struct Contender {
@@ -71,6 +76,7 @@ class Bench {
 
  private:
   std::map<std::string, std::string> plans_;
+  double last_sign_ = 0;
 };
 
 struct Cell {
