@@ -8,6 +8,7 @@
 #include "tests/emulator/device_array.h"
 #include "tests/emulator/kernels/kernels.h"
 #include "tests/emulator/schedules.h"
+#include "tests/this_program.h"
 
 namespace assay::testing {
 namespace {
@@ -108,6 +109,19 @@ TEST_CASE("the copy stream and the compute stream wait for each other") {
       CHECK(to_host(ctx, x) == std::vector<float>(kN, static_cast<float>(step + 1)));
     }
   }
+}
+
+TEST_CASE("a launch throws what its kernel does wrong" * doctest::skip()) {
+  const KeepConfig keep;
+  emulator::config().streams = emulator::Streams::late;
+  const DeviceArray<float> data(std::vector<float>(64, 1.0f));
+  CHECK_THROWS_AS(run_wrong(Wrong::trap, data.get()), DeviceError);
+}
+
+TEST_CASE("ASSAY_SYNC=1 waits after each launch") {
+  const char* test = "a launch throws what its kernel does wrong";
+  CHECK_EQ(run_this_program("ASSAY_SYNC=1", test).code, 0);
+  CHECK_NE(run_this_program("ASSAY_SYNC=0", test).code, 0);
 }
 
 TEST_CASE("a step graph replays the step, and reads what changed in device memory") {

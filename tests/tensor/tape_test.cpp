@@ -5,6 +5,7 @@
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 #include "tests/tensor/random_tensors.h"
+#include "tests/this_program.h"
 
 using namespace assay;
 using testing::RandomTensors;
@@ -163,4 +164,14 @@ TEST_CASE("check_finite names the operation whose output or gradient is not fini
   set_check_finite(false);
   CHECK(affine(x, infinity, 0).to_doubles()[0] == infinity);
   set_check_finite(before);
+}
+
+TEST_CASE("check_finite() from the start" * doctest::skip()) {
+  CHECK(check_finite());
+}
+
+TEST_CASE("ASSAY_CHECK_FINITE=1 turns the check on from the start") {
+  const char* test = "check_finite() from the start";
+  CHECK(testing::run_this_program("ASSAY_CHECK_FINITE=1", test).code == 0);
+  CHECK(testing::run_this_program("ASSAY_CHECK_FINITE=0", test).code != 0);
 }
