@@ -111,18 +111,11 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
   const auto start = std::chrono::steady_clock::now();
   std::vector<ConvCandidate> all = in_turn(bench.dnn->convolution(r, settings.exhaustive));
   if (only) std::erase_if(all, [&](const ConvCandidate& c) { return c.layout != *only; });
-  const std::string known = bench.remembered(key);
-  const bool know =
-      std::any_of(all.begin(), all.end(), [&](const auto& c) { return c.name == known; });
   std::optional<ConvSets> sets[2];  // by layout
   std::optional<BestPlan> best;
   BestPlan tally;
   tally.offered = static_cast<int>(all.size());
-  for (const ConvCandidate& candidate : all) {
-    if (know && candidate.name != known) continue;
-    if (!settings.exhaustive && best &&
-        (tally.tried >= settings.most_plans || seconds_since(start) > settings.plan_seconds))
-      break;
+  const auto consider = [&](const ConvCandidate& candidate) {
     ++tally.tried;
     bench.alive();
     try {
@@ -138,7 +131,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
       now.error = operands->check(source.sample(r.pass));
       if (!(now.error <= most_error)) {
         ++tally.wrong;
-        continue;
+        return;
       }
       const Timer::Recording few = bench.timer.record(run, 4, 1);
       now.warm_us = median({bench.timer.warm(few), bench.timer.warm(few), bench.timer.warm(few)});
@@ -149,7 +142,20 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
     } catch (const Error&) {
       ++tally.failed;
     }
-  }
+  };
+  const std::string known = bench.remembered(key);
+  const bool found = std::any_of(all.begin(), all.end(), [&](const ConvCandidate& c) {
+    if (c.name != known) return false;
+    consider(c);
+    return best.has_value();
+  });
+  if (!found)
+    for (const ConvCandidate& candidate : all) {
+      if (!settings.exhaustive && best &&
+          (tally.tried >= settings.most_plans || seconds_since(start) > settings.plan_seconds))
+        break;
+      if (candidate.name != known) consider(candidate);
+    }
   if (!best) return std::nullopt;
   best->offered = tally.offered;
   best->tried = tally.tried;

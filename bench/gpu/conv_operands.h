@@ -66,7 +66,8 @@ struct BestPlan {
 };
 /// Candidates of all lists in turn, best first, until the settings' limits; plans that fail, need
 /// more than 1 GiB of workspace or are less accurate than `most_error` do not count. The fastest of
-/// the rest by warm time; none if there is none. An earlier search's winner is taken as it is.
+/// the rest by warm time; none if there is none. An earlier search's winner is taken
+/// as it is while it works.
 /// `only` this layout.
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
                                   ConvSource& source, double most_error,

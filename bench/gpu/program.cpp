@@ -87,7 +87,9 @@ Bench::Bench(const Settings& s)
   std::ifstream file(s.plans);
   for (std::string line; std::getline(file, line);) {
     const Row row = Row::parse(line, nullptr, false);
-    if (row.is_object() && row.contains("key") && row.contains("plan"))
+    // Another version of the library has other plans under the same names.
+    if (row.is_object() && row.contains("key") && row.contains("plan") && dnn &&
+        row.value("base", "") == dnn->name())
       plans_[row["key"]] = row["plan"];
   }
   timer.wake();

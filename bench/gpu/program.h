@@ -57,7 +57,8 @@ class Bench {
   std::unique_ptr<BlasLibrary> blas;
   std::shared_ptr<void> operands;  ///< what a cell leaves to the next; gone before the device is
 
-  /// The best plan's name of an earlier search; "" if there was none.
+  /// The best plan's name of an earlier search with this version of the library; "" if there was
+  /// none.
   std::string remembered(const std::string& key) const;
   void remember(const std::string& key, const std::string& plan);
 
