@@ -5,7 +5,7 @@
 //   kde         against cuBLASLt's product of the same size alone, which is less work than any
 //               density by way of a product (it neither forms distances nor sums exponentials)
 //   optimizers  alone: no library of NVIDIA's has them
-//   memory      batch norm and max-pool against cuDNN, the better layout
+//   memory      batch norm and max-pool against cuDNN, the better layout; SSIM alone
 #include <cmath>
 
 #include "bench/gpu/device_ops.h"
@@ -16,6 +16,7 @@
 #include "kernels/optim/optim.h"
 #include "kernels/pool/pool.h"
 #include "kernels/random/random.h"
+#include "kernels/ssim/ssim_ref.h"
 
 namespace assay::bench {
 namespace {
@@ -423,6 +424,45 @@ void race_pool(benchmark::State& state, Bench& bench, Row& row, Extent e) {
       [e](DnnLibrary& d, Layout l) { return d.max_pool(e, Element::f32, l, 2); });
 }
 
+/// x, y in [0, 1) and a value per picture; of the first picture and the last one.
+double ssim_error(Context& ctx, const SsimShape& s, const Vectors& v) {
+  const int64_t picture = int64_t{s.H} * s.W * s.C, last = (s.N - 1) * picture;
+  const auto x = to_host(ctx, v.at(0, 0), s.N * picture),
+             y = to_host(ctx, v.at(0, 1), s.N * picture);
+  const auto got = to_host(ctx, v.at(0, 2), int64_t{s.N});
+  double worst = 0;
+  for (const int64_t at : {int64_t{0}, last}) {
+    float want = 0;
+    ref::ssim<float>({1, s.H, s.W, s.C}, x.data() + at, y.data() + at, &want, nullptr);
+    const double error = std::abs(double{got[static_cast<size_t>(at / picture)]} - want);
+    worst = std::max(worst, std::isnan(error) ? INFINITY : error);
+  }
+  return worst;
+}
+
+void time_ssim(benchmark::State& state, Bench& bench, Row& row, Extent e) {
+  constexpr double kMostError = 1e-6;  // its sums are double, its result is float and at most 1
+  const SsimShape s{e.N, e.H, e.W, e.C};
+  const int64_t n = count(e);
+  no_opponent(row, "none: roofline only");
+  row["mode"] = "fp32";
+  row["flops"] = 0;
+  row["bytes"] = 8 * n;
+  Racer<Vectors> ours;
+  ours.make = [&](int sets) {
+    return std::make_unique<Vectors>(bench.ctx, std::vector<int64_t>{n, n, e.N}, sets, 0.0f, 1.0f);
+  };
+  ours.run = [&](const Vectors& v, int set) {
+    ssim<float>(bench.ctx, s, v.at(set, 0), v.at(set, 1), v.at(set, 2), nullptr);
+  };
+  const auto mine = ours.contender(bench, ours.make(1)->bytes());
+  mine.work(0);
+  const double error = ssim_error(bench.ctx, s, *ours.buffers);
+  row["absolute_error"] = error;
+  ASSAY_CHECK(error <= kMostError, "ours is wrong: ", error);
+  bench.race(state, row, mine, nullptr);
+}
+
 // ---- the table. The emulator gets small sizes under the same kinds of names.
 
 std::vector<Cell> cells(const Settings& settings) {
@@ -436,13 +476,14 @@ std::vector<Cell> cells(const Settings& settings) {
       {"nicae.fc1-wgrad", {512, 256, N, true, false}}};
   std::vector<KdeShape> densities = {{40, 24, 32}};
   std::vector<int64_t> parameters = {5000};
-  std::vector<Extent> tensors = {{2, 8, 8, 16}};
+  std::vector<Extent> tensors = {{2, 8, 8, 16}}, pictures = {{2, 24, 20, 3}};
   if (real_device()) {
     for (const int n : {512, 1024, 2048, 4096, 8192})
       products.push_back({str("square-", n), {n, n, n}});
     densities = {{1000, 200, 8192}, {10000, 1000, 8192}, {50000, 10000, 8192}};
     parameters = {300'000, 1'000'000, 10'000'000, 100'000'000};
     tensors = {{N, 32, 32, 64}, {N, 16, 16, 128}, {N, 8, 8, 256}, {N, 128, 128, 32}};
+    pictures = {{N, 128, 128, 3}, {N, 256, 256, 1}};
   }
   for (const auto& [name, s] : products)
     for (const Precision p : kModes)
@@ -462,6 +503,11 @@ std::vector<Cell> cells(const Settings& settings) {
                      [n, adam](benchmark::State& state, Bench& bench, Row& row) {
                        time_optimizer(state, bench, row, n, adam);
                      }});
+  for (const Extent& e : pictures)
+    all.push_back({str("memory/n", e.N, 'c', e.C, '-', e.H, 'x', e.W, "/ssim/fp32"),
+                   [e](benchmark::State& state, Bench& bench, Row& row) {
+                     time_ssim(state, bench, row, e);
+                   }});
   for (const Extent& e : tensors) {
     const std::string size = str('n', e.N, 'c', e.C, '-', e.H, 'x', e.W);
     all.push_back({"memory/" + size + "/batchnorm/fp32",
