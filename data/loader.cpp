@@ -15,6 +15,7 @@
 #include "data/resize.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/philox.h"
+#include "kernels/runtime/profile_range.h"
 #include "kernels/runtime/transfer.h"
 
 namespace assay {
@@ -247,6 +248,7 @@ struct BatchLoader::State {
 
   /// Starts the copies of the next batch.
   void start_upload(bool wait) {
+    const ProfileRange range("copy of a batch");
     coming.emplace();
     if (!take(coming->host, wait)) return coming.reset();
     const auto upload = [&](const Tensor& from, Tensor& to) {

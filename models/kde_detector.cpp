@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "kernels/kde/kde.h"
+#include "kernels/runtime/profile_range.h"
 #include "kernels/runtime/transfer.h"
 
 namespace assay {
@@ -155,6 +156,7 @@ KdeDetector KdeDetector::fit(Tensor latents, const Bandwidth& bandwidth) {
 }
 
 std::vector<double> KdeDetector::log_density(const Tensor& z) const {
+  const ProfileRange range("density");
   const KdeShape s = shape_of(latents_, z);
   return computed_on_device(s.m, [&](Context& ctx, double* density) {
     kde_log_density(ctx, s, h_, latents_.data<float>(), z.data<float>(), density);

@@ -1,5 +1,7 @@
 #include "optim/optimizer.h"
 
+#include "kernels/runtime/profile_range.h"
+
 namespace assay {
 
 Optimizer::Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {
@@ -23,6 +25,7 @@ void Optimizer::check_gradients() const {
 }
 
 void Optimizer::step() {
+  const ProfileRange range("optimizer");
   check_gradients();
   ++steps_;
   update(nullptr);
@@ -40,6 +43,7 @@ void Optimizer::advance(int updates) {
 }
 
 void Optimizer::apply() {
+  const ProfileRange range("optimizer");
   check_gradients();
   ASSAY_CHECK(constants_.defined() && applied_ < constants_.dim(0),
               "optimizer: advance() comes before apply()");
