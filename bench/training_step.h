@@ -27,10 +27,13 @@ struct Objective {
   void forget_gradients() {
     for (const Parameter& p : parameters) p.tensor.set_grad({});
   }
-  void backward() {
+  /// Returns the loss.
+  Tensor backward() {
     forget_gradients();
     Tape tape;
-    tape.backward(loss());
+    const Tensor value = loss();
+    tape.backward(value);
+    return value;
   }
 };
 
@@ -76,6 +79,25 @@ class Step {
     net_->eval();
     output_ = net_->forward(input_);
     net_->train();
+  }
+
+  /// What a step is made of, for a comparison: each objective's loss, the gradients of its
+  /// parameters one after the other, and the output of infer().
+  struct Values {
+    std::vector<double> losses, gradient, output;
+  };
+  Values values() {
+    Values v;
+    for (Objective& o : objectives_) {
+      before(o);
+      v.losses.push_back(o.backward().item());
+      for (const Parameter& p : o.parameters)
+        for (const double g : p.tensor.grad().to_doubles()) v.gradient.push_back(g);
+      o.forget_gradients();
+    }
+    infer();
+    v.output = output_.to_doubles();
+    return v;
   }
 
   /// For models/recorded_step.h: from now on train() leaves it to others to advance the optimizers.

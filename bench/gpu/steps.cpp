@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "bench/gpu/conv_check.h"
 #include "bench/gpu/program.h"
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/step_graph.h"
@@ -21,6 +22,34 @@ int image_size(const std::string& preset) {
   return preset == "dcgan" ? 0 : preset == "cnn" ? 48 : 32;
 }
 
+double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  const double error = std::sqrt(difference / norm);
+  return std::isnan(error) ? INFINITY : error;
+}
+
+/// Loss, output and gradient of a few pictures against the CPU's in fp32. Ten layers may add up to
+/// five times the error of one; a gradient is only checked for wrong wiring, since it jumps where a
+/// maximum or a sign is another.
+void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
+  const auto values = [&] { return Step(preset, std::min(batch, 4), image_size(preset)).values(); };
+  const auto got = values();
+  CpuContext cpu;
+  const ContextScope scope(cpu);
+  const auto want = values();
+  row["loss_error"] = relative_error(got.losses, want.losses);
+  row["output_error"] = relative_error(got.output, want.output);
+  row["gradient_error"] = relative_error(got.gradient, want.gradient);
+  const double most = 5 * most_error(ctx.precision);
+  for (const auto& [name, bound] : {std::pair("loss_error", most), std::pair("output_error", most),
+                                    std::pair("gradient_error", 0.3)})
+    ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: ", name, " ", row[name].dump());
+}
+
 void time_step(benchmark::State& state, Bench& bench, Row& row, const std::string& preset,
                Precision precision, Way way) {
   constexpr double kMostError = 0.02;  // second order of the Taylor step, and fp32 differences
@@ -36,6 +65,7 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
     row["relative_error"] = error;
     ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: ", error);
   }
+  verify(bench.ctx, row, preset, batch);
   Step step(preset, batch, image_size(preset));
   row["step_flops"] = (training ? 3 : 1) * step.forward_flops(batch);
   constexpr int kWarmUp = 4;  // a recorder's runs before it replays, and one more
