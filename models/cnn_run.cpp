@@ -10,6 +10,7 @@
 #include "models/evaluation/metrics.h"
 #include "models/evaluation/statistics.h"
 #include "models/run_data.h"
+#include "models/scoring.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
 
@@ -143,10 +144,6 @@ class CrossValidation {
   const ImageStore& pictures_;
   const std::vector<Fold>& folds_;
 };
-
-Json json_of(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 /// Mean and deviation of a metric over the folds that have it.
 Json summary_over(const Json& folds, const char* metric) {

@@ -7,20 +7,12 @@
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/transfer.h"
 #include "models/csv.h"
-#include "models/evaluation/bootstrap.h"
 #include "models/evaluation/metrics.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json json_of(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-Json json_of(const std::optional<Interval>& interval) {
-  return interval ? Json{interval->low, interval->high} : Json(nullptr);
-}
 
 const char* label_of(bool defective) {
   return defective ? "defective" : "good";
@@ -76,6 +68,13 @@ std::string missing_kind(const Json& m) {
 }
 
 }  // namespace
+
+Json json_of(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+Json json_of(const std::optional<Interval>& interval) {
+  return interval ? Json{interval->low, interval->high} : Json(nullptr);
+}
 
 void Scoring::judge(ScoredImage& image) const {
   if (rule == Rule::deviations) {

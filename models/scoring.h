@@ -6,12 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "models/evaluation/bootstrap.h"
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
 #include "models/run_config.h"
 #include "models/run_folder.h"
 
 namespace assay {
+
+/// A metric or its interval [low, high], or null where it is not defined.
+nlohmann::ordered_json json_of(const std::optional<double>& value);
+nlohmann::ordered_json json_of(const std::optional<Interval>& interval);
 
 /// One image and what a model says of it.
 struct ScoredImage {

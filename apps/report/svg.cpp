@@ -11,7 +11,7 @@
 namespace assay {
 namespace {
 
-constexpr double kRight = 14, kLegendRow = 16, kSample = 16;
+constexpr double kTitleX = 14, kLegendRow = 16, kSample = 16;
 constexpr double kTextWidth = 5.9;  // of a character, on average, at the size of the style sheet
 
 double width_of(const LegendEntry& entry) {
@@ -195,7 +195,7 @@ double legend_height(const std::vector<LegendEntry>& entries, double left) {
 std::string framed(const std::string& title, double height, const std::string& body) {
   return str("<figure><svg class=\"chart\" viewBox=\"0 0 ", kChartWidth, " ", fixed(height, 0),
              "\" role=\"img\" aria-label=\"", escape_html(title), "\">",
-             text_at(kRight, 20, "start", title, "title"), body, "</svg></figure>\n");
+             text_at(kTitleX, 20, "start", title, "title"), body, "</svg></figure>\n");
 }
 
 }  // namespace assay

@@ -1,8 +1,10 @@
 #include "kernels/emulator/config.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
+#include "kernels/emulator/profile.h"
 #include "kernels/runtime/error.h"
 
 namespace assay::emulator {
@@ -61,6 +63,7 @@ Config& config() {
   static Config* configuration = [] {
     auto* c = new Config;  // leaked on purpose: kernels may run while the program ends
     if (const char* list = std::getenv("ASSAY_EMULATOR")) apply(*c, list);
+    if (c->profile) std::atexit([] { std::fputs(profile_report().c_str(), stderr); });
     return c;
   }();
   return *configuration;

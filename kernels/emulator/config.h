@@ -40,7 +40,8 @@ struct Config {
 
 /// The configuration of this process. It starts from the environment variable ASSAY_EMULATOR, a
 /// list such as "order=random,async=early,streams=late,seed=7,threads=2"; an unknown word throws
-/// UsageError. Change it only while no kernel runs.
+/// UsageError. With "profile=1" in it the program prints profile_report() to stderr as it ends.
+/// Change it only while no kernel runs.
 Config& config();
 
 /// Sets `config` from such a list.

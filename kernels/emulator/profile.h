@@ -23,7 +23,8 @@ struct LineProfile {
 /// Everything since the last clear_profile(), while config().profile was set in a check build.
 std::vector<LineProfile> profile();
 void clear_profile();
-/// The same as a table to print; lines that cost over 20 % more than they must are marked.
+/// The same as a table to print; lines that cost over 20 % more than they must are marked. Where
+/// nothing was seen it says so.
 std::string profile_report();
 
 /// Puts the accesses of single threads together to warp-wide requests: the k-th execution of a

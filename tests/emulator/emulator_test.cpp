@@ -7,6 +7,7 @@
 #include "tests/emulator/device_array.h"
 #include "tests/emulator/schedules.h"
 #include "tests/emulator/workloads.h"
+#include "tests/this_program.h"
 
 namespace assay::testing {
 namespace {
@@ -98,6 +99,42 @@ TEST_CASE("the profile shows a bank conflict, and that padding cures it") {
     CHECK_EQ(cost, pitch == 32 ? 32 * 32 : 32);
   }
   CHECK_NE(emulator::profile_report().find("bugs.cu:"), std::string::npos);
+}
+
+TEST_CASE("the profile shows the sectors that a strided read wastes") {
+  if (!emulator::instrumented()) return;
+  const KeepConfig keep;
+  emulator::config().profile = true;
+  const DeviceArray<float> x(random_floats(32 * 8, 1)), y(32);
+  for (const int stride : {1, 2, 8}) {
+    emulator::clear_profile();
+    run_gather(x.get(), y.get(), stride);
+    y.host();
+    for (const emulator::LineProfile& line : emulator::profile()) {
+      CHECK(line.global);
+      CHECK_EQ(line.ideal, 4);  // 32 floats are four sectors of 32 bytes
+      CHECK_EQ(line.cost, line.write ? 4 : 4 * stride);
+    }
+  }
+}
+
+TEST_CASE("profiled from the environment" * doctest::skip()) {
+  const DeviceArray<float> x(random_floats(32 * 8, 1)), y(32);
+  run_gather(x.get(), y.get(), 8);
+  y.host();
+}
+
+TEST_CASE("ASSAY_EMULATOR=profile=1 prints the profile when the program ends") {
+  const std::string text =
+      run_this_program("ASSAY_EMULATOR=profile=1", "profiled from the environment").error;
+  CAPTURE(text);
+  if (emulator::instrumented()) {
+    CHECK_NE(text.find("bugs.cu:"), std::string::npos);
+    CHECK_NE(text.find("<--"), std::string::npos);
+  } else {
+    CHECK_NE(text.find("not the check build"), std::string::npos);
+  }
+  CHECK_EQ(run_this_program("ASSAY_EMULATOR=profile=0", "profiled from the environment").error, "");
 }
 
 TEST_CASE("device memory ends where it ends") {

@@ -114,6 +114,10 @@ __global__ void transpose(const float* x, float* y, int pitch) {
     y[row * 32 + threadIdx.x] = tile[threadIdx.x * pitch + row];
 }
 
+__global__ void gather(const float* x, float* y, int stride) {
+  y[threadIdx.x] = x[threadIdx.x * stride];
+}
+
 __global__ void add_one(float* x, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n) x[i] += 1.0f;
@@ -148,6 +152,10 @@ void run_wrong(Wrong wrong, float* data) {
 
 void run_transpose(const float* x, float* y, int pitch) {
   cuda::launch(transpose, 1, dim3(32, 8), sizeof(float) * 32 * pitch, nullptr, x, y, pitch);
+}
+
+void run_gather(const float* x, float* y, int stride) {
+  cuda::launch(gather, 1, 32, 0, nullptr, x, y, stride);
 }
 
 void run_add_one(float* x, int n, void* stream) {

@@ -98,6 +98,8 @@ void run_wrong(Wrong wrong, float* data);
 /// Transposes through a 32x32 tile whose rows are `pitch` = 32 or 33 floats apart: with 32 all
 /// lanes of a column fall in one bank.
 void run_transpose(const float* x, float* y, int pitch);
+/// y[i] = x[i * stride] of one warp.
+void run_gather(const float* x, float* y, int stride);
 
 /// x[i] += 1 and x[i] *= 2, on a stream.
 void run_add_one(float* x, int n, void* stream);
