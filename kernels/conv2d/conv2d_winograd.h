@@ -20,7 +20,9 @@ void winograd_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
 void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                     Conv2dGrad<float> g, float* dw, float* dbias);
 
-/// The same of 4x4 filters with stride 2 and padding 1, without a pool; all passes together.
+/// The same of 4x4 filters with stride 2 and padding 1, without a pool; all passes together. A
+/// picture alone is convolved directly, so its output there differs from that in a batch by
+/// roundings.
 bool winograd_strided_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e);
 
 void winograd_strided_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,

@@ -25,6 +25,7 @@ constexpr int64_t kSumBytes = 1 << 19;    // of the sums of a task
 constexpr int64_t kLeastTasks = 8;
 constexpr int kLeastChannels = 32;  // fewer are faster direct: transforms outweigh products
 constexpr int kLeastPixels = 16;
+constexpr int kLeastPictures = 2;  // for one, filters packed before cost less than transforming them
 
 int block_of(int channels) {
   return channels % 32 == 0 ? 32 : 16;
@@ -305,8 +306,8 @@ bool winograd_strided_applies(const Context& ctx, const Conv2dShape& s, const Co
   const bool possible = s.R == 4 && s.S == 4 && s.stride == 2 && s.pad == 1 && s.upsample == 1 &&
                         e.pool == 1 && s.C % 16 == 0 && s.K % 16 == 0 && s.P() > 0 && s.Q() > 0;
   if (ctx.conv == ConvAlgo::winograd) return possible;
-  return ctx.conv == ConvAlgo::automatic && possible && std::min(s.C, s.K) >= kLeastChannels &&
-         s.P() * s.Q() >= kLeastPixels;
+  return ctx.conv == ConvAlgo::automatic && possible && s.N >= kLeastPictures &&
+         std::min(s.C, s.K) >= kLeastChannels && s.P() * s.Q() >= kLeastPixels;
 }
 
 void winograd_strided_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
