@@ -62,6 +62,7 @@ void pack_panels(const Plan& plan, int depth, int columns, const Value& value, f
   for (const PhaseAxis& a : plan.pass.rows)
     for (const PhaseAxis& b : plan.pass.columns)
       for_each_panel(columns, [&](int first, int width, int real) {
+        float* panel = out;
         for (const auto& rows : a.taps)
           for (const auto& cols : b.taps)
             for (int d = 0; d < depth; ++d, out += width)
@@ -72,6 +73,8 @@ void pack_panels(const Plan& plan, int depth, int columns, const Value& value, f
                     for (const int t : cols) sum += value(r, t, d, first + k);
                 out[k] = sum;
               }
+        ASSAY_ISA_CALL(turn_panel, (out - panel) / width, width,
+                       static_cast<int>(b.taps.size()) * depth, panel);
       });
 }
 

@@ -23,7 +23,7 @@ constexpr int kColumnBlock = 128;  // columns of a part: a multiple of every ful
 constexpr uint32_t kPackedGemm = 0x300;
 
 // Columns [first, first + real) of op(B), padded with zeros to a panel (K, width).
-void pack_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
+void copy_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
   if (real < width) std::fill_n(out, int64_t{s.K} * width, 0.0f);
   if (!s.transpose_b) {
     for (int64_t k = 0; k < s.K; ++k) std::copy_n(b + k * s.N + first, real, out + k * width);
@@ -39,7 +39,8 @@ void pack_panel(const GemmShape& s, const float* b, int first, int width, int re
 // The panels of columns [first, first + columns), one behind the other.
 void pack_columns(const GemmShape& s, const float* b, int first, int columns, float* out) {
   for_each_panel(columns, [&](int at, int width, int real) {
-    pack_panel(s, b, first + at, width, real, out);
+    copy_panel(s, b, first + at, width, real, out);
+    ASSAY_ISA_CALL(turn_panel, s.K, width, s.K, out);
     out += int64_t{s.K} * width;
   });
 }

@@ -1,5 +1,7 @@
 #include "kernels/runtime/simd.h"
 
+#include <utility>
+
 #include "kernels/gemm/tile.h"
 #include "kernels/pointwise/activation_simd.h"
 
@@ -47,6 +49,76 @@ ASSAY_INLINE V<L> bias_of(const TileJob& t, int v) {
   return bias;
 }
 
+// ---- Few columns: the lanes are values of a run (tile.h) ----
+
+constexpr int kNarrow = 4;  // width of such a panel
+constexpr int kDotRows = kRegisters == 32 ? 7 : 3;
+
+ASSAY_INLINE bool is_turned(int width, int run) {
+  return kLanes > kNarrow && width == kNarrow && run % kLanes == 0;
+}
+
+// Of each quarter of four lanes, lanes `from` and `from + 1` of a and of b: a b a b.
+template <int from, int... lane>
+ASSAY_INLINE vf pairs(vf a, vf b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(
+      a, b, ((lane & 1) * kLanes + (lane & ~3) + from + (lane >> 1 & 1))...);
+}
+// Lanes `from` and `from + 1` of each quarter of a, then those of b.
+template <int from, int... lane>
+ASSAY_INLINE vf halves(vf a, vf b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(
+      a, b, ((lane >> 1 & 1) * kLanes + (lane & ~3) + from + (lane & 1))...);
+}
+
+// Lane k: the sum of all lanes of v[k].
+ASSAY_INLINE V<4> sums_of(const vf (&v)[kNarrow]) {
+  constexpr std::make_integer_sequence<int, kLanes> lanes;
+  const vf a = pairs<0>(v[0], v[1], lanes) + pairs<2>(v[0], v[1], lanes);  // 0 1 0 1
+  const vf b = pairs<0>(v[2], v[3], lanes) + pairs<2>(v[2], v[3], lanes);  // 2 3 2 3
+  const vf quarters = halves<0>(a, b, lanes) + halves<2>(a, b, lanes);     // 0 1 2 3
+  float lane[kLanes];
+  store(lane, quarters);
+  V<4> sum = load_v<4>(lane);
+  for (int i = 4; i < kLanes; i += 4) sum += load_v<4>(lane + i);
+  return sum;
+}
+
+// Not inline: its accumulators need all registers.
+template <int kColumns, int R>
+__attribute__((noinline)) void dot_rows(const TileJob& t, const float* const* rows, V<4>* sums) {
+  const float* a[R];
+  for (int i = 0; i < R; ++i) a[i] = rows[i];
+  vf acc[R][kNarrow] = {};
+  const float* b = t.panel;
+  for (int r = 0; r < t.taps; ++r) {
+    for (int j = 0; j < t.run; j += kLanes, b += kNarrow * kLanes) {
+      vf w[kColumns];
+      for (int k = 0; k < kColumns; ++k) w[k] = load(b + k * kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) {
+        const vf x = load(a[i] + j);
+        for (int k = 0; k < kColumns; ++k) acc[i][k] += x * w[k];
+      }
+    }
+    for (int i = 0; i < R; ++i) a[i] += t.a_row;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) sums[i] = sums_of(acc[i]);
+}
+
+template <int kColumns, int R>
+ASSAY_INLINE void dots(const TileJob& t, const float* const* rows, V<4>* sums) {
+  if constexpr (R > kDotRows) {
+    dot_rows<kColumns, kDotRows>(t, rows, sums);
+    dots<kColumns, R - kDotRows>(t, rows + kDotRows, sums + kDotRows);
+  } else {
+    dot_rows<kColumns, R>(t, rows, sums);
+  }
+}
+
+// ---- The product of a few rows ----
+
 // acc = bias + the product of MR rows, which start at a[i], with the panel.
 template <int L, int NV, int MR>
 ASSAY_INLINE void accumulate(const TileJob& t, const float* (&a)[MR], V<L> (&acc)[MR][NV]) {
@@ -54,6 +126,20 @@ ASSAY_INLINE void accumulate(const TileJob& t, const float* (&a)[MR], V<L> (&acc
     const V<L> bias = bias_of<L, NV>(t, v);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) acc[i][v] = bias;
+  }
+  if constexpr (L == kNarrow && NV == 1) {
+    if (is_turned(t.width, t.run)) {
+      V<4> sums[MR];
+      if (t.columns == 1)
+        dots<1, MR>(t, a, sums);
+      else if (t.columns <= 3)
+        dots<3, MR>(t, a, sums);
+      else
+        dots<4, MR>(t, a, sums);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) acc[i][0] += sums[i];
+      return;
+    }
   }
   const float* b = t.panel;
   for (int r = 0; r < t.taps; ++r) {
@@ -260,6 +346,16 @@ int panel_width(int columns) {
   for (int width = 4; width < 2 * kLanes; width *= 2)
     if (columns <= width) return width;
   return 2 * kLanes;
+}
+
+void turn_panel(int64_t rows, int width, int run, float* panel) {
+  if (!is_turned(width, run)) return;
+  for (int64_t r = 0; r < rows; r += kLanes, panel += kLanes * kNarrow) {
+    float turned[kNarrow * kLanes];
+    for (int i = 0; i < kLanes; ++i)
+      for (int k = 0; k < kNarrow; ++k) turned[k * kLanes + i] = panel[i * kNarrow + k];
+    for (int i = 0; i < kNarrow * kLanes; ++i) panel[i] = turned[i];
+  }
 }
 
 void tile_product(const TileJob& t) {
