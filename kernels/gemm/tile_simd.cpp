@@ -61,14 +61,14 @@ ASSAY_INLINE bool is_turned(int width, int run) {
 // Of each quarter of four lanes, lanes `from` and `from + 1` of a and of b: a b a b.
 template <int from, int... lane>
 ASSAY_INLINE vf pairs(vf a, vf b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(
-      a, b, ((lane & 1) * kLanes + (lane & ~3) + from + (lane >> 1 & 1))...);
+  return __builtin_shufflevector(a, b,
+                                 ((lane & 1) * kLanes + (lane & ~3) + from + (lane >> 1 & 1))...);
 }
 // Lanes `from` and `from + 1` of each quarter of a, then those of b.
 template <int from, int... lane>
 ASSAY_INLINE vf halves(vf a, vf b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(
-      a, b, ((lane >> 1 & 1) * kLanes + (lane & ~3) + from + (lane & 1))...);
+  return __builtin_shufflevector(a, b,
+                                 ((lane >> 1 & 1) * kLanes + (lane & ~3) + from + (lane & 1))...);
 }
 
 // Lane k: the sum of all lanes of v[k].
