@@ -1,11 +1,12 @@
 """Detection quality, ours beside PyTorch's: the same networks on the same images.
 
     python3 bench/compare_quality.py --data DIR --suite out/paper [--preset kd-cae,cnn] \\
-        --out bench/results/quality.md
+        --out bench/results/quality/2026-11-29.md
 
 Reads the finished runs of a suite folder, trains the same network in PyTorch on each run's
-split.json (bench/peers/quality_*.py) and writes both as a table. What PyTorch said is kept in
-SUITE/pytorch.jsonl as it comes, so a call that was broken off goes on; --table-only trains nothing.
+split.json (bench/peers/quality_*.py) and writes both as a table, and the numbers of each run beside
+it as JSON. What PyTorch said is kept in SUITE/pytorch.jsonl as it comes, so a call that was broken
+off goes on; --table-only trains nothing.
 
 Both sides draw initial weights, batch order and noise from generators of their own, so only means
 over seeds can be compared. A difference counts when it is more than two standard errors of the
@@ -145,6 +146,13 @@ def parts_table(groups, peers):
     return rows if len(rows) > 2 else []
 
 
+def numbers_of(run, peers):
+    """What the tables are made of, without what belongs to a machine."""
+    ours = {k: v for k, v in run["metrics"].items()
+            if k not in ("data", "device", "warnings") and not k.startswith("seconds")}
+    return {"run": run["folder"].name, "ours": ours, "pytorch": peers.get(run["folder"].name)}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -187,6 +195,8 @@ def main():
     if a.out:
         a.out.parent.mkdir(parents=True, exist_ok=True)
         a.out.write_text(text)
+        a.out.with_suffix(".json").write_text(
+            "[\n" + ",\n".join(json.dumps(numbers_of(run, peers)) for run in runs) + "\n]\n")
     print(text)
 
 
