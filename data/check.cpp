@@ -68,6 +68,9 @@ void count(const Dataset& data, ClassReport& report) {
 /// What is worth knowing but stops nothing.
 void add_notes(const std::vector<Finding>& findings, ClassReport& report) {
   const ClassCounts& c = report.counts;
+  constexpr int kLeast = 10;  // draw_split()
+  if (c.train_good > 0 && c.train_good < kLeast)
+    report.notes.push_back(str(c.train_good, " good training pictures; training needs ", kLeast));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
   if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
   if (report.masks < c.test_defective) {

@@ -45,7 +45,9 @@ void write_bytes(const std::filesystem::path& file, std::span<const uint8_t> byt
   };
   File out(std::fopen(temporary.c_str(), "wb"));
   if (!out) fail(errno);
-  if (std::fwrite(bytes.data(), 1, bytes.size(), out.get()) != bytes.size()) fail(errno);
+  // An empty span may have no address, which fwrite must not be given.
+  if (!bytes.empty() && std::fwrite(bytes.data(), 1, bytes.size(), out.get()) != bytes.size())
+    fail(errno);
   // A full disk may show only when the last buffer is written.
   if (std::fclose(out.release()) != 0) fail(errno);
   if (std::rename(temporary.c_str(), file.c_str()) != 0) fail(errno);

@@ -109,6 +109,14 @@ class Lists {
   std::set<size_t> seen_;
 };
 
+Json read_split_json(const std::filesystem::path& file) {
+  Json json = Json::parse(read_bytes(file), nullptr, false);
+  ASSAY_CHECK_AS(DataError, json.is_object(), file.string(),
+                 ": not a split: it must hold "
+                 "{\"train\": [...], \"validation\": [...]}");
+  return json;
+}
+
 }  // namespace
 
 Split draw_split(size_t n, uint64_t seed) {
@@ -127,12 +135,18 @@ void write_split(const std::filesystem::path& file, const Split& split,
                     {"validation", paths_of(split.validation, samples)}});
 }
 
+std::set<std::string> paths_in_split(const std::filesystem::path& file) {
+  const Json json = read_split_json(file);
+  std::set<std::string> paths;
+  for (const char* part : {"train", "validation"})
+    for (const Json& path : json.value(part, Json::array()))
+      if (path.is_string()) paths.insert(path.get<std::string>());
+  return paths;
+}
+
 Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples) {
   const std::string source = file.string();
-  const Json json = Json::parse(read_bytes(file), nullptr, false);
-  ASSAY_CHECK_AS(DataError, json.is_object(), source,
-                 ": not a split: it must hold "
-                 "{\"train\": [...], \"validation\": [...]}");
+  const Json json = read_split_json(file);
   const Names names(source, samples);
   Lists lists(json, source, names);
   Split split;

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -30,6 +32,10 @@ void write_split(const std::filesystem::path& file, const Split& split,
 /// is not such a split, a picture that is not in `samples`, one that is named twice, or an empty
 /// part.
 Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples);
+
+/// All paths that such a file names, whether there is such a picture or not. DataError for a file
+/// that is not such a split.
+std::set<std::string> paths_in_split(const std::filesystem::path& file);
 
 /// Positions in the pooled samples, ascending. Each is in `test` of exactly one fold.
 struct Fold {

@@ -96,6 +96,16 @@ class AutoencoderRun {
   std::vector<size_t> noisy_train_, noisy_validation_;
 };
 
+/// Defective pictures without a mask, and all.
+std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
+  std::pair<int64_t, int64_t> counts;
+  for (const Sample& sample : samples) {
+    counts.first += sample.defective && !has_mask(sample);
+    counts.second += sample.defective;
+  }
+  return counts;
+}
+
 }  // namespace
 
 void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&) {}
@@ -133,6 +143,8 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
                 split.validation.size(), " validation and ", test.size(), " test images"));
+  if (const auto [without, all] = without_mask(data.test); 0 < without && without < all)
+    hooks.say(str(without, " of ", all, " defective test pictures have no mask: no pixel metrics"));
   if (split.validation.size() < 16)
     hooks.say(str(split.validation.size(),
                   " held-out good images make a rough deviation, and so a rough threshold"));

@@ -70,9 +70,11 @@ void check_finite(const StateDict& state) {
                       ", so no checkpoint is written; try a smaller --lr"));
 }
 
-void write_checked(const std::filesystem::path& file, SafeTensors content) {
-  content.metadata[kChecksum] = checksum_of(content);
+std::string write_checked(const std::filesystem::path& file, SafeTensors content) {
+  const std::string checksum = checksum_of(content);
+  content.metadata[kChecksum] = checksum;
   write_safetensors(file, content);
+  return checksum;
 }
 
 SafeTensors read_checked(const std::filesystem::path& file) {

@@ -40,8 +40,8 @@ TrainingPosition load_checkpoint(const std::filesystem::path& file, const Traini
 void check_finite(const StateDict& state);
 
 /// A weight file of Assay: safetensors with a checksum of all tensors and metadata under
-/// "checksum".
-void write_checked(const std::filesystem::path& file, SafeTensors content);
+/// "checksum", which is returned.
+std::string write_checked(const std::filesystem::path& file, SafeTensors content);
 /// CheckpointError when the content does not fit its checksum; a file without one (of PyTorch's,
 /// say) is taken as it is.
 SafeTensors read_checked(const std::filesystem::path& file);

@@ -129,7 +129,7 @@ Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const R
 
 Json evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
-  const Dataset data = open_data(config);
+  const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_pictures(config, data.test, true);
   folder.create();
   return evaluate_on(test, data.has_masks(), *detector, config, folder);

@@ -61,12 +61,12 @@ Judgement KdCaeDetector::judge(const Tensor& x) {
 }
 
 void KdCaeDetector::save(const RunFolder& folder) const {
-  SafeTensors latents;
-  latents.tensors["z"] = StoredTensor::of(density_->latents());
-  write_checked(folder.latents(), std::move(latents));
   SafeTensors model{save_state(network_), metadata()};
   model.metadata["bandwidth"] = csv_number(density_->bandwidth());
-  write_checked(folder.model(), std::move(model));
+  SafeTensors latents;
+  latents.tensors["z"] = StoredTensor::of(density_->latents());
+  latents.metadata["model"] = write_checked(folder.model(), std::move(model));
+  write_checked(folder.latents(), std::move(latents));
 }
 
 void KdCaeDetector::load(const RunFolder& folder) {
@@ -78,6 +78,14 @@ void KdCaeDetector::load(const RunFolder& folder) {
   ASSAY_CHECK_AS(CheckpointError, z != latents.tensors.end() && bandwidth != model.metadata.end(),
                  folder.latents().string(), ": has no latents 'z', or ", folder.model().string(),
                  " no bandwidth; train again with --force");
+  const auto of = latents.metadata.find("model"), checksum = model.metadata.find("checksum");
+  ASSAY_CHECK_AS(CheckpointError,
+                 of == latents.metadata.end() || checksum == model.metadata.end() ||
+                     of->second == checksum->second,
+                 folder.latents().string(), ": belongs to another model than ",
+                 folder.model().string(),
+                 "; put back the one it was made with, or train again "
+                 "with --force");
   check_latents(z->second, network_.latent_size(config_.image_size), folder.latents().string());
   try {
     density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);

@@ -1,5 +1,6 @@
 #include "models/run.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -11,29 +12,35 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// "data 'a', now 'b'": what a run in progress does not allow.
-std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now) {
-  const auto value = [&](const RunConfig& config) {
-    return Json::parse(to_json(config)).at(option).dump();
-  };
-  return str(option, ' ', value(before), ", not ", value(now));
+/// Whether the files of a folder are a run's, perhaps a damaged one's: --force throws them away.
+bool holds_run(const RunFolder& folder) {
+  std::error_code ignored;
+  for (const auto& file : {folder.checkpoint(), folder.model(), folder.fold(0).checkpoint()})
+    if (std::filesystem::exists(file, ignored)) return true;
+  std::ifstream in(folder.config());
+  const Json json = Json::parse(in, nullptr, false);
+  return json.is_object() && json.contains("model") && json.contains("preset");
 }
 
 /// Refuses a folder that is in use; false when a finished run is to be left alone.
 bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
   const std::string name = folder.root().string();
-  if (folder.empty() || start == Start::force) return true;
+  if (folder.empty()) return true;
+  ASSAY_CHECK_AS(UsageError, holds_run(folder), name,
+                 ": holds files that are no run of Assay's; choose another --out");
+  if (start == Start::force) return true;
   ASSAY_CHECK_AS(UsageError, start != Start::fresh, name,
                  ": is not empty; go on with --resume or start anew with --force");
   ASSAY_CHECK_AS(UsageError, std::filesystem::exists(folder.config()), name,
-                 ": holds files but no run to resume; choose another --out");
+                 ": has lost its config.json; start anew with --force or choose another --out");
   const RunConfig before = load_config(folder.config());
   ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset, name, ": is a run of ",
                  before.preset, ", not of ", config.preset, "; choose another --out");
   const std::vector<std::string> changed = differences(before, config);
   ASSAY_CHECK_AS(UsageError, changed.empty(), name, ": was started with ",
                  change_of(changed.front(), before, config),
-                 "; give the same options, or start anew with --force");
+                 "; give the same options, choose another --out, or start anew with assay train "
+                 "--force");
   return !folder.finished();
 }
 
@@ -74,9 +81,18 @@ Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
 Json read_metrics(const RunFolder& folder) {
   std::ifstream in(folder.metrics());
   Json metrics = Json::parse(in, nullptr, false);
-  ASSAY_CHECK_AS(CheckpointError, metrics.is_object() && metrics.contains("seconds_train"),
-                 folder.metrics().string(), ": is not there or damaged; run assay evaluate ",
-                 folder.root().string());
+  const auto has = [&](std::initializer_list<const char*> keys) {
+    return std::all_of(keys.begin(), keys.end(),
+                       [&](const char* key) { return metrics.contains(key); });
+  };
+  ASSAY_CHECK_AS(
+      CheckpointError,
+      metrics.is_object() && has({"seconds_train", "images"}) &&
+          (metrics.contains("image_auroc") ? has({"f1", "f1_all_positive", "threshold", "tp", "fp",
+                                                  "tn", "fn", "intervals", "epochs", "best_epoch"})
+                                           : has({"remarks", "memorisation"})),
+      folder.metrics().string(), ": is not there or damaged; run assay evaluate ",
+      folder.root().string());
   return metrics;
 }
 

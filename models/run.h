@@ -28,7 +28,8 @@ struct EvaluationOptions {
 /// metrics.json.
 nlohmann::ordered_json evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});
 
-/// metrics.json of a finished run.
+/// metrics.json of a finished run. CheckpointError where it is damaged or lacks a number that every
+/// run of its kind has.
 nlohmann::ordered_json read_metrics(const RunFolder& folder);
 
 }  // namespace assay

@@ -137,6 +137,7 @@ void check(const RunConfig& c) {
   at_least("--min-steps", static_cast<double>(c.min_steps), 0);
   ASSAY_CHECK_AS(UsageError, std::isfinite(c.lr) && c.lr > 0, "--lr: ", c.lr,
                  " is not a positive number");
+  at_least("--image-size", c.image_size, 1);
   make_network(c.preset, c.image_size, c.channels());  // knows which sizes it can have
   at_least("--k-steps", c.k_steps, 1);
   at_least("--sample-every", static_cast<double>(c.sample_every), 1);
@@ -199,6 +200,11 @@ std::vector<std::string> differences(const RunConfig& a, const RunConfig& b) {
   for (const auto& [name, value] : first.items())
     if (second.at(name) != value) names.push_back(name);
   return names;
+}
+
+std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now) {
+  const nlohmann::json first = before, second = now;
+  return option + ' ' + first.at(option).dump() + ", not " + second.at(option).dump();
 }
 
 std::string command_of(const RunConfig& config, const std::filesystem::path& out) {

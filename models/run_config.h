@@ -80,5 +80,7 @@ RunConfig load_config(const std::filesystem::path& file);
 
 /// Names of the options in which two configurations differ.
 std::vector<std::string> differences(const RunConfig& a, const RunConfig& b);
+/// "steps 4, not 3": one of them.
+std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now);
 
 }  // namespace assay

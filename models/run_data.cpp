@@ -1,8 +1,10 @@
 #include "models/run_data.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
 #include "data/mvtec.h"
 #include "data/noise.h"
@@ -14,6 +16,20 @@ Dataset open_data(const RunConfig& config) {
   FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
   if (!config.masks.empty()) folder.masks = config.masks;
   return open_folder(folder);
+}
+
+Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
+  Dataset data = open_data(config);
+  if (config.data != "folder") return data;
+  const std::set<std::string> learnt = paths_in_split(folder.split());
+  std::vector<Sample> test;
+  for (const std::vector<Sample>* samples : {&data.train_good, &data.test})
+    for (const Sample& sample : *samples)
+      if (!learnt.contains(sample.path)) test.push_back(sample);
+  std::sort(test.begin(), test.end(),
+            [](const Sample& a, const Sample& b) { return a.path < b.path; });
+  data.test = std::move(test);
+  return data;
 }
 
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {

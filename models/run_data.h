@@ -15,6 +15,11 @@ namespace assay {
 /// What --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
+/// The same to evaluate a run. Of a folder of one's own the good test pictures are those that
+/// the run has not learnt from: its split.json knows, while a draw from what lies in the folder by
+/// now would know nothing of it. DataError also for a damaged split.json.
+Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
 /// Reads every picture at the size of `config`. DataError for the first that cannot be read.
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);
 

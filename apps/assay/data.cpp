@@ -1,5 +1,6 @@
 // assay data make | check
 #include <cstdio>
+#include <filesystem>
 
 #include "apps/assay/cli.h"
 #include "data/builtin.h"
@@ -29,6 +30,9 @@ std::string to_text(const ClassCounts& counts) {
 }
 
 int check_verb(const std::string& folder) {
+  ASSAY_CHECK_AS(UsageError, folder != "builtin" || std::filesystem::exists(folder),
+                 "builtin: is drawn by the program and has no files to check; assay data make "
+                 "writes them");
   size_t problems = 0;
   std::printf("%-16s %-28s %7s  %s\n", "class", "train good/test good/defective", "masks", "sizes");
   for (const ClassReport& report : check_data(current_context(), folder)) {

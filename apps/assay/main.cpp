@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -109,9 +110,29 @@ int flushed(int code) {
   return fail(kExitFailure, str("the standard output cannot be written: ", std::strerror(reason)));
 }
 
+/// What is wrong with the command line, and which help explains it.
+std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  std::string verb = "assay";
+  for (const CLI::App* sub = &app; !sub->get_subcommands().empty();) {
+    sub = sub->get_subcommands().front();
+    verb += " " + sub->get_name();
+  }
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  const bool unknown = argc > 1 && argv[1][0] != '-' &&
+                       std::none_of(verbs.begin(), verbs.end(),
+                                    [&](const auto* v) { return v->get_name() == argv[1]; });
+  std::string text = error.what();
+  if (unknown) {
+    text = str("'", argv[1], "' is no verb; there are:");
+    for (const CLI::App* v : verbs) text += " " + v->get_name();
+  }
+  return text + "; see " + verb + " --help";
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app{"Assay finds defects in pictures of products"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", "assay " ASSAY_VERSION);
   app.fallthrough();
   app.set_config("--config", "", "read options from a TOML or INI file");
   app.config_formatter(std::make_shared<VerbConfig>(app));
@@ -131,7 +152,7 @@ int run_command_line(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    return fail(kExitUsage, str(e.what(), "; see assay --help"));
+    return fail(kExitUsage, usage_text(app, e, argc, argv));
   }
   return run_guarded(run);
 }

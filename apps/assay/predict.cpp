@@ -57,7 +57,8 @@ std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     ASSAY_CHECK_AS(DataError, fs::exists(status), "'", path.string(),
-                   "': ", error ? error.message() : "there is no such file or folder");
+                   "': ", error ? error.message() : "there is no such file or folder",
+                   "; name pictures, or folders of them");
     if (fs::is_directory(status)) {
       add_folder(path, inputs);
     } else {

@@ -30,9 +30,14 @@ void parse_shard(const std::string& text, SuiteOptions& options) {
 int list_cells(const SuiteOptions& options) {
   for (const Cell& cell : cells_of(options)) {
     const RunFolder folder(options.out / cell.folder);
-    const char* state = folder.finished() ? "finished" : folder.empty() ? "open" : "begun";
-    std::printf("%-8s  %s%s\n", state, cell.command.c_str(),
-                cell.mine ? "" : "  (another shard's)");
+    const std::string other = mismatch(options, cell);
+    const char* state = !other.empty()      ? "other"
+                        : folder.finished() ? "finished"
+                        : folder.empty()    ? "open"
+                                            : "begun";
+    std::printf("%-8s  %s%s%s\n", state, cell.command.c_str(),
+                cell.mine ? "" : "  (another shard's)",
+                other.empty() ? "" : ("  (the run there has " + other + ")").c_str());
   }
   return 0;
 }

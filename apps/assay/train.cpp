@@ -26,7 +26,8 @@ void add_data_options(ConfigOptions& options) {
   options.add("--good", &RunConfig::good, "a folder of your own good pictures");
   options.add("--bad", &RunConfig::bad, "a folder of your own defective pictures");
   options.add("--masks", &RunConfig::masks, "masks of the pictures in --bad");
-  options.add("--split", &RunConfig::split_file, "a split.json to follow; else drawn from the seed");
+  options.add("--split", &RunConfig::split_file,
+              "a split.json to follow; else drawn from the seed");
   options.add("--image-size", &RunConfig::image_size, "pixels a side, in place of the preset's");
   options.add_flag("--grey", &RunConfig::grey, "one channel in place of three");
 }
@@ -102,12 +103,13 @@ int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
                  "--resume and --force: choose one");
   const RunContext context(arguments.threads, config.device, config.precision);
   stop_on_interrupt();
-  Progress progress(config.model + " " + config.object_class);
   const Start start = arguments.resume  ? Start::resume
                       : arguments.force ? Start::force
                                         : Start::fresh;
-  const nlohmann::ordered_json metrics =
-      train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
+  const nlohmann::ordered_json metrics = [&] {
+    Progress progress(config.model + " " + config.object_class);  // gone before results are printed
+    return train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
+  }();
   std::printf("%s", find_model(config.model).summary(metrics).c_str());
   return 0;
 }

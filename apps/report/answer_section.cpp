@@ -58,9 +58,11 @@ std::string verdict_on_two(const ClassFindings& c) {
   text += str(": AUROC ", decimal(ahead, 2), " against ", decimal(behind, 2),
               ", 95&nbsp;% interval of the difference ", range_text(interval));
   text += str(" (", counted(d.good + d.defective, "image"));
-  if (d.seeds > 1)
-    text +=
-        str(", ", d.seeds, " seeds, ahead in ", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
+  const bool uneven =
+      static_cast<int64_t>(std::max(d.first->runs.size(), d.second->runs.size())) > d.seeds;
+  if (d.seeds > 1 || uneven) text += ", " + counted(d.seeds, "seed");
+  if (uneven) text += " that both have";
+  if (d.seeds > 1) text += str(", ahead in ", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
   text += ").";
   const SeedGroup& best = swapped ? *d.second : *d.first;
   if (const auto own = best.interval(kAuroc); own && own->low <= kChance)
@@ -86,11 +88,11 @@ std::string means_over_classes(const Findings& findings) {
     pooled |= group->config().model == "cnn";
   }
   if (parts.size() < 2) return "";
-  return paragraph(str("Mean AUROC over all ", findings.classes.size(), " classes: ",
-                       enumerated(parts),
-                       pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
-                                "the others among them."
-                              : "."));
+  return paragraph(
+      str("Mean AUROC over all ", findings.classes.size(), " classes: ", enumerated(parts),
+          pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
+                   "the others among them."
+                 : "."));
 }
 
 /// Over all classes, where there are several.

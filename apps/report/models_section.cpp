@@ -111,30 +111,35 @@ void add_noise(Page& page, const Findings& findings) {
 /// "0.86 ± 0.05" over folds.
 std::string over_folds(const Json& summary) {
   if (summary.is_null()) return kNone;
-  std::string text = number(summary["mean"]);
-  if (summary["deviation"].is_number()) text += " &plusmn; " + number(summary["deviation"]);
+  std::string text = number(summary.value("mean", Json()));
+  if (const Json deviation = summary.value("deviation", Json()); deviation.is_number())
+    text += " &plusmn; " + number(deviation);
   return text;
 }
 
 std::string f1_beside_all_positive(const Json& of) {
-  return str(number(of["f1"]), " <small>(", number(of["f1_all_positive"], 2), ")</small>");
+  return str(number(of.value("f1", Json())), " <small>(",
+             number(of.value("f1_all_positive", Json()), 2), ")</small>");
 }
 
 void add_folds(Table& table, const Json& m) {
   if (!m.contains("folds")) return;
   int64_t number_of_fold = 0;
-  for (const Json& fold : m["folds"])
-    table.row({std::to_string(++number_of_fold), number(fold["image_auroc"]),
-               f1_beside_all_positive(fold), number(fold["f1_val_threshold"]),
-               number(fold["val_threshold"], 2), number(fold["test"], 0),
-               number(fold["epochs"], 0), number(fold["best_epoch"], 0)});
+  for (const Json& fold : m["folds"]) {
+    const auto text = [&](const char* key, int digits = 3) {
+      return number(fold.value(key, Json()), digits);
+    };
+    table.row({std::to_string(++number_of_fold), text("image_auroc"), f1_beside_all_positive(fold),
+               text("f1_val_threshold"), text("val_threshold", 2), text("test", 0),
+               text("epochs", 0), text("best_epoch", 0)});
+  }
 }
 
 void add_cross_validation(Table& table, const std::string& name, const Json& m) {
   const Json summary = m.value("folds_summary", Json::object());
-  table.row({name, number(m["image_auroc"]),
-             over_folds(summary.value("image_auroc", Json())), f1_beside_all_positive(m),
-             number(m["f1_val_threshold"]), number(m["images"]["test"], 0)});
+  table.row({name, number(m["image_auroc"]), over_folds(summary.value("image_auroc", Json())),
+             f1_beside_all_positive(m), number(m.value("f1_val_threshold", Json())),
+             number(m["images"].value("test", Json()), 0)});
 }
 
 void add_cnn(Page& page, const Findings& findings) {

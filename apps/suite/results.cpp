@@ -162,6 +162,20 @@ std::string csv_of(const std::vector<RunResult>& runs) {
   return csv;
 }
 
+/// `evaluate` may have tested on other data or under another condition than the run was started
+/// for.
+void note_other_evaluation(RunResult& run) {
+  RunConfig& c = run.config;
+  const RunConfig before = c;
+  if (run.metrics.contains("conditions"))
+    c.test_noise = run.metrics["conditions"].value("test", c.test_noise);
+  c.data = run.metrics.value("data", c.data);
+  if (differences(before, c).empty()) return;
+  run.command += " && assay evaluate " + run.folder.root().string();
+  if (c.test_noise != before.test_noise) run.command += " --test-noise " + c.test_noise;
+  if (c.data != before.data) run.command += " --data " + c.data;
+}
+
 }  // namespace
 
 std::string data_name(const RunConfig& c) {
@@ -176,15 +190,18 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
     if (!folder.finished()) continue;
     const RunConfig config = load_config(folder.config());
     runs.push_back({folder, config, command_of(config, path), read_metrics(folder)});
-    // `evaluate` may have tested under another condition than the run was started for.
-    if (const Json& m = runs.back().metrics;
-        m.contains("conditions") && m["conditions"].contains("test"))
-      runs.back().config.test_noise = m["conditions"]["test"];
+    note_other_evaluation(runs.back());
   }
   std::sort(runs.begin(), runs.end(), [](const RunResult& a, const RunResult& b) {
     return std::tuple(place_of(a.config), a.folder.root()) <
            std::tuple(place_of(b.config), b.folder.root());
   });
+  // A copy of a run is no second seed.
+  const auto copies = std::unique(runs.begin(), runs.end(), [](const auto& a, const auto& b) {
+    return a.config.seed == b.config.seed && differ_in_seed_alone(a.config, b.config) &&
+           a.metrics == b.metrics;
+  });
+  runs.erase(copies, runs.end());
   return runs;
 }
 

@@ -1,6 +1,7 @@
 #include "apps/suite/suite.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "apps/suite/results.h"
@@ -92,6 +93,7 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   std::string name = str(plan.preset, "-", object_class, "-seed", seed);
   if (condition != "clean/clean") name += str("-", config.train_noise, "-", config.test_noise);
   cell.folder = name;
+  check(config);
   cell.command = command_of(config, options.out / cell.folder);
   return cell;
 }
@@ -157,11 +159,27 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
 
 }  // namespace
 
+std::string mismatch(const SuiteOptions& options, const Cell& cell) {
+  const RunFolder folder(options.out / cell.folder);
+  if (!folder.finished()) return "";
+  RunConfig found = load_config(folder.config());
+  const auto metrics = read_metrics(folder);
+  // Machines that share a suite may have its data at different places.
+  if (data_name(found) == data_name(cell.config)) found.data = cell.config.data;
+  if (metrics.contains("conditions"))  // `assay evaluate` may have tested under another one
+    found.test_noise = metrics["conditions"].value("test", found.test_noise);
+  const std::vector<std::string> changed = differences(found, cell.config);
+  return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
+}
+
 std::vector<Cell> cells_of(const SuiteOptions& options) {
   ASSAY_CHECK_AS(UsageError,
                  options.shards >= 1 && options.shard >= 1 && options.shard <= options.shards,
                  "--shard: ", options.shard, "/", options.shards, " is not I/N with I from 1 to N");
   ASSAY_CHECK_AS(UsageError, options.seeds >= 0, "--seeds: ", options.seeds, " is less than 0");
+  ASSAY_CHECK_AS(UsageError, options.steps >= 0, "--steps: ", options.steps, " is less than 0");
+  ASSAY_CHECK_AS(UsageError, options.image_size >= 0, "--image-size: ", options.image_size,
+                 " is less than 0");
   check_classes(options.data, options.classes);
   for (const std::string& model : options.models) presets_of(model);
   std::vector<Cell> cells;
@@ -188,9 +206,15 @@ std::vector<FailedCell> run_suite(
     const std::function<TrainingHooks(const Cell&, const Turn&)>& hooks_for) {
   const std::vector<Cell> cells = cells_of(options);
   std::vector<const Cell*> open;
-  for (const Cell& cell : cells)
-    if (cell.mine && !RunFolder(options.out / cell.folder).finished()) open.push_back(&cell);
   std::vector<FailedCell> failed;
+  for (const Cell& cell : cells) {
+    if (!cell.mine) continue;
+    if (!RunFolder(options.out / cell.folder).finished())
+      open.push_back(&cell);
+    else if (const std::string other = mismatch(options, cell); !other.empty())
+      failed.push_back({cell.folder, str("the finished run there has ", other,
+                                         "; choose another --out, or remove that run")});
+  }
   Turn turn{0, static_cast<int>(open.size())};
   for (const Cell* cell : open) {
     ++turn.number;

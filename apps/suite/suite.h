@@ -35,6 +35,10 @@ struct Cell {
   bool mine = true;              ///< of this shard
 };
 
+/// In what the finished run in the cell's folder is not the cell's: "steps 4, not 3". Empty where
+/// it is, or where none is finished. CheckpointError for a damaged one.
+std::string mismatch(const SuiteOptions& options, const Cell& cell);
+
 /// Class by class, in the order of the models of the study, so that what is to be compared is ready
 /// early. UsageError for an unknown profile, model, class, noise condition or shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);

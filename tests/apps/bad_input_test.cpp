@@ -194,6 +194,14 @@ TEST_CASE("checkpoints and weights that are damaged, or another model's") {
                   fs::copy_options::overwrite_existing);
     check_refused(run_assay({"evaluate", run.string()}), kCheckpoint, "kd-cae-strided");
   }
+  SUBCASE("the latents of another training") {
+    const fs::path other = folder / "other";
+    REQUIRE(run_assay(small_training(folder / "data", other, {"--lr", "0.002", "--epochs", "1"}))
+                .code == 0);
+    fs::copy_file(other / "latents.safetensors", run / "latents.safetensors",
+                  fs::copy_options::overwrite_existing);
+    check_refused(run_assay({"evaluate", run.string()}), kCheckpoint, "another model");
+  }
   SUBCASE("a folder that is no run") {
     check_refused(run_assay({"evaluate", (folder / "data").string()}), kCheckpoint, "config.json");
   }
@@ -343,13 +351,28 @@ TEST_CASE("an unknown class: the message lists the classes there are") {
 TEST_CASE("a run folder that is not empty") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--epochs", "1"});
+    return run_assay(small_training(folder / "data", folder / "run", more));
+  };
+  REQUIRE(train({}).code == 0);
   put(folder / "run/notes.txt", std::string("mine"));
-  check_refused(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})),
-                kUsage, "--resume");
-  const Outcome forced =
-      run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1", "--force"}));
-  CHECK(forced.code == 0);
+  check_refused(train({}), kUsage, "--resume");
+  CHECK(train({"--force"}).code == 0);
   CHECK(read_text(folder / "run/notes.txt") == "mine");
+}
+
+TEST_CASE("--force takes no folder that holds something else") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  put(folder / "mine/config.json", std::string("{\"theme\": \"dark\"}"));
+  put(folder / "mine/figures/thesis.png", std::string("mine"));
+  for (const char* how : {"--force", "--resume", "--keep-last"})
+    check_refused(
+        run_assay(small_training(folder / "data", folder / "mine", {"--epochs", "1", how})), kUsage,
+        "no run");
+  CHECK(read_text(folder / "mine/figures/thesis.png") == "mine");
+  CHECK(read_text(folder / "mine/config.json") == "{\"theme\": \"dark\"}");
 }
 
 }  // namespace assay::testing

@@ -230,6 +230,34 @@ TEST_CASE("pictures of one's own: --good, --bad and --masks") {
   CHECK(metrics["pixel_auroc"].is_number());
 }
 
+TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
+  const TemporaryFolder folder;
+  const fs::path good = folder / "fine", run = folder / "run";
+  for (int i = 0; i < 20; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  require_success(
+      run_assay({"train", "kd-cae", "--good", good.string(), "--bad", (folder / "broken").string(),
+                 "--out", run.string(), "--image-size", "16", "--epochs", "1"}));
+  const std::string scores = read_text(run / "scores.csv");
+  require_success(run_assay({"evaluate", run.string()}));
+  CHECK(read_text(run / "scores.csv") == scores);
+
+  const nlohmann::json split = read_json(run / "split.json");
+  const std::string gone = split["train"][0];  // "good/7.png"
+  fs::remove(good / fs::path(gone).filename());
+  for (int i = 20; i < 26; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  require_success(run_assay({"evaluate", run.string()}));
+  const std::string now = read_text(run / "scores.csv");
+  for (const char* part : {"train", "validation"})
+    for (const auto& path : split[part]) {
+      CAPTURE(path);
+      CHECK(!contains(now, "\n" + path.get<std::string>() + ","));
+    }
+  CHECK(contains(now, "\ngood/25.png,"));
+  CHECK(std::count(now.begin(), now.end(), '\n') ==
+        std::count(scores.begin(), scores.end(), '\n') + 6);
+}
+
 TEST_CASE("noise is listed, and a split can be followed") {
   const TemporaryFolder folder;
   require_success(run_assay({"data", "make", "--out", (folder / "data").string(), "--size", "32"}));

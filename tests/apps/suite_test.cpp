@@ -79,6 +79,32 @@ TEST_CASE("one bad class does not stop the rest, and is named at the end") {
   CHECK(runs_in(results_of(folder / "out")).size() == 2);
 }
 
+TEST_CASE("a suite takes no run with other options for its own") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  const auto run = [&](const std::string& steps, const std::vector<std::string>& more) {
+    return run_assay(suite(folder / "data", folder / "out", more, steps));
+  };
+  REQUIRE(run("6", {"--seeds", "2"}).code == 0);
+  const Outcome other = run("7", {});
+  CHECK(other.code == 1);
+  CHECK(contains(other.error, "epochs 6, not 7"));
+  CHECK(contains(run("7", {"--list"}).out, "other     assay train"));
+  CHECK(run("6", {}).code == 0);
+  // Evaluated under another condition, it is another's result; the report says how it came.
+  REQUIRE(
+      run_assay({"evaluate", (folder / "out/kd-cae-tile-seed1").string(), "--test-noise", "noisy"})
+          .code == 0);
+  CHECK(contains(run("6", {"--list"}).out, "other     assay train"));
+  REQUIRE(run_assay({"report", (folder / "out").string()}).code == 0);
+  CHECK(contains(read_text(folder / "out/report/index.html"), "--test-noise noisy</code>"));
+  // A copy is no further seed.
+  fs::copy(folder / "out/kd-cae-tile-seed2", folder / "out/copy", fs::copy_options::recursive);
+  REQUIRE(run_assay({"report", (folder / "out").string()}).code == 0);
+  CHECK(runs_in(results_of(folder / "out")).size() == 2);
+  CHECK(run("6", {"--image-size", "15"}).code == 2);
+}
+
 TEST_CASE("a suite killed again and again ends as the unbroken one") {
   const TemporaryFolder folder;
   for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);

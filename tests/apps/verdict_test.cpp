@@ -125,6 +125,15 @@ TEST_CASE("seeds are one row: mean, deviation, and in how many one was ahead") {
   CHECK(results["seeds"][1]["image_auroc"]["deviation"].get<double>() > 0);
 }
 
+TEST_CASE("where one model has more seeds, the comparison says on which it stands") {
+  const TemporaryFolder folder;
+  for (const uint64_t seed : {1, 2, 3}) {
+    write_run(folder.path(), {.model = "kd-cae", .seed = seed, .shift = 8.0});
+    if (seed < 3) write_run(folder.path(), {.model = "ni-cae", .seed = seed, .shift = 1.0});
+  }
+  CHECK(contains(report_text(folder.path()), "(40 images, 2 seeds that both have, ahead in 2)"));
+}
+
 TEST_CASE("runs that differ in an option are two, and the option is in their names") {
   const TemporaryFolder folder;
   write_run(folder.path(), {.shift = 9.0});

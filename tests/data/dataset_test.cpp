@@ -242,9 +242,10 @@ TEST_CASE("the check tells everything that is wrong at once") {
     CHECK(reports[0].counts == ClassCounts{3, 2, 3});
     CHECK(reports[0].masks == 2);
     CHECK(reports[0].sizes == "10x12");
-    REQUIRE(reports[0].notes.size() == 2);
-    CHECK(contains(reports[0].notes[0], "1 of 3 defective pictures have no mask"));
-    CHECK(contains(reports[0].notes[1], "1 of 8 pictures are grey"));
+    REQUIRE(reports[0].notes.size() == 3);
+    CHECK(contains(reports[0].notes[0], "3 good training pictures; training needs 10"));
+    CHECK(contains(reports[0].notes[1], "1 of 3 defective pictures have no mask"));
+    CHECK(contains(reports[0].notes[2], "1 of 8 pictures are grey"));
   }
   put(root / "nut/train/good/001.png", std::string("no picture"));
   put(root / "nut/test/good/000.png", testing::Bytes{});
