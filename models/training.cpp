@@ -49,7 +49,7 @@ class Training {
       history_.push_back({at_.epoch, train_loss, validation_loss, seconds_since(start)});
       folder_.write_history(history_);
       save_checkpoint(folder_.checkpoint(), state(), at_);
-      if (stop)
+      if (stop && at_.epoch < config_.epochs)
         hooks_.say(str("stopped after epoch ", at_.epoch,
                        ": the validation loss did not improve for ", config_.patience, " epochs"));
     }

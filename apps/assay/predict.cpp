@@ -196,7 +196,9 @@ void add_predict(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<PredictArguments>();
   verb->add_option("run", arguments->run, "a run folder")->required();
   verb->add_option("paths", arguments->paths, "images, or folders of images")->required();
-  verb->add_option("--out", arguments->out, "write heat maps into this folder");
+  verb->add_option("--out", arguments->out,
+                   "write for each picture what the model sees, and a heat map over it, as one "
+                   "PNG into this folder");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "print JSON");
   verb->add_flag("--csv", arguments->csv, "print CSV")->excludes(json);
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,

@@ -37,8 +37,10 @@ void add_training_options(ConfigOptions& options) {
   options.add_with_default("--seed", &RunConfig::seed, "of weights, order, split and noise")
       ->check(whole_number());
   options.add_with_default("--epochs", &RunConfig::epochs, "at most; dcgan: no limit");
-  options.add_with_default("--steps", &RunConfig::steps,
-                           "at most, over all epochs (0: no limit); dcgan: 4000");
+  options.add_with_default(
+      "--steps", &RunConfig::steps,
+      "at most, over all epochs of a training, cnn: of each fold (0: no limit); "
+      "dcgan: 4000");
   options.add_with_default("--batch", &RunConfig::batch, "images a step");
   options.add_with_default("--lr", &RunConfig::lr, "learning rate; dcgan: 0.0002");
   options.add_with_default("--patience", &RunConfig::patience,

@@ -86,7 +86,10 @@ double mean_auroc(const SeedGroup& group) {
 }
 
 Findings::Findings(const std::filesystem::path& root)
-    : runs(finished_runs(root)), groups(seed_groups(runs)), unfinished(unfinished_runs(root)) {
+    : runs(finished_runs(root)),
+      groups(seed_groups(runs)),
+      unfinished(unfinished_runs(root)),
+      failed(failed_runs(root)) {
   Gathering gathering(classes);
   for (const RunResult& run : runs) {
     ClassFindings& of_class = gathering.class_of(run);

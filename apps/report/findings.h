@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct Findings {
   std::vector<SeedGroup> groups;
   std::vector<ClassFindings> classes;
   std::vector<std::filesystem::path> unfinished;
+  std::map<std::string, std::string> failed;  ///< by the name of the run: why
 
   bool synthetic() const;  ///< some of the data was drawn by a program
 };

@@ -43,16 +43,20 @@ std::string synthetic_note(const Findings& findings) {
       "note");
 }
 
-/// Runs that failed at learning, in words, with what cures them; and runs that are not finished.
+/// Runs that learnt nothing, in words, with what cures them; runs that failed or are not finished.
 std::string warnings(const Findings& findings) {
   std::string items;
   for (const RunResult& run : findings.runs)
     if (const std::string words = collapse_in_words(run); !words.empty())
       items += "<li>" + escape_html(words) + "</li>\n";
+  for (const auto& [name, reason] : findings.failed)
+    items += str("<li>", escape_html(name),
+                 " failed, so it is not in this report: ", escape_html(reason), "</li>\n");
   for (const fs::path& folder : findings.unfinished)
-    items += str("<li>", escape_html(folder.filename().string()),
-                 " is not finished, so it is not in this report; the same command goes on with "
-                 "it.</li>\n");
+    if (!findings.failed.contains(folder.filename().string()))
+      items += str("<li>", escape_html(folder.filename().string()),
+                   " is not finished, so it is not in this report; the same command goes on with "
+                   "it.</li>\n");
   return items.empty()
              ? ""
              : "<div class=\"note\"><b>Look at these runs.</b><ul>\n" + items + "</ul></div>\n";

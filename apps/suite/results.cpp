@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <set>
 #include <tuple>
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr const char* kFailures = "failures.json";
 
 /// `root` and what is in it.
 std::vector<fs::path> folders_of(const fs::path& root) {
@@ -205,6 +208,28 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
   return runs;
 }
 
+std::map<std::string, std::string> failed_runs(const fs::path& root) {
+  std::ifstream in(root / kFailures);
+  const Json json = Json::parse(in, nullptr, false);
+  std::map<std::string, std::string> failed;
+  if (!json.is_object()) return failed;
+  for (const auto& [name, reason] : json.items())
+    if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  return failed;
+}
+
+void note_failed_runs(const fs::path& root, const std::map<std::string, std::string>& failed) {
+  std::map<std::string, std::string> all = failed_runs(root);
+  for (const auto& [name, reason] : failed) all[name] = reason;
+  std::error_code ignored;
+  if (all.empty()) {
+    fs::remove(root / kFailures, ignored);
+    return;
+  }
+  fs::create_directories(root, ignored);  // write_file says what is wrong
+  write_file(root / kFailures, Json(all).dump(2) + "\n");
+}
+
 std::string in_short(const Json& metrics) {
   if (!metrics.contains("image_auroc")) return metrics["remarks"][0];
   return str("image AUROC ", text_of(metrics["image_auroc"]), ", F1 ", text_of(metrics["f1"]),
@@ -350,7 +375,7 @@ Json write_results(const fs::path& root) {
   for (size_t i = 0; i < groups.size(); ++i)
     for (size_t j = i + 1; j < groups.size(); ++j) {
       const RunConfig &a = groups[i].config(), &b = groups[j].config();
-      if (a.object_class != b.object_class || a.data != b.data) continue;
+      if (a.object_class != b.object_class || data_name(a) != data_name(b)) continue;
       const auto d = difference_of(groups[i], groups[j]);
       if (!d) continue;
       json["differences"].push_back({{"class", a.object_class},
@@ -361,6 +386,7 @@ Json write_results(const fs::path& root) {
                                      {"image_auroc", json_of(d->difference.auroc)},
                                      {"f1", json_of(d->difference.f1)}});
     }
+  json["failed"] = failed_runs(root);
   write_file(root / "results.json", json.dump(2) + "\n");
   write_file(root / "results.csv", csv_of(runs));
   return json;

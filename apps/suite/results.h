@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -31,6 +32,13 @@ struct RunResult {
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` that hold a run which was begun and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
+
+/// Runs of a suite that failed, by the names of their folders, and why. What ran well since is not
+/// among them.
+std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
+/// Adds to these, and takes away what no longer fails.
+void note_failed_runs(const std::filesystem::path& root,
+                      const std::map<std::string, std::string>& failed);
 
 /// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or what is said of a DCGAN.
 std::string in_short(const nlohmann::ordered_json& metrics);

@@ -1,6 +1,7 @@
 #include "apps/suite/suite.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
@@ -233,6 +234,9 @@ std::vector<FailedCell> run_suite(
     }
     write_results(options.out);
   }
+  std::map<std::string, std::string> reasons;
+  for (const FailedCell& cell : failed) reasons[cell.folder.string()] = cell.reason;
+  note_failed_runs(options.out, reasons);
   if (fs::is_directory(options.out)) write_results(options.out);
   return failed;
 }

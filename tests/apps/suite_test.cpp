@@ -72,11 +72,14 @@ TEST_CASE("one bad class does not stop the rest, and is named at the end") {
   CHECK(contains(outcome.error, "1 of the suite's runs failed: kd-cae-brick-seed1: "));
   CHECK(contains(outcome.error, "broken.png"));
   CHECK(runs_in(results_of(folder / "out")) == std::set<std::string>{"kd-cae-tile-seed1"});
-  CHECK(fs::exists(folder / "out/report/index.html"));
+  CHECK(contains(read_text(folder / "out/report/index.html"), "kd-cae-brick-seed1 failed"));
+  CHECK(contains(results_of(folder / "out")["failed"]["kd-cae-brick-seed1"], "broken.png"));
   // Mended, it is made up for.
   fs::remove(folder / "data/brick/train/good/broken.png");
   REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
   CHECK(runs_in(results_of(folder / "out")).size() == 2);
+  CHECK(results_of(folder / "out")["failed"].empty());
+  CHECK(!contains(read_text(folder / "out/report/index.html"), " failed"));
 }
 
 TEST_CASE("a suite takes no run with other options for its own") {
