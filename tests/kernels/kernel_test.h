@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -126,11 +127,11 @@ void for_each_cuda_run(const F& f) {
   if (!cuda_tested()) return;
 #if ASSAY_EMULATED
   const emulator::Config before = emulator::config();
-  for (const char* schedule : {"order=sequential,async=late,streams=late",
-                               "order=random,async=early,streams=random,seed=7"}) {
+  for (const std::string schedule : {"order=sequential,async=late,streams=late",
+                                     "order=random,async=early,streams=random,seed=7"}) {
     emulator::apply(emulator::config(), schedule);
 #else
-  for (const char* schedule : {"first", "second"}) {
+  for (const std::string schedule : {"first", "second"}) {
 #endif
     CAPTURE(schedule);
     const auto ctx = make_context(Device::cuda(), 1);

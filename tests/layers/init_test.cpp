@@ -8,6 +8,7 @@
 #include "layers/batchnorm.h"
 #include "layers/conv.h"
 #include "layers/sequential.h"
+#include "tests/every_device.h"
 
 using namespace assay;
 
@@ -49,7 +50,7 @@ void check_uniform(const std::vector<float>& v, double limit) {
 
 }  // namespace
 
-TEST_CASE("he: He in front of a ReLU, Glorot elsewhere") {
+DEVICE_TEST_CASE("he: He in front of a ReLU, Glorot elsewhere") {
   const Net net;
   init_parameters(net, Init::he, 1);
   check_uniform(net.values(0), std::sqrt(6.0 / 288));
@@ -59,14 +60,14 @@ TEST_CASE("he: He in front of a ReLU, Glorot elsewhere") {
   CHECK(net.values(5) == std::vector<float>(4096, 0));
 }
 
-TEST_CASE("keras: Glorot everywhere") {
+DEVICE_TEST_CASE("keras: Glorot everywhere") {
   const Net net;
   init_parameters(net, Init::keras, 1);
   check_uniform(net.values(0), std::sqrt(6.0 / (288 + 576)));
   check_uniform(net.values(2), std::sqrt(6.0 / (288 + 576)));
 }
 
-TEST_CASE("dcgan: narrow normals") {
+DEVICE_TEST_CASE("dcgan: narrow normals") {
   const Net net;
   init_parameters(net, Init::dcgan, 1);
   const Moments w = moments(net.values(0)), gamma = moments(net.values(4));
@@ -77,7 +78,7 @@ TEST_CASE("dcgan: narrow normals") {
   CHECK(net.values(5) == std::vector<float>(4096, 0));
 }
 
-TEST_CASE("weights are a function of seed and parameter") {
+DEVICE_TEST_CASE("weights are a function of seed and parameter") {
   const Net a, b;
   init_parameters(a, Init::keras, 1);
   init_parameters(b, Init::keras, 1);

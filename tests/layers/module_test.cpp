@@ -6,6 +6,7 @@
 #include "layers/conv.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
+#include "tests/every_device.h"
 
 using namespace assay;
 
@@ -27,7 +28,7 @@ void build(Sequential& net) {
 
 }  // namespace
 
-TEST_CASE("a Sequential numbers its layers as PyTorch would") {
+DEVICE_TEST_CASE("a Sequential numbers its layers as PyTorch would") {
   Sequential net;
   build(net);
   CHECK(names(net.parameters()) ==
@@ -52,7 +53,7 @@ TEST_CASE("each layer knows how many modules of PyTorch it stands for") {
   CHECK(span(BatchNorm({.C = 1})) == std::pair(1, 0));
 }
 
-TEST_CASE("train and eval reach the whole tree") {
+DEVICE_TEST_CASE("train and eval reach the whole tree") {
   Sequential net;
   build(net);
   const Tensor x = Tensor::full({2, 4, 4, 3}, 0.5);
@@ -68,7 +69,7 @@ TEST_CASE("train and eval reach the whole tree") {
   CHECK(count() == 2);
 }
 
-TEST_CASE("parameters want gradients until they are told not to") {
+DEVICE_TEST_CASE("parameters want gradients until they are told not to") {
   Sequential net;
   build(net);
   for (const Parameter& p : net.parameters()) CHECK(p.tensor.requires_grad());
@@ -78,7 +79,7 @@ TEST_CASE("parameters want gradients until they are told not to") {
   CHECK(tape.size() == 0);
 }
 
-TEST_CASE("a network describes itself: names, shapes, parameters, work") {
+DEVICE_TEST_CASE("a network describes itself: names, shapes, parameters, work") {
   Sequential net;
   build(net);
   std::vector<LayerRow> rows;

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "layers/batchnorm.h"
 #include "layers/conv.h"
@@ -11,6 +12,7 @@
 #include "layers/linear.h"
 #include "layers/sequential.h"
 #include "tensor/permute.h"
+#include "tests/every_device.h"
 
 using namespace assay;
 
@@ -33,13 +35,14 @@ float at(const StoredTensor& t, std::initializer_list<int64_t> index) {
 }
 
 void fill_counting(const Tensor& t) {
-  float* values = t.mutable_data<float>();
-  for (int64_t i = 0; i < t.size(); ++i) values[i] = static_cast<float>(i);
+  std::vector<float> values(t.size());
+  std::iota(values.begin(), values.end(), 0.0f);
+  t.copy_from(Tensor::from(t.shape(), std::span<const float>(values)));
 }
 
 }  // namespace
 
-TEST_CASE("filters are stored as (K,C,R,S)") {
+DEVICE_TEST_CASE("filters are stored as (K,C,R,S)") {
   const Conv2d layer({.C = 3, .K = 4, .filter = 2});
   fill_counting(layer.parameters()[0].tensor);  // (K,R,S,C)
   const StateDict state = save_state(layer);
@@ -49,7 +52,7 @@ TEST_CASE("filters are stored as (K,C,R,S)") {
   CHECK(state.at("bias").shape == Shape{4});
 }
 
-TEST_CASE("a dense layer behind a flattened picture has its columns in NCHW order") {
+DEVICE_TEST_CASE("a dense layer behind a flattened picture has its columns in NCHW order") {
   const Linear layer({.in = 2 * 3 * 4, .out = 5, .input_picture = PictureOrder{2, 3, 4}});
   fill_counting(layer.parameters()[0].tensor);
   const StoredTensor w = save_state(layer).at("weight");
@@ -58,7 +61,7 @@ TEST_CASE("a dense layer behind a flattened picture has its columns in NCHW orde
   CHECK(at(w, {4, (c * 2 + h) * 3 + width}) == 4 * 24 + (h * 3 + width) * 4 + c);
 }
 
-TEST_CASE("a dense layer in front of a picture has its rows and bias in NCHW order") {
+DEVICE_TEST_CASE("a dense layer in front of a picture has its rows and bias in NCHW order") {
   const Linear layer({.in = 5, .out = 2 * 3 * 4, .output_picture = PictureOrder{2, 3, 4}});
   for (const Parameter& p : layer.parameters()) fill_counting(p.tensor);
   const StateDict state = save_state(layer);
@@ -72,7 +75,7 @@ TEST_CASE("a dense layer in front of a picture has its rows and bias in NCHW ord
                   Error);
 }
 
-TEST_CASE("what is saved is loaded, bit for bit, counts included") {
+DEVICE_TEST_CASE("what is saved is loaded, bit for bit, counts included") {
   Net a(1), b(2);
   a(Tensor::full({2, 4, 4, 3}, 0.5));  // moves the running statistics
   load_state(b, save_state(a), "test");
@@ -93,14 +96,14 @@ TEST_CASE("what is saved is loaded, bit for bit, counts included") {
   }
 }
 
-TEST_CASE("loading changes the version, so that no packed copy of old weights is used") {
+DEVICE_TEST_CASE("loading changes the version, so that no packed copy of old weights is used") {
   const Net a(1), b(2);
   const uint64_t before = b.parameters()[0].tensor.version();
   load_state(b, save_state(a), "test");
   CHECK(b.parameters()[0].tensor.version() != before);
 }
 
-TEST_CASE("a state that does not fit is refused whole") {
+DEVICE_TEST_CASE("a state that does not fit is refused whole") {
   const Net net(1);
   const std::vector<float> before = net.parameters()[0].tensor.to_floats();
   const StateDict good = save_state(Net(2));
@@ -125,7 +128,7 @@ TEST_CASE("a state that does not fit is refused whole") {
   CHECK(net.parameters()[0].tensor.to_floats() == before);
 }
 
-TEST_CASE("weights that are not finite are refused by name") {
+DEVICE_TEST_CASE("weights that are not finite are refused by name") {
   const Net net(1);
   StateDict state = save_state(net);
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "layers/linear.h"
+#include "tests/every_device.h"
 
 using namespace assay;
 
@@ -14,20 +15,21 @@ namespace {
 struct Net {
   Linear layer{{.in = 1, .out = 1}};
   Tensor weight = layer.parameters()[0].tensor;
-  void set(float value) { weight.mutable_data<float>()[0] = value; }
+  void set(double value) { weight.copy_from(Tensor::full({1, 1}, value)); }
   double get() const { return weight.item(); }
 };
 
 }  // namespace
 
-TEST_CASE("stops after `patience` epochs without a new best and gives the best weights back") {
+DEVICE_TEST_CASE(
+    "stops after `patience` epochs without a new best and gives the best weights back") {
   Net net;
   EarlyStopping stop({.patience = 2, .min_steps = 0});
   CHECK_FALSE(stop.has_best());
   stop.restore_best(net.layer);  // nothing to restore yet
   const double losses[] = {5, 3, 4, 3};
   for (int epoch = 0; epoch < 4; ++epoch) {
-    net.set(static_cast<float>(epoch));
+    net.set(epoch);
     CHECK(stop.update(losses[epoch], epoch, net.layer) == (epoch == 3));
   }
   CHECK(stop.best_loss() == 3);
@@ -36,7 +38,7 @@ TEST_CASE("stops after `patience` epochs without a new best and gives the best w
   CHECK(net.get() == 1);
 }
 
-TEST_CASE("never stops before its number of steps") {
+DEVICE_TEST_CASE("never stops before its number of steps") {
   Net net;
   EarlyStopping stop({.patience = 1, .min_steps = 400});
   CHECK_FALSE(stop.update(1, 100, net.layer));
@@ -44,7 +46,7 @@ TEST_CASE("never stops before its number of steps") {
   CHECK(stop.update(2, 400, net.layer));
 }
 
-TEST_CASE("NaN is never a best") {
+DEVICE_TEST_CASE("NaN is never a best") {
   Net net;
   EarlyStopping stop({.patience = 2, .min_steps = 0});
   CHECK_FALSE(stop.update(NAN, 1, net.layer));
@@ -52,7 +54,7 @@ TEST_CASE("NaN is never a best") {
   CHECK(stop.update(NAN, 2, net.layer));
 }
 
-TEST_CASE("a loaded one goes on where the other stood") {
+DEVICE_TEST_CASE("a loaded one goes on where the other stood") {
   Net net;
   EarlyStopping first({.patience = 2, .min_steps = 0}), second = first;
   net.set(7);

@@ -5,6 +5,7 @@
 
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
+#include "tests/every_device.h"
 #include "tests/tensor/golden_file.h"
 
 using namespace assay;
@@ -54,6 +55,6 @@ TEST_CASE("the reference takes the same ten steps") {
 
 // Weights below 3 are rounded to 2^-23 of themselves in each of ten steps: 10 * 2.4e-7 / 2 at
 // worst; the changes, at most .01 a step in all, are exact to a few times 6e-8 of themselves.
-TEST_CASE("so does float32, but for its rounding") {
+DEVICE_TEST_CASE("so does float32, but for its rounding") {
   check_ten_steps(DType::f32, 1.3e-6);
 }

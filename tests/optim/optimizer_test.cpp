@@ -6,6 +6,7 @@
 
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
+#include "tests/every_device.h"
 #include "tests/tensor/random_tensors.h"
 
 using namespace assay;
@@ -13,9 +14,9 @@ using testing::RandomTensors;
 
 namespace {
 
-/// Parameters of awkward sizes, float64.
-std::vector<Parameter> make_parameters(uint64_t seed) {
-  RandomTensors random(seed);
+/// Parameters of awkward sizes.
+std::vector<Parameter> make_parameters(uint64_t seed, DType type = DType::f32) {
+  RandomTensors random(seed, type);
   std::vector<Parameter> parameters;
   for (const Shape& shape : {Shape{3, 5}, Shape{1}, Shape{17}}) {
     Parameter p;
@@ -28,7 +29,7 @@ std::vector<Parameter> make_parameters(uint64_t seed) {
 }
 
 void set_gradients(const std::vector<Parameter>& parameters, uint64_t seed) {
-  RandomTensors random(seed);
+  RandomTensors random(seed, parameters[0].tensor.dtype());
   for (const Parameter& p : parameters) p.tensor.set_grad(random.normal(p.tensor.shape()));
 }
 
@@ -59,7 +60,7 @@ void check_ten_steps(Optimizer& optimizer, const std::vector<Parameter>& paramet
 
 TEST_CASE("Adam takes the steps of its definition, with epsilon in either place") {
   for (const EpsPlacement placement : {EpsPlacement::keras, EpsPlacement::torch}) {
-    const auto parameters = make_parameters(1);
+    const auto parameters = make_parameters(1, DType::f64);
     const AdamOptions o{.learning_rate = 0.01, .beta1 = 0.5, .eps = 1e-3, .placement = placement};
     Adam adam(parameters, o);
     std::vector<double> m(40, 0), v(40, 0);
@@ -77,7 +78,7 @@ TEST_CASE("Adam takes the steps of its definition, with epsilon in either place"
 
 TEST_CASE("RMSprop takes the steps of its definition, with epsilon in either place") {
   for (const EpsPlacement placement : {EpsPlacement::keras, EpsPlacement::torch}) {
-    const auto parameters = make_parameters(2);
+    const auto parameters = make_parameters(2, DType::f64);
     const RmspropOptions o{.learning_rate = 0.01, .eps = 1e-3, .placement = placement};
     Rmsprop rmsprop(parameters, o);
     std::vector<double> v(40, 0);
@@ -91,7 +92,7 @@ TEST_CASE("RMSprop takes the steps of its definition, with epsilon in either pla
   }
 }
 
-TEST_CASE("a learning rate of 0 changes nothing") {
+DEVICE_TEST_CASE("a learning rate of 0 changes nothing") {
   const auto parameters = make_parameters(3);
   const std::vector<double> before = flat(parameters, false);
   Adam adam(parameters, {});
@@ -101,7 +102,7 @@ TEST_CASE("a learning rate of 0 changes nothing") {
   CHECK(flat(parameters, false) == before);
 }
 
-TEST_CASE("a loaded optimizer goes on to the same bits") {
+DEVICE_TEST_CASE("a loaded optimizer goes on to the same bits") {
   const auto a = make_parameters(4), b = make_parameters(4);
   Adam first(a, {}), second(b, {});
   for (int step = 0; step < 3; ++step) {
@@ -120,7 +121,8 @@ TEST_CASE("a loaded optimizer goes on to the same bits") {
   CHECK(flat(a, false) == flat(b, false));
 }
 
-TEST_CASE("a state of another optimizer or of other parameters is refused and changes nothing") {
+DEVICE_TEST_CASE(
+    "a state of another optimizer or of other parameters is refused and changes nothing") {
   const auto parameters = make_parameters(5);
   Adam adam(parameters, {});
   set_gradients(parameters, 1);
@@ -129,14 +131,14 @@ TEST_CASE("a state of another optimizer or of other parameters is refused and ch
   Rmsprop rmsprop(parameters, {});
   CHECK_THROWS_WITH_AS(adam.load(rmsprop.save(), "c"), "c: adam.steps is missing", CheckpointError);
   StateDict wrong = before;
-  wrong["adam.v.p2"] = StoredTensor::of(Tensor::zeros({16}, DType::f64));
+  wrong["adam.v.p2"] = StoredTensor::of(Tensor::zeros({16}));
   wrong["adam.steps"] = StoredTensor::of(int64_t{99});
   CHECK_THROWS_WITH_AS(adam.load(wrong, "c"),
-                       "c: adam.v.p2 is F64 (16) but the optimizer has F64 (17)", CheckpointError);
+                       "c: adam.v.p2 is F32 (16) but the optimizer has F32 (17)", CheckpointError);
   CHECK(adam.steps() == 1);
 }
 
-TEST_CASE("a step without a gradient is an error that names the parameter") {
+DEVICE_TEST_CASE("a step without a gradient is an error that names the parameter") {
   const auto parameters = make_parameters(6);
   Adam adam(parameters, {});
   set_gradients(parameters, 1);

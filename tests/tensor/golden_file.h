@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,18 @@ class GoldenFile {
     REQUIRE_MESSAGE(has(name), "the golden file has no ", name);
     return file_.tensors.at(name);
   }
-  Tensor tensor(const std::string& name) const { return at(name).tensor(); }
+  /// As the file holds it, on the CPU whatever the current context is of.
+  Tensor tensor(const std::string& name) const {
+    static CpuContext cpu(1);
+    const ContextScope scope(cpu);
+    return at(name).tensor();
+  }
+  /// As numbers of a type, in the current context.
+  Tensor tensor(const std::string& name, DType type) const {
+    if (type == DType::f64) return tensor(name).to(type);
+    const Tensor held = tensor(name);
+    return Tensor::from(held.shape(), std::span<const float>(held.to_floats()));
+  }
   std::vector<int64_t> integers(const std::string& name) const { return at(name).int64s(); }
 
   /// What stands in front of `suffix` in the names that begin with `prefix` and end with it.

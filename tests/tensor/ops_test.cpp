@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/every_device.h"
 #include "tests/tensor/random_tensors.h"
 
 using namespace assay;
@@ -15,7 +16,7 @@ Tensor picture(const Shape& shape) {
 
 }  // namespace
 
-TEST_CASE("conv2d says which shapes do not fit") {
+DEVICE_TEST_CASE("conv2d says which shapes do not fit") {
   const Tensor x = picture({2, 8, 8, 3}), b = picture({4});
   CHECK_THROWS_WITH_AS(conv2d(x, picture({4, 3, 3, 5}), b, {}),
                        "conv2d: x (2, 8, 8, 3) has 3 channels but w (4, 3, 3, 5) wants 5", Error);
@@ -25,14 +26,18 @@ TEST_CASE("conv2d says which shapes do not fit") {
                        "conv2d: the bias has the shape (4) but the output has 5 channels", Error);
   CHECK_THROWS_WITH_AS(conv2d(x, picture({4, 9, 9, 3}), b, {}), doctest::Contains("too small"),
                        Error);
-  CHECK_THROWS_WITH_AS(conv2d(x, picture({4, 3, 3, 3}).to(DType::f64), b, {}),
-                       "conv2d: mixes float32 and float64", Error);
   CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.stride = 0}), Error);
   CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.upsample = 3}), Error);
   CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.pool = 3}), Error);
 }
 
-TEST_CASE("the other operations say it too") {
+TEST_CASE("float32 and float64 are not mixed") {
+  CHECK_THROWS_WITH_AS(
+      conv2d(picture({2, 8, 8, 3}), picture({4, 3, 3, 3}).to(DType::f64), picture({4}), {}),
+      "conv2d: mixes float32 and float64", Error);
+}
+
+DEVICE_TEST_CASE("the other operations say it too") {
   const Tensor x = picture({2, 8, 8, 3});
   CHECK_THROWS_WITH_AS(conv_transpose2d(x, picture({4, 4, 4, 2}), {}, {}),
                        "conv_transpose2d: x (2, 8, 8, 3) has 3 channels but w (4, 4, 4, 2) wants 4",
@@ -53,7 +58,7 @@ TEST_CASE("the other operations say it too") {
   CHECK_THROWS_AS(relu(Tensor::zeros({2}, DType::u8)), Error);
 }
 
-TEST_CASE("a target that wants a gradient is an error, not a gradient lost") {
+DEVICE_TEST_CASE("a target that wants a gradient is an error, not a gradient lost") {
   Tensor x = picture({2}), target = picture({2});
   target.set_requires_grad(true);
   Tape tape;
@@ -61,12 +66,13 @@ TEST_CASE("a target that wants a gradient is an error, not a gradient lost") {
                        Error);
 }
 
-TEST_CASE("batch norm needs two values, keeps statistics, and has no derivative in inference") {
-  BatchNormState state{Tensor::zeros({2}, DType::f64), Tensor::full({2}, 1, DType::f64)};
-  Tensor gamma = Tensor::full({2}, 1, DType::f64);
-  const Tensor beta = Tensor::zeros({2}, DType::f64);
-  const std::vector<double> values{1, 10, 3, 20};
-  const Tensor x = Tensor::from({2, 2}, std::span<const double>(values));
+DEVICE_TEST_CASE(
+    "batch norm needs two values, keeps statistics, and has no derivative in inference") {
+  BatchNormState state{Tensor::zeros({2}), Tensor::full({2}, 1)};
+  Tensor gamma = Tensor::full({2}, 1);
+  const Tensor beta = Tensor::zeros({2});
+  const std::vector<float> values{1, 10, 3, 20};
+  const Tensor x = Tensor::from({2, 2}, std::span<const float>(values));
 
   CHECK_THROWS_WITH_AS(batch_norm(x.rows(0, 1), gamma, beta, state, {}),
                        doctest::Contains("larger batch"), Error);
@@ -83,11 +89,11 @@ TEST_CASE("batch norm needs two values, keeps statistics, and has no derivative 
   CHECK_THROWS_WITH_AS(tape.backward(sum(y)), doctest::Contains("call train()"), Error);
 }
 
-TEST_CASE("the fused convolution is the chain of its parts") {
-  RandomTensors random(11);
-  const Tensor x = random.normal({2, 5, 6, 3}).to(DType::f32);
-  const Tensor w = random.normal({4, 3, 3, 3}).to(DType::f32);
-  const Tensor b = random.normal({4}).to(DType::f32);
+DEVICE_TEST_CASE("the fused convolution is the chain of its parts") {
+  RandomTensors random(11, DType::f32);
+  const Tensor x = random.normal({2, 5, 6, 3});
+  const Tensor w = random.normal({4, 3, 3, 3});
+  const Tensor b = random.normal({4});
   const auto fused =
       conv2d(x, w, b, {.pad = 1, .upsample = 2, .activation = Activation::leaky_relu, .pool = 2});
   const auto chain = max_pool2d(leaky_relu(conv2d(upsample2d(x, 2), w, b, {.pad = 1})), 2, 2);
@@ -96,8 +102,8 @@ TEST_CASE("the fused convolution is the chain of its parts") {
   for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
-TEST_CASE("ssim_loss is 0 for equal pictures") {
-  RandomTensors random(13);
+DEVICE_TEST_CASE("ssim_loss is 0 for equal pictures") {
+  RandomTensors random(13, DType::f32);
   const Tensor x = random.uniform({2, 16, 12, 3}, 0, 1);
   CHECK(ssim_loss(x, x).item() == doctest::Approx(0).epsilon(1e-12));
   CHECK(ssim_loss(x, affine(x, -1, 1)).item() > 0.5);

@@ -4,6 +4,7 @@
 
 #include "tensor/ops.h"
 #include "tensor/tape.h"
+#include "tests/every_device.h"
 #include "tests/tensor/random_tensors.h"
 #include "tests/this_program.h"
 
@@ -12,14 +13,14 @@ using testing::RandomTensors;
 
 namespace {
 
-Tensor leaf(const std::vector<double>& values) {
-  Tensor t = Tensor::from({static_cast<int64_t>(values.size())}, std::span<const double>(values));
+Tensor leaf(const std::vector<float>& values) {
+  Tensor t = Tensor::from({static_cast<int64_t>(values.size())}, std::span<const float>(values));
   return t.set_requires_grad(true);
 }
 
 }  // namespace
 
-TEST_CASE("without a tape, or without a gradient wanted, nothing is recorded") {
+DEVICE_TEST_CASE("without a tape, or without a gradient wanted, nothing is recorded") {
   const Tensor x = leaf({1, 2});
   CHECK_FALSE(affine(x, 2, 0).requires_grad());
   Tape tape;
@@ -42,7 +43,7 @@ TEST_CASE("the innermost tape records") {
   CHECK(Tape::current() == &outer);
 }
 
-TEST_CASE("gradients add up over uses and over passes") {
+DEVICE_TEST_CASE("gradients add up over uses and over passes") {
   const Tensor x = leaf({3, -1});
   for (int pass = 1; pass <= 2; ++pass) {
     Tape tape;
@@ -52,10 +53,10 @@ TEST_CASE("gradients add up over uses and over passes") {
   }
 }
 
-TEST_CASE("adding up never changes a tensor that somebody else can see") {
+DEVICE_TEST_CASE("adding up never changes a tensor that somebody else can see") {
   const Tensor a = leaf({1, 2}), b = leaf({5, 6});
   Tape tape;
-  tape.backward(add(add(a, b), a), Tensor::full({2}, 1, DType::f64));  // dy is shared by all
+  tape.backward(add(add(a, b), a), Tensor::full({2}, 1));  // dy is shared by all
   CHECK(a.grad().to_doubles() == std::vector<double>{2, 2});
   CHECK(b.grad().to_doubles() == std::vector<double>{1, 1});
 
@@ -65,7 +66,7 @@ TEST_CASE("adding up never changes a tensor that somebody else can see") {
   CHECK(a.grad().to_doubles() == std::vector<double>{3, 3});
 }
 
-TEST_CASE("only leaves keep a gradient") {
+DEVICE_TEST_CASE("only leaves keep a gradient") {
   const Tensor x = leaf({1, 2});
   Tape tape;
   const Tensor h = affine(x, 2, 0);
@@ -74,7 +75,7 @@ TEST_CASE("only leaves keep a gradient") {
   CHECK_FALSE(h.grad().defined());
 }
 
-TEST_CASE("what is not on a path to y gets nothing") {
+DEVICE_TEST_CASE("what is not on a path to y gets nothing") {
   const Tensor x = leaf({1}), other = leaf({1});
   Tape tape;
   const Tensor y = affine(x, 3, 0);
@@ -84,7 +85,7 @@ TEST_CASE("what is not on a path to y gets nothing") {
   CHECK_FALSE(other.grad().defined());
 }
 
-TEST_CASE("gradients that nobody needs are not computed") {
+DEVICE_TEST_CASE("gradients that nobody needs are not computed") {
   Tensor x = leaf({1}), constant = leaf({2});
   constant.set_requires_grad(false);
   Needs asked;
@@ -138,16 +139,16 @@ TEST_CASE("a warmed-up step asks the system for no memory") {
   CHECK(cpu_allocator().stats().system_calls == calls);
 }
 
-TEST_CASE("backward refuses what it cannot do") {
+DEVICE_TEST_CASE("backward refuses what it cannot do") {
   const Tensor x = leaf({1, 2});
   Tape tape;
   CHECK_THROWS_WITH_AS(tape.backward(x), doctest::Contains("was not recorded on this tape"), Error);
   const Tensor y = affine(x, 2, 0);
   CHECK_THROWS_WITH_AS(tape.backward(y), doctest::Contains("(2)"), Error);
-  CHECK_THROWS_AS(tape.backward(y, Tensor::zeros({3}, DType::f64)), Error);
+  CHECK_THROWS_AS(tape.backward(y, Tensor::zeros({3})), Error);
 }
 
-TEST_CASE("check_finite names the operation whose output or gradient is not finite") {
+DEVICE_TEST_CASE("check_finite names the operation whose output or gradient is not finite") {
   const bool before = check_finite();
   set_check_finite(true);
   const double infinity = std::numeric_limits<double>::infinity();
@@ -157,7 +158,7 @@ TEST_CASE("check_finite names the operation whose output or gradient is not fini
   {
     Tape tape;
     const Tensor y = multiply(x, x);
-    const Tensor dy = Tensor::full({2}, infinity, DType::f64);
+    const Tensor dy = Tensor::full({2}, infinity);
     CHECK_THROWS_WITH_AS(tape.backward(y, dy), "multiply: the output (2) holds NaN or infinity",
                          Error);
   }

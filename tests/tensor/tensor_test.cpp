@@ -4,6 +4,7 @@
 
 #include "tensor/permute.h"
 #include "tensor/tape.h"
+#include "tests/every_device.h"
 
 using namespace assay;
 
@@ -17,10 +18,10 @@ Tensor counting(const Shape& shape) {
 
 }  // namespace
 
-TEST_CASE("tensors are made of the values that they are given") {
+DEVICE_TEST_CASE("tensors are made of the values that they are given") {
   CHECK(Tensor::zeros({2, 3}).to_floats() == std::vector<float>(6, 0));
   CHECK(Tensor::full({3}, 7, DType::u8).to_floats() == std::vector<float>(3, 7));
-  CHECK(Tensor::full({}, 2.5, DType::f64).item() == 2.5);
+  CHECK(Tensor::full({}, 2.5).item() == 2.5);
   CHECK(Tensor::empty({0, 4}).size() == 0);
   CHECK_FALSE(Tensor().defined());
   const std::vector<float> five(5);
@@ -30,7 +31,7 @@ TEST_CASE("tensors are made of the values that they are given") {
   CHECK_THROWS_WITH_AS(Tensor().shape(), doctest::Contains("undefined"), Error);
 }
 
-TEST_CASE("dimensions count from both ends") {
+DEVICE_TEST_CASE("dimensions count from both ends") {
   const Tensor t = Tensor::empty({2, 3, 5});
   CHECK(t.dim(0) == 2);
   CHECK(t.dim(-1) == 5);
@@ -43,10 +44,10 @@ TEST_CASE("the type of a pointer must be that of the elements") {
                        Error);
 }
 
-TEST_CASE("reshape and rows share storage, clone does not") {
+DEVICE_TEST_CASE("reshape and rows share storage, clone does not") {
   const Tensor t = counting({4, 3});
   const Tensor flat = t.reshape({-1}), middle = t.rows(1, 2), copy = t.clone();
-  t.mutable_data<float>()[4] = 100;
+  flat.rows(4, 1).copy_from(Tensor::full({1}, 100));
   CHECK(flat.shape() == Shape{12});
   CHECK(flat.to_floats()[4] == 100);
   CHECK(middle.to_floats() == std::vector<float>{3, 100, 5, 6, 7, 8});
@@ -57,7 +58,7 @@ TEST_CASE("reshape and rows share storage, clone does not") {
   CHECK_THROWS_WITH_AS(t.rows(3, 2), "rows: 3 to 5 are not all in (4, 3)", Error);
 }
 
-TEST_CASE("rows has no derivative and says so") {
+DEVICE_TEST_CASE("rows has no derivative and says so") {
   Tensor t = counting({4, 3});
   t.set_requires_grad(true);
   CHECK_NOTHROW(t.rows(0, 1));
@@ -66,7 +67,7 @@ TEST_CASE("rows has no derivative and says so") {
   CHECK_NOTHROW(t.detach().rows(0, 1));
 }
 
-TEST_CASE("a version names a content: it changes with writing and is never used twice") {
+DEVICE_TEST_CASE("a version names a content: it changes with writing and is never used twice") {
   const Tensor t = Tensor::zeros({2});
   const uint64_t first = t.version();
   CHECK(t.version() == first);
@@ -78,7 +79,7 @@ TEST_CASE("a version names a content: it changes with writing and is never used 
   CHECK(t.clone().version() != t.version());
 }
 
-TEST_CASE("sole_owner sees other handles and views") {
+DEVICE_TEST_CASE("sole_owner sees other handles and views") {
   Tensor t = Tensor::zeros({2});
   CHECK(t.sole_owner());
   {
@@ -92,19 +93,46 @@ TEST_CASE("sole_owner sees other handles and views") {
   CHECK(t.sole_owner());
 }
 
-TEST_CASE("types convert and contents copy") {
+DEVICE_TEST_CASE("types convert and contents copy") {
   const Tensor t = counting({3});
-  CHECK(t.to(DType::f64).to_doubles() == std::vector<double>{0, 1, 2});
   const Tensor target = Tensor::zeros({3});
   target.copy_from(t);
   CHECK(target.to_floats() == t.to_floats());
   CHECK_THROWS_WITH_AS(Tensor::zeros({2}).copy_from(t), "copy_from: the shapes (2) and (3) differ",
                        Error);
-  CHECK_THROWS_AS(Tensor::zeros({3}, DType::f64).copy_from(t), Error);
   CHECK_THROWS_AS(t.item(), Error);
 }
 
-TEST_CASE("permute moves dimensions") {
+TEST_CASE("float64 is the reference, of the CPU alone") {
+  const Tensor t = counting({3});
+  CHECK(t.to(DType::f64).to_doubles() == std::vector<double>{0, 1, 2});
+  CHECK_THROWS_AS(Tensor::zeros({3}, DType::f64).copy_from(t), Error);
+  test::for_each_cuda_run([](Context& ctx) {
+    const ContextScope scope(ctx);
+    CHECK_THROWS_WITH_AS(Tensor::zeros({3}, DType::f64), doctest::Contains("a context of the CPU"),
+                         Error);
+  });
+}
+
+TEST_CASE("a tensor goes to the device of a context and comes back") {
+  test::for_each_cuda_run([](Context& ctx) {
+    const Tensor on_cpu = counting({2, 3});
+    CHECK_THROWS_WITH_AS(on_cpu.to(Device::cuda()), doctest::Contains("make a ContextScope"),
+                         Error);
+    const ContextScope scope(ctx);
+    const Tensor there = on_cpu.to(Device::cuda());
+    CHECK(there.device().is_cuda());
+    CHECK(there.to(Device::cuda()).is(there));
+    const Tensor changed = there.clone();
+    changed.copy_from(Tensor::full({2, 3}, 7));
+    CHECK(there.to(Device::cpu()).to_floats() == on_cpu.to_floats());
+    CHECK(changed.to(Device::cpu()).to_floats() == std::vector<float>(6, 7));
+    CHECK_THROWS_WITH_AS(on_cpu.copy_from(changed), "copy_from: mixes the devices cpu and cuda",
+                         Error);
+  });
+}
+
+DEVICE_TEST_CASE("permute moves dimensions") {
   const Tensor t = counting({2, 3, 4});
   const Tensor p = permute(t, {2, 0, 1});
   CHECK(p.shape() == Shape{4, 2, 3});
