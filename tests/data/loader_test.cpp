@@ -7,7 +7,9 @@
 #include "data/mvtec.h"
 #include "data/noise.h"
 #include "data/resize.h"
+#include "tensor/ops.h"
 #include "tests/data/files.h"
+#include "tests/every_device.h"
 
 namespace assay {
 namespace {
@@ -72,7 +74,7 @@ Context& one_thread() {
 
 }  // namespace
 
-TEST_CASE("a store holds every picture at the model's size, the same at any thread count") {
+DEVICE_TEST_CASE("a store holds every picture at the model's size, the same at any thread count") {
   CpuContext three(3);
   const ImageStore::Options options = {.height = 8, .width = 6, .channels = 1, .masks = true};
   const ImageStore store(three, some_samples(10), options);
@@ -112,7 +114,7 @@ TEST_CASE("a store reads everything first and names the first file that is broke
                  "train/good/4.png: not a PNG"));
 }
 
-TEST_CASE("an epoch gives every picture once; the last batch is what is left") {
+DEVICE_TEST_CASE("an epoch gives every picture once; the last batch is what is left") {
   const ImageStore store(one_thread(), some_samples(11), {.height = 4, .width = 5});
   BatchLoader loader(store, range(11), {.batch = 4, .seed = 3});
   CHECK(loader.batches_per_epoch() == 3);
@@ -139,7 +141,7 @@ TEST_CASE("an epoch gives every picture once; the last batch is what is left") {
   CHECK(run_epoch(in_order, 4).images == std::vector<size_t>{5, 1, 8});
 }
 
-TEST_CASE("an epoch can start in its middle, and a new start drops what was made ahead") {
+DEVICE_TEST_CASE("an epoch can start in its middle, and a new start drops what was made ahead") {
   const ImageStore store(one_thread(), some_samples(20), {.height = 4, .width = 4});
   const BatchOptions options = {
       .batch = 3, .seed = 8, .flips = true, .shifts = 2, .noisy = {1, 4, 7}, .clean_target = true};
@@ -160,7 +162,7 @@ TEST_CASE("an epoch can start in its middle, and a new start drops what was made
   CHECK_THROWS_AS(resumed.start_epoch(-1), Error);
 }
 
-TEST_CASE("only the pictures named noisy get noise, the same in every epoch and company") {
+DEVICE_TEST_CASE("only the pictures named noisy get noise, the same in every epoch and company") {
   const ImageStore store(one_thread(), some_samples(9), {.height = 6, .width = 6});
   const size_t each = 6 * 6 * 3;
   BatchLoader loader(
@@ -181,7 +183,7 @@ TEST_CASE("only the pictures named noisy get noise, the same in every epoch and 
   CHECK(std::equal(single.x.begin(), single.x.end(), &epoch.x[5 * each]));
 }
 
-TEST_CASE("the signed range is [-1,1]") {
+DEVICE_TEST_CASE("the signed range is [-1,1]") {
   const ImageStore store(one_thread(), some_samples(2), {.height = 12, .width = 10});
   BatchLoader loader(store, range(2), {.shuffle = false, .signed_range = true});
   const Epoch epoch = run_epoch(loader, 0);
@@ -190,7 +192,7 @@ TEST_CASE("the signed range is [-1,1]") {
   }
 }
 
-TEST_CASE("flips mirror half of the pictures, shifts move them and repeat the edge") {
+DEVICE_TEST_CASE("flips mirror half of the pictures, shifts move them and repeat the edge") {
   const ImageStore store(one_thread(), some_samples(1), {.height = 12, .width = 10});
   const Image& image = store.image(0);
   BatchLoader loader(store, {0}, {.seed = 1, .flips = true, .shifts = 2});
