@@ -15,6 +15,7 @@
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
+#include "tests/every_device.h"
 #include "tests/golden/formula.h"
 #include "tests/tensor/golden_file.h"
 
@@ -118,7 +119,7 @@ void check_step(const std::string& preset) {
 
 }  // namespace
 
-TEST_CASE("every preset computes PyTorch's outputs from PyTorch's weights") {
+DEVICE_TEST_CASE("every preset computes PyTorch's outputs from PyTorch's weights") {
   for (const Preset& preset : presets()) {
     CAPTURE(preset.name);
     const Case c = find_case(preset.name);
@@ -137,23 +138,23 @@ TEST_CASE("every preset computes PyTorch's outputs from PyTorch's weights") {
   }
 }
 
-TEST_CASE("a training step of the CNN") {
+DEVICE_TEST_CASE("a training step of the CNN") {
   check_step("cnn");
 }
-TEST_CASE("a training step of the KD-CAE") {
+DEVICE_TEST_CASE("a training step of the KD-CAE") {
   check_step("kd-cae");
 }
-TEST_CASE("a training step of the strided KD-CAE") {
+DEVICE_TEST_CASE("a training step of the strided KD-CAE") {
   check_step("kd-cae-strided");
 }
-TEST_CASE("a training step of the NI-CAE") {
+DEVICE_TEST_CASE("a training step of the NI-CAE") {
   check_step("ni-cae");
 }
 
 // In the order of the direct kernels: one of discriminator.9's 32,768 activations of these pictures
 // is 1.9e-6, closer to the kink of leaky ReLU than the rounding of any fast algorithm, and on the
 // other side of it the gradients differ by 3e-4 of their norm.
-TEST_CASE("a training step of the DCGAN: discriminator, then generator") {
+DEVICE_TEST_CASE("a training step of the DCGAN: discriminator, then generator") {
   Context strict = current_context();
   strict.precision = Precision::fp32_strict;
   const ContextScope scope(strict);
