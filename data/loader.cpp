@@ -269,8 +269,11 @@ struct BatchLoader::State {
     if (!coming) return false;
     for (const auto& copy : coming->copies) copy->before_kernels();
     batch = coming->device;
-    coming->device = {};       // a batch that nobody holds any more is free for the next
-    last = std::move(coming);  // its copies may still run; those of the batch before are long done
+    coming->device = {};  // a batch that nobody holds any more is free for the next
+    // The copies of `last` may still run where the device is behind. They are waited for before its
+    // memory goes to the next batch that is made: an assignment would give it away first.
+    last.reset();
+    last = std::move(coming);
     coming.reset();
     start_upload(false);
     return true;

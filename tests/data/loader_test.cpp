@@ -162,6 +162,39 @@ DEVICE_TEST_CASE("an epoch can start in its middle, and a new start drops what w
   CHECK_THROWS_AS(resumed.start_epoch(-1), Error);
 }
 
+// The memory of a batch that is dropped is that of a later one, which may be on its way there while
+// the operations that read the first still wait for the device.
+DEVICE_TEST_CASE("a batch can be dropped before the operations that use it have run") {
+  const ImageStore store(one_thread(), some_samples(20), {.height = 4, .width = 4});
+  const BatchOptions options = {.batch = 3, .seed = 8, .clean_target = true, .labels = true};
+  BatchLoader loader(store, range(20), options), again(store, range(20), options);
+  std::vector<Tensor> x, clean, labels;
+  Tensor other = Tensor::zeros({1000});
+  Batch batch;
+  loader.start_epoch(2);
+  while (loader.next(batch)) {
+    for (int i = 0; i < 30; ++i) other = affine(other, 2, 1);  // the device falls behind
+    x.push_back(affine(batch.x, 2, 1));
+    clean.push_back(affine(batch.clean, 2, 1));
+    labels.push_back(affine(batch.labels, 2, 1));
+    batch = {};
+  }
+  REQUIRE(x.size() == 7);
+  const auto twice_plus_1 = [](const Tensor& t) {
+    std::vector<float> values = t.to_floats();
+    for (float& v : values) v = 2 * v + 1;
+    return values;
+  };
+  again.start_epoch(2);
+  for (size_t b = 0; b < x.size(); ++b) {
+    CAPTURE(b);
+    REQUIRE(again.next(batch));
+    CHECK(x[b].to_floats() == twice_plus_1(batch.x));
+    CHECK(clean[b].to_floats() == twice_plus_1(batch.clean));
+    CHECK(labels[b].to_floats() == twice_plus_1(batch.labels));
+  }
+}
+
 DEVICE_TEST_CASE("only the pictures named noisy get noise, the same in every epoch and company") {
   const ImageStore store(one_thread(), some_samples(9), {.height = 6, .width = 6});
   const size_t each = 6 * 6 * 3;
