@@ -1,5 +1,6 @@
 // Every operation that can be recorded, with inputs that make its derivative interesting. The
-// networks' tests look here for each operation that a model records.
+// inputs are float64; given the same as float32, a case computes in float32. The networks' tests
+// look here for each operation that a model records.
 #pragma once
 
 #include <string>
@@ -80,14 +81,14 @@ inline std::vector<GradcheckCase> dense_cases(RandomTensors& r) {
                    [](const auto& in) { return linear(in[0], in[1], {}); },
                    {r.normal({1, 7}), r.normal({2, 7})}});
   for (const Activation a : {Activation::none, Activation::leaky_relu})
-    cases.push_back(
-        {"batch_norm",
-         name_of(a),
-         [a](const auto& in) {
-           BatchNormState state{Tensor::zeros({3}, DType::f64), Tensor::full({3}, 1, DType::f64)};
-           return batch_norm(in[0], in[1], in[2], state, {.activation = a});
-         },
-         {r.normal({2, 3, 4, 3}), r.uniform({3}, 0.5, 1.5), r.normal({3})}});
+    cases.push_back({"batch_norm",
+                     name_of(a),
+                     [a](const auto& in) {
+                       const DType type = in[0].dtype();
+                       BatchNormState state{Tensor::zeros({3}, type), Tensor::full({3}, 1, type)};
+                       return batch_norm(in[0], in[1], in[2], state, {.activation = a});
+                     },
+                     {r.normal({2, 3, 4, 3}), r.uniform({3}, 0.5, 1.5), r.normal({3})}});
   return cases;
 }
 
@@ -131,17 +132,19 @@ inline std::vector<GradcheckCase> loss_cases(RandomTensors& r) {
   const Tensor target = r.uniform({2, 3}, 0, 1);
   cases.push_back({"mse_loss",
                    "",
-                   [target](const auto& in) { return mse_loss(in[0], target); },
+                   [target](const auto& in) { return mse_loss(in[0], target.to(in[0].dtype())); },
                    {r.normal({2, 3})}});
   for (const double weight : {1.0, 3.5})
     cases.push_back({"bce_with_logits_loss",
                      "weight " + std::to_string(weight),
-                     [=](const auto& in) { return bce_with_logits_loss(in[0], target, weight); },
+                     [=](const auto& in) {
+                       return bce_with_logits_loss(in[0], target.to(in[0].dtype()), weight);
+                     },
                      {r.normal({2, 3})}});
   const Tensor pictures = r.uniform({2, 13, 14, 2}, 0, 1);
   cases.push_back({"ssim_loss",
                    "",
-                   [=](const auto& in) { return ssim_loss(in[0], pictures); },
+                   [=](const auto& in) { return ssim_loss(in[0], pictures.to(in[0].dtype())); },
                    {r.uniform({2, 13, 14, 2}, 0, 1)}});
   return cases;
 }

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "tests/every_device.h"
+#include "tests/tensor/golden_file.h"
 #include "tests/tensor/gradcheck_cases.h"
 
 using namespace assay;
@@ -13,6 +16,53 @@ TEST_CASE("every operation has the derivative of its value") {
     CAPTURE(c.what);
     CHECK(gradient_error(c.f, c.inputs) < 1e-7);
   }
+}
+
+namespace {
+
+/// y and the gradients of the inputs, for dy = cos 1, cos 2, ...
+std::vector<Tensor> value_and_gradients(const Function& f, const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> results;
+  for (Tensor t : inputs) {
+    t.set_grad({});
+    t.set_requires_grad(true);
+  }
+  Tape tape;
+  results.push_back(f(inputs));
+  std::vector<double> dy(results[0].size());
+  for (size_t i = 0; i < dy.size(); ++i) dy[i] = std::cos(static_cast<double>(i + 1));
+  const std::vector<float> rounded(dy.begin(), dy.end());
+  const Shape& shape = results[0].shape();
+  tape.backward(results[0], inputs[0].dtype() == DType::f64
+                                ? Tensor::from(shape, std::span<const double>(dy))
+                                : Tensor::from(shape, std::span<const float>(rounded)));
+  for (const Tensor& t : inputs) results.push_back(t.grad());
+  return results;
+}
+
+}  // namespace
+
+// At most n = 288 products of normal numbers add up, a sum of k of them being near sqrt(k). Float32
+// rounds each addition by up to 2^-24 of it, to either side: all together by 2^-24 n / sqrt(6), as
+// their deviation, of which six are allowed.
+TEST_CASE("float32 has the values and derivatives of float64, on every device") {
+  constexpr double kRounding = 6 * 0x1p-24 * 288 / 2.4;
+  const std::vector<GradcheckCase> cases = gradcheck_cases();
+  std::vector<std::vector<Tensor>> wanted;
+  for (const GradcheckCase& c : cases) wanted.push_back(value_and_gradients(c.f, c.inputs));
+  test::on_every_device([&] {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      CAPTURE(cases[i].op);
+      CAPTURE(cases[i].what);
+      std::vector<Tensor> inputs;
+      for (const Tensor& t : cases[i].inputs) inputs.push_back(t.to(DType::f32));
+      const std::vector<Tensor> got = value_and_gradients(cases[i].f, inputs);
+      for (size_t k = 0; k < got.size(); ++k) {
+        CAPTURE(k);
+        CHECK(difference(got[k], wanted[i][k]) < kRounding);
+      }
+    }
+  });
 }
 
 TEST_CASE("each case records the operation that it is named after") {
