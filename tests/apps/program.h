@@ -136,8 +136,9 @@ inline int run_shell(const std::string& line) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/// A class of 12 small good pictures and 4 test pictures, 2 of them with a bright square.
-inline void write_small_class(const fs::path& root, const std::string& name = "tile") {
+/// A class of 12 small good pictures and of test pictures, 2 good and 2 with a bright square.
+inline void write_small_class(const fs::path& root, const std::string& name = "tile",
+                              int squares = 2) {
   const auto picture = [](int salt, bool defective) {
     Image image = small_picture(salt, 20, 20);
     for (int y = 4; defective && y < 12; ++y)
@@ -148,7 +149,8 @@ inline void write_small_class(const fs::path& root, const std::string& name = "t
   const auto file = [](int i) { return std::to_string(100 + i) + ".png"; };
   for (int i = 0; i < 12; ++i) put(root / name / "train/good" / file(i), picture(i, false));
   for (int i = 0; i < 2; ++i) put(root / name / "test/good" / file(i), picture(20 + i, false));
-  for (int i = 0; i < 2; ++i) put(root / name / "test/square" / file(i), picture(30 + i, true));
+  for (int i = 0; i < squares; ++i)
+    put(root / name / "test/square" / file(i), picture(30 + i, true));
 }
 
 /// The words of a training that takes a moment: 16 pixels, 4 images in training, 8 held out.
