@@ -8,6 +8,7 @@
 
 #include "data/image_io.h"
 #include "data/mvtec.h"
+#include "data/split.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/parallel.h"
 
@@ -68,7 +69,7 @@ void count(const Dataset& data, ClassReport& report) {
 /// What is worth knowing but stops nothing.
 void add_notes(const std::vector<Finding>& findings, ClassReport& report) {
   const ClassCounts& c = report.counts;
-  constexpr int kLeast = 10;  // draw_split()
+  constexpr int kLeast = kMinValidation + kMinTrain;
   if (c.train_good > 0 && c.train_good < kLeast)
     report.notes.push_back(str(c.train_good, " good training pictures; training needs ", kLeast));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");

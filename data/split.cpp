@@ -17,8 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMinTrain = 2;
-
 std::vector<size_t> shuffled_range(size_t n, RandomSequence& random) {
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});

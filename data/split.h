@@ -14,7 +14,7 @@
 namespace assay {
 
 inline constexpr double kValidationShare = 0.15;
-inline constexpr size_t kMinValidation = 8;
+inline constexpr size_t kMinValidation = 8, kMinTrain = 2;
 
 /// Positions in Dataset::train_good, ascending. Validation is also what early stopping watches and
 /// what thresholds are calibrated on.
@@ -22,7 +22,9 @@ struct Split {
   std::vector<size_t> train, validation;
 };
 
-/// round(15 % of n) pictures, at least 8, drawn from the seed, validate. DataError when n < 10.
+/// round(15 % of n) pictures, at least 8, drawn from the seed, validate. DataError when n is less
+/// than kMinValidation
+/// + kMinTrain.
 Split draw_split(size_t n, uint64_t seed);
 
 /// {"train": [paths], "validation": [paths]} of Sample::path.

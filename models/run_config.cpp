@@ -48,17 +48,6 @@ void check_options_of_model(const RunConfig& config) {
                    ": is an option of ", listed(kModelsWith.at(member)), ", not of ", config.model);
 }
 
-/// As a shell takes it.
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::strchr("._-/+=:,@%", c) != nullptr;
-  });
-  if (plain) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
-  return text + "'";
-}
-
 void check_one_of(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names) {
   for (const std::string& name : names)
@@ -75,6 +64,16 @@ void set_dcgan_defaults(RunConfig& config) {
 }
 
 }  // namespace
+
+std::string quoted(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("._-/+=:,@%", c) != nullptr;
+  });
+  if (plain) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
+}
 
 std::string listed(const std::vector<std::string>& names) {
   std::string text;

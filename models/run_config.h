@@ -70,6 +70,9 @@ bool has_option(const std::string& model, const std::string& member);
 /// or the first pair that does not fit.
 void check(const RunConfig& config);
 
+/// A word as a shell takes it: in quotes where it needs them.
+std::string quoted(const std::string& word);
+
 /// The command that makes the same run in `out`: the options that differ from the preset's.
 std::string command_of(const RunConfig& config, const std::filesystem::path& out);
 

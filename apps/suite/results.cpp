@@ -165,21 +165,25 @@ std::string csv_of(const std::vector<RunResult>& runs) {
   return csv;
 }
 
-/// `evaluate` may have tested on other data or under another condition than the run was started
-/// for.
-void note_other_evaluation(RunResult& run) {
-  RunConfig& c = run.config;
-  const RunConfig before = c;
-  if (run.metrics.contains("conditions"))
-    c.test_noise = run.metrics["conditions"].value("test", c.test_noise);
-  c.data = run.metrics.value("data", c.data);
-  if (differences(before, c).empty()) return;
-  run.command += " && assay evaluate " + run.folder.root().string();
-  if (c.test_noise != before.test_noise) run.command += " --test-noise " + c.test_noise;
-  if (c.data != before.data) run.command += " --data " + c.data;
+/// " && assay evaluate ..." where that has changed what the run was started for.
+std::string command_of_evaluation(const RunFolder& folder, const RunConfig& started,
+                                  const RunConfig& evaluated) {
+  if (differences(started, evaluated).empty()) return "";
+  std::string command = " && assay evaluate " + quoted(folder.root().string());
+  if (evaluated.test_noise != started.test_noise)
+    command += " --test-noise " + evaluated.test_noise;
+  if (evaluated.data != started.data) command += " --data " + quoted(evaluated.data);
+  return command;
 }
 
 }  // namespace
+
+RunConfig as_evaluated(RunConfig config, const Json& metrics) {
+  if (metrics.contains("conditions"))
+    config.test_noise = metrics["conditions"].value("test", config.test_noise);
+  config.data = metrics.value("data", config.data);
+  return config;
+}
 
 std::string data_name(const RunConfig& c) {
   const fs::path path(c.data);
@@ -191,9 +195,12 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
   for (const fs::path& path : folders_of(root)) {
     const RunFolder folder(path);
     if (!folder.finished()) continue;
-    const RunConfig config = load_config(folder.config());
-    runs.push_back({folder, config, command_of(config, path), read_metrics(folder)});
-    note_other_evaluation(runs.back());
+    const RunConfig started = load_config(folder.config());
+    Json metrics = read_metrics(folder);
+    const RunConfig evaluated = as_evaluated(started, metrics);
+    runs.push_back({folder, evaluated,
+                    command_of(started, path) + command_of_evaluation(folder, started, evaluated),
+                    std::move(metrics)});
   }
   std::sort(runs.begin(), runs.end(), [](const RunResult& a, const RunResult& b) {
     return std::tuple(place_of(a.config), a.folder.root()) <

@@ -48,6 +48,10 @@ std::string table_of(const std::vector<RunResult>& runs);
 /// "kd-cae-ring-seed1 collapsed: ...; try ...", or "" for a run that learnt something.
 std::string collapse_in_words(const RunResult& run);
 
+/// The configuration of which these metrics speak: `assay evaluate` may have tested on other data
+/// or under another condition than the run was started for.
+RunConfig as_evaluated(RunConfig config, const nlohmann::ordered_json& metrics);
+
 /// Names the data set: "builtin", or the last part of its path. Machines may have the same data at
 /// different places.
 std::string data_name(const RunConfig& config);

@@ -163,12 +163,9 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
 std::string mismatch(const SuiteOptions& options, const Cell& cell) {
   const RunFolder folder(options.out / cell.folder);
   if (!folder.finished()) return "";
-  RunConfig found = load_config(folder.config());
-  const auto metrics = read_metrics(folder);
+  RunConfig found = as_evaluated(load_config(folder.config()), read_metrics(folder));
   // Machines that share a suite may have its data at different places.
   if (data_name(found) == data_name(cell.config)) found.data = cell.config.data;
-  if (metrics.contains("conditions"))  // `assay evaluate` may have tested under another one
-    found.test_noise = metrics["conditions"].value("test", found.test_noise);
   const std::vector<std::string> changed = differences(found, cell.config);
   return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
 }
