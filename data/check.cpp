@@ -83,6 +83,14 @@ void add_notes(const std::vector<Finding>& findings, ClassReport& report) {
   if (grey > 0) report.notes.push_back(str(grey, " of ", findings.size(), " pictures are grey"));
 }
 
+/// Pictures in a format that is not read are the likely ones; the user should hear of them.
+void add_note_of_others(const std::vector<std::string>& others, ClassReport& report) {
+  if (others.empty()) return;
+  report.notes.push_back(str(others.size(), others.size() == 1 ? " file is" : " files are",
+                             " passed over, being no PNG, JPEG or BMP: ", others.front(),
+                             others.size() > 1 ? ", ..." : ""));
+}
+
 ClassReport check_class(Context& ctx, const fs::path& root, const std::string& name) {
   ClassReport report;
   report.name = name;
@@ -97,6 +105,7 @@ ClassReport check_class(Context& ctx, const fs::path& root, const std::string& n
   }
   report.sizes = sizes_of(findings);
   add_notes(findings, report);
+  add_note_of_others(list_other_files(root, name), report);
   return report;
 }
 

@@ -184,6 +184,24 @@ Dataset survey_mvtec(const fs::path& root, const std::string& object_class,
                     [&](const std::string& problem) { problems.push_back(problem); });
 }
 
+std::vector<std::string> list_other_files(const fs::path& root, const std::string& object_class) {
+  const fs::path folder = root / object_class;
+  std::vector<std::string> folders = {"train/good"};
+  if (is_folder(folder / "test"))
+    for (const std::string& defect : folders_in(folder / "test"))
+      folders.push_back("test/" + defect);
+  std::vector<std::string> others;
+  for (const std::string& name : folders) {
+    if (!is_folder(folder / name)) continue;
+    const auto is_other = [](const fs::directory_entry& entry) {
+      return !is_picture(entry) && !is_folder(entry.path());
+    };
+    for (const std::string& file : names_in(folder / name, is_other))
+      others.push_back(name + "/" + file);
+  }
+  return others;
+}
+
 Dataset open_folder(const FolderOptions& options) {
   check_folder(options.good, "--good names a folder of good pictures", refuse);
   check_folder(options.bad, "--bad names a folder of defective pictures", refuse);

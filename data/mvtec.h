@@ -27,6 +27,11 @@ Dataset open_mvtec(const std::filesystem::path& root, const std::string& object_
 Dataset survey_mvtec(const std::filesystem::path& root, const std::string& object_class,
                      std::vector<std::string>& problems);
 
+/// Files in the folders of a class's pictures that are none by their names, such as
+/// "train/good/notes.txt": nothing reads them. Hidden ones are not counted.
+std::vector<std::string> list_other_files(const std::filesystem::path& root,
+                                          const std::string& object_class);
+
 /// Pictures of one's own.
 struct FolderOptions {
   std::filesystem::path good, bad;

@@ -33,9 +33,11 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
                  ": is not empty; go on with --resume or start anew with --force");
   ASSAY_CHECK_AS(UsageError, std::filesystem::exists(folder.config()), name,
                  ": has lost its config.json; start anew with --force or choose another --out");
-  const RunConfig before = load_config(folder.config());
+  RunConfig before = load_config(folder.config());
   ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset, name, ": is a run of ",
                  before.preset, ", not of ", config.preset, "; choose another --out");
+  // The data set may have moved, with the run or without; its pictures are checked by name.
+  if (data_name(before) == data_name(config)) before.data = config.data;
   const std::vector<std::string> changed = differences(before, config);
   ASSAY_CHECK_AS(UsageError, changed.empty(), name, ": was started with ",
                  change_of(changed.front(), before, config),

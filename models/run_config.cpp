@@ -193,6 +193,11 @@ RunConfig load_config(const std::filesystem::path& file) {
   }
 }
 
+std::string data_name(const RunConfig& c) {
+  const std::filesystem::path path(c.data);
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 std::vector<std::string> differences(const RunConfig& a, const RunConfig& b) {
   const nlohmann::json first = a, second = b;
   std::vector<std::string> names;

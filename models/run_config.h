@@ -81,6 +81,10 @@ void save(const RunConfig& config, const std::filesystem::path& file);
 /// CheckpointError when the file is not there or does not hold a configuration.
 RunConfig load_config(const std::filesystem::path& file);
 
+/// Names the data set: "builtin", or the last part of its path. Machines may have the same data at
+/// different places.
+std::string data_name(const RunConfig& config);
+
 /// Names of the options in which two configurations differ.
 std::vector<std::string> differences(const RunConfig& a, const RunConfig& b);
 /// "steps 4, not 3": one of them.

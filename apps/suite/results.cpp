@@ -185,11 +185,6 @@ RunConfig as_evaluated(RunConfig config, const Json& metrics) {
   return config;
 }
 
-std::string data_name(const RunConfig& c) {
-  const fs::path path(c.data);
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
 std::vector<RunResult> finished_runs(const fs::path& root) {
   std::vector<RunResult> runs;
   for (const fs::path& path : folders_of(root)) {

@@ -52,10 +52,6 @@ std::string collapse_in_words(const RunResult& run);
 /// or under another condition than the run was started for.
 RunConfig as_evaluated(RunConfig config, const nlohmann::ordered_json& metrics);
 
-/// Names the data set: "builtin", or the last part of its path. Machines may have the same data at
-/// different places.
-std::string data_name(const RunConfig& config);
-
 /// Runs that differ in their seed alone.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed

@@ -31,7 +31,7 @@ std::vector<Plan> plans_of(const std::string& profile) {
   if (profile == "quick")
     return {{"kd-cae", 2, 1, 250, {"clean/clean"}, "ring"},
             {"ni-cae-128", 1, 1, 120, {"clean/clean", "noisy/noisy"}, "ring"},
-            {"cnn", 1, 1, 60, {"clean/clean"}, "leather"},
+            {"cnn", 1, 1, 120, {"clean/clean"}, "leather"},
             {"dcgan", 1, 1, 250, {"clean/clean"}, "ring"}};
   if (profile == "paper")
     return {{"kd-cae", kAll, 5, 0, {"clean/clean"}, "ring"},

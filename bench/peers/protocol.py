@@ -39,6 +39,22 @@ def start(arguments):
     torch.manual_seed(arguments.seed)
 
 
+class Rmsprop(torch.optim.Optimizer):
+    """As Keras has it: g / sqrt(v + eps). PyTorch's own divides by sqrt(v) + eps, which for
+    gradients of the size of sqrt(eps) is another step."""
+
+    def __init__(self, parameters, lr=1e-3, rho=0.9, eps=1e-7):
+        super().__init__(parameters, dict(lr=lr, rho=rho, eps=eps))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                v = self.state[p].setdefault("v", torch.zeros_like(p))
+                v.lerp_(p.grad.square(), 1 - group["rho"])
+                p.sub_(group["lr"] * p.grad / torch.sqrt(v + group["eps"]))
+
+
 class Images:
     """Paths of a class, relative to its folder, and their pixels."""
 

@@ -57,7 +57,7 @@ def main():
         weight = (1 - share) / share if a.class_weights else None
         bce = torch.nn.BCEWithLogitsLoss(pos_weight=weight)
         loss = lambda i: bce(network(x[i]), labels[i])
-        optimizer = torch.optim.RMSprop(network.parameters(), 1e-3, alpha=0.9, eps=1e-7)
+        optimizer = protocol.Rmsprop(network.parameters())
         facts = protocol.train(network, optimizer, lambda i: loss(train[i]), len(train),
                                lambda: loss(validation).item(), a)
         pooled[test] = scores = probabilities(network, x[test])

@@ -192,6 +192,28 @@ TEST_CASE("--resume starts what is not there, and leaves what is finished") {
   CHECK(contains(other.error, "epochs"));
 }
 
+TEST_CASE("a run goes on when its data set has moved") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const auto train = [&](const fs::path& data, const char* run) {
+    return run_assay(small_training(data, folder / run, {"--epochs", "2", "--resume"}));
+  };
+  require_success(train(folder / "data", "whole"));
+  fs::copy(folder / "whole", folder / "moved", fs::copy_options::recursive);
+  fs::remove(folder / "moved/metrics.json");  // as if broken off in the evaluation
+  fs::create_directories(folder / "elsewhere");
+  fs::rename(folder / "data", folder / "elsewhere/data");
+  require_success(train(folder / "elsewhere/data", "moved"));
+  CHECK(read_text(folder / "moved/scores.csv") == read_text(folder / "whole/scores.csv"));
+  CHECK(contains(read_text(folder / "moved/config.json"), "elsewhere"));
+
+  fs::remove(folder / "moved/metrics.json");
+  fs::rename(folder / "elsewhere/data", folder / "elsewhere/other");  // perhaps another data set
+  const Outcome other = train(folder / "elsewhere/other", "moved");
+  CHECK(other.code == 2);
+  CHECK(contains(other.error, "other"));
+}
+
 TEST_CASE("options come from a file too, and the command line wins") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");

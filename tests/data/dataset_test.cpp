@@ -247,6 +247,10 @@ TEST_CASE("the check tells everything that is wrong at once") {
     CHECK(contains(reports[0].notes[1], "1 of 3 defective pictures have no mask"));
     CHECK(contains(reports[0].notes[2], "1 of 8 pictures are grey"));
   }
+  put(root / "nut/test/crack/000.webp", std::string("RIFF"));
+  put(root / "nut/train/good/.hidden", std::string("left by a file manager"));
+  CHECK(check_data(ctx, root.path())[0].notes.back() ==
+        "1 file is passed over, being no PNG, JPEG or BMP: test/crack/000.webp");
   put(root / "nut/train/good/001.png", std::string("no picture"));
   put(root / "nut/test/good/000.png", testing::Bytes{});
   put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
