@@ -6,7 +6,8 @@
 Reads the finished runs of a suite folder, trains the same network in PyTorch on each run's
 split.json (bench/peers/quality_*.py) and writes both as a table, and the numbers of each run beside
 it as JSON. What PyTorch said is kept in SUITE/pytorch.jsonl as it comes, so a call that was broken
-off goes on; --table-only trains nothing.
+off goes on; --table-only trains nothing. --also adds the runs of earlier such JSON files to the
+tables, so that the seeds of a class need not be measured in one go.
 
 Both sides draw initial weights, batch order and noise from generators of their own, so only means
 over seeds can be compared. A difference counts when it is more than two standard errors of the
@@ -66,9 +67,10 @@ def train_peers(runs, data, threads, log):
             file.write(json.dumps({"run": name} | last) + "\n")
 
 
-def label(config):
-    noise = f"{config['train_noise']}/{config['test_noise']}"
-    return config["preset"] + ("" if noise == "clean/clean" else f", {noise}")
+def label(metrics):
+    conditions = metrics.get("conditions", {})
+    noise = "/".join(conditions.get(part, "clean") for part in ("train", "test"))
+    return metrics["preset"] + ("" if noise == "clean/clean" else f", {noise}")
 
 
 def mean(values):
@@ -97,31 +99,42 @@ def verdict(ours, theirs):
 
 def interval(runs):
     """Of the first seed."""
-    low, high = runs[0]["metrics"]["intervals"]["image_auroc"]
+    low, high = runs[0]["ours"]["intervals"]["image_auroc"]
     return f"{low:.2f} to {high:.2f}"
 
 
-def detector_table(groups, peers):
-    rows = ["| class | model | seeds | AUROC ours | 95 % interval (seed 1) | AUROC PyTorch | ours to PyTorch "
+def spread_of_peers(values, runs):
+    if not values:
+        return ""
+    fewer = f" (seeds: {len(values)})" if len(values) < len(runs) else ""
+    return spread(values) + fewer
+
+
+def peers_of(runs):
+    return [r["pytorch"] for r in runs if r["pytorch"]]
+
+
+def detector_table(groups):
+    rows = ["| class | model | seeds | AUROC ours | 95 % interval (first seed) | AUROC PyTorch | ours to PyTorch "
             "| F1 ours | F1 PyTorch | F1 all positive |", "|--|--|--|--|--|--|--|--|--|--|"]
     for (name, model), runs in sorted(groups.items()):
-        others = [peers[r["folder"].name] for r in runs if r["folder"].name in peers]
-        ours, theirs = ([r["metrics"]["image_auroc"] for r in runs],
+        others = peers_of(runs)
+        ours, theirs = ([r["ours"]["image_auroc"] for r in runs],
                         [p["image_auroc"] for p in others])
         rows.append(
             f"| {name} | {model} | {len(runs)} | {spread(ours)} | {interval(runs)} "
-            f"| {spread(theirs) if theirs else ''} | {verdict(ours, theirs) if theirs else ''} "
-            f"| {spread([r['metrics']['f1'] for r in runs])} "
-            f"| {spread([p['f1'] for p in others]) if others else ''} "
-            f"| {runs[0]['metrics']['f1_all_positive']:.3f} |")
+            f"| {spread_of_peers(theirs, runs)} | {verdict(ours, theirs) if theirs else ''} "
+            f"| {spread([r['ours']['f1'] for r in runs])} "
+            f"| {spread_of_peers([p['f1'] for p in others], runs)} "
+            f"| {runs[0]['ours']['f1_all_positive']:.3f} |")
     return rows
 
 
-def dcgan_table(runs, peers):
+def dcgan_table(runs):
     rows = ["| class | steps | D(x), D(G(z)) ours | PyTorch | distance to the nearest training picture: "
             "ours | PyTorch | training's own |", "|--|--|--|--|--|--|--|"]
     for run in runs:
-        m, p = run["metrics"], peers.get(run["folder"].name)
+        m, p = run["ours"], run["pytorch"]
         memory = m["memorisation"]
         rows.append(
             f"| {m['class']} | {m['steps']} | {m['d_real']:.2f}, {m['d_fake']:.2f} | "
@@ -132,16 +145,16 @@ def dcgan_table(runs, peers):
     return rows
 
 
-def parts_table(groups, peers):
+def parts_table(groups):
     rows = ["| class | seeds | s ours | PyTorch | r ours | PyTorch | q ours | PyTorch |",
             "|--|--|--|--|--|--|--|--|"]
     keys = ["image_auroc", "auroc_reconstruction", "auroc_density"]
     for (name, model), runs in sorted(groups.items()):
-        if runs[0]["config"]["model"] != "kd-cae":
+        if runs[0]["ours"]["model"] != "kd-cae":
             continue
-        others = [peers[r["folder"].name] for r in runs if r["folder"].name in peers]
-        cells = [f"{spread([r['metrics'][k] for r in runs])} | "
-                 + (spread([p[k] for p in others]) if others else "") for k in keys]
+        others = peers_of(runs)
+        cells = [f"{spread([r['ours'][k] for r in runs])} | "
+                 + spread_of_peers([p[k] for p in others], runs) for k in keys]
         rows.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
     return rows if len(rows) > 2 else []
 
@@ -161,6 +174,7 @@ def main():
     p.add_argument("--preset", default="", help="only these, with commas between them")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--table-only", action="store_true")
+    p.add_argument("--also", type=pathlib.Path, nargs="*", default=[], metavar="JSON")
     p.add_argument("--out", type=pathlib.Path)
     a = p.parse_args()
     wanted = [w for w in a.preset.split(",") if w]
@@ -174,21 +188,28 @@ def main():
     if log.exists():
         peers = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
 
+    numbers = [numbers_of(run, peers) for run in runs]
+    here = {n["run"] for n in numbers}
+    for file in a.also:
+        numbers += [n for n in json.loads(file.read_text()) if n["run"] not in here
+                    and (not wanted or n["ours"]["preset"] in wanted)]
+    numbers.sort(key=lambda n: n["run"])
+
     groups = collections.defaultdict(list)
-    for run in runs:
-        if "image_auroc" in run["metrics"]:
-            groups[run["config"]["object_class"], label(run["config"])].append(run)
-    generators = [r for r in runs if r["config"]["model"] == "dcgan"]
-    versions = sorted({line["framework"] for line in peers.values()})
+    for n in numbers:
+        if "image_auroc" in n["ours"]:
+            groups[n["ours"]["class"], label(n["ours"])].append(n)
+    generators = [n for n in numbers if n["ours"]["model"] == "dcgan"]
+    versions = sorted({line["framework"] for line in peers_of(numbers)})
     text = ["# Detection quality beside PyTorch", "",
             f"{datetime.date.today()}, {', '.join(versions) or 'without PyTorch'}. "
             f"`python3 {' '.join(sys.argv)}`", "",
             "Mean ± deviation over seeds; both sides on the same training, validation and test images. "
             "\"Same\": the means differ by no more than two standard errors.", ""]
-    for title, table in (("Image AUROC and F1", detector_table(groups, peers) if groups else []),
+    for title, table in (("Image AUROC and F1", detector_table(groups) if groups else []),
                          ("KD-CAE: AUROC of s = max(z_r, z_q), of the reconstruction error r and of the "
-                          "density q alone", parts_table(groups, peers)),
-                         ("DCGAN", dcgan_table(generators, peers) if generators else [])):
+                          "density q alone", parts_table(groups)),
+                         ("DCGAN", dcgan_table(generators) if generators else [])):
         if table:
             text += [f"## {title}", "", *table, ""]
     text = "\n".join(text)
@@ -196,7 +217,7 @@ def main():
         a.out.parent.mkdir(parents=True, exist_ok=True)
         a.out.write_text(text)
         a.out.with_suffix(".json").write_text(
-            "[\n" + ",\n".join(json.dumps(numbers_of(run, peers)) for run in runs) + "\n]\n")
+            "[\n" + ",\n".join(json.dumps(n) for n in numbers) + "\n]\n")
     print(text)
 
 

@@ -221,9 +221,8 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
   const auto found = std::find_if(products().begin(), products().end(),
                                   [&](const Product& p) { return p.name == object_class; });
   if (found == products().end()) {
-    std::string names;
-    for (const std::string& name : builtin_classes()) names += (names.empty() ? "" : ", ") + name;
-    throw UsageError(str("builtin: no class \"", object_class, "\"; there are: ", names));
+    throw UsageError(
+        str("builtin: no class \"", object_class, "\"; there are: ", listed(builtin_classes())));
   }
   const Product& product = *found;
   const auto class_id = static_cast<uint64_t>(found - products().begin());

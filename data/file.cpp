@@ -1,7 +1,5 @@
 #include "data/file.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -10,6 +8,7 @@
 #include <string>
 #include <system_error>
 
+#include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -37,20 +36,9 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& file) {
 }
 
 void write_bytes(const std::filesystem::path& file, std::span<const uint8_t> bytes) {
-  const std::string temporary = str(file.string(), ".", getpid(), ".tmp");
-  const auto fail = [&](int reason) {
-    std::remove(temporary.c_str());
-    throw Error(str(file.string(), ": cannot be written: ", std::strerror(reason),
-                    "; choose another folder or make room"));
-  };
-  File out(std::fopen(temporary.c_str(), "wb"));
-  if (!out) fail(errno);
-  // An empty span may have no address, which fwrite must not be given.
-  if (!bytes.empty() && std::fwrite(bytes.data(), 1, bytes.size(), out.get()) != bytes.size())
-    fail(errno);
-  // A full disk may show only when the last buffer is written.
-  if (std::fclose(out.release()) != 0) fail(errno);
-  if (std::rename(temporary.c_str(), file.c_str()) != 0) fail(errno);
+  AtomicFile out(file);
+  out.write(bytes.data(), bytes.size());
+  out.commit(/*durable=*/false);
 }
 
 bool is_utf8(std::string_view text) {

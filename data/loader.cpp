@@ -13,6 +13,7 @@
 
 #include "data/noise.h"
 #include "data/resize.h"
+#include "kernels/runtime/fnv.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/philox.h"
 #include "kernels/runtime/profile_range.h"
@@ -31,13 +32,6 @@ const std::array<float, 256>& unit_values() {
     return v;
   }();
   return values;
-}
-
-/// FNV-1a: names the picture in its noise, so that it does not depend on what else is in the store.
-uint64_t number_of(std::string_view path) {
-  uint64_t hash = 0xCBF29CE484222325u;
-  for (const char c : path) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3u;
-  return hash;
 }
 
 struct Motion {
@@ -179,11 +173,7 @@ struct BatchLoader::State {
       fill_picture(store.image(i), draw_motion(options, of_epoch, i), x);
       if (clean != nullptr) std::copy(x, x + each, clean);
       if (is_noisy[i]) {
-        add_noise({x, static_cast<size_t>(each)}, options.seed, number_of(store.sample(i).path));
-      }
-      if (options.signed_range) {
-        for (int64_t k = 0; k < each; ++k) x[k] = 2 * x[k] - 1;
-        for (int64_t k = 0; clean != nullptr && k < each; ++k) clean[k] = 2 * clean[k] - 1;
+        add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path));
       }
       x += each;
       if (clean != nullptr) clean += each;

@@ -49,7 +49,6 @@ struct BatchOptions {
   int batch = 32;
   uint64_t seed = 0;
   bool shuffle = true;             ///< false: in the order given
-  bool signed_range = false;       ///< [-1,1] in place of [0,1]
   bool flips = false;              ///< mirrors half of the pictures left to right
   int shifts = 0;                  ///< moves by up to so many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch

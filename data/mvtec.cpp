@@ -104,12 +104,6 @@ void sort_by_path(std::vector<Sample>& samples) {
             [](const Sample& a, const Sample& b) { return a.path < b.path; });
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 void check_pictures(bool any, const fs::path& folder, const std::string& advice,
                     const Complain& complain) {
   if (!any) complain(str(folder.string(), ": no PNG, JPEG or BMP picture in it; ", advice));
@@ -154,7 +148,7 @@ Dataset read_mvtec(const fs::path& root, const std::string& object_class,
   const std::vector<std::string> classes = list_mvtec_classes(root);
   ASSAY_CHECK_AS(
       UsageError, std::find(classes.begin(), classes.end(), object_class) != classes.end(),
-      root.string(), ": no class \"", object_class, "\" in it; there are: ", joined(classes));
+      root.string(), ": no class \"", object_class, "\" in it; there are: ", listed(classes));
   Dataset data{object_class, "mvtec", {}, {}};
   read_train(folder / "train" / "good", data, complain);
   read_test(folder, data, complain);
@@ -227,6 +221,14 @@ Dataset open_folder(const FolderOptions& options) {
     add_bad(options.bad / defect, "bad/" + defect, defect, masks / defect);
   }
   check_pictures(!data.test.empty(), options.bad, "put the defective pictures there", refuse);
+  if (options.masks) {
+    for (const std::string& defect : folders_in(masks))
+      if (!is_folder(options.bad / defect))
+        add_masks(masks / defect, options.bad / defect, {}, refuse);
+    ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
+                   masks.string(), ": no mask of any picture in ", options.bad.string(),
+                   "; name them NAME.png or NAME_mask.png for NAME.*, or leave --masks out");
+  }
 
   RandomSequence random(options.seed, RandomStream::split);
   random.shuffle(good);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "data/file.h"
+#include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
 
@@ -75,8 +76,7 @@ Json paths_of(const std::vector<size_t>& positions, const std::vector<Sample>& s
 }
 
 void write_json(const std::filesystem::path& file, const Json& json) {
-  const std::string text = json.dump(1) + "\n";
-  write_bytes(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  write_file(file, json.dump(1) + "\n");
 }
 
 /// The lists of pictures of one split; no picture stands in two of them.
@@ -142,6 +142,13 @@ std::set<std::string> paths_in_split(const std::filesystem::path& file) {
   return paths;
 }
 
+std::set<std::string> paths_in_split(const Split& split, const std::vector<Sample>& samples) {
+  std::set<std::string> paths;
+  for (const std::vector<size_t>* part : {&split.train, &split.validation})
+    for (const size_t i : *part) paths.insert(samples.at(i).path);
+  return paths;
+}
+
 Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples) {
   const std::string source = file.string();
   const Json json = read_split_json(file);
@@ -164,8 +171,9 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
     for (size_t i = 0; i < defective.size(); ++i) {
       if ((defective[i] != 0) == kind) members.push_back(i);
     }
-    // Every fold tests one, and of those it does not test one trains and one validates.
-    const auto needed = std::max<size_t>(k, 3);
+    // Every fold tests one, and of those it does not test one trains and one validates; of two
+    // folds one tests the larger half.
+    const auto needed = k == 2 ? size_t{4} : static_cast<size_t>(k);
     ASSAY_CHECK_AS(DataError, members.size() >= needed, "folds: ", members.size(),
                    kind ? " defective" : " good", " pictures are too few for ", k,
                    " folds; at least ", needed);

@@ -38,6 +38,7 @@ Split read_split(const std::filesystem::path& file, const std::vector<Sample>& s
 /// All paths that such a file names, whether there is such a picture or not. DataError for a file
 /// that is not such a split.
 std::set<std::string> paths_in_split(const std::filesystem::path& file);
+std::set<std::string> paths_in_split(const Split& split, const std::vector<Sample>& samples);
 
 /// Positions in the pooled samples, ascending. Each is in `test` of exactly one fold.
 struct Fold {

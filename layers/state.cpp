@@ -25,12 +25,6 @@ Tensor from_torch(const Parameter& p, const Tensor& stored) {
   return permute(stored.reshape(dims), inverse).reshape(p.tensor.shape());
 }
 
-std::string list(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 /// Throws unless `state` has exactly the names of `wanted`, each with its type and shape.
 void check_state(const StateDict& wanted, const StateDict& state, const std::string& source) {
   std::vector<std::string> missing, unexpected;
@@ -40,8 +34,8 @@ void check_state(const StateDict& wanted, const StateDict& state, const std::str
     if (!wanted.contains(name)) unexpected.push_back(name);
   ASSAY_CHECK_AS(CheckpointError, missing.empty() && unexpected.empty(), source,
                  ": these are weights of another model",
-                 missing.empty() ? "" : "; missing: " + list(missing),
-                 unexpected.empty() ? "" : "; unexpected: " + list(unexpected));
+                 missing.empty() ? "" : "; missing: " + listed(missing),
+                 unexpected.empty() ? "" : "; unexpected: " + listed(unexpected));
   for (const auto& [name, t] : wanted) {
     const StoredTensor& found = state.at(name);
     ASSAY_CHECK_AS(CheckpointError, found.shape == t.shape && found.type == t.type, source, ": ",

@@ -134,12 +134,13 @@ SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstr
 nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
                                          Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
-  const Dataset data = open_data(config);
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, start, data);
+  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
+  // A broken one is said before hours of training, and before a forced run throws the old one away.
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
-  const Split split = choose_split(config, folder, start, data);
-  folder.begin(start);
-  save(config, folder.config());
+  begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
                 split.validation.size(), " validation and ", test.size(), " test images"));

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/fnv.h"
 #include "layers/state.h"
 #include "models/csv.h"
 
@@ -14,14 +15,10 @@ namespace {
 constexpr const char* kChecksum = "checksum";
 constexpr const char* kModelPrefix = "model.";
 
-/// FNV-1a with 64 bits: finds any accident, though not an adversary.
-/// http://www.isthe.com/chongo/tech/comp/fnv/
-class Hash {
+/// Of numbers, texts and bytes in their order.
+class Checksum {
  public:
-  void add(const void* bytes, size_t n) {
-    const auto* b = static_cast<const uint8_t*>(bytes);
-    for (size_t i = 0; i < n; ++i) value_ = (value_ ^ b[i]) * 0x100000001B3u;
-  }
+  void add(const void* bytes, size_t n) { hash_.add(bytes, n); }
   /// With its length, so that no two lists of texts run together.
   void add(const std::string& text) {
     add(static_cast<int64_t>(text.size()));
@@ -30,16 +27,16 @@ class Hash {
   void add(int64_t number) { add(&number, sizeof number); }
   std::string hex() const {
     char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value_));
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_.value()));
     return text;
   }
 
  private:
-  uint64_t value_ = 0xCBF29CE484222325u;
+  Fnv hash_;
 };
 
 std::string checksum_of(const SafeTensors& content) {
-  Hash hash;
+  Checksum hash;
   for (const auto& [name, tensor] : content.tensors) {
     hash.add(name);
     hash.add(static_cast<int64_t>(tensor.type));

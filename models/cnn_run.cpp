@@ -246,8 +246,7 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, start, pictures);
-  folder.begin(start);
-  save(config, folder.config());
+  begin_run(config, folder, start);
   write_folds(folder.split(), folds, pictures.samples());
   hooks.say(str(config.object_class, ": ", pictures.size(), " images in ", folds.size(),
                 " folds of about ", folds.front().train.size(), " training, ",

@@ -44,7 +44,9 @@ GanFigures end_of(const std::vector<GanRecord>& history) {
   GanFigures mean;
   int64_t steps = 0;
   for (size_t i = history.size(); i-- > 0 && steps < kLastSteps;) {
-    const int64_t begin = i > 0 ? history[i - 1].step : 0, n = history[i].step - begin;
+    // Lines before may be lost; none speaks of more steps than these.
+    const int64_t before = i > 0 ? history[i - 1].step : 0;
+    const int64_t n = std::min(history[i].step - before, kGanEpochSteps);
     const auto add = [&](double GanFigures::*figure) {
       mean.*figure += history[i].mean.*figure * static_cast<double>(n);
     };
@@ -195,8 +197,7 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
   const ImageStore good = read_pictures(config, data.train_good, false);
   read_pictures(config, data.test, false);  // a broken one is said before hours of training
   const Split split = choose_split(config, folder, start, data);
-  folder.begin(start);
-  save(config, folder.config());
+  begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
                 split.validation.size(), " held out"));

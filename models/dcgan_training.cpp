@@ -34,6 +34,8 @@ constexpr std::pair<const char*, double GanFigures::*> kFigures[] = {
     {"d_real", &GanFigures::d_real},
     {"d_fake", &GanFigures::d_fake}};
 
+constexpr const char* kSummed = "summed";  // how a checkpoint calls the number of steps in them
+
 /// One training from its start or its checkpoint to its end.
 class Game {
  public:
@@ -66,6 +68,7 @@ class Game {
   void count(const std::vector<GanStep>& steps) {
     for (const auto& [step, now] : steps) {
       for (const auto& [name, figure] : kFigures) sums_.*figure += now.*figure;
+      ++summed_;
       char note[64];
       std::snprintf(note, sizeof note, "D(x) %.2f, D(G(z)) %.2f", now.d_real, now.d_fake);
       hooks_.progress({.step = step,
@@ -91,14 +94,14 @@ class Game {
 
   void end_epoch() {
     count(players_.finish());
-    const int64_t before = history_.empty() ? 0 : history_.back().step;
     GanRecord record{.epoch = epoch_of(players_.steps()), .step = players_.steps()};
     for (const auto& [name, figure] : kFigures)
-      record.mean.*figure = sums_.*figure / static_cast<double>(record.step - before);
+      record.mean.*figure = sums_.*figure / static_cast<double>(summed_);
     const Clock::time_point now = Clock::now();
     record.seconds = std::chrono::duration<double>(now - epoch_start_).count();
     epoch_start_ = now;
     sums_ = {};
+    summed_ = 0;
     history_.push_back(record);
     write_gan_history(folder_, history_);
     save();
@@ -108,6 +111,7 @@ class Game {
     SafeTensors content{players_.save(), {{"model", config_.preset}}};
     check_finite(content.tensors);
     for (const auto& [name, figure] : kFigures) content.metadata[name] = csv_number(sums_.*figure);
+    content.metadata[kSummed] = std::to_string(summed_);
     write_checked(folder_.checkpoint(), std::move(content));
   }
 
@@ -127,9 +131,12 @@ class Game {
     players_.load(content.tensors, source);
     for (const auto& [name, figure] : kFigures)
       sums_.*figure = std::strtod(entry(name).c_str(), nullptr);
+    summed_ = std::strtoll(entry(kSummed).c_str(), nullptr, 10);
     history_ = read_gan_history(folder_);
     // A crash may have fallen between the line of history and its checkpoint.
     std::erase_if(history_, [&](const GanRecord& r) { return r.step > players_.steps(); });
+    if (players_.steps() - summed_ > (history_.empty() ? 0 : history_.back().step))
+      hooks_.say("history.csv has lost lines: their losses and seconds are missing from now on");
     hooks_.say(str("going on after step ", players_.steps()));
   }
 
@@ -147,7 +154,8 @@ class Game {
   GanPlayers players_;
   EndlessBatches batches_;
   int64_t most_steps_ = 0;
-  GanFigures sums_;  ///< over the steps since the last line of history
+  GanFigures sums_;     ///< over the steps since the last line of history,
+  int64_t summed_ = 0;  ///< which are so many
   std::vector<GanRecord> history_;
   Clock::time_point epoch_start_;
 };

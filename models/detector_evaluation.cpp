@@ -89,6 +89,11 @@ RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t trai
 
 Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const RunConfig& config,
                  const RunFolder& folder) {
+  // Nothing of an earlier evaluation stays beside this one, however it ends: without metrics a run
+  // is unfinished, and --resume evaluates it again.
+  std::filesystem::remove(folder.metrics());
+  std::filesystem::remove_all(folder.figures());
+  folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
   FigureWriter figures(folder, detector);
@@ -131,7 +136,6 @@ Json evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_pictures(config, data.test, true);
-  folder.create();
   return evaluate_on(test, data.has_masks(), *detector, config, folder);
 }
 

@@ -23,12 +23,12 @@ std::span<const Preset> presets() {
 }
 
 const Preset& find_preset(std::string_view name) {
-  std::string names;
+  std::vector<std::string_view> names;
   for (const Preset& p : kPresets) {
     if (name == p.name) return p;
-    names += (names.empty() ? "" : ", ") + std::string(p.name);
+    names.push_back(p.name);
   }
-  throw UsageError(str("unknown preset '", name, "'; there are ", names));
+  throw UsageError(str("unknown preset '", name, "'; there are ", listed(names)));
 }
 
 std::vector<LayerRow> Network::table(int64_t n) const {

@@ -4,7 +4,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/machine.h"
 #include "models/model_table.h"
 
 namespace assay {
@@ -63,9 +62,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
-  const Json metrics = model.train(config, folder, start, hooks);
-  write_file(folder.machine(), machine_json().dump(2) + "\n");
-  return metrics;
+  return model.train(config, folder, start, hooks);
 }
 
 Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {

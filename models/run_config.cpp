@@ -75,12 +75,6 @@ std::string quoted(const std::string& word) {
   return text + "'";
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RunConfig, model, preset, data, object_class, good,
                                                 bad, masks, split_file, seed, image_size, grey,
                                                 device, precision, init, eps_placement, epochs,
@@ -194,6 +188,7 @@ RunConfig load_config(const std::filesystem::path& file) {
 }
 
 std::string data_name(const RunConfig& c) {
+  if (c.data == "folder") return c.good;  // as given: many folders of good pictures end alike
   const std::filesystem::path path(c.data);
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
@@ -218,7 +213,10 @@ std::string command_of(const RunConfig& config, const std::filesystem::path& out
   const auto add = [&](const std::string& member) {
     const nlohmann::json& value = values.at(member);
     command += " " + option_of(member);
-    if (value.is_boolean()) return;  // a flag, and set: no preset sets one that could be taken away
+    if (value.is_boolean()) {  // a preset's own flag can be taken away: the ni-cae ones are grey
+      if (!value.get<bool>()) command += "=false";
+      return;
+    }
     command += " " + quoted(value.is_string() ? value.get<std::string>() : value.dump());
   };
   if (config.preset != config.model) add("preset");

@@ -52,9 +52,6 @@ struct RunConfig {
   int channels() const { return grey ? 1 : 3; }
 };
 
-/// "a, b, c", for messages.
-std::string listed(const std::vector<std::string>& names);
-
 /// The presets of a model, the default first. UsageError for an unknown model; the message lists
 /// those there are.
 std::vector<std::string> presets_of(const std::string& model);
@@ -81,8 +78,8 @@ void save(const RunConfig& config, const std::filesystem::path& file);
 /// CheckpointError when the file is not there or does not hold a configuration.
 RunConfig load_config(const std::filesystem::path& file);
 
-/// Names the data set: "builtin", or the last part of its path. Machines may have the same data at
-/// different places.
+/// Names the data set: "builtin", the last part of its path, since machines may have the same data at
+/// different places, or of pictures of one's own the folder of the good ones.
 std::string data_name(const RunConfig& config);
 
 /// Names of the options in which two configurations differ.

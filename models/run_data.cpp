@@ -8,6 +8,7 @@
 
 #include "data/mvtec.h"
 #include "data/noise.h"
+#include "models/machine.h"
 
 namespace assay {
 
@@ -18,10 +19,8 @@ Dataset open_data(const RunConfig& config) {
   return open_folder(folder);
 }
 
-Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
-  Dataset data = open_data(config);
-  if (config.data != "folder") return data;
-  const std::set<std::string> learnt = paths_in_split(folder.split());
+void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data) {
+  if (config.data != "folder") return;
   std::vector<Sample> test;
   for (const std::vector<Sample>* samples : {&data.train_good, &data.test})
     for (const Sample& sample : *samples)
@@ -29,7 +28,18 @@ Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
   std::sort(test.begin(), test.end(),
             [](const Sample& a, const Sample& b) { return a.path < b.path; });
   data.test = std::move(test);
+}
+
+Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
+  Dataset data = open_data(config);
+  if (config.data == "folder") test_on_the_rest(config, paths_in_split(folder.split()), data);
   return data;
+}
+
+void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
+  folder.begin(start);
+  save(config, folder.config());
+  write_file(folder.machine(), machine_json().dump(2) + "\n");
 }
 
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {

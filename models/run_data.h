@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,18 @@ namespace assay {
 /// What --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// The same to evaluate a run. Of a folder of one's own the good test pictures are those that
-/// the run has not learnt from: its split.json knows, while a draw from what lies in the folder by
-/// now would know nothing of it. DataError also for a damaged split.json.
+/// Of a folder of one's own every picture is tested that is not in the run's split: puts those into
+/// data.test, by path. Other data sets say themselves what is tested.
+void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
+
+/// The data to evaluate a finished training on. What it has learnt from is in its split.json, while
+/// a draw from what lies in the folder by now would know nothing of it. DataError also for a damaged
+/// split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
+/// Takes the folder once all pictures are read: what is in the way of a forced run goes, config.json
+/// and machine.json are written. The run's split comes next, metrics.json last.
+void begin_run(const RunConfig& config, const RunFolder& folder, Start start);
 
 /// Reads every picture at the size of `config`. DataError for the first that cannot be read.
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);

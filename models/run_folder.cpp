@@ -7,77 +7,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 #include "models/csv.h"
 
 namespace assay {
+
 namespace fs = std::filesystem;
-namespace {
-
-[[noreturn]] void cannot_write(const fs::path& file, int error) {
-  throw Error(
-      str("cannot write ", file.string(), ": ", std::strerror(error),
-          error == ENOSPC || error == EFBIG ? "; make room and run again with --resume" : ""));
-}
-
-/// A file descriptor for the length of a scope.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags)
-      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-void write_all(const Descriptor& to, const std::string& content, const fs::path& file) {
-  size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::write(to.get(), content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) cannot_write(file, errno);
-    done += static_cast<size_t>(n);
-  }
-}
-
-}  // namespace
-
-void write_file(const fs::path& file, const std::string& content) {
-  // Shards on several machines may write one file of results at once.
-  char host[64] = "";
-  ::gethostname(host, sizeof host - 1);
-  fs::path temporary = file;
-  temporary += str(".", host, "-", ::getpid(), ".tmp");
-  {
-    const Descriptor to(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    if (to.get() < 0) cannot_write(file, errno);
-    try {
-      write_all(to, content, file);
-    } catch (...) {
-      ::unlink(temporary.c_str());
-      throw;
-    }
-  }
-  replace_file(temporary, file);
-}
-
-void replace_file(const fs::path& temporary, const fs::path& file) {
-  {
-    const Descriptor written(temporary, O_RDONLY);
-    if (written.get() < 0 || ::fsync(written.get()) != 0) cannot_write(file, errno);
-  }
-  if (::rename(temporary.c_str(), file.c_str()) != 0) cannot_write(file, errno);
-  // The new name itself is durable only once its folder is.
-  const Descriptor folder(file.has_parent_path() ? file.parent_path() : fs::path("."),
-                          O_RDONLY | O_DIRECTORY);
-  if (folder.get() >= 0) ::fsync(folder.get());
-}
 
 bool RunFolder::empty() const {
   std::error_code error;

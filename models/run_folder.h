@@ -5,14 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/runtime/atomic_file.h"
+
 namespace assay {
-
-/// Replaces `file` as a whole: after a crash at any byte either the old or the new content is
-/// there. Error that says why when the folder cannot be written or the disk is full.
-void write_file(const std::filesystem::path& file, const std::string& content);
-
-/// Moves a finished temporary file over `file` and makes both durable.
-void replace_file(const std::filesystem::path& temporary, const std::filesystem::path& file);
 
 /// How a run takes its folder.
 enum class Start {

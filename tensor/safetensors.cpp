@@ -1,18 +1,15 @@
 #include "tensor/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "kernels/runtime/atomic_file.h"
 
 namespace assay {
 
@@ -146,60 +143,6 @@ std::string header_of(const SafeTensors& content) {
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin at a multiple of 8
   return text;
 }
-
-/// A file that exists under its own name only once it is whole.
-class AtomicFile {
- public:
-  explicit AtomicFile(const fs::path& path) : path_(path), temporary_(path.string() + ".part") {
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) fail();
-  }
-  ~AtomicFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!done_) ::unlink(temporary_.c_str());
-  }
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
-
-  void write(const void* data, size_t bytes) {
-    const char* at = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ssize_t n = ::write(descriptor_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail();
-      at += n;
-      bytes -= static_cast<size_t>(n);
-    }
-  }
-
-  void commit() {
-    if (::fsync(descriptor_) != 0) fail();
-    if (::close(std::exchange(descriptor_, -1)) != 0) fail();
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
-    done_ = true;
-    sync_folder();
-  }
-
- private:
-  /// Makes the new name itself survive a crash. Folders that cannot be synchronised (some network
-  /// file systems) are left as they are.
-  void sync_folder() const {
-    const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return;
-    ::fsync(descriptor);
-    ::close(descriptor);
-  }
-  [[noreturn]] void fail() const {
-    const int reason = errno;
-    throw Error(str("cannot write ", path_.string(), ": ", std::strerror(reason),
-                    reason == ENOSPC || reason == EFBIG ? "; make room and try again" : ""));
-  }
-
-  fs::path path_, temporary_;
-  int descriptor_ = -1;
-  bool done_ = false;
-};
 
 std::vector<uint8_t> read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);

@@ -46,6 +46,12 @@ bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
   return differences(a, b).empty();
 }
 
+/// A copy of a run is no second seed.
+bool is_copy(const RunResult& a, const RunResult& b) {
+  return a.config.seed == b.config.seed && differ_in_seed_alone(a.config, b.config) &&
+         a.metrics == b.metrics;
+}
+
 std::string label_of(const RunConfig& c) {
   const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
   return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
@@ -176,6 +182,16 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
+RunResult read_run(const fs::path& path) {
+  const RunFolder folder(path);
+  const RunConfig started = load_config(folder.config());
+  Json metrics = read_metrics(folder);
+  const RunConfig evaluated = as_evaluated(started, metrics);
+  return {folder, evaluated,
+          command_of(started, path) + command_of_evaluation(folder, started, evaluated),
+          std::move(metrics)};
+}
+
 }  // namespace
 
 RunConfig as_evaluated(RunConfig config, const Json& metrics) {
@@ -187,36 +203,43 @@ RunConfig as_evaluated(RunConfig config, const Json& metrics) {
 
 std::vector<RunResult> finished_runs(const fs::path& root) {
   std::vector<RunResult> runs;
+  std::optional<CheckpointError> damage;
   for (const fs::path& path : folders_of(root)) {
-    const RunFolder folder(path);
-    if (!folder.finished()) continue;
-    const RunConfig started = load_config(folder.config());
-    Json metrics = read_metrics(folder);
-    const RunConfig evaluated = as_evaluated(started, metrics);
-    runs.push_back({folder, evaluated,
-                    command_of(started, path) + command_of_evaluation(folder, started, evaluated),
-                    std::move(metrics)});
+    if (!RunFolder(path).finished()) continue;
+    try {
+      runs.push_back(read_run(path));
+    } catch (const CheckpointError& error) {
+      damage = error;
+    }
   }
+  if (runs.empty() && damage) throw *damage;
   std::sort(runs.begin(), runs.end(), [](const RunResult& a, const RunResult& b) {
     return std::tuple(place_of(a.config), a.folder.root()) <
            std::tuple(place_of(b.config), b.folder.root());
   });
-  // A copy of a run is no second seed.
-  const auto copies = std::unique(runs.begin(), runs.end(), [](const auto& a, const auto& b) {
-    return a.config.seed == b.config.seed && differ_in_seed_alone(a.config, b.config) &&
-           a.metrics == b.metrics;
-  });
-  runs.erase(copies, runs.end());
-  return runs;
+  std::vector<RunResult> distinct;
+  for (RunResult& run : runs)
+    if (std::none_of(distinct.begin(), distinct.end(),
+                     [&](const RunResult& other) { return is_copy(run, other); }))
+      distinct.push_back(std::move(run));
+  return distinct;
 }
 
 std::map<std::string, std::string> failed_runs(const fs::path& root) {
   std::ifstream in(root / kFailures);
   const Json json = Json::parse(in, nullptr, false);
   std::map<std::string, std::string> failed;
-  if (!json.is_object()) return failed;
-  for (const auto& [name, reason] : json.items())
-    if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  if (json.is_object())
+    for (const auto& [name, reason] : json.items())
+      if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  for (const fs::path& path : folders_of(root)) {
+    if (!RunFolder(path).finished()) continue;
+    try {
+      read_run(path);
+    } catch (const CheckpointError& damage) {
+      failed[path.filename().string()] = damage.what();
+    }
+  }
   return failed;
 }
 

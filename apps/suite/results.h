@@ -28,13 +28,14 @@ struct RunResult {
 };
 
 /// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Needs
-/// no list of them, so shards that ran on several machines join by lying in one folder.
+/// no list of them, so shards that ran on several machines join by lying in one folder. Damaged
+/// ones are passed over, failed_runs() has them; CheckpointError when there are no others.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` that hold a run which was begun and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Runs of a suite that failed, by the names of their folders, and why. What ran well since is not
-/// among them.
+/// Runs of a suite that failed or whose files are damaged, by the names of their folders, and why.
+/// What ran well since is not among them.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
 /// Adds to these, and takes away what no longer fails.
 void note_failed_runs(const std::filesystem::path& root,

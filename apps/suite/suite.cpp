@@ -7,6 +7,7 @@
 
 #include "apps/suite/results.h"
 #include "data/dataset.h"
+#include "data/file.h"
 #include "kernels/runtime/error.h"
 #include "models/network.h"
 #include "models/run.h"
@@ -143,16 +144,15 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
   if (!to.empty()) return;
   for (const Cell& other : cells) {
     const RunFolder from(options.out / other.folder);
-    if (!share_training(other, cell) || !from.finished()) continue;
+    if (!share_training(other, cell) || !from.finished() || !mismatch(options, other).empty())
+      continue;
     to.create();
     save(cell.config, to.config());
     for (const auto& [source, target] :
          {std::pair(from.split(), to.split()), std::pair(from.history(), to.history()),
           std::pair(from.checkpoint(), to.checkpoint())}) {
-      fs::path temporary = target;
-      temporary += ".tmp";
-      fs::copy_file(source, temporary, fs::copy_options::overwrite_existing);
-      replace_file(temporary, target);
+      const std::vector<uint8_t> bytes = read_bytes(source);
+      write_file(target, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     }
     return;
   }
@@ -163,11 +163,15 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
 std::string mismatch(const SuiteOptions& options, const Cell& cell) {
   const RunFolder folder(options.out / cell.folder);
   if (!folder.finished()) return "";
-  RunConfig found = as_evaluated(load_config(folder.config()), read_metrics(folder));
-  // Machines that share a suite may have its data at different places.
-  if (data_name(found) == data_name(cell.config)) found.data = cell.config.data;
-  const std::vector<std::string> changed = differences(found, cell.config);
-  return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
+  try {
+    RunConfig found = as_evaluated(load_config(folder.config()), read_metrics(folder));
+    // Machines that share a suite may have its data at different places.
+    if (data_name(found) == data_name(cell.config)) found.data = cell.config.data;
+    const std::vector<std::string> changed = differences(found, cell.config);
+    return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
+  } catch (const CheckpointError& damage) {
+    return str("a damaged file (", damage.what(), ")");
+  }
 }
 
 std::vector<Cell> cells_of(const SuiteOptions& options) {

@@ -39,6 +39,14 @@ std::string str(const Parts&... parts) {
   return out.str();
 }
 
+/// "a, b, c".
+template <class Names>
+std::string listed(const Names& names) {
+  std::string text;
+  for (const auto& name : names) (text += text.empty() ? "" : ", ") += name;
+  return text;
+}
+
 }  // namespace assay
 
 /// Throws assay::Error with the concatenated parts unless `cond` holds.

@@ -57,11 +57,7 @@ SeedSummary summarize_seeds(std::span<const double> values) {
   SeedSummary summary;
   summary.mean = mean_of(values);
   summary.seeds = static_cast<int64_t>(values.size());
-  if (values.size() >= 2) {
-    summary.deviation = mean_deviation(values).deviation;
-    summary.two_standard_errors =
-        2 * *summary.deviation / std::sqrt(static_cast<double>(values.size()));
-  }
+  if (values.size() >= 2) summary.deviation = mean_deviation(values).deviation;
   return summary;
 }
 

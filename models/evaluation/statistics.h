@@ -24,8 +24,7 @@ double percentile_of_sorted(std::span<const double> sorted, double percent);
 /// One metric over runs that differ in their seed alone.
 struct SeedSummary {
   double mean = 0;
-  std::optional<double> deviation;            ///< sample deviation; empty for one seed
-  std::optional<double> two_standard_errors;  ///< 2 * deviation / sqrt(seeds); empty for one seed
+  std::optional<double> deviation;  ///< sample deviation; empty for one seed
   int64_t seeds = 0;
 };
 /// Needs at least one finite value (Error).

@@ -58,7 +58,10 @@ TEST_CASE("train, evaluate, predict and report agree") {
     CHECK(image["predicted"] == (over ? "defective" : "good"));
     // The score of `evaluate` for the same picture, to the last digit.
     const std::string name = fs::relative(image["path"].get<std::string>(), folder / "data/tile");
-    CHECK(contains(scores, name + ","));
+    REQUIRE(contains(scores, "\n" + name + ","));
+    std::string row = scores.substr(scores.find("\n" + name + ",") + 1);
+    row.resize(row.find('\n'));
+    CHECK_MESSAGE(contains(row, "," + image["score"].dump() + ","), row);
   }
   CHECK(fs::exists(folder / "heat/square/100.png"));
   CHECK(fs::exists(run / "figures/square_100.png"));
@@ -278,6 +281,54 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   CHECK(contains(now, "\ngood/25.png,"));
   CHECK(std::count(now.begin(), now.end(), '\n') ==
         std::count(scores.begin(), scores.end(), '\n') + 6);
+
+  // A split of a few leaves the rest to the test, in training as in evaluation.
+  nlohmann::json few;
+  for (const char* part : {"train", "validation"})
+    for (int i = 0; i < 2; ++i) few[part].push_back(split[part][1 + i]);
+  put(folder / "few.json", few.dump());
+  require_success(
+      run_assay({"train", "kd-cae", "--good", good.string(), "--bad", (folder / "broken").string(),
+                 "--out", (folder / "of-few").string(), "--image-size", "16", "--epochs", "1",
+                 "--split", (folder / "few.json").string()}));
+  const std::string trained = read_text(folder / "of-few/scores.csv");
+  CHECK(std::count(trained.begin(), trained.end(), '\n') == 1 + 25 - 4 + 1);
+  require_success(run_assay({"evaluate", (folder / "of-few").string()}));
+  CHECK(read_text(folder / "of-few/scores.csv") == trained);
+
+  // Two folders of one's own are two data sets, though their pictures have the same names.
+  put(folder / "fine2/0.png", small_picture(3, 20, 20));
+  for (int i = 1; i < 20; ++i)
+    put(folder / "fine2" / (std::to_string(i) + ".png"), small_picture(40 + i, 20, 20));
+  require_success(run_assay({"train", "kd-cae", "--good", (folder / "fine2").string(), "--bad",
+                             (folder / "broken").string(), "--out", (folder / "own/b").string(),
+                             "--image-size", "16", "--epochs", "1", "--seed", "1"}));
+  fs::copy(run, folder / "own/a", fs::copy_options::recursive);
+  require_success(run_assay({"report", (folder / "own").string()}));
+  CHECK(read_json(folder / "own/results.json")["seeds"].size() == 2);
+  CHECK(read_json(folder / "own/results.json")["differences"].empty());
+}
+
+TEST_CASE("the command that makes the same run takes away what a preset sets") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  require_success(run_assay({"train", "ni-cae", "--preset", "ni-cae-128", "--data",
+                             (folder / "data").string(), "--class", "tile", "--out",
+                             (folder / "out/run").string(), "--image-size", "32", "--epochs", "1",
+                             "--grey=false"}));
+  require_success(run_assay({"report", (folder / "out").string()}));
+  CHECK(contains(read_text(folder / "out/results.json"), "--grey=false"));
+}
+
+TEST_CASE("evaluate leaves no figure of an earlier evaluation") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  require_success(run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})));
+  REQUIRE(fs::exists(folder / "run/figures/square_100.png"));
+  fs::rename(folder / "data/tile/test/square", folder / "data/tile/test/dent");
+  require_success(run_assay({"evaluate", (folder / "run").string()}));
+  CHECK(fs::exists(folder / "run/figures/dent_100.png"));
+  CHECK(!fs::exists(folder / "run/figures/square_100.png"));
 }
 
 TEST_CASE("noise is listed, and a split can be followed") {

@@ -218,6 +218,13 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
   options.masks = root / "no";
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
                  "no: there is no such folder"));
+  options.masks = root / "fine";  // the good pictures by mistake
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  put(root / "astray/scratch/a.png", Image(12, 10, 1));
+  options.masks = root / "astray";
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  fs::remove_all(root / "astray/scratch");
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "astray: no mask of any"));
   options.masks.reset();
   for (const char* name : {"fine", "broken"}) {
     fs::remove_all(root / name);

@@ -216,15 +216,6 @@ DEVICE_TEST_CASE("only the pictures named noisy get noise, the same in every epo
   CHECK(std::equal(single.x.begin(), single.x.end(), &epoch.x[5 * each]));
 }
 
-DEVICE_TEST_CASE("the signed range is [-1,1]") {
-  const ImageStore store(one_thread(), some_samples(2), {.height = 12, .width = 10});
-  BatchLoader loader(store, range(2), {.shuffle = false, .signed_range = true});
-  const Epoch epoch = run_epoch(loader, 0);
-  for (size_t k = 0; k < store.pixels(0).size(); ++k) {
-    REQUIRE(epoch.x[k] == 2 * (static_cast<float>(store.pixels(0)[k]) / 255.0f) - 1);
-  }
-}
-
 DEVICE_TEST_CASE("flips mirror half of the pictures, shifts move them and repeat the edge") {
   const ImageStore store(one_thread(), some_samples(1), {.height = 12, .width = 10});
   const Image& image = store.image(0);

@@ -134,6 +134,15 @@ TEST_CASE("folds test every picture once, stratified, and share none between the
   CHECK(contains(message_of<DataError>([&] { stratified_folds(few, 5, 0); }),
                  "4 defective pictures are too few for 5 folds"));
   CHECK(stratified_folds(few, 4, 0).size() == 4);
+  // Of two folds one tests the larger half, and the rest must train and validate.
+  const std::vector<uint8_t> three = {0, 0, 0, 0, 1, 1, 1};
+  CHECK(contains(message_of<DataError>([&] { stratified_folds(three, 2, 0); }),
+                 "3 defective pictures are too few for 2 folds; at least 4"));
+  CHECK(stratified_folds(three, 3, 0).size() == 3);
+  for (const Fold& fold : stratified_folds(few, 2, 0))
+    for (const std::vector<size_t>* part : {&fold.train, &fold.validation, &fold.test})
+      for (const uint8_t kind : {0, 1})
+        CHECK(std::any_of(part->begin(), part->end(), [&](size_t i) { return few[i] == kind; }));
 }
 
 TEST_CASE("folds of a file test every picture, and train and validate on both kinds") {

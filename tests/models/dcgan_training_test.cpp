@@ -243,6 +243,26 @@ TEST_CASE("a game broken off at any step goes on to the same bits") {
   CHECK(a[0].mean.d_real < 1);
 }
 
+TEST_CASE("means after a lost history are over the steps since the last checkpoint's line") {
+  const TemporaryFolder folder;
+  RunConfig config = small_config();
+  config.steps = kGanEpochSteps + 1;
+  Run whole(folder / "whole");
+  whole.train(config);
+  const std::vector<GanRecord> all = read_gan_history(whole.folder);
+  REQUIRE(all.size() == 2);
+  Run lost(folder / "lost");
+  config.steps = kGanEpochSteps;
+  lost.train(config);
+  fs::remove(lost.folder.history());
+  config.steps = kGanEpochSteps + 1;
+  lost.train(config);
+  const std::vector<GanRecord> rest = read_gan_history(lost.folder);
+  REQUIRE(rest.size() == 1);
+  CHECK(rest[0].step == kGanEpochSteps + 1);
+  check_same(rest[0].mean, all[1].mean);
+}
+
 TEST_CASE("a checkpoint that is damaged or of another preset is refused") {
   const TemporaryFolder folder;
   RunConfig config = small_config();

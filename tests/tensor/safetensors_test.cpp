@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "kernels/runtime/atomic_file.h"
+
 using namespace assay;
 namespace fs = std::filesystem;
 
@@ -154,14 +156,15 @@ TEST_CASE("files that are not there, and places that cannot be written") {
                        CheckpointError);
   CHECK_THROWS_AS(read_safetensors(folder / "."), CheckpointError);
   CHECK_THROWS_WITH_AS(write_safetensors(folder / "no/such/x", example()),
-                       doctest::Contains("cannot write"), Error);
+                       doctest::Contains("cannot be written"), Error);
 }
 
 TEST_CASE("a write that fails leaves the old file whole") {
   const TemporaryFolder folder;
   write_safetensors(folder / "x", example());
   const std::string before = bytes_of(folder / "x");
-  fs::create_symlink("/dev/full", folder / "x.part");  // every write to it fails: the disk is full
+  // Every write to /dev/full fails: the disk is full.
+  fs::create_symlink("/dev/full", AtomicFile::temporary_of(folder / "x"));
   CHECK_THROWS_WITH_AS(write_safetensors(folder / "x", example()),
                        doctest::Contains("No space left"), Error);
   CHECK(bytes_of(folder / "x") == before);
