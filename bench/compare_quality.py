@@ -26,6 +26,8 @@ import sys
 
 PEERS = pathlib.Path(__file__).parent / "peers"
 SCRIPTS = {"kd-cae": "kdcae", "ni-cae": "nicae", "cnn": "cnn", "dcgan": "dcgan"}
+SIZES = {"cnn": 200, "cnn-codelab": 200, "kd-cae": 128, "kd-cae-strided": 128, "ni-cae": 256,
+         "ni-cae-128": 128, "dcgan": 64, "dcgan-128": 128}  # of the peers' pictures
 
 
 def finished_runs(suite):
@@ -35,19 +37,37 @@ def finished_runs(suite):
         yield run
 
 
+def refuse_others(run):
+    """Exits when a run has options that its PyTorch peer does not have."""
+    c, conditions = run["config"], run["metrics"].get("conditions", {})
+    needed = {"eps_placement": "keras", "flips": False, "shifts": 0, "keep_last": False,
+              "kde_bandwidth": "loo", "good": "", "lr": 2e-4 if c["model"] == "dcgan" else 1e-3,
+              "image_size": SIZES[c["preset"]], "grey": c["model"] == "ni-cae"}
+    others = [f"{name} {c[name]}" for name, value in needed.items() if c[name] != value]
+    if c["model"] == "kd-cae" and "noisy" in conditions.values():
+        others.append("noise")
+    if others:
+        sys.exit(f"{run['folder']}: has {', '.join(others)}, which its PyTorch peer has not; move "
+                 "the run elsewhere, or leave its preset out by --preset")
+
+
 def arguments_of(run, data, threads):
     """The command of the same run in PyTorch."""
-    c = run["config"]
+    refuse_others(run)
+    c, conditions = run["config"], run["metrics"].get("conditions", {})
     command = [sys.executable, PEERS / f"quality_{SCRIPTS[c['model']]}.py", data, c["object_class"],
                "--preset", c["preset"], "--split", run["folder"] / "split.json", "--seed", c["seed"],
-               "--threads", threads]
+               "--threads", threads, "--batch", c["batch"]]
     if c["model"] == "dcgan":
-        command += ["--steps", run["metrics"]["steps"]]
+        command += ["--steps", run["metrics"]["steps"], "--k-steps", c["k_steps"]]
     else:
-        command += ["--epochs", c["epochs"], "--patience", c["patience"], "--min-steps",
+        command += ["--init", c["init"], "--epochs", c["epochs"], "--patience", c["patience"], "--min-steps",
                     c["min_steps"], "--most-steps", c["steps"]]
     if c["model"] == "ni-cae":
-        command += ["--train-noise", c["train_noise"], "--test-noise", c["test_noise"]]
+        command += ["--train-noise", conditions["train"], "--test-noise", conditions["test"],
+                    "--score", c["score"]] + ["--denoise"] * c["denoise"]
+    if c["class_weights"]:
+        command += ["--class-weights"]
     return [str(part) for part in command]
 
 
@@ -162,7 +182,7 @@ def parts_table(groups):
 def numbers_of(run, peers):
     """What the tables are made of, without what belongs to a machine."""
     ours = {k: v for k, v in run["metrics"].items()
-            if k not in ("data", "device", "warnings") and not k.startswith("seconds")}
+            if k not in ("data", "device") and not k.startswith("seconds")}
     return {"run": run["folder"].name, "ours": ours, "pytorch": peers.get(run["folder"].name)}
 
 
@@ -191,8 +211,10 @@ def main():
     numbers = [numbers_of(run, peers) for run in runs]
     here = {n["run"] for n in numbers}
     for file in a.also:
-        numbers += [n for n in json.loads(file.read_text()) if n["run"] not in here
-                    and (not wanted or n["ours"]["preset"] in wanted)]
+        more = [n for n in json.loads(file.read_text()) if n["run"] not in here
+                and (not wanted or n["ours"]["preset"] in wanted)]
+        numbers += more
+        here |= {n["run"] for n in more}
     numbers.sort(key=lambda n: n["run"])
 
     groups = collections.defaultdict(list)

@@ -78,8 +78,8 @@ void save(const RunConfig& config, const std::filesystem::path& file);
 /// CheckpointError when the file is not there or does not hold a configuration.
 RunConfig load_config(const std::filesystem::path& file);
 
-/// Names the data set: "builtin", the last part of its path, since machines may have the same data at
-/// different places, or of pictures of one's own the folder of the good ones.
+/// Names the data set: "builtin", the last part of its path, since machines may have the same data
+/// at different places, or of pictures of one's own the folder of the good ones.
 std::string data_name(const RunConfig& config);
 
 /// Names of the options in which two configurations differ.

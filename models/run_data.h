@@ -21,12 +21,12 @@ Dataset open_data(const RunConfig& config);
 void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. What it has learnt from is in its split.json, while
-/// a draw from what lies in the folder by now would know nothing of it. DataError also for a damaged
-/// split.json.
+/// a draw from what lies in the folder by now would know nothing of it. DataError also for a
+/// damaged split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
 
-/// Takes the folder once all pictures are read: what is in the way of a forced run goes, config.json
-/// and machine.json are written. The run's split comes next, metrics.json last.
+/// Takes the folder once all pictures are read: what is in the way of a forced run goes,
+/// config.json and machine.json are written. The run's split comes next, metrics.json last.
 void begin_run(const RunConfig& config, const RunFolder& folder, Start start);
 
 /// Reads every picture at the size of `config`. DataError for the first that cannot be read.

@@ -24,7 +24,9 @@ struct SuiteOptions {
   int64_t steps = 0;              ///< 0 = those of the profile
   int image_size = 0;             ///< 0 = the model's
   int seeds = 0;                  ///< 0 = those of the profile
-  int shard = 1, shards = 1;      ///< this program does every `shards`-th cell, from the `shard`-th
+  /// This program does every `shards`-th training, from the `shard`-th, with the cells that share
+  /// it.
+  int shard = 1, shards = 1;
 };
 
 /// One run of a suite.
@@ -36,7 +38,7 @@ struct Cell {
 };
 
 /// In what the finished run in the cell's folder is not the cell's: "steps 4, not 3". Empty where
-/// it is, or where none is finished. CheckpointError for a damaged one.
+/// it is, or where none is finished; "a damaged file (...)".
 std::string mismatch(const SuiteOptions& options, const Cell& cell);
 
 /// Class by class, in the order of the models of the study, so that what is to be compared is ready

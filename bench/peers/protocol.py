@@ -55,6 +55,26 @@ class Rmsprop(torch.optim.Optimizer):
                 p.sub_(group["lr"] * p.grad / torch.sqrt(v + group["eps"]))
 
 
+class Adam(torch.optim.Optimizer):
+    """As Keras has it: eps is added to sqrt(v) before v's bias is corrected. PyTorch's own corrects
+    first, which at the first steps makes eps 30 times as small beside the gradient."""
+
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-7):
+        super().__init__(parameters, dict(lr=lr, betas=betas, eps=eps))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            b1, b2 = group["betas"]
+            for p in group["params"]:
+                state = self.state[p]
+                m, v = (state.setdefault(k, torch.zeros_like(p)) for k in "mv")
+                t = state["t"] = state.get("t", 0) + 1
+                m.lerp_(p.grad, 1 - b1)
+                v.lerp_(p.grad.square(), 1 - b2)
+                p.sub_(group["lr"] * (1 - b2**t) ** 0.5 / (1 - b1**t) * m / (v.sqrt() + group["eps"]))
+
+
 class Images:
     """Paths of a class, relative to its folder, and their pixels."""
 
@@ -123,7 +143,7 @@ def train(network, optimizer, step_loss, n, validation_loss, a):
 def train_autoencoder(network, x, target, x_validation, target_validation, a):
     """MSE by Adam, from the initial weights."""
     initialise(network, a.init).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3, eps=1e-7)
+    optimizer = Adam(network.parameters())
     mse = torch.nn.functional.mse_loss
     facts = train(network, optimizer, lambda i: mse(network(x[i]), target[i]), len(x),
                   lambda: mse(reconstruct(network, x_validation), target_validation).item(), a)

@@ -40,7 +40,7 @@ def main():
     network = models.initialise(models.build(a.preset), "dcgan")
     network.to(memory_format=torch.channels_last)
     G, D = network.generator, network.discriminator
-    adam = lambda part: torch.optim.Adam(part.parameters(), 2e-4, (0.5, 0.999), eps=1e-7)
+    adam = lambda part: protocol.Adam(part.parameters(), 2e-4, (0.5, 0.999))
     optimizer_g, optimizer_d = adam(G), adam(D)
     bce = F.binary_cross_entropy_with_logits
     noise = lambda: torch.randn(a.batch, network.LATENT, 1, 1)

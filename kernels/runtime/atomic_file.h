@@ -10,8 +10,9 @@ namespace assay {
 
 /// A file that appears under its own name, in place of an older one, only once it is whole: after a
 /// crash at any byte either the old content is there or the new. It is written beside itself, under
-/// a name of this process on this machine, so several may write one file at once; the last one wins.
-/// Whatever goes wrong is an Error that names the file, the reason and what to do, and leaves nothing.
+/// a name of this process on this machine, so several may write one file at once; the last one
+/// wins. Whatever goes wrong is an Error that names the file, the reason and what to do, and leaves
+/// nothing.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

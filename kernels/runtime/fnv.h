@@ -1,5 +1,5 @@
-// FNV-1a with 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): a number for any bytes that finds
-// accidents, though not an adversary.
+// FNV-1a with 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): a number for any bytes that
+// finds accidents, though not an adversary.
 #pragma once
 
 #include <cstddef>

@@ -312,10 +312,10 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
 TEST_CASE("the command that makes the same run takes away what a preset sets") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
-  require_success(run_assay({"train", "ni-cae", "--preset", "ni-cae-128", "--data",
-                             (folder / "data").string(), "--class", "tile", "--out",
-                             (folder / "out/run").string(), "--image-size", "32", "--epochs", "1",
-                             "--grey=false"}));
+  require_success(
+      run_assay({"train", "ni-cae", "--preset", "ni-cae-128", "--data", (folder / "data").string(),
+                 "--class", "tile", "--out", (folder / "out/run").string(), "--image-size", "32",
+                 "--epochs", "1", "--grey=false"}));
   require_success(run_assay({"report", (folder / "out").string()}));
   CHECK(contains(read_text(folder / "out/results.json"), "--grey=false"));
 }

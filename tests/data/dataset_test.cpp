@@ -219,10 +219,12 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
                  "no: there is no such folder"));
   options.masks = root / "fine";  // the good pictures by mistake
-  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  CHECK(
+      contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
   put(root / "astray/scratch/a.png", Image(12, 10, 1));
   options.masks = root / "astray";
-  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  CHECK(
+      contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
   fs::remove_all(root / "astray/scratch");
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "astray: no mask of any"));
   options.masks.reset();
