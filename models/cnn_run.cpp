@@ -195,6 +195,7 @@ FoldVerdict judge_fold(int number, const Fold& fold, const CrossValidation& run,
 
 Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFolder& folder,
                     const ImageStore& pictures, const std::vector<Fold>& folds) {
+  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const CrossValidation run(detector, folder, pictures, folds);
   // A pooled picture has one score, that of the fold that did not see it.
   const Scoring pooled{.rule = Scoring::Rule::mean,

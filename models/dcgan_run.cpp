@@ -171,6 +171,7 @@ Json metrics_of(const RunConfig& config, const Split& split, const std::vector<G
 
 Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, const ImageStore& good,
               const Split& split) {
+  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
@@ -193,10 +194,10 @@ std::string fixed(double value, int digits) {
 
 Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
                      const TrainingHooks& hooks) {
-  const Dataset data = open_data(config);
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   read_pictures(config, data.test, false);  // a broken one is said before hours of training
-  const Split split = choose_split(config, folder, start, data);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
@@ -210,10 +211,11 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
 
 Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
   const auto gan = load_dcgan(folder);
-  const Dataset data = open_data(config);
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, Start::resume, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   folder.create();
-  return evaluate(*gan, config, folder, good, choose_split(config, folder, Start::resume, data));
+  return evaluate(*gan, config, folder, good, split);
 }
 
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {

@@ -42,6 +42,17 @@ void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
   write_file(folder.machine(), machine_json().dump(2) + "\n");
 }
 
+/// A split of a folder of one's own may name any good picture, also those that the draw which comes
+/// with the folder would test.
+void learn_from_any_good(Dataset& data) {
+  const auto tested = std::stable_partition(data.test.begin(), data.test.end(),
+                                            [](const Sample& s) { return s.defective; });
+  data.train_good.insert(data.train_good.end(), tested, data.test.end());
+  data.test.erase(tested, data.test.end());
+  std::sort(data.train_good.begin(), data.train_good.end(),
+            [](const Sample& a, const Sample& b) { return a.path < b.path; });
+}
+
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
   return {current_context(),
           std::move(samples),
@@ -51,12 +62,12 @@ ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, b
            .masks = masks}};
 }
 
-Split choose_split(const RunConfig& config, const RunFolder& folder, Start start,
-                   const Dataset& data) {
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data) {
   const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
+  if (config.data == "folder") learn_from_any_good(data);
   const Split split = read_split(file, data.train_good);
   for (const std::vector<size_t>* part : {&split.train, &split.validation})
     ASSAY_CHECK_AS(DataError, part->size() >= 2, file.string(), ": one picture for ",

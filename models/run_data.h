@@ -35,9 +35,9 @@ ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, b
 /// The split of train/good: for a resumed run that of the folder where there is one already, even
 /// when its --split file is gone by now; else that of --split, else one drawn from the seed.
 /// DataError for one that does not fit, or has fewer than two pictures to train on or to validate
-/// with.
-Split choose_split(const RunConfig& config, const RunFolder& folder, Start start,
-                   const Dataset& data);
+/// with. A split of a folder of one's own may name any good picture, so those to be tested are put
+/// among data.train_good then: read the pictures after this, and test_on_the_rest.
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data);
 
 /// 0, 1, ... for every picture of a store.
 std::vector<size_t> all_of(const ImageStore& store);

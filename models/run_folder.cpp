@@ -80,6 +80,19 @@ void RunFolder::write_history(const std::vector<EpochRecord>& epochs) const {
   write_file(history(), text);
 }
 
+namespace {
+
+/// What a kill left of files that were being written.
+void remove_leftovers(const fs::path& root) {
+  std::error_code ignored;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::recursive_directory_iterator(root, ignored))
+    if (entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
+  for (const fs::path& path : leftovers) fs::remove(path, ignored);
+}
+
+}  // namespace
+
 RunClaim::RunClaim(const RunFolder& folder) {
   const fs::path root = folder.root();
   std::error_code error;
@@ -90,7 +103,11 @@ RunClaim::RunClaim(const RunFolder& folder) {
   // The lock is the kernel's and ends with the process, however that ends. Where a file system has
   // none, nothing is claimed.
   lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0) {
+    remove_leftovers(root);
+    return;
+  }
+  if (lock_ < 0 || errno != EWOULDBLOCK) return;
   ::close(lock_);
   throw UsageError(str(root.string(),
                        ": another process is writing this run; wait for it or choose "

@@ -49,7 +49,10 @@ class RunFolder {
   /// Nothing is there, or an empty folder.
   bool empty() const;
   /// Trained and evaluated: metrics.json is written last.
-  bool finished() const { return std::filesystem::exists(metrics()); }
+  bool finished() const {
+    std::error_code ignored;  // a folder that may not be read holds no run of ours
+    return std::filesystem::exists(metrics(), ignored);
+  }
   /// Makes the folder; Error when that cannot be done.
   void create() const;
   /// The same for a run that has read all it needs: one that is forced throws the old one away now.

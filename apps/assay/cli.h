@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <sstream>
@@ -81,6 +82,9 @@ CLI::Validator whole_number();
 
 /// --preset NAME of a verb whose first argument is the model.
 void add_preset_option(CLI::App& verb, std::string& preset);
+
+/// UsageError for a file to be written that is there already and that no --force gives up.
+void check_is_new(const std::filesystem::path& file);
 
 /// --threads N; 0 = all that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);

@@ -1,6 +1,7 @@
 // assay evaluate RUN
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/assay/cli.h"
 #include "models/model_table.h"
@@ -10,7 +11,8 @@ namespace assay {
 namespace {
 
 struct EvaluateArguments {
-  std::string run, data, test_noise;
+  std::string run;
+  std::optional<std::string> data, test_noise;
   int threads = 0;
 };
 
@@ -19,8 +21,9 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
   EvaluationOptions options;
-  if (!arguments.data.empty()) options.data = arguments.data;
-  if (!arguments.test_noise.empty()) options.test_noise = arguments.test_noise;
+  options.data = arguments.data;
+  options.test_noise = arguments.test_noise;
+  ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
   std::printf("%s", find_model(config.model).summary(evaluate_run(folder, options)).c_str());
   return 0;
 }

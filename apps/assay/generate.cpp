@@ -16,7 +16,7 @@ struct GenerateArguments {
   std::string run, out;
   int64_t count = 0;
   uint64_t seed = 0;
-  bool other_seed = false;
+  bool other_seed = false, force = false;
   int threads = 0;
 };
 
@@ -32,16 +32,19 @@ int generate_verb(const GenerateArguments& arguments) {
   const uint64_t seed = arguments.other_seed ? arguments.seed : config.seed;
   const Tensor z = draw_latents(seed, 0, arguments.count);
 
+  const auto file = [&](int64_t i) {
+    char name[32];
+    std::snprintf(name, sizeof name, "%06lld.png", static_cast<long long>(i));
+    return std::filesystem::path(arguments.out) / name;
+  };
+  if (!arguments.force)
+    for (int64_t i = 0; i < arguments.count; ++i) check_is_new(file(i));
   make_folder(arguments.out);
   constexpr int64_t kChunk = 256;  // bounds the memory of any count
   for (int64_t begin = 0; begin < arguments.count; begin += kChunk) {
     const int64_t n = std::min(kChunk, arguments.count - begin);
     const std::vector<Image> images = generate_images(*gan, z.rows(begin, n));
-    for (int64_t i = 0; i < n; ++i) {
-      char name[32];
-      std::snprintf(name, sizeof name, "%06lld.png", static_cast<long long>(begin + i));
-      write_png(std::filesystem::path(arguments.out) / name, images[i]);
-    }
+    for (int64_t i = 0; i < n; ++i) write_png(file(begin + i), images[i]);
   }
   std::printf("wrote %lld pictures to %s\n", static_cast<long long>(arguments.count),
               arguments.out.c_str());
@@ -59,6 +62,7 @@ void add_generate(CLI::App& app, Action& run) {
   CLI::Option* seed =
       verb->add_option("--seed", arguments->seed, "of the pictures; the run's own unless given")
           ->check(whole_number());
+  verb->add_flag("--force", arguments->force, "replace pictures that are in --out already");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] {
     arguments->other_seed = seed->count() > 0;

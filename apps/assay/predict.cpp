@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 struct PredictArguments {
   std::string run, out;
   std::vector<std::string> paths;
-  bool json = false, csv = false, fail_on_anomaly = false;
+  bool json = false, csv = false, fail_on_anomaly = false, force = false;
   int threads = 0;
 };
 
@@ -69,8 +69,9 @@ std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
 }
 
 /// Gives every input a heat map of its own in `out`: where two have one name, as a/000.png and
-/// b/000.jpg, the second becomes 000_2.png. UsageError when one would replace a file to be judged.
-void name_heat_maps(const fs::path& out, std::vector<Input>& inputs) {
+/// b/000.jpg, the second becomes 000_2.png. UsageError when one would replace a file to be judged
+/// or, unless `replace`, any other.
+void name_heat_maps(const fs::path& out, bool replace, std::vector<Input>& inputs) {
   std::set<fs::path> taken, judged;
   std::error_code ignored;
   for (const Input& input : inputs) judged.insert(fs::weakly_canonical(input.file, ignored));
@@ -82,6 +83,7 @@ void name_heat_maps(const fs::path& out, std::vector<Input>& inputs) {
     ASSAY_CHECK_AS(UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
                    "--out: the heat map ", input.heat_map.string(),
                    " would replace a picture that is judged; choose another folder");
+    if (!replace) check_is_new(input.heat_map);
   }
 }
 
@@ -175,7 +177,7 @@ int predict_verb(const PredictArguments& arguments) {
   if (!arguments.out.empty()) {
     ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(), "--out: ", config.model,
                    " judges whole pictures and draws no heat maps");
-    name_heat_maps(arguments.out, inputs);
+    name_heat_maps(arguments.out, arguments.force, inputs);
   }
   const auto images = judge_all(*detector, inputs);
   if (arguments.json)
@@ -199,6 +201,7 @@ void add_predict(CLI::App& app, Action& run) {
   verb->add_option("--out", arguments->out,
                    "write for each picture what the model sees, and a heat map over it, as one "
                    "PNG into this folder");
+  verb->add_flag("--force", arguments->force, "replace pictures that are in --out already");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "print JSON");
   verb->add_flag("--csv", arguments->csv, "print CSV")->excludes(json);
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,

@@ -14,9 +14,11 @@ void add_report(CLI::App& app, Action& run) {
   verb->add_option("folder", *folder, "of a suite, or one run")->required();
   verb->callback([=, &run] {
     run = [=] {
+      std::filesystem::path root = std::filesystem::path(*folder).lexically_normal();
+      if (!root.has_filename()) root = root.parent_path();  // "out/suite/"
       // Shards that ran elsewhere may have come into the folder since.
-      if (!RunFolder(*folder).finished() && !finished_runs(*folder).empty()) write_results(*folder);
-      std::printf("%s\n", write_report(*folder).c_str());
+      if (!RunFolder(root).finished() && !finished_runs(root).empty()) write_results(root);
+      std::printf("%s\n", write_report(root).c_str());
       return 0;
     };
   });

@@ -35,6 +35,12 @@ void add_preset_option(CLI::App& verb, std::string& preset) {
   verb.add_option("--preset", preset, "a named reading of the model: " + listed(presets));
 }
 
+void check_is_new(const std::filesystem::path& file) {
+  std::error_code ignored;
+  ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(file, ignored), "--out: ", file.string(),
+                 " is there already; choose another folder, or give --force to replace it");
+}
+
 void add_threads_option(CLI::App& verb, int& threads) {
   verb.add_option("--threads", threads, "threads of the CPU (0: all); never changes a result");
 }

@@ -1,6 +1,7 @@
 // assay suite
 #include "apps/suite/suite.h"
 
+#include <charconv>
 #include <cstdio>
 
 #include "apps/assay/cli.h"
@@ -21,10 +22,12 @@ struct SuiteArguments {
 
 void parse_shard(const std::string& text, SuiteOptions& options) {
   if (text.empty()) return;
-  char extra = 0;
-  ASSAY_CHECK_AS(UsageError,
-                 std::sscanf(text.c_str(), "%d/%d%c", &options.shard, &options.shards, &extra) == 2,
-                 "--shard: '", text, "' is not I/N");
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, options.shard);
+  const bool slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  const auto second = slash ? std::from_chars(first.ptr + 1, end, options.shards) : first;
+  ASSAY_CHECK_AS(UsageError, slash && second.ec == std::errc() && second.ptr == end, "--shard: '",
+                 text, "' is not I/N");
 }
 
 int list_cells(const SuiteOptions& options) {
@@ -56,6 +59,7 @@ void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& opti
 
 int suite_verb(SuiteArguments arguments) {
   SuiteOptions& options = arguments.options;
+  ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   options.out = arguments.out;
   parse_shard(arguments.shard, options);
   if (arguments.list) return list_cells(options);

@@ -39,6 +39,15 @@ std::string verdict_on_one(const ClassFindings& c, const SeedGroup& group) {
              range_text(*interval), ".", at_threshold(group));
 }
 
+/// On two that cannot be compared.
+std::string verdict_on_apart(const ClassFindings& c) {
+  std::string text = str("No comparison on ", escape_html(c.name), ": ");
+  for (const SeedGroup* group : c.best)
+    text += str(group == c.best.front() ? "" : " and ", name_of_group(*group), " (AUROC ",
+                decimal(mean_auroc(*group), 2), ")");
+  return text + " have no seed in common on which both have scored the same images.";
+}
+
 std::string verdict_on_two(const ClassFindings& c) {
   const GroupDifference& d = *c.difference;
   const std::string first = name_of_group(*d.first), second = name_of_group(*d.second);
@@ -79,6 +88,7 @@ std::string means_over_classes(const Findings& findings) {
     const SeedGroup* group = nullptr;
     for (const ClassFindings& c : findings.classes) {
       group = c.group_of(model);
+      if (group != nullptr && !group->summary(kAuroc)) group = nullptr;
       if (group == nullptr) break;
       sum += mean_auroc(*group);
     }
@@ -257,6 +267,7 @@ std::string how_to_read(const Findings& findings) {
 
 std::string verdict_on(const ClassFindings& c) {
   if (c.difference) return verdict_on_two(c);
+  if (c.best.size() == 2) return verdict_on_apart(c);
   if (!c.best.empty()) return verdict_on_one(c, *c.best.front());
   if (!c.compared.empty())
     return str("No verdict on ", escape_html(c.name), ": its test images are all of one kind.");

@@ -26,15 +26,16 @@ class Gathering {
     keys_.push_back(key);
     ClassFindings& found = classes_.emplace_back();
     found.name = run.config.object_class;
-    found.id = id_of(found.name) + (name_is_taken(found.name) ? std::to_string(keys_.size()) : "");
+    const std::string id = id_of(found.name);
+    found.id = id_is_taken(id) ? str(id, "-", keys_.size()) : id;
     found.synthetic = run.metrics.value("synthetic", false);
     return found;
   }
 
  private:
-  bool name_is_taken(const std::string& name) const {
-    return std::count_if(classes_.begin(), classes_.end(),
-                         [&](const ClassFindings& c) { return c.name == name; }) > 1;
+  bool id_is_taken(const std::string& id) const {
+    return std::any_of(classes_.begin(), classes_.end(),
+                       [&](const ClassFindings& c) { return c.id == id; });
   }
 
   std::vector<ClassFindings>& classes_;

@@ -73,14 +73,13 @@ std::string memorisation_table(const Json& m) {
   return table.html();
 }
 
-void add_generator(Page& page, const ClassFindings& c, const RunResult& run) {
+void add_generator(Page& page, const ClassFindings& c, size_t i) {
+  const RunResult& run = *c.generators[i];
   const Json& m = run.metrics;
-  page.subsection(
-      str("gan-", c.id,
-          c.generators.size() > 1 ? str("-", run.config.preset, "-", run.config.seed) : ""),
-      str(escape_html(c.name), ", ", model_name(run.config.model, run.config.preset), ", seed ",
-          run.config.seed, synthetic_tag(c.synthetic)),
-      escape_html(c.name));
+  page.subsection(str("gan-", c.id, c.generators.size() > 1 ? str("-", i + 1) : ""),
+                  str(escape_html(c.name), ", ", model_name(run.config.model, run.config.preset),
+                      ", seed ", run.config.seed, synthetic_tag(c.synthetic)),
+                  escape_html(c.name));
   std::string remarks;
   for (const Json& remark : m["remarks"]) remarks += escape_html(remark.get<std::string>()) + " ";
   page.add(paragraph(remarks));
@@ -106,7 +105,7 @@ void add_generators(Page& page, const Findings& findings) {
                 "moved.",
                 "soft"));
   for (const ClassFindings& c : findings.classes)
-    for (const RunResult* run : c.generators) add_generator(page, c, *run);
+    for (size_t i = 0; i < c.generators.size(); ++i) add_generator(page, c, i);
 }
 
 }  // namespace assay

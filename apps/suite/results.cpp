@@ -9,6 +9,7 @@
 
 #include "kernels/runtime/error.h"
 #include "models/csv.h"
+#include "models/dcgan_training.h"
 #include "models/evaluation/metrics.h"
 #include "models/network.h"
 #include "models/run.h"
@@ -182,14 +183,35 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
+/// Whatever a report reads of a run, so that one damaged file leaves out one run. CheckpointError.
+void check_tables(const RunResult& run) {
+  const RunFolder& folder = run.folder;
+  try {
+    if (run.judges()) scores_of(run);
+    if (fs::exists(folder.good_scores())) read_csv(folder.good_scores()).numbers("score");
+  } catch (const Error& error) {
+    throw CheckpointError(
+        str(error.what(), "; run assay evaluate ", quoted(folder.root().string())));
+  }
+  if (run.config.model == "dcgan") {
+    read_gan_history(folder);
+  } else if (run.config.model == "cnn") {
+    for (int fold = 0; fold < run.config.folds; ++fold) folder.fold(fold).read_history();
+  } else {
+    folder.read_history();
+  }
+}
+
 RunResult read_run(const fs::path& path) {
   const RunFolder folder(path);
   const RunConfig started = load_config(folder.config());
   Json metrics = read_metrics(folder);
   const RunConfig evaluated = as_evaluated(started, metrics);
-  return {folder, evaluated,
-          command_of(started, path) + command_of_evaluation(folder, started, evaluated),
-          std::move(metrics)};
+  RunResult run = {folder, evaluated,
+                   command_of(started, path) + command_of_evaluation(folder, started, evaluated),
+                   std::move(metrics)};
+  check_tables(run);
+  return run;
 }
 
 }  // namespace
@@ -302,7 +324,8 @@ std::string collapse_in_words(const RunResult& run) {
 std::vector<fs::path> unfinished_runs(const fs::path& root) {
   std::vector<fs::path> folders = folders_of(root);
   std::erase_if(folders, [](const fs::path& path) {
-    return !fs::exists(RunFolder(path).config()) || RunFolder(path).finished();
+    std::error_code ignored;
+    return !fs::exists(RunFolder(path).config(), ignored) || RunFolder(path).finished();
   });
   std::sort(folders.begin(), folders.end());
   return folders;

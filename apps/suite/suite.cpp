@@ -1,6 +1,7 @@
 #include "apps/suite/suite.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -9,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/file.h"
 #include "kernels/runtime/error.h"
+#include "models/checkpoint.h"
 #include "models/network.h"
 #include "models/run.h"
 
@@ -61,6 +63,12 @@ std::vector<std::string> classes_of(const SuiteOptions& options, const Plan& pla
   return classes;
 }
 
+void check_distinct(const char* option, std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  ASSAY_CHECK_AS(UsageError, twice == names.end(), option, ": names ", *twice, " twice");
+}
+
 void check_classes(const std::string& data, const std::vector<std::string>& classes) {
   const std::vector<std::string> known = list_classes(data);
   for (const std::string& name : classes)
@@ -88,7 +96,8 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   const int64_t steps = options.steps > 0 ? options.steps : plan.steps;
   if (steps > 0) {
     config.steps = steps;
-    config.epochs = static_cast<int>(steps);  // an epoch has one step at least
+    // An epoch has one step at least.
+    config.epochs = static_cast<int>(std::min<int64_t>(steps, std::numeric_limits<int>::max()));
   }
   if (options.image_size > 0) config.image_size = options.image_size;
   set_noise(config, condition);
@@ -146,14 +155,20 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
     const RunFolder from(options.out / other.folder);
     if (!share_training(other, cell) || !from.finished() || !mismatch(options, other).empty())
       continue;
+    std::vector<std::pair<fs::path, std::vector<uint8_t>>> files;
+    try {
+      read_checked(from.checkpoint());
+      for (const auto& [source, target] :
+           {std::pair(from.split(), to.split()), std::pair(from.history(), to.history()),
+            std::pair(from.checkpoint(), to.checkpoint())})
+        files.emplace_back(target, read_bytes(source));
+    } catch (const Error&) {
+      continue;  // damaged, or its files are gone
+    }
     to.create();
     save(cell.config, to.config());
-    for (const auto& [source, target] :
-         {std::pair(from.split(), to.split()), std::pair(from.history(), to.history()),
-          std::pair(from.checkpoint(), to.checkpoint())}) {
-      const std::vector<uint8_t> bytes = read_bytes(source);
+    for (const auto& [target, bytes] : files)
       write_file(target, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    }
     return;
   }
 }
@@ -175,6 +190,8 @@ std::string mismatch(const SuiteOptions& options, const Cell& cell) {
 }
 
 std::vector<Cell> cells_of(const SuiteOptions& options) {
+  check_distinct("--classes", options.classes);
+  check_distinct("--noise", options.noise);
   ASSAY_CHECK_AS(UsageError,
                  options.shards >= 1 && options.shard >= 1 && options.shard <= options.shards,
                  "--shard: ", options.shard, "/", options.shards, " is not I/N with I from 1 to N");
@@ -233,7 +250,12 @@ std::vector<FailedCell> run_suite(
       failed.push_back({cell->folder, e.what()});
       continue;
     }
-    write_results(options.out);
+    try {
+      write_results(options.out);
+    } catch (
+        const std::exception& e) {  // the next cell may have room, and it is written at the end
+      hooks.say(e.what());
+    }
   }
   std::map<std::string, std::string> reasons;
   for (const FailedCell& cell : failed) reasons[cell.folder.string()] = cell.reason;

@@ -309,6 +309,59 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   CHECK(read_json(folder / "own/results.json")["differences"].empty());
 }
 
+TEST_CASE("pictures of one's own: a split may name any good picture, and more may come") {
+  const TemporaryFolder folder;
+  const fs::path good = folder / "fine";
+  for (int i = 0; i < 20; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  const auto train = [&](const char* out, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"train",        "kd-cae",
+                                      "--good",       good.string(),
+                                      "--bad",        (folder / "broken").string(),
+                                      "--out",        (folder / out).string(),
+                                      "--image-size", "16",
+                                      "--epochs",     "2"};
+    words.insert(words.end(), more.begin(), more.end());
+    require_success(run_assay(words));
+  };
+  train("first", {"--seed", "1"});
+  train("second", {"--seed", "2", "--split", (folder / "first/split.json").string()});
+  CHECK(read_text(folder / "second/split.json") == read_text(folder / "first/split.json"));
+  // A picture more, while the run is broken off: it is tested, and the training stays as it was.
+  const std::string model = read_text(folder / "first/model.safetensors");
+  fs::remove(folder / "first/metrics.json");
+  put(good / "99.png", small_picture(99, 20, 20));
+  train("first", {"--seed", "1", "--resume"});
+  CHECK(read_text(folder / "first/model.safetensors") == model);
+  CHECK(contains(read_text(folder / "first/scores.csv"), "\ngood/99.png,"));
+}
+
+TEST_CASE("predict --out replaces nothing unasked, and a run clears what a kill has left") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data");
+  const fs::path run = folder / "run", heat = folder / "heat";
+  require_success(run_assay(small_training(folder / "data", run, {"--epochs", "1"})));
+  const auto predict = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"predict", run.string(),
+                                      (folder / "data/tile/test/square/100.png").string(), "--out",
+                                      heat.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_assay(words);
+  };
+  put(heat / "100.png", std::string("mine"));
+  const Outcome refused = predict({});
+  CHECK(refused.code == 2);
+  CHECK(contains(refused.error, "is there already"));
+  CHECK(read_text(heat / "100.png") == "mine");
+  require_success(predict({"--force"}));
+  CHECK(read_text(heat / "100.png") != "mine");
+  CHECK(run_assay({"evaluate", run.string(), "--data", ""}).code == 2);
+
+  put(run / "checkpoint.safetensors.host-1.tmp", std::string("half"));
+  require_success(run_assay({"evaluate", run.string()}));
+  CHECK(!fs::exists(run / "checkpoint.safetensors.host-1.tmp"));
+}
+
 TEST_CASE("the command that makes the same run takes away what a preset sets") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");

@@ -153,6 +153,98 @@ TEST_CASE("a damaged run is named, and stops neither the suite nor the report") 
   CHECK(results_of(folder / "out")["failed"].empty());
 }
 
+TEST_CASE("whatever is damaged of a finished run leaves out that run alone") {
+  const TemporaryFolder folder;
+  for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
+  REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
+  const fs::path run = folder / "out/kd-cae-tile-seed1";
+  Json metrics = Json::parse(read_text(run / "metrics.json"));
+  SUBCASE("no scores") {
+    put(run / "scores.csv", std::string());
+  }
+  SUBCASE("scores cut short") {
+    put(run / "scores.csv", std::string("path,label\n"));
+  }
+  SUBCASE("good scores") {
+    put(run / "good_scores.csv", std::string("nothing"));
+  }
+  SUBCASE("history") {
+    put(run / "history.csv", std::string("epoch\n1\n"));
+  }
+  SUBCASE("images") {
+    metrics["images"] = Json::object();
+  }
+  SUBCASE("intervals") {
+    metrics["intervals"]["image_auroc"] = {1};
+  }
+  SUBCASE("counts") {
+    metrics["tp"] = "x";
+  }
+  SUBCASE("conditions") {
+    metrics["conditions"] = 3;
+  }
+  put(run / "metrics.json", metrics.dump());
+  const Outcome report = run_assay({"report", (folder / "out").string()});
+  CAPTURE(report.error);
+  REQUIRE(report.code == 0);
+  CHECK(runs_in(results_of(folder / "out")) == std::set<std::string>{"kd-cae-wall-seed1"});
+  CHECK(contains(read_text(folder / "out/report/index.html"), "kd-cae-tile-seed1 failed"));
+}
+
+TEST_CASE("a damaged training is not taken over, but trained anew") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
+  const fs::path run = folder / "out/kd-cae-tile-seed1";
+  fs::resize_file(run / "checkpoint.safetensors", 1000);
+  REQUIRE(run_assay(suite(folder / "data", folder / "out", {"--noise", "clean/clean,clean/noisy"}))
+              .code == 0);
+  CHECK(read_text(folder / "out/kd-cae-tile-seed1-clean-noisy/model.safetensors") ==
+        read_text(run / "model.safetensors"));
+}
+
+TEST_CASE("what a suite cannot mean is refused") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  const auto refused = [&](const std::vector<std::string>& more) {
+    return run_assay(suite(folder / "data", folder / "out", more)).code == 2;
+  };
+  CHECK(refused({"--classes", "tile,tile"}));
+  CHECK(refused({"--noise", "clean/clean,clean/clean"}));
+  for (const char* shard : {"99999999999/99999999999", "1", "1/", "/2", "1/2x", "0/2"})
+    CHECK_MESSAGE(refused({"--shard", shard}), shard);
+  CHECK(run_assay(suite(folder / "data", "")).code == 2);
+  CHECK(run_assay({"suite", "--data", (folder / "data").string(), "--out", (folder / "o").string(),
+                   "--models", "kd-cae", "--steps", "4294967297", "--list"})
+            .out.find("--epochs 2147483647") != std::string::npos);
+}
+
+TEST_CASE("models without a seed in common are named, and not compared") {
+  const TemporaryFolder folder;
+  write_small_class(folder / "data", "tile");
+  const auto train = [&](const char* model, const char* seed) {
+    return run_assay({"train", model, "--data", (folder / "data").string(), "--class", "tile",
+                      "--out", (folder / "out" / model).string(), "--image-size", "32", "--epochs",
+                      "1", "--seed", seed});
+  };
+  REQUIRE(train("kd-cae", "1").code == 0);
+  REQUIRE(train("ni-cae", "2").code == 0);
+  REQUIRE(run_assay({"report", (folder / "out/").string()}).code == 0);
+  const std::string page = read_text(folder / "out/report/index.html");
+  CHECK(contains(page, "No comparison on tile: "));
+  CHECK(!contains(page, "Only "));
+}
+
+TEST_CASE("classes whose names differ in signs alone have links of their own") {
+  const TemporaryFolder folder;
+  for (const char* name : {"a b", "a-b"}) write_small_class(folder / "data", name);
+  REQUIRE(run_assay(suite(folder / "data", folder / "out", {"--classes", "a b,a-b"})).code == 0);
+  const std::string page = read_text(folder / "out/report/index.html");
+  const size_t first = page.find("id=\"class-a-b\"");
+  REQUIRE(first != std::string::npos);
+  CHECK(page.find("id=\"class-a-b\"", first + 1) == std::string::npos);
+}
+
 TEST_CASE("a suite killed again and again ends as the unbroken one") {
   const TemporaryFolder folder;
   for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
