@@ -24,12 +24,27 @@ std::string number(const nlohmann::ordered_json& value, int digits) {
              : kNone;
 }
 
+namespace {
+
+/// As many that an end which is not 0 does not read like it: whether 0 lies within is the point.
+int enough_digits(const Interval& interval, int digits) {
+  const auto reads_as_zero = [&](double end) {
+    return end != 0 && std::abs(end) < 0.5 * std::pow(10.0, -digits);
+  };
+  while (digits < 4 && (reads_as_zero(interval.low) || reads_as_zero(interval.high))) ++digits;
+  return digits;
+}
+
+}  // namespace
+
 std::string range_text(const Interval& interval, int digits) {
+  digits = enough_digits(interval, digits);
   return str(decimal(interval.low, digits), " to ", decimal(interval.high, digits));
 }
 
 std::string interval_text(const std::optional<Interval>& interval, int digits) {
   if (!interval) return kNone;
+  digits = enough_digits(*interval, digits);
   return str("[", decimal(interval->low, digits), ", ", decimal(interval->high, digits), "]");
 }
 

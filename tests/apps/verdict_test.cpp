@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "apps/report/text.h"
 #include "models/run_config.h"
 #include "models/run_folder.h"
 #include "models/scoring.h"
@@ -191,6 +192,13 @@ TEST_CASE("the study's numbers stand beside its classes, and never beside synthe
     CHECK(contains(text, "about 65 %") == c.cnn);
     CHECK(contains(text, "Synthetic data.") == (std::string(c.data) == "builtin"));
   }
+}
+
+TEST_CASE("an end of an interval that is not 0 does not read like it") {
+  CHECK(range_text({0.0013, 0.16}) == "0.001 to 0.160");
+  CHECK(range_text({-0.004, 0.16}) == "&minus;0.004 to 0.160");
+  CHECK(range_text({0, 0.16}) == "0.00 to 0.16");
+  CHECK(interval_text(Interval{1e-9, 0.5}) == "[0.0000, 0.5000]");
 }
 
 }  // namespace assay::testing
