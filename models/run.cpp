@@ -122,6 +122,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
+  folder.remove_leftovers();
   return model.train(config, folder, start, hooks);
 }
 
@@ -134,6 +135,7 @@ Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
   config.test_noise = options.test_noise.value_or(config.test_noise);
   check(config);
   const RunClaim claim(folder);
+  folder.remove_leftovers();
   return find_model(config.model).evaluate(config, folder);
 }
 

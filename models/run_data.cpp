@@ -42,6 +42,8 @@ void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
   write_file(folder.machine(), machine_json().dump(2) + "\n");
 }
 
+namespace {
+
 /// A split of a folder of one's own may name any good picture, also those that the draw which comes
 /// with the folder would test.
 void learn_from_any_good(Dataset& data) {
@@ -52,6 +54,8 @@ void learn_from_any_good(Dataset& data) {
   std::sort(data.train_good.begin(), data.train_good.end(),
             [](const Sample& a, const Sample& b) { return a.path < b.path; });
 }
+
+}  // namespace
 
 ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
   return {current_context(),

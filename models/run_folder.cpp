@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
@@ -36,12 +35,26 @@ void RunFolder::begin(Start start) const {
   create();
 }
 
+std::vector<fs::path> RunFolder::files() const {
+  return {metrics(),     config(), split(),   noise(),        history(),    scores(),
+          good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
+}
+
+void RunFolder::remove_leftovers() const {
+  std::error_code ignored;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(root_, ignored))
+    for (const fs::path& file : files())
+      if (const std::string name = entry.path().filename().string();
+          name.starts_with(file.filename().string() + ".") && name.ends_with(".tmp"))
+        leftovers.push_back(entry.path());
+  for (const fs::path& path : leftovers) fs::remove(path, ignored);
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) fold(i).remove_leftovers();
+}
+
 void RunFolder::clear() const {
   std::error_code ignored;
-  for (const fs::path& file :
-       {metrics(), config(), split(), noise(), history(), scores(), good_scores(), model(),
-        latents(), memorisation(), checkpoint(), machine()})
-    fs::remove(file, ignored);
+  for (const fs::path& file : files()) fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
   for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) {
     fold(i).clear();
@@ -80,19 +93,6 @@ void RunFolder::write_history(const std::vector<EpochRecord>& epochs) const {
   write_file(history(), text);
 }
 
-namespace {
-
-/// What a kill left of files that were being written.
-void remove_leftovers(const fs::path& root) {
-  std::error_code ignored;
-  std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::recursive_directory_iterator(root, ignored))
-    if (entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
-  for (const fs::path& path : leftovers) fs::remove(path, ignored);
-}
-
-}  // namespace
-
 RunClaim::RunClaim(const RunFolder& folder) {
   const fs::path root = folder.root();
   std::error_code error;
@@ -103,11 +103,7 @@ RunClaim::RunClaim(const RunFolder& folder) {
   // The lock is the kernel's and ends with the process, however that ends. Where a file system has
   // none, nothing is claimed.
   lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0) {
-    remove_leftovers(root);
-    return;
-  }
-  if (lock_ < 0 || errno != EWOULDBLOCK) return;
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(lock_);
   throw UsageError(str(root.string(),
                        ": another process is writing this run; wait for it or choose "

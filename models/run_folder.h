@@ -59,6 +59,8 @@ class RunFolder {
   void begin(Start start) const;
   /// Removes the files named above, and nothing else.
   void clear() const;
+  /// Removes what a kill has left of these files while they were written. For who has claimed it.
+  void remove_leftovers() const;
 
   /// Empty when there is none. CheckpointError when it is damaged.
   std::vector<EpochRecord> read_history() const;
@@ -68,6 +70,8 @@ class RunFolder {
   void write_history(const std::vector<EpochRecord>& epochs) const;
 
  private:
+  std::vector<std::filesystem::path> files() const;
+
   std::filesystem::path root_;
 };
 

@@ -252,9 +252,8 @@ std::vector<FailedCell> run_suite(
     }
     try {
       write_results(options.out);
-    } catch (
-        const std::exception& e) {  // the next cell may have room, and it is written at the end
-      hooks.say(e.what());
+    } catch (const std::exception& e) {
+      hooks.say(e.what());  // they are written again after the next cell, and at the end
     }
   }
   std::map<std::string, std::string> reasons;

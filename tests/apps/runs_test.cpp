@@ -360,6 +360,17 @@ TEST_CASE("predict --out replaces nothing unasked, and a run clears what a kill 
   put(run / "checkpoint.safetensors.host-1.tmp", std::string("half"));
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(!fs::exists(run / "checkpoint.safetensors.host-1.tmp"));
+
+  // Nobody else's file, and none in a folder that turns out to be no run.
+  put(run / "mine.tmp", std::string("mine"));
+  require_success(run_assay({"evaluate", run.string()}));
+  CHECK(fs::exists(run / "mine.tmp"));
+  put(folder / "home/letters/model.safetensors.tmp", std::string("mine"));
+  put(folder / "home/model.safetensors.x.tmp", std::string("mine"));
+  put(folder / "home/note.txt", std::string("mine"));
+  CHECK(run_assay(small_training(folder / "data", folder / "home", {"--resume"})).code == 2);
+  CHECK(fs::exists(folder / "home/letters/model.safetensors.tmp"));
+  CHECK(fs::exists(folder / "home/model.safetensors.x.tmp"));
 }
 
 TEST_CASE("the command that makes the same run takes away what a preset sets") {
