@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "kernels/runtime/philox.h"
 #include "models/cnn_detector.h"
 #include "models/detector_evaluation.h"
 #include "models/evaluation/metrics.h"
@@ -37,6 +38,14 @@ std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
   ASSAY_CHECK_AS(UsageError, folds.size() == static_cast<size_t>(config.folds), file.string(),
                  ": has ", folds.size(), " folds; give --folds ", folds.size());
   return folds;
+}
+
+/// Weights and batches are drawn anew for each fold, so that one lucky or unlucky draw is not the
+/// luck of all the folds of a run.
+uint64_t seed_of_fold(uint64_t seed, int fold) {
+  RandomSequence random(seed, RandomStream::fold, static_cast<uint64_t>(fold));
+  const uint64_t high = random.bits();
+  return high << 32 | random.bits();
 }
 
 /// The five (or so) trainings of a run.
@@ -76,11 +85,12 @@ class CrossValidation {
 
   void train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
+    const uint64_t seed = seed_of_fold(config_.seed, number);
     Network& network = detector_.network(number);
-    init_parameters(network, init_from_name(config_.init), config_.seed);
+    init_parameters(network, init_from_name(config_.init), seed);
     BatchLoader batches(pictures_, fold.train,
                         {.batch = config_.batch,
-                         .seed = config_.seed,
+                         .seed = seed,
                          .flips = config_.flips,
                          .shifts = config_.shifts,
                          .labels = true});

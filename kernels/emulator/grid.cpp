@@ -52,11 +52,12 @@ ThreadPool& pool_of(int threads) {
   return *pool;
 }
 
-// Stacks and shared memory are kept from launch to launch of the same block size.
+// Stacks and shared memory are kept from launch to launch.
 Multiprocessor& multiprocessor_of_this_thread(unsigned threads) {
   thread_local std::unique_ptr<Multiprocessor> kept;
-  if (!kept || kept->threads_per_block() != threads || kept->stack_bytes() != config().stack_bytes)
-    kept = std::make_unique<Multiprocessor>(threads, config().stack_bytes);
+  if (!kept || kept->stack_bytes() != config().stack_bytes)
+    kept = std::make_unique<Multiprocessor>(config().stack_bytes);
+  kept->fit(threads);
   return *kept;
 }
 

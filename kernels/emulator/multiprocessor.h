@@ -59,14 +59,17 @@ struct Statistics {
 
 class Multiprocessor {
  public:
-  Multiprocessor(unsigned threads, size_t stack_bytes);
+  explicit Multiprocessor(size_t stack_bytes);
   ~Multiprocessor();
 
-  /// Runs one block to its end. Throws Error.
+  /// Makes room for blocks of so many threads; to be called between blocks. Stacks are made anew
+  /// only for more threads than ever before: each costs system calls.
+  void fit(unsigned threads);
+
+  /// Runs one block to its end, after fit(). Throws Error.
   void run_block(uint3 block, dim3 grid, dim3 block_size, size_t dynamic_shared,
                  const std::function<void()>& kernel);
-  size_t threads_per_block() const { return threads_.size(); }
-  size_t stack_bytes() const { return stacks_.stack_bytes(); }
+  size_t stack_bytes() const { return stack_bytes_; }
 
   // ---- scheduling (scheduler.cpp)
   Thread& running() { return *static_cast<Thread*>(current); }
@@ -85,7 +88,7 @@ class Multiprocessor {
   Warp& warp(unsigned i) { return warps_[i]; }
   Warpgroup& warpgroup(unsigned i) { return warpgroups_[i]; }
   unsigned warpgroups() const { return block_threads_ / 128; }
-  const Stacks& stacks() const { return stacks_; }
+  const Stacks& stacks() const { return *stacks_; }
 
   uint64_t random();
   /// Whether the next asynchronous operation is to happen late.
@@ -113,11 +116,12 @@ class Multiprocessor {
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
   std::vector<Warpgroup> warpgroups_;
-  Stacks stacks_;
+  size_t stack_bytes_;
+  std::unique_ptr<Stacks> stacks_;
   Fiber home_;  // the OS thread's own stack
   const std::function<void()>* kernel_ = nullptr;
   std::string error_;
-  unsigned block_threads_, alive_ = 0;
+  unsigned block_threads_ = 0, alive_ = 0;
   bool in_kernel_ = false, checking_ = false;
   Order order_ = Order::sequential;
   Async async_ = Async::late;
@@ -125,7 +129,7 @@ class Multiprocessor {
 
   // The ready queue: a ring of thread indices, popped from either end or from the middle.
   std::vector<uint16_t> ready_;
-  unsigned head_ = 0, tail_ = 0, ring_mask_;
+  unsigned head_ = 0, tail_ = 0, ring_mask_ = 0;
 };
 
 /// The multiprocessor of this OS thread; nullptr outside run_grid().

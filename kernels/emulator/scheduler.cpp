@@ -25,16 +25,22 @@ void fail(const std::string& what) {
   multiprocessor->abandon(what + " [" + name_of(multiprocessor->running()) + "]");
 }
 
-Multiprocessor::Multiprocessor(unsigned threads, size_t stack_bytes)
-    : threads_(threads),
-      warps_((threads + 31) / 32),
-      warpgroups_(threads / 128),
-      stacks_(threads, stack_bytes),
-      block_threads_(threads),
-      ring_mask_(std::bit_ceil(threads + 1) - 1) {
-  ready_.resize(ring_mask_ + 1);
-}
+Multiprocessor::Multiprocessor(size_t stack_bytes) : stack_bytes_(stack_bytes) {}
 Multiprocessor::~Multiprocessor() = default;
+
+void Multiprocessor::fit(unsigned threads) {
+  if (threads == block_threads_) return;
+  block_threads_ = threads;
+  threads_.resize(threads);
+  warps_.resize((threads + 31) / 32);
+  warpgroups_.resize(threads / 128);
+  ring_mask_ = std::bit_ceil(threads + 1) - 1;
+  ready_.resize(ring_mask_ + 1);
+  if (!stacks_ || stacks_->count() < threads) {
+    stacks_.reset();  // first, for the sake of the memory
+    stacks_ = std::make_unique<Stacks>(threads, stack_bytes_);
+  }
+}
 
 uint64_t Multiprocessor::random() {  // xorshift64
   random_state_ ^= random_state_ << 13;
@@ -155,7 +161,7 @@ void Multiprocessor::prepare_threads(uint3 block, dim3 grid, dim3 block_size) {
         t.copies.clear();
         t.wgmma_fenced = false;
         t.operation = "its start";
-        t.fiber.prepare(stacks_.stack(i), stacks_.stack_bytes(), i, &entry);
+        t.fiber.prepare(stacks_->stack(i), stack_bytes_, i, &entry);
         make_ready(t);
       }
 }

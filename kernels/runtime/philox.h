@@ -43,6 +43,7 @@ enum class RandomStream : uint64_t {
   latent = 6,     ///< z of the DCGAN; + step << 8
   bootstrap = 7,  ///< resamples
   builtin = 8,    ///< the procedural pictures
+  fold = 9,       ///< the seed of a fold's training; + fold << 8
 };
 constexpr uint64_t stream_id(RandomStream stream, uint64_t detail = 0) {
   return static_cast<uint64_t>(stream) | detail << 8;
