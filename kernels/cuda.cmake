@@ -84,12 +84,16 @@ function(assay_cuda_backend)
   target_sources(assay_kernels PRIVATE $<TARGET_OBJECTS:assay_kernels_cuda>)
   if(ASSAY_CUDA STREQUAL ON)
     target_link_libraries(assay_kernels PUBLIC CUDA::cudart_static)
+    target_compile_options(assay_kernels_cuda PRIVATE -Xptxas=-v)
+    set_target_properties(assay_kernels_cuda PROPERTIES
+      CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/kernels/ptxas_log.sh)
     list(GET CMAKE_CUDA_ARCHITECTURES 0 architecture)
     add_custom_target(cuda_resources
-      COMMAND ${CMAKE_COMMAND} -DNVCC=${CMAKE_CUDA_COMPILER} -DARCH=${architecture}
-              -DINCLUDE=${PROJECT_SOURCE_DIR} -DOUTPUT=${PROJECT_BINARY_DIR}/cuda_resources.txt
-              "-DSOURCES=$<TARGET_PROPERTY:assay_kernels_cuda,SOURCES>"
+      COMMAND ${CMAKE_COMMAND} -DARCH=${architecture}
+              -DOUTPUT=${PROJECT_BINARY_DIR}/cuda_resources.txt
+              "-DOBJECTS=$<TARGET_OBJECTS:assay_kernels_cuda>"
               -P ${PROJECT_SOURCE_DIR}/kernels/cuda_resources.cmake
+      DEPENDS $<TARGET_OBJECTS:assay_kernels_cuda>
       VERBATIM)
   else()
     add_subdirectory(${PROJECT_SOURCE_DIR}/kernels/emulator)

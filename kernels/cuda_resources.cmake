@@ -1,5 +1,5 @@
-# cmake -DNVCC=... -DARCH=80 -DINCLUDE=... -DOUTPUT=... "-DSOURCES=a.cu;b.cu" -P cuda_resources.cmake
-# Compiles each file once more and writes what ptxas says about every kernel: registers, shared
+# cmake -DARCH=80 -DOUTPUT=... "-DOBJECTS=a.cu.o;b.cu.o" -P cuda_resources.cmake
+# Writes what ptxas said about every kernel when it was compiled (ptxas_log.sh): registers, shared
 # memory, spills. Fails if a kernel spills. ARCH is one of CMAKE_CUDA_ARCHITECTURES.
 string(REGEX REPLACE "-(real|virtual)$" "" ARCH "${ARCH}")
 if(NOT ARCH MATCHES "^[0-9]+[a-z]?$")
@@ -8,19 +8,17 @@ if(NOT ARCH MATCHES "^[0-9]+[a-z]?$")
 endif()
 set(report "")
 set(spills "")
-foreach(source IN LISTS SOURCES)
-  execute_process(
-    COMMAND ${NVCC} -std=c++20 -O3 -I${INCLUDE} -DASSAY_HAVE_CUDA=1 -Xptxas=-v -cubin
-            -gencode arch=compute_${ARCH},code=sm_${ARCH} -o ${OUTPUT}.cubin ${source}
-    ERROR_VARIABLE log RESULT_VARIABLE result)
-  if(NOT result EQUAL 0)
-    message(FATAL_ERROR "${source}: ${log}")
-  endif()
-  string(REPLACE ";" "," log "${log}")
-  string(REPLACE "\n" ";" lines "${log}")
+foreach(object IN LISTS OBJECTS)
+  file(STRINGS ${object}.ptxas lines)
+  set(kernel "")
   foreach(line IN LISTS lines)
-    if(line MATCHES "Compiling entry function '([^']+)'")
-      set(kernel ${CMAKE_MATCH_1})
+    if(line MATCHES "Compiling entry function '([^']+)' for 'sm_([0-9a-z]+)'")
+      set(kernel "")
+      if(CMAKE_MATCH_2 STREQUAL ARCH)
+        set(kernel ${CMAKE_MATCH_1})
+      endif()
+    elseif(kernel STREQUAL "")
+      continue()
     elseif(line MATCHES "([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads")
       set(stores ${CMAKE_MATCH_1})
       set(loads ${CMAKE_MATCH_2})
@@ -38,7 +36,9 @@ foreach(source IN LISTS SOURCES)
     endif()
   endforeach()
 endforeach()
-file(REMOVE ${OUTPUT}.cubin)
+if(report STREQUAL "")
+  message(FATAL_ERROR "cuda_resources: no kernel was compiled for sm_${ARCH}")
+endif()
 file(WRITE ${OUTPUT} "sm_${ARCH}\n${report}")
 find_program(CXXFILT c++filt)
 if(CXXFILT)

@@ -1,0 +1,11 @@
+#!/bin/sh
+# ptxas_log.sh nvcc ... -Xptxas=-v ... -o x.o ...: runs the compiler and keeps in x.o.ptxas what ptxas
+# says of every kernel, for cuda_resources. Everything else that the compiler says is passed on.
+for argument; do
+  if [ "$previous" = -o ]; then log=$argument.ptxas; fi
+  previous=$argument
+done
+"$@" 2>"$log"
+status=$?
+grep -Ev "^ptxas info +: (Compiling entry function|Function properties|Used |Compile time|[0-9]+ bytes gmem)|bytes stack frame" "$log" >&2
+exit $status
