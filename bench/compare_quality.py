@@ -7,7 +7,7 @@ Reads the finished runs of a suite folder, trains the same network in PyTorch on
 split.json (bench/peers/quality_*.py) and writes both as a table, and the numbers of each run beside
 it as JSON. What PyTorch said is kept in SUITE/pytorch.jsonl as it comes, so a call that was broken
 off goes on; --table-only trains nothing. --also adds the runs of earlier such JSON files to the
-tables, so that the seeds of a class need not be measured in one go.
+tables, so that the seeds of a class, or the two sides of a run, need not be measured in one go.
 
 Both sides draw initial weights, batch order and noise from generators of their own, so only means
 over seeds can be compared. A difference counts when it is more than two standard errors of the
@@ -179,6 +179,13 @@ def parts_table(groups):
     return rows if len(rows) > 2 else []
 
 
+def earlier(files, peers):
+    """Of such JSON files; what PyTorch has said since belongs to them too."""
+    for file in files:
+        for n in json.loads(file.read_text()):
+            yield n | {"pytorch": peers.get(n["run"]) or n["pytorch"]}
+
+
 def numbers_of(run, peers):
     """What the tables are made of, without what belongs to a machine."""
     ours = {k: v for k, v in run["metrics"].items()
@@ -210,11 +217,10 @@ def main():
 
     numbers = [numbers_of(run, peers) for run in runs]
     here = {n["run"] for n in numbers}
-    for file in a.also:
-        more = [n for n in json.loads(file.read_text()) if n["run"] not in here
-                and (not wanted or n["ours"]["preset"] in wanted)]
-        numbers += more
-        here |= {n["run"] for n in more}
+    for n in earlier(a.also, peers):
+        if n["run"] not in here and (not wanted or n["ours"]["preset"] in wanted):
+            numbers.append(n)
+            here.add(n["run"])
     numbers.sort(key=lambda n: n["run"])
 
     groups = collections.defaultdict(list)

@@ -24,7 +24,7 @@ Outcome run_without_gpu(std::vector<std::string> line,
   return Running(Running::Program{line}).wait();
 }
 Outcome assay_without_gpu(std::vector<std::string> words) {
-  words.insert(words.begin(), ASSAY_PROGRAM);
+  words.insert(words.begin(), kProgram);
   return run_without_gpu(words);
 }
 

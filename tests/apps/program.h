@@ -21,6 +21,10 @@
 
 namespace assay::testing {
 
+/// The built program. Defined in a file of its own, so that two builds share what they compile of the
+/// tests.
+extern const char* const kProgram;
+
 inline std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
@@ -51,7 +55,7 @@ class Running {
   /// `assay` with these words. `limit_blocks`: the shell's limit for the size of a file, which
   /// stands for a full disk.
   explicit Running(const std::vector<std::string>& words, const std::string& limit_blocks = "") {
-    line_ = {ASSAY_PROGRAM};
+    line_ = {kProgram};
     line_.insert(line_.end(), words.begin(), words.end());
     if (!limit_blocks.empty())
       line_.insert(line_.begin(),
@@ -128,7 +132,7 @@ inline void check_refused(const Outcome& outcome, int code, const std::string& p
 inline int run_shell(const std::string& line) {
   const pid_t pid = fork();
   if (pid == 0) {
-    execl("/bin/sh", "/bin/sh", "-c", line.c_str(), ASSAY_PROGRAM, static_cast<char*>(nullptr));
+    execl("/bin/sh", "/bin/sh", "-c", line.c_str(), kProgram, static_cast<char*>(nullptr));
     _exit(127);
   }
   int status = 0;

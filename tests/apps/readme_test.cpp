@@ -22,7 +22,7 @@ std::vector<std::string> examples_in(const std::string& markdown) {
 void stage(const fs::path& root) {
   put(root / "build/release/assay",
       std::string("#!/bin/sh\n[ \"$1\" = train ] && set -- \"$@\" --steps 4\nexec ") +
-          ASSAY_PROGRAM + " \"$@\"\n");
+          kProgram + " \"$@\"\n");
   fs::permissions(root / "build/release/assay", fs::perms::owner_all);
 }
 

@@ -133,9 +133,9 @@ constexpr Way kWays[] = {
     {ConvAlgo::tensor_core, Precision::tf32x3},
 };
 
-/// Two layers of the NI-CAE are most of the work. They run at their own size as the dispatcher
-/// chooses, and in the other ways on a part of the picture.
-constexpr int64_t kMostFlops = 200'000'000;
+/// A few large layers are most of the work. They run at their own size as the dispatcher chooses, and
+/// in the other ways on a part of the picture.
+constexpr int64_t kMostFlops = 40'000'000;
 
 Layer smaller(Layer layer) {
   while (conv2d_flops(layer.shape) > kMostFlops) {
