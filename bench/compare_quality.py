@@ -179,11 +179,14 @@ def parts_table(groups):
     return rows if len(rows) > 2 else []
 
 
-def earlier(files, peers):
-    """Of such JSON files; what PyTorch has said since belongs to them too."""
+def add_earlier(numbers, files, peers):
+    """Adds the runs of such JSON files, and to known ones what PyTorch said where nothing is known."""
+    known = {n["run"]: n for n in numbers}
     for file in files:
         for n in json.loads(file.read_text()):
-            yield n | {"pytorch": peers.get(n["run"]) or n["pytorch"]}
+            mine = known.setdefault(n["run"], n)
+            mine["pytorch"] = mine["pytorch"] or peers.get(n["run"]) or n["pytorch"]
+    return [known[run] for run in sorted(known)]
 
 
 def numbers_of(run, peers):
@@ -216,12 +219,8 @@ def main():
         peers = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
 
     numbers = [numbers_of(run, peers) for run in runs]
-    here = {n["run"] for n in numbers}
-    for n in earlier(a.also, peers):
-        if n["run"] not in here and (not wanted or n["ours"]["preset"] in wanted):
-            numbers.append(n)
-            here.add(n["run"])
-    numbers.sort(key=lambda n: n["run"])
+    numbers = [n for n in add_earlier(numbers, a.also, peers)
+               if not wanted or n["ours"]["preset"] in wanted]
 
     groups = collections.defaultdict(list)
     for n in numbers:

@@ -93,8 +93,8 @@ function(assay_cuda_backend)
               -DOUTPUT=${PROJECT_BINARY_DIR}/cuda_resources.txt
               "-DOBJECTS=$<TARGET_OBJECTS:assay_kernels_cuda>"
               -P ${PROJECT_SOURCE_DIR}/kernels/cuda_resources.cmake
-      DEPENDS $<TARGET_OBJECTS:assay_kernels_cuda>
       VERBATIM)
+    add_dependencies(cuda_resources assay_kernels_cuda)
   else()
     add_subdirectory(${PROJECT_SOURCE_DIR}/kernels/emulator)
   endif()

@@ -30,7 +30,6 @@ Multiprocessor::~Multiprocessor() = default;
 
 void Multiprocessor::fit(unsigned threads) {
   if (threads == block_threads_) return;
-  block_threads_ = threads;
   threads_.resize(threads);
   warps_.resize((threads + 31) / 32);
   warpgroups_.resize(threads / 128);
@@ -40,6 +39,7 @@ void Multiprocessor::fit(unsigned threads) {
     stacks_.reset();  // first, for the sake of the memory
     stacks_ = std::make_unique<Stacks>(threads, stack_bytes_);
   }
+  block_threads_ = threads;  // last: what threw is done again
 }
 
 uint64_t Multiprocessor::random() {  // xorshift64

@@ -133,7 +133,7 @@ TEST_CASE("cuda: train, break off, resume, evaluate and predict") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
   const auto train = [&](const char* out, std::vector<std::string> more = {}) {
-    more.insert(more.end(), {"--epochs", "4", "--min-steps", "1000"});
+    more.insert(more.end(), {"--epochs", "6", "--min-steps", "1000"});
     return small_training(folder / "data", folder / out, more);
   };
   const std::vector<std::string> on_cuda = {"--device", "cuda"};

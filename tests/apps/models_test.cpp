@@ -118,6 +118,21 @@ TEST_CASE("CNN: predict is the mean of the folds' probabilities") {
   CHECK(contains(maps.error, "heat maps"));
 }
 
+TEST_CASE("CNN: each fold begins with weights of its own") {
+  const TemporaryFolder folder;
+  write_class_for_folds(folder / "data");
+  const fs::path run = folder / "run";
+  // A step that moves nothing, so that the networks are as they were drawn.
+  require_success(run_assay(
+      training("cnn", folder / "data", run, {"--folds", "3", "--steps", "1", "--lr", "1e-12"})));
+  const Outcome predicted = require_success(
+      run_assay({"predict", run.string(), (folder / "data/tile/test").string(), "--json"}));
+  for (const Json& image : Json::parse(predicted.out)) {
+    const double p[] = {image["fold0"], image["fold1"], image["fold2"]};
+    for (int i = 0; i < 3; ++i) CHECK(std::abs(p[i] - p[(i + 1) % 3]) > 1e-4);
+  }
+}
+
 TEST_CASE("CNN: a run broken off in a later fold goes on to the same bits") {
   const TemporaryFolder folder;
   write_class_for_folds(folder / "data");

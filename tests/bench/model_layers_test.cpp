@@ -133,9 +133,14 @@ constexpr Way kWays[] = {
     {ConvAlgo::tensor_core, Precision::tf32x3},
 };
 
-/// A few large layers are most of the work. They run at their own size as the dispatcher chooses, and
-/// in the other ways on a part of the picture.
+/// A few large layers are most of the work, and the emulator takes its time. Every layer runs at
+/// its own size as the dispatcher chooses, and a large one in the other ways on a part of the
+/// picture.
+#if defined(ASSAY_EMULATED)
 constexpr int64_t kMostFlops = 40'000'000;
+#else
+constexpr int64_t kMostFlops = 200'000'000;
+#endif
 
 Layer smaller(Layer layer) {
   while (conv2d_flops(layer.shape) > kMostFlops) {

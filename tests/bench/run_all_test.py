@@ -104,7 +104,7 @@ class RunAll(unittest.TestCase):
     def test_stops_at_the_budget_and_goes_on(self):
         self.orders({cell: 0.7 for cell in CELLS})
         start = time.monotonic()
-        self.run_all("--stage", "models", "--budget", "1.6", code=3)
+        self.run_all("--stage", "models", "--budget", "2.4", code=3)
         self.assertLess(time.monotonic() - start, 6)
         first = self.measured()
         self.assertTrue(0 < len(first) < len(CELLS), first)
