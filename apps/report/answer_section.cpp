@@ -17,15 +17,16 @@ bool collapsed(const SeedGroup& group) {
                      [](const RunResult* run) { return run->metrics.value("collapsed", false); });
 }
 
-/// "At its threshold it finds 19 of 24 defects, with 0 false alarms in 16 good images."
+/// "At its threshold CNN finds 19 of 24 defects, with 1 false alarm in 16 good images."
 std::string at_threshold(const SeedGroup& group) {
   const auto& m = group.runs.front()->metrics;
   const int64_t defects = m["tp"].get<int64_t>() + m["fn"].get<int64_t>();
   const int64_t good = m["fp"].get<int64_t>() + m["tn"].get<int64_t>();
-  return str(" At its threshold it finds ", count_text(group.summary("tp")), " of ",
-             counted(defects, "defect"), " with ", count_text(group.summary("fp")),
-             " false alarms in ", counted(good, "good image"),
-             group.runs.size() > 1 ? " (mean over seeds)." : ".");
+  const std::string false_alarms = count_text(group.summary("fp"));
+  return str(" At its threshold ", name_of_group(group), " finds ", count_text(group.summary("tp")),
+             " of ", counted(defects, "defect"), " with ", false_alarms,
+             false_alarms == "1" ? " false alarm" : " false alarms", " in ",
+             counted(good, "good image"), group.runs.size() > 1 ? " (mean over seeds)." : ".");
 }
 
 std::string verdict_on_one(const ClassFindings& c, const SeedGroup& group) {
@@ -60,10 +61,10 @@ std::string verdict_on_two(const ClassFindings& c) {
   const double behind = swapped ? d.first_auroc : d.second_auroc;
   const std::string& leader = swapped ? second : first;
   const std::string& follower = swapped ? first : second;
-  std::string text =
-      d.clear() ? str("<b>", leader, "</b> finds more of ", on, "&rsquo;s defects than ", follower)
-                : str("The data does not tell <b>", leader, "</b> and <b>", follower,
-                      "</b> apart on ", on);
+  std::string text = d.clear() ? str("<b>", leader, "</b> tells ", on,
+                                     "&rsquo;s defects from good images better than ", follower)
+                               : str("The data does not tell <b>", leader, "</b> and <b>", follower,
+                                     "</b> apart on ", on);
   text += str(": AUROC ", decimal(ahead, 2), " against ", decimal(behind, 2),
               ", 95&nbsp;% interval of the difference ", range_text(interval));
   text += str(" (", counted(d.good + d.defective, "image"));
@@ -76,7 +77,7 @@ std::string verdict_on_two(const ClassFindings& c) {
   const SeedGroup& best = swapped ? *d.second : *d.first;
   if (const auto own = best.interval(kAuroc); own && own->low <= kChance)
     text += " Even the better one cannot be told from guessing.";
-  return text + at_threshold(best);
+  return text + at_threshold(best) + at_threshold(swapped ? *d.first : *d.second);
 }
 
 /// Of the models that were run on every class.
@@ -176,7 +177,9 @@ std::string matrix(const Findings& findings) {
                           : matrix_cell(**mine, !c.best.empty() && *mine == c.best.front()));
     }
     cells.push_back(c.difference
-                        ? str(decimal(c.difference->difference.auroc->estimate, 3), " <small>",
+                        ? str("<small>", name_of_group(*c.difference->first), " &minus; ",
+                              name_of_group(*c.difference->second), "</small><br>",
+                              decimal(c.difference->difference.auroc->estimate, 3), " <small>",
                               interval_text(c.difference->difference.auroc->interval),
                               "</small><br><small>",
                               c.difference->clear() ? "clear of 0" : "contains 0", "</small>")
@@ -252,8 +255,9 @@ std::string how_to_read(const Findings& findings) {
   text +=
       "<b>F1</b> is taken at a threshold that was set without any test image; <i>all</i> is the F1 "
       "of calling every image defective, which is what prevalence alone gives: an F1 below it says "
-      "that the threshold, not always the model, is bad. <b>Best two</b>: AUROC of the best model "
-      "minus that of the next, on the same images; where its interval contains 0 the data does not "
+      "that the threshold, not always the model, is bad. <b>Best two</b>: the difference of the "
+      "AUROC "
+      "of the two best models on the same images; where its interval contains 0 the data does not "
       "tell them apart.";
   if (scored_other_images(findings))
     text +=

@@ -199,7 +199,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "Oracle F1: at the threshold that is best on the test images themselves, which no one has in "
       "practice. Pixel metrics compare heat maps with the masks of the defects; AUPRO counts each "
       "defective region alike, up to a false positive rate of 0.3. &ndash; stands where a metric "
-      "does not exist: the CNN draws no heat maps.",
+      "does not exist: the CNN draws no heat maps, and without masks no heat map can be judged.",
       "soft"));
 }
 

@@ -74,6 +74,11 @@ std::string span(const std::string& html, const char* kind = nullptr) {
   return str("<span", kind == nullptr ? "" : str(" class=\"", kind, "\""), ">", html, "</span>");
 }
 
+/// Heat maps are judged where there are masks.
+bool has_masks(const RunResult& run) {
+  return run.metrics.contains("pixel_auroc") && !run.metrics["pixel_auroc"].is_null();
+}
+
 /// What the residual's colours mean. Older runs do not say where the scale ends.
 std::string colour_scale(const RunResult& run) {
   const bool ssim = run.config.model == "ni-cae" && run.config.score == "ssim";
@@ -105,7 +110,7 @@ std::string panels_of(const RunResult& run, size_t most) {
   if (files.empty()) return "";
   shorten(files, most);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
-                                          "ground truth"};
+                                          has_masks(run) ? "ground truth" : "no mask is known"};
   auto verdicts = verdicts_of(run);
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
