@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "kernels/runtime/error.h"
+
 namespace assay {
 namespace {
 
