@@ -51,7 +51,6 @@ std::string verdict_on_apart(const ClassFindings& c) {
 
 std::string verdict_on_two(const ClassFindings& c) {
   const GroupDifference& d = *c.difference;
-  const std::string first = name_of_group(*d.first), second = name_of_group(*d.second);
   const std::string on = escape_html(c.name);
   const bool swapped = d.difference.auroc->estimate < 0;
   // Means over all images of each may rank otherwise than those on the images of both.
@@ -59,8 +58,9 @@ std::string verdict_on_two(const ClassFindings& c) {
   if (swapped) interval = {-interval.high, -interval.low};
   const double ahead = swapped ? d.second_auroc : d.first_auroc;
   const double behind = swapped ? d.first_auroc : d.second_auroc;
-  const std::string& leader = swapped ? second : first;
-  const std::string& follower = swapped ? first : second;
+  const SeedGroup& best = swapped ? *d.second : *d.first;
+  const SeedGroup& next = swapped ? *d.first : *d.second;
+  const std::string leader = name_of_group(best), follower = name_of_group(next);
   std::string text = d.clear() ? str("<b>", leader, "</b> tells ", on,
                                      "&rsquo;s defects from good images better than ", follower)
                                : str("The data does not tell <b>", leader, "</b> and <b>", follower,
@@ -74,10 +74,9 @@ std::string verdict_on_two(const ClassFindings& c) {
   if (uneven) text += " that both have";
   if (d.seeds > 1) text += str(", ahead in ", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
   text += ").";
-  const SeedGroup& best = swapped ? *d.second : *d.first;
   if (const auto own = best.interval(kAuroc); own && own->low <= kChance)
     text += " Even the better one cannot be told from guessing.";
-  return text + at_threshold(best) + at_threshold(swapped ? *d.first : *d.second);
+  return text + at_threshold(best) + at_threshold(next);
 }
 
 /// Of the models that were run on every class.
@@ -255,9 +254,8 @@ std::string how_to_read(const Findings& findings) {
   text +=
       "<b>F1</b> is taken at a threshold that was set without any test image; <i>all</i> is the F1 "
       "of calling every image defective, which is what prevalence alone gives: an F1 below it says "
-      "that the threshold, not always the model, is bad. <b>Best two</b>: the difference of the "
-      "AUROC "
-      "of the two best models on the same images; where its interval contains 0 the data does not "
+      "that the threshold, not always the model, is bad. <b>Best two</b>: by how much "
+      "their AUROC differs on the same images; where its interval contains 0 the data does not "
       "tell them apart.";
   if (scored_other_images(findings))
     text +=

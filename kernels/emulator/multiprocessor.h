@@ -63,7 +63,7 @@ class Multiprocessor {
   ~Multiprocessor();
 
   /// Makes room for blocks of so many threads; to be called between blocks. Stacks are made anew
-  /// only for more threads than ever before: each costs system calls.
+  /// only for more threads than ever before: each costs system calls. Error where memory ends.
   void fit(unsigned threads);
 
   /// Runs one block to its end, after fit(). Throws Error.
