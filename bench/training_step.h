@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "bench/operands.h"
-#include "models/dcgan.h"
-#include "models/network.h"
-#include "models/recorded_step.h"
+#include "models/networks/dcgan.h"
+#include "models/networks/network.h"
+#include "models/training/recorded_step.h"
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
@@ -100,7 +100,8 @@ class Step {
     return v;
   }
 
-  /// For models/recorded_step.h: from now on train() leaves it to others to advance the optimizers.
+  /// For models/training/recorded_step.h: from now on train() leaves it to others to advance the
+  /// optimizers.
   void leave_advancing() { advances_ = false; }
   Module& network() { return *net_; }
   std::vector<RecordedStep::Updates> optimizers() const {

@@ -21,10 +21,10 @@ class Optimizer {
   void step();
   void zero_grad();
 
-  /// step() in two halves, for a step that is recorded (models/recorded_step.h). advance() counts
-  /// the coming `updates` and brings the learning rate and what else changes in each to the memory
-  /// of the device; it comes before each replay. apply() is the next update from there, and may be
-  /// recorded.
+  /// step() in two halves, for a step that is recorded (models/training/recorded_step.h). advance()
+  /// counts the coming `updates` and brings the learning rate and what else changes in each to the
+  /// memory of the device; it comes before each replay. apply() is the next update from there, and
+  /// may be recorded.
   void advance(int updates = 1);
   void apply();
 
@@ -64,7 +64,7 @@ class Optimizer {
   void check_gradients() const;
 
   int64_t steps_ = 0;
-  Tensor constants_;  // (updates, kOptimConstants), once advance() was called
+  Tensor constants_;     // (updates, kOptimConstants), once advance() was called
   int64_t applied_ = 0;  // of these
 };
 

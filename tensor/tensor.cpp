@@ -280,9 +280,12 @@ void Tensor::copy_elements(const Tensor& source) const {
                static_cast<size_t>(size()) * sizeof(T));
   };
   switch (dtype()) {
-    case DType::f32: return copy.operator()<float>();
-    case DType::f64: return copy.operator()<double>();
-    case DType::u8: return copy.operator()<uint8_t>();
+    case DType::f32:
+      return copy.operator()<float>();
+    case DType::f64:
+      return copy.operator()<double>();
+    case DType::u8:
+      return copy.operator()<uint8_t>();
   }
 }
 

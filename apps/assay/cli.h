@@ -12,7 +12,7 @@
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/transfer.h"
-#include "models/run_config.h"
+#include "models/run/config.h"
 
 namespace assay {
 

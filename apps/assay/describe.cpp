@@ -2,8 +2,8 @@
 #include <cstdio>
 
 #include "apps/assay/cli.h"
-#include "models/model_table.h"
-#include "models/network.h"
+#include "models/experiments/registry.h"
+#include "models/networks/network.h"
 
 namespace assay {
 namespace {

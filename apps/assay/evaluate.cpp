@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "apps/assay/cli.h"
-#include "models/model_table.h"
-#include "models/run.h"
+#include "models/experiments/registry.h"
+#include "models/experiments/run.h"
 
 namespace assay {
 namespace {

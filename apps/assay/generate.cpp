@@ -7,7 +7,7 @@
 #include "data/file.h"
 #include "data/image_io.h"
 #include "kernels/runtime/error.h"
-#include "models/dcgan_run.h"
+#include "models/experiments/gan_run.h"
 
 namespace assay {
 namespace {

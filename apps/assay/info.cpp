@@ -6,7 +6,7 @@
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/transfer.h"
-#include "models/machine.h"
+#include "models/run/machine.h"
 
 namespace assay {
 namespace {

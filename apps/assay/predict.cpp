@@ -9,9 +9,9 @@
 #include "data/file.h"
 #include "data/image_io.h"
 #include "data/loader.h"
-#include "models/csv.h"
-#include "models/detector.h"
-#include "models/figures.h"
+#include "models/detectors/detector.h"
+#include "models/evaluation/figures.h"
+#include "models/run/csv.h"
 
 namespace assay {
 namespace {

@@ -8,7 +8,7 @@
 #include "apps/assay/cli.h"
 #include "kernels/runtime/peaks.h"
 #include "kernels/runtime/transfer.h"
-#include "models/model_table.h"
+#include "models/experiments/registry.h"
 #include "tensor/tape.h"
 
 namespace assay {
@@ -149,11 +149,11 @@ void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& pea
   std::printf(".\n");
 }
 
-/// Measures the peaks of the CPU; those of a GPU take the kernels of bench/gpu/ceilings.cpp.
+/// Measures the peaks of the CPU; those of a GPU take the kernels of bench/gpu/peaks.cpp.
 std::optional<Peaks> print_peaks() {
   std::printf("GFLOP/s count the operations of the formula, GB/s the least bytes");
   if (current_context().device.type != DeviceType::cpu) {
-    std::printf("; the peaks of this device: bench/gpu/gpu_ceilings.\n\n");
+    std::printf("; the peaks of this device: bench/gpu/gpu_peaks.\n\n");
     return {};
   }
   const Peaks peaks = measure_peaks(current_context());

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "models/training.h"
+#include "models/training/trainer.h"
 
 namespace assay {
 

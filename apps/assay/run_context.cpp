@@ -2,7 +2,7 @@
 
 #include "apps/assay/cli.h"
 #include "kernels/runtime/error.h"
-#include "models/model_table.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 namespace {

@@ -8,7 +8,7 @@
 #include "apps/assay/progress.h"
 #include "apps/report/report.h"
 #include "apps/suite/results.h"
-#include "models/run.h"
+#include "models/experiments/run.h"
 
 namespace assay {
 namespace {

@@ -6,9 +6,9 @@
 #include "apps/assay/progress.h"
 #include "data/dataset.h"
 #include "kernels/runtime/error.h"
-#include "models/model_table.h"
-#include "models/run.h"
-#include "models/scoring.h"
+#include "models/evaluation/scoring.h"
+#include "models/experiments/registry.h"
+#include "models/experiments/run.h"
 
 namespace assay {
 namespace {

@@ -6,8 +6,8 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
 #include "models/evaluation/metrics.h"
+#include "models/run/csv.h"
 
 namespace assay {
 namespace {

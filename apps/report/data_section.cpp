@@ -3,7 +3,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
+#include "models/run/csv.h"
 
 namespace assay {
 namespace {

@@ -6,7 +6,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/dcgan_training.h"
+#include "models/training/dcgan_training.h"
 
 namespace assay {
 namespace fs = std::filesystem;

@@ -9,8 +9,8 @@
 #include "data/image_io.h"
 #include "data/resize.h"
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
-#include "models/figures.h"
+#include "models/evaluation/figures.h"
+#include "models/run/csv.h"
 
 namespace assay {
 namespace fs = std::filesystem;

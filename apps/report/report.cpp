@@ -7,8 +7,8 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/model_table.h"
-#include "models/run_folder.h"
+#include "models/experiments/registry.h"
+#include "models/run/folder.h"
 
 namespace assay {
 namespace fs = std::filesystem;

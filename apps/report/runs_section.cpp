@@ -7,7 +7,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/network.h"
+#include "models/networks/network.h"
 
 namespace assay {
 namespace {

@@ -8,11 +8,11 @@
 #include <tuple>
 
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
-#include "models/dcgan_training.h"
 #include "models/evaluation/metrics.h"
-#include "models/network.h"
-#include "models/run.h"
+#include "models/experiments/run.h"
+#include "models/networks/network.h"
+#include "models/run/csv.h"
+#include "models/training/dcgan_training.h"
 
 namespace assay {
 namespace fs = std::filesystem;

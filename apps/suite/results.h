@@ -11,8 +11,8 @@
 
 #include "models/evaluation/bootstrap.h"
 #include "models/evaluation/statistics.h"
-#include "models/run_config.h"
-#include "models/run_folder.h"
+#include "models/run/config.h"
+#include "models/run/folder.h"
 
 namespace assay {
 

@@ -10,9 +10,9 @@
 #include "data/dataset.h"
 #include "data/file.h"
 #include "kernels/runtime/error.h"
-#include "models/checkpoint.h"
-#include "models/network.h"
-#include "models/run.h"
+#include "models/experiments/run.h"
+#include "models/networks/network.h"
+#include "models/training/checkpoint.h"
 
 namespace assay {
 namespace fs = std::filesystem;

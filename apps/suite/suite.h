@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "models/run_config.h"
-#include "models/training.h"
+#include "models/run/config.h"
+#include "models/training/trainer.h"
 
 namespace assay {
 

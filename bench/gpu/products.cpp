@@ -11,7 +11,7 @@
 #include "bench/gpu/device_ops.h"
 #include "bench/gpu/program.h"
 #include "kernels/batchnorm/batchnorm.h"
-#include "kernels/gemm/gemm_cuda.h"
+#include "kernels/gemm/cuda/algorithms.h"
 #include "kernels/kde/kde_ref.h"
 #include "kernels/optim/optim.h"
 #include "kernels/pool/pool.h"

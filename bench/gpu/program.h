@@ -13,7 +13,7 @@
 // A cell is one measurement with a name, e.g. "models/kdcae.e2/fprop/tf32": a Google Benchmark with
 // manual time. Standard output gets a line {"begin": cell} when one starts and its row when it is
 // done ({"alive": true} in between, where it takes long), flushed at once, so that whoever reads
-// them (bench/run_all) loses nothing when a run is stopped. Google Benchmark's own table goes to
+// them (bench/gpu/run.py) loses nothing when a run is stopped. Google Benchmark's own table goes to
 // standard error.
 #pragma once
 
@@ -63,7 +63,7 @@ class Bench {
   void remember(const std::string& key, const std::string& plan);
 
   /// To be called now and then in a cell that may take minutes: a line {"alive": true} every few
-  /// seconds keeps bench/run_all from taking it for one that hangs.
+  /// seconds keeps bench/gpu/run.py from taking it for one that hangs.
   void alive();
 
   /// Races `ours` against `theirs` (null: alone) and writes medians, spreads and ratios to the row.

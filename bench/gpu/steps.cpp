@@ -1,5 +1,5 @@
 // Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
-// stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/peers.
+// stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/pytorch.
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "bench/gpu/program.h"
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/step_graph.h"
-#include "models/recorded_step.h"
+#include "models/training/recorded_step.h"
 
 namespace assay::bench {
 namespace {

@@ -184,8 +184,8 @@ cudaError_t cudaGetLastError() {
 // list that does not begin with the only device here, number 0, hides it.
 cudaError_t cudaGetDeviceCount(int* count) {
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const bool seen = visible == nullptr || std::strcmp(visible, "0") == 0 ||
-                    std::strncmp(visible, "0,", 2) == 0;
+  const bool seen =
+      visible == nullptr || std::strcmp(visible, "0") == 0 || std::strncmp(visible, "0,", 2) == 0;
   *count = seen ? 1 : 0;
   return remember(seen ? cudaSuccess : cudaErrorNoDevice);
 }

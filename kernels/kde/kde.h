@@ -2,8 +2,8 @@
 //
 //   log p(q) = -ln n - (D/2) ln(2 pi h^2) + logsumexp_i( -|q - x_i|^2 / (2 h^2) )
 //
-// Distances are expanded, |q|^2 + |x|^2 - 2 q.x, after the mean of the training points is subtracted
-// from both (a distance does not notice), or at D = 8192 the expansion loses the answer.
+// Distances are expanded, |q|^2 + |x|^2 - 2 q.x, after the mean of the training points is
+// subtracted from both (a distance does not notice), or at D = 8192 the expansion loses the answer.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,6 @@
 // Rung 2: distances from products, |q - x|^2 = |q|^2 + |x|^2 - 2 q x, after the mean of the
 // training points is subtracted from both (kde.h). The products are those of the matrix product's
-// pipeline (kernels/gemm/block_product.cuh); what stands behind them here is not a store:
+// pipeline (kernels/gemm/cuda/block_product.cuh); what stands behind them here is not a store:
 //
 //             x: points of a part, 64 at a time ->
 //   q      +--------+--------+--------+
@@ -9,7 +9,7 @@
 //
 // so the m x n distances are never written, except where squared_distances() asks for them. Norms
 // and distances are in double: there is one for every D multiply-adds.
-#include "kernels/gemm/block_product.cuh"
+#include "kernels/gemm/cuda/block_product.cuh"
 #include "kernels/kde/kde_cuda.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
 

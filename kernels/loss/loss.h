@@ -14,7 +14,8 @@ template <class T>
 void mse_rows(Context& ctx, int64_t rows, int64_t C, const T* x, const T* target, T* out);
 
 /// Binary cross-entropy on logits x with labels t in [0,1] and the weight w_pos of positives:
-///   l_i = (1 - t) x + (1 + (w_pos - 1) t) (log(1 + exp(-|x|)) + max(-x, 0)),  loss[0] = sum l_i / n
+///   l_i = (1 - t) x + (1 + (w_pos - 1) t) (log(1 + exp(-|x|)) + max(-x, 0)),  loss[0] = sum l_i /
+///   n
 /// and dx (null: not wanted) its gradient. The form that neither overflows nor loses small values.
 template <class T>
 void bce_with_logits_loss(Context& ctx, int64_t n, T pos_weight, const T* x, const T* target,

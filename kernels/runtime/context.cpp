@@ -37,8 +37,12 @@ Context& current_context() {
   return *fallback;
 }
 
-ContextScope::ContextScope(Context& context) : previous_(innermost) { innermost = &context; }
-ContextScope::~ContextScope() { innermost = previous_; }
+ContextScope::ContextScope(Context& context) : previous_(innermost) {
+  innermost = &context;
+}
+ContextScope::~ContextScope() {
+  innermost = previous_;
+}
 
 WeightCache::Entry& WeightCache::find(const void* data, uint32_t kind, size_t bytes) {
   constexpr size_t kMostEntries = 512;  // several networks; beyond that the oldest goes
@@ -57,8 +61,12 @@ WeightCache::Entry& WeightCache::find(const void* data, uint32_t kind, size_t by
   return entry;
 }
 
-const char* name_of(Precision p) { return kPrecisionNames[static_cast<int>(p)]; }
-const char* name_of(ConvAlgo algo) { return kAlgoNames[static_cast<int>(algo)]; }
+const char* name_of(Precision p) {
+  return kPrecisionNames[static_cast<int>(p)];
+}
+const char* name_of(ConvAlgo algo) {
+  return kAlgoNames[static_cast<int>(algo)];
+}
 
 Precision precision_from_name(const char* name) {
   return from_name<Precision>("precision", name, kPrecisionNames);

@@ -13,7 +13,9 @@ bool built_with_cuda() {
 }
 
 #if !ASSAY_HAVE_CUDA
-bool cuda_available() { return false; }
+bool cuda_available() {
+  return false;
+}
 #endif
 
 Device Device::cuda() {

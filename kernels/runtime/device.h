@@ -34,7 +34,9 @@ bool cuda_available();
 /// Element types. f64 means "reference": every kernel runs its plain definition on it.
 enum class DType : uint8_t { f32, f64, u8 };
 
-constexpr size_t size_of(DType t) { return t == DType::f64 ? 8 : t == DType::f32 ? 4 : 1; }
+constexpr size_t size_of(DType t) {
+  return t == DType::f64 ? 8 : t == DType::f32 ? 4 : 1;
+}
 constexpr const char* name_of(DType t) {
   return t == DType::f64 ? "float64" : t == DType::f32 ? "float32" : "uint8";
 }

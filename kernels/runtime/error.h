@@ -52,7 +52,7 @@ std::string listed(const Names& names) {
 /// Throws assay::Error with the concatenated parts unless `cond` holds.
 #define ASSAY_CHECK(cond, ...) ASSAY_CHECK_AS(::assay::Error, cond, __VA_ARGS__)
 /// The same with the type of the error named.
-#define ASSAY_CHECK_AS(ErrorType, cond, ...)                  \
-  do {                                                        \
+#define ASSAY_CHECK_AS(ErrorType, cond, ...)                 \
+  do {                                                       \
     if (!(cond)) throw ErrorType(::assay::str(__VA_ARGS__)); \
   } while (0)

@@ -33,7 +33,9 @@ std::atomic<Isa>& active() {
 
 }  // namespace
 
-Isa active_isa() { return active().load(std::memory_order_relaxed); }
+Isa active_isa() {
+  return active().load(std::memory_order_relaxed);
+}
 
 bool isa_available(Isa isa) {
 #if defined(__x86_64__)

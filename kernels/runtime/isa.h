@@ -20,19 +20,31 @@ const char* name_of(Isa isa);
 // Calls NAME of the active instruction set: NAME is declared once per set by ASSAY_ISA_DECLARE and
 // defined in a *_simd.cpp file, which the build compiles once per set.
 #if defined(__x86_64__)
-#define ASSAY_ISA_DECLARE(...)               \
-  namespace cpu::portable { __VA_ARGS__ }    \
-  namespace cpu::avx2 { __VA_ARGS__ }        \
-  namespace cpu::avx512 { __VA_ARGS__ }
-#define ASSAY_ISA_CALL(NAME, ...)                                            \
-  [&] {                                                                      \
-    switch (::assay::active_isa()) {                                         \
-      case ::assay::Isa::avx512: return ::assay::cpu::avx512::NAME(__VA_ARGS__); \
-      case ::assay::Isa::avx2: return ::assay::cpu::avx2::NAME(__VA_ARGS__);     \
-      default: return ::assay::cpu::portable::NAME(__VA_ARGS__);                 \
-    }                                                                        \
+#define ASSAY_ISA_DECLARE(...) \
+  namespace cpu::portable {    \
+  __VA_ARGS__                  \
+  }                            \
+  namespace cpu::avx2 {        \
+  __VA_ARGS__                  \
+  }                            \
+  namespace cpu::avx512 {      \
+  __VA_ARGS__                  \
+  }
+#define ASSAY_ISA_CALL(NAME, ...)                         \
+  [&] {                                                   \
+    switch (::assay::active_isa()) {                      \
+      case ::assay::Isa::avx512:                          \
+        return ::assay::cpu::avx512::NAME(__VA_ARGS__);   \
+      case ::assay::Isa::avx2:                            \
+        return ::assay::cpu::avx2::NAME(__VA_ARGS__);     \
+      default:                                            \
+        return ::assay::cpu::portable::NAME(__VA_ARGS__); \
+    }                                                     \
   }()
 #else
-#define ASSAY_ISA_DECLARE(...) namespace cpu::portable { __VA_ARGS__ }
+#define ASSAY_ISA_DECLARE(...) \
+  namespace cpu::portable {    \
+  __VA_ARGS__                  \
+  }
 #define ASSAY_ISA_CALL(NAME, ...) ::assay::cpu::portable::NAME(__VA_ARGS__)
 #endif

@@ -29,7 +29,9 @@ struct SystemMemory final : MemorySource {
 
 }  // namespace
 
-Allocator::~Allocator() { trim(); }
+Allocator::~Allocator() {
+  trim();
+}
 
 void* Allocator::allocate(size_t bytes) {
   const size_t size = size_class(bytes);

@@ -12,9 +12,9 @@ namespace assay {
 
 /// Bytes of an allocator, as seen by its user.
 struct MemoryStats {
-  int64_t live = 0;    ///< handed out now
-  int64_t peak = 0;    ///< most ever handed out at once
-  int64_t cached = 0;  ///< held for reuse, handed out to nobody
+  int64_t live = 0;          ///< handed out now
+  int64_t peak = 0;          ///< most ever handed out at once
+  int64_t cached = 0;        ///< held for reuse, handed out to nobody
   int64_t system_calls = 0;  ///< how often the system was asked: constant in a warmed-up step
 };
 

@@ -35,9 +35,9 @@ struct ThreadPool::State {
   const void* closure = nullptr;
   int64_t parts = 0;
 
-  std::atomic<int64_t> next{0};      // next part to take
-  std::atomic<uint64_t> job{0};      // number of the current job; workers wait for a new one
-  std::atomic<int> busy{0};          // workers that have not left the current job
+  std::atomic<int64_t> next{0};  // next part to take
+  std::atomic<uint64_t> job{0};  // number of the current job; workers wait for a new one
+  std::atomic<int> busy{0};      // workers that have not left the current job
   std::atomic<bool> stop{false};
 
   std::mutex mutex;  // guards sleeping, and the exception
@@ -98,7 +98,9 @@ ThreadPool::~ThreadPool() {
   for (auto& worker : state_->workers) worker.join();
 }
 
-int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }
+int ThreadPool::threads() const {
+  return static_cast<int>(state_->workers.size()) + 1;
+}
 
 void ThreadPool::run(int64_t parts, Body body, const void* closure) {
   if (parts <= 0) return;
@@ -137,6 +139,8 @@ int available_threads() {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-ThreadPool& threads_of(Context& ctx) { return *ctx.threads; }
+ThreadPool& threads_of(Context& ctx) {
+  return *ctx.threads;
+}
 
 }  // namespace assay

@@ -7,8 +7,12 @@
 namespace assay {
 
 #if ASSAY_HAVE_CUDA
-ProfileRange::ProfileRange(std::string_view name) { cuda::begin_range(name); }
-ProfileRange::~ProfileRange() { cuda::end_range(); }
+ProfileRange::ProfileRange(std::string_view name) {
+  cuda::begin_range(name);
+}
+ProfileRange::~ProfileRange() {
+  cuda::end_range();
+}
 #else
 ProfileRange::ProfileRange(std::string_view) {}
 ProfileRange::~ProfileRange() = default;

@@ -32,9 +32,15 @@ typedef float vf __attribute__((vector_size(kLanes * 4)));
 typedef int32_t vi __attribute__((vector_size(kLanes * 4)));
 typedef float vf_unaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
-ASSAY_INLINE vf load(const float* p) { return *reinterpret_cast<const vf_unaligned*>(p); }
-ASSAY_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_unaligned*>(p) = v; }
-ASSAY_INLINE vf broadcast(float f) { return f - vf{}; }
+ASSAY_INLINE vf load(const float* p) {
+  return *reinterpret_cast<const vf_unaligned*>(p);
+}
+ASSAY_INLINE void store(float* p, vf v) {
+  *reinterpret_cast<vf_unaligned*>(p) = v;
+}
+ASSAY_INLINE vf broadcast(float f) {
+  return f - vf{};
+}
 
 /// The first `count` < kLanes lanes; the others are 0.
 ASSAY_INLINE vf load_first(const float* p, int count) {
@@ -46,9 +52,15 @@ ASSAY_INLINE void store_first(float* p, vf v, int count) {
   for (int i = 0; i < count; ++i) p[i] = v[i];
 }
 
-ASSAY_INLINE vf select(vi mask, vf a, vf b) { return mask ? a : b; }
-ASSAY_INLINE vf max(vf a, vf b) { return a > b ? a : b; }
-ASSAY_INLINE vf min(vf a, vf b) { return a < b ? a : b; }
+ASSAY_INLINE vf select(vi mask, vf a, vf b) {
+  return mask ? a : b;
+}
+ASSAY_INLINE vf max(vf a, vf b) {
+  return a > b ? a : b;
+}
+ASSAY_INLINE vf min(vf a, vf b) {
+  return a < b ? a : b;
+}
 
 /// The sum of all lanes, in a fixed tree order.
 ASSAY_INLINE float sum(vf v) {

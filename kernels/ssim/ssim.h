@@ -2,9 +2,9 @@
 //
 //   SSIM = (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx + sy + C2))
 //
-// with mx, my, sx, sy, sxy the moments under an 11x11 Gaussian of sigma 1.5 (weights that sum to 1, no
-// sample covariance), C1 = (.01)^2, C2 = (.03)^2 for a data range of 1, symmetric edges (d c b a | a b
-// c d). The mean leaves out a border of 5 pixels: scikit-image's convention.
+// with mx, my, sx, sy, sxy the moments under an 11x11 Gaussian of sigma 1.5 (weights that sum to 1,
+// no sample covariance), C1 = (.01)^2, C2 = (.03)^2 for a data range of 1, symmetric edges (d c b a
+// | a b c d). The mean leaves out a border of 5 pixels: scikit-image's convention.
 #pragma once
 
 #include "kernels/runtime/context.h"

@@ -21,8 +21,8 @@
 
 namespace assay::testing {
 
-/// The built program. Defined in a file of its own, so that two builds share what they compile of the
-/// tests.
+/// The built program. Defined in a file of its own, so that two builds share what they compile of
+/// the tests.
 extern const char* const kProgram;
 
 inline std::string read_text(const fs::path& file) {

@@ -1,4 +1,5 @@
-// The quick profile must mean something: on built-in pictures the models tell defects from good ones.
+// The quick profile must mean something: on built-in pictures the models tell defects from good
+// ones.
 #include <nlohmann/json.hpp>
 
 #include "tests/apps/program.h"
@@ -9,9 +10,8 @@ namespace {
 /// The image AUROC of the one cell of such a suite.
 double image_auroc_of_suite(const char* model, const char* object_class) {
   const TemporaryFolder folder;
-  const Outcome outcome =
-      run_assay({"suite", "--data", "builtin", "--classes", object_class, "--models", model,
-                 "--out", (folder / "suite").string()});
+  const Outcome outcome = run_assay({"suite", "--data", "builtin", "--classes", object_class,
+                                     "--models", model, "--out", (folder / "suite").string()});
   CAPTURE(outcome.error);
   REQUIRE(outcome.code == 0);
   const auto results = nlohmann::json::parse(read_text(folder / "suite/results.json"));

@@ -21,8 +21,8 @@ std::vector<std::string> examples_in(const std::string& markdown) {
 /// A training is cut short there after a few steps; nothing else differs.
 void stage(const fs::path& root) {
   put(root / "build/release/assay",
-      std::string("#!/bin/sh\n[ \"$1\" = train ] && set -- \"$@\" --steps 4\nexec ") +
-          kProgram + " \"$@\"\n");
+      std::string("#!/bin/sh\n[ \"$1\" = train ] && set -- \"$@\" --steps 4\nexec ") + kProgram +
+          " \"$@\"\n");
   fs::permissions(root / "build/release/assay", fs::perms::owner_all);
 }
 

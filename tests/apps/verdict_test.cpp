@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/report/text.h"
-#include "models/run_config.h"
-#include "models/run_folder.h"
-#include "models/scoring.h"
+#include "models/evaluation/scoring.h"
+#include "models/run/config.h"
+#include "models/run/folder.h"
 #include "tests/apps/program.h"
 
 namespace assay::testing {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "bench/layer_shapes.h"
-#include "models/dcgan.h"
+#include "models/networks/dcgan.h"
 
 namespace assay::bench {
 

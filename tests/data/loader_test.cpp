@@ -9,7 +9,7 @@
 #include "data/resize.h"
 #include "tensor/ops.h"
 #include "tests/data/files.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 namespace assay {
 namespace {

@@ -7,7 +7,7 @@
 #include "tests/emulator/device_array.h"
 #include "tests/emulator/schedules.h"
 #include "tests/emulator/workloads.h"
-#include "tests/this_program.h"
+#include "tests/support/this_program.h"
 
 namespace assay::testing {
 namespace {

@@ -1,4 +1,4 @@
-"""Writes networks.safetensors: outputs and a training step of the networks in bench/peers/models.py.
+"""Writes networks.safetensors: outputs and a training step of the networks in bench/pytorch/models.py.
 
     python3 tests/golden/make_networks.py        (made with torch 2.15.0)
 

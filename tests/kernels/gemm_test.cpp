@@ -8,16 +8,15 @@
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/profile.h"
 #endif
-#include "kernels/gemm/gemm_cuda.h"
+#include "kernels/gemm/cuda/algorithms.h"
 #include "tests/kernels/every_way.h"
 
 namespace assay {
 namespace {
 
-const GemmShape kShapes[] = {{1, 1, 1},     {3, 5, 7},    {32, 512, 576}, {97, 130, 33},
-                             {1, 200, 64},  {14, 17, 1},  {5, 3, 100},    {200, 1, 31},
-                             {13, 32, 128}, {100, 16, 9}, {2, 2, 0},
-                             {33, 3, 96}, {9, 1, 512},  {20, 4, 64}};
+const GemmShape kShapes[] = {{1, 1, 1},   {3, 5, 7},   {32, 512, 576}, {97, 130, 33}, {1, 200, 64},
+                             {14, 17, 1}, {5, 3, 100}, {200, 1, 31},   {13, 32, 128}, {100, 16, 9},
+                             {2, 2, 0},   {33, 3, 96}, {9, 1, 512},    {20, 4, 64}};
 
 /// gemm<float>, or one of the rungs behind it.
 using Product = std::function<void(Context&, const GemmShape&, const GemmEpilogue&, const float* a,

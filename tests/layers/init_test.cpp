@@ -8,7 +8,7 @@
 #include "layers/batchnorm.h"
 #include "layers/conv.h"
 #include "layers/sequential.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 using namespace assay;
 

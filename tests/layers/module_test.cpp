@@ -6,7 +6,7 @@
 #include "layers/conv.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 using namespace assay;
 

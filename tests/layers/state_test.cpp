@@ -12,7 +12,7 @@
 #include "layers/linear.h"
 #include "layers/sequential.h"
 #include "tensor/permute.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 using namespace assay;
 

@@ -1,5 +1,5 @@
 // The game of the DCGAN, its loop, and what is said of its end.
-#include "models/dcgan_training.h"
+#include "models/training/dcgan_training.h"
 
 #include <doctest/doctest.h>
 
@@ -8,10 +8,10 @@
 
 #include "layers/init.h"
 #include "layers/state.h"
-#include "models/csv.h"
-#include "models/dcgan_run.h"
-#include "models/image_grid.h"
-#include "models/memorisation.h"
+#include "models/evaluation/image_grid.h"
+#include "models/evaluation/memorisation.h"
+#include "models/experiments/gan_run.h"
+#include "models/run/csv.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 #include "tests/data/files.h"

@@ -1,5 +1,5 @@
 // Figures: what is drawn where, and the way back from a figure to its tiles.
-#include "models/figures.h"
+#include "models/evaluation/figures.h"
 
 #include <doctest/doctest.h>
 

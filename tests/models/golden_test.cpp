@@ -9,14 +9,14 @@
 #include <cmath>
 
 #include "layers/state.h"
-#include "models/dcgan.h"
-#include "models/network.h"
+#include "models/networks/dcgan.h"
+#include "models/networks/network.h"
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/every_device.h"
 #include "tests/golden/formula.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/golden_file.h"
 
 using namespace assay;

@@ -1,14 +1,14 @@
-#include "models/network.h"
+#include "models/networks/network.h"
 
 #include <doctest/doctest.h>
 
 #include <set>
 
 #include "layers/state.h"
-#include "models/cnn.h"
-#include "models/dcgan.h"
-#include "models/kd_cae.h"
-#include "models/ni_cae.h"
+#include "models/networks/cnn.h"
+#include "models/networks/dcgan.h"
+#include "models/networks/kd_cae.h"
+#include "models/networks/ni_cae.h"
 #include "tensor/ops.h"
 #include "tensor/permute.h"
 #include "tests/tensor/gradcheck_cases.h"

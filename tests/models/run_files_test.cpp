@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "kernels/runtime/error.h"
-#include "models/csv.h"
-#include "models/run_config.h"
-#include "models/run_folder.h"
+#include "models/run/config.h"
+#include "models/run/csv.h"
+#include "models/run/folder.h"
 
 namespace assay {
 namespace {

@@ -1,5 +1,5 @@
 // The loop over epochs, its checkpoints and its stops, on a network of one layer.
-#include "models/training.h"
+#include "models/training/trainer.h"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include "layers/init.h"
 #include "layers/linear.h"
 #include "layers/state.h"
-#include "models/checkpoint.h"
+#include "models/training/checkpoint.h"
 #include "optim/adam.h"
 #include "tensor/ops.h"
 

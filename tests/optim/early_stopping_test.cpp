@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "layers/linear.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 using namespace assay;
 

@@ -5,7 +5,7 @@
 
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/golden_file.h"
 
 using namespace assay;

@@ -6,7 +6,7 @@
 
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/random_tensors.h"
 
 using namespace assay;

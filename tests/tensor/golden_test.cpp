@@ -4,7 +4,7 @@
 
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/golden_file.h"
 
 using namespace assay;

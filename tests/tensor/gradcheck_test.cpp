@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/golden_file.h"
 #include "tests/tensor/gradcheck_cases.h"
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 #include "tests/tensor/random_tensors.h"
 
 using namespace assay;

@@ -4,9 +4,9 @@
 
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
+#include "tests/support/this_program.h"
 #include "tests/tensor/random_tensors.h"
-#include "tests/this_program.h"
 
 using namespace assay;
 using testing::RandomTensors;

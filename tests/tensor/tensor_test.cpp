@@ -4,7 +4,7 @@
 
 #include "tensor/permute.h"
 #include "tensor/tape.h"
-#include "tests/every_device.h"
+#include "tests/support/every_device.h"
 
 using namespace assay;
 

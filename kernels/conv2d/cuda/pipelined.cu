@@ -1,8 +1,8 @@
 // The third rung: the copies run ahead of the multiply-adds (pipeline.cuh), which are those of
 // fma_tile.cuh: 8 x 8 sums in each of 128 threads.
+#include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/fma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
-#include "kernels/conv2d/cuda/rungs.h"
 
 namespace assay::cuda::pipelined {
 

@@ -1,8 +1,8 @@
 #include "kernels/conv2d/cuda/special.h"
 
 #include "kernels/conv2d/conv2d_backends.h"
+#include "kernels/conv2d/cpu/special.h"
 #include "kernels/conv2d/cuda/dz.cuh"
-#include "kernels/conv2d/special_cpu.h"
 #include "kernels/gemm/gemm_backends.h"
 #include "kernels/pointwise/pointwise_backends.h"
 #include "kernels/pool/pool_backends.h"

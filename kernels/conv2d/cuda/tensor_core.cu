@@ -1,9 +1,9 @@
 // The fourth rung: the pipeline of the third one, with the products on the tensor cores
 // (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
 // fp32 in all of them.
+#include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/mma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
-#include "kernels/conv2d/cuda/rungs.h"
 
 namespace assay::cuda::tensor_core {
 namespace {

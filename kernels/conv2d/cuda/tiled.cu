@@ -10,9 +10,9 @@
 //     | 64x8 |  |   sums       |     found by division, again in every step. That is easy to read,
 //     |      |  |              |     covers every number of channels, and costs more instructions
 //     +------+  +--------------+     than the products themselves; the next rung does it once.
+#include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/epilogue.cuh"
-#include "kernels/conv2d/cuda/rungs.h"
 #include "kernels/conv2d/cuda/weights.cuh"
 #include "kernels/runtime/cuda/grid.cuh"
 

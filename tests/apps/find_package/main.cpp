@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "layers/init.h"
-#include "models/network.h"
+#include "models/networks/network.h"
 #include "optim/adam.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"

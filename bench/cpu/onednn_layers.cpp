@@ -1,0 +1,130 @@
+// Every convolution of our models against oneDNN's faster kernel, direct or Winograd, in turns.
+//
+//   bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING] > layers.jsonl
+//
+// oneDNN's threads are OpenMP's: set OMP_NUM_THREADS to the same number. One JSON object a line.
+// Ours includes what stands around the convolution (activation, pool, the upsampling); oneDNN's
+// time is the convolution's alone, in the layouts that it likes best.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "bench/baselines/onednn.h"
+#include "kernels/runtime/isa.h"
+#include "kernels/runtime/peaks.h"
+
+namespace assay::bench {
+namespace {
+
+struct Options {
+  int batch = 32, rounds = 7, threads = available_threads();
+  std::string filter;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// Milliseconds of a call: the mean over so many as take a few milliseconds, after one that does not
+// count. The threads of the other side have gone to sleep by then.
+template <class F>
+double time_of(const F& f) {
+  constexpr double kLeast = 15;
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  f();
+  int calls = 0;
+  const auto start = Clock::now();
+  do {
+    f();
+    ++calls;
+  } while (milliseconds_since(start) < kLeast);
+  return milliseconds_since(start) / calls;
+}
+
+std::string list_of(const std::vector<double>& values) {
+  std::string text = "[";
+  for (const double v : values) {
+    if (text.size() > 1) text += ',';
+    text += std::to_string(v);
+  }
+  text += ']';
+  return text;
+}
+
+bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Layer& layer,
+             Pass pass) {
+  const double error = verify(ctx, layer, pass);
+  if (!(error < kMostError)) {
+    std::fprintf(stderr, "%s: wrong result, relative error %g\n", layer.name.c_str(), error);
+    return false;
+  }
+  std::vector<PeerKernel> kernels = onednn_kernels(layer, pass);
+  if (kernels.empty()) return true;
+  Operands o(layer.shape, layer.epilogue);
+  o.run(ctx, Pass::fprop);
+  std::vector<double> first;
+  for (const PeerKernel& k : kernels) first.push_back(time_of(k.run));
+  const auto fastest = std::min_element(first.begin(), first.end()) - first.begin();
+  const PeerKernel peer = kernels[static_cast<size_t>(fastest)];
+  kernels.clear();  // and the memory of the slower one
+  std::vector<double> ours, theirs;
+  for (int i = 0; i < options.rounds; ++i) {
+    ours.push_back(time_of([&] { o.run(ctx, pass); }));
+    theirs.push_back(time_of(peer.run));
+  }
+  const auto flops = static_cast<double>(conv2d_flops(layer.shape));
+  const auto bytes = static_cast<double>(conv2d_least_bytes(layer.shape, layer.epilogue));
+  std::printf(
+      "{\"layer\":\"%s\",\"pass\":\"%s\",\"batch\":%d,\"ours_ms\":%s,\"peer_ms\":%s,"
+      "\"peer_kernel\":\"%s\",\"flops\":%.0f,\"bytes\":%.0f,\"fma_flops\":%.4g,"
+      "\"copy_bytes\":%.4g,\"isa\":\"%s\",\"onednn\":\"%s\"}\n",
+      layer.name.c_str(), name_of(pass), options.batch, list_of(ours).c_str(),
+      list_of(theirs).c_str(), peer.name.c_str(), flops, bytes, peaks.fma_flops, peaks.copy_bytes,
+      name_of(active_isa()), onednn_version().c_str());
+  std::fflush(stdout);
+  return true;
+}
+
+int run(const Options& options) {
+  CpuContext ctx(options.threads);
+  const Peaks peaks = measure_peaks(ctx);
+  bool right = true;
+  for (const Layer& layer : model_layers(options.batch))
+    for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
+      const std::string name = layer.name + "/" + name_of(pass);
+      if (is_used(layer, pass) && name.find(options.filter) != std::string::npos)
+        right = compare(ctx, peaks, options, layer, pass) && right;
+    }
+  return right ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace assay::bench
+
+int main(int argc, char** argv) {
+  assay::bench::Options options;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string name = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+    if (name == "--batch")
+      options.batch = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--rounds")
+      options.rounds = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--threads")
+      options.threads = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--filter")
+      options.filter = value;
+    else {
+      std::fprintf(
+          stderr,
+          "usage: bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING]\n");
+      return 2;
+    }
+  }
+  return assay::bench::run(options);
+}

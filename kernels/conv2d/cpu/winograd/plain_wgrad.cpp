@@ -1,0 +1,145 @@
+// wgrad by Winograd on the CPU: the gradient of each element of the transformed filter is a matrix
+// product over tiles, of the transformed source and of dz under the transposed output transform.
+// Partials are cut by shape alone and added in order; the transposed filter transform makes dw.
+#include <algorithm>
+#include <vector>
+
+#include "kernels/conv2d/cpu/winograd/plain.h"
+#include "kernels/conv2d/cpu/winograd/tiles.h"
+
+namespace assay::cpu {
+namespace {
+
+constexpr int kMostPartials = 16;
+constexpr int64_t kLeastTiles = 32;          // of a partial, for whose clearing they must pay
+constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
+// Few tiles under many filters: partials would cost more than what goes into them.
+constexpr int64_t kFewTiles = 512;
+constexpr int kManyBlocks = 8;  // of 32 x 32, each a task
+
+// Both planes of some tiles, side by side in memory.
+struct Planes {
+  float *values, *dz;
+  int64_t tiles;
+};
+
+// partial (product,K,C) += the products of some tiles.
+void sum_products(const WinogradSizes& z, const Conv2dShape& s, const Planes& planes,
+                  const int64_t* value_offset, const int64_t* dz_offset, float* partial) {
+  for (int i = 0; i < z.products; ++i)
+    for (int j = 0; j < z.products; ++j, partial += int64_t{s.C} * s.K) {
+      const OuterJob job{.a = planes.dz + z.sum_plane(i, j) * plane_stride(planes.tiles, s.K),
+                         .a_offset = dz_offset,
+                         .b = planes.values + z.value_plane(i, j) * plane_stride(planes.tiles, s.C),
+                         .b_offset = value_offset,
+                         .M = planes.tiles,
+                         .I = s.K,
+                         .J = s.C,
+                         .out = partial,
+                         .out_row = s.C};
+      ASSAY_ISA_CALL(outer_product, job);
+    }
+}
+
+void filter_gradient(Context& ctx, WinogradKind kind, const Conv2dShape& s, const float* sum,
+                     float* dw) {
+  constexpr int kBlock = 16;  // filters of a task
+  parallel_for(ctx, s.K / kBlock, [&](int64_t task) {
+    const int64_t k0 = task * kBlock, filter = int64_t{9} * s.C;
+    const WinogradFilterGradient job{.planes = sum + k0 * s.C,
+                                     .plane = int64_t{s.C} * s.K,
+                                     .row = s.C,
+                                     .filters = kBlock,
+                                     .channels = s.C,
+                                     .dw = dw + k0 * filter,
+                                     .filter = filter,
+                                     .tap = s.C,
+                                     .accumulate = false};
+    ASSAY_ISA_CALL(winograd_filter_gradient, kind, job);
+  });
+}
+
+}  // namespace
+
+void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                    Conv2dGrad<float> g, float* dw, float* dbias) {
+  const WinogradKind kind = s.upsample == 2 ? WinogradKind::fprop_upsampled : WinogradKind::fprop;
+  const Tiling tiling(kind, s.P(), s.Q());
+  if (int64_t{s.N} * tiling.rows * tiling.columns <= kFewTiles &&
+      s.C / 32 * (s.K / 32) >= kManyBlocks)
+    return winograd_wgrad_by_blocks(ctx, kind, s, e, x, g, dw, dbias);
+  const WinogradSizes& z = tiling.z;
+  const int64_t tile_bytes = 4 * (int64_t{z.value_planes()} * s.C + int64_t{z.sum_planes()} * s.K);
+  const Cut cut = cut_work(s.N, tiling.rows, tiling.columns * tile_bytes, 1);
+  const int64_t most_tiles = int64_t{cut.images} * cut.rows * tiling.columns;
+  const Stage most_x = tiling.source(0, cut.rows), most_z = tiling.output(0, cut.rows);
+  const int64_t staged_size = std::max(int64_t{most_x.rows} * most_x.width * s.C,
+                                       int64_t{most_z.rows} * most_z.width * s.K);
+  const int64_t values_size = z.value_planes() * plane_stride(most_tiles, s.C);
+  const int64_t dz_size = z.sum_planes() * plane_stride(most_tiles, s.K);
+
+  const int64_t bias_at = int64_t{z.product_planes()} * s.C * s.K, size = bias_at + s.K;
+  const int64_t worth = int64_t{s.N} * tiling.rows * tiling.columns / kLeastTiles;
+  const int64_t partials = std::clamp<int64_t>(std::min(kPartialFloats / size, worth), 1,
+                                               std::min<int64_t>(kMostPartials, cut.parts));
+  const Scratch sums(ctx, sizeof(float) * static_cast<size_t>(size * partials));
+
+  parallel_for(ctx, partials, [&](int64_t index) {
+    float* partial = sums.as<float>() + index * size;
+    std::fill_n(partial, size, 0.0f);
+    const Scratch scratch(ctx,
+                          sizeof(float) * static_cast<size_t>(values_size + dz_size + staged_size));
+    Planes planes{scratch.as<float>(), scratch.as<float>() + values_size, 0};
+    float* staged = planes.dz + dz_size;
+    static thread_local std::vector<int64_t> value_offset, dz_offset;
+    for (int64_t unit = cut.parts * index / partials; unit < cut.parts * (index + 1) / partials;
+         ++unit) {
+      const Part part = part_of(cut, s.N, tiling.rows, unit);
+      const int rows = part.i1 - part.i0;
+      const Stage gx = tiling.source(part.i0, part.i1), gz = tiling.output(part.i0, part.i1);
+      const int64_t x_row = int64_t{gx.width} * s.C, z_row = int64_t{gz.width} * s.K;
+      planes.tiles = int64_t{part.n1 - part.n0} * rows * tiling.columns;
+      for (int n = part.n0; n < part.n1; ++n) {
+        const int64_t first = int64_t{n - part.n0} * rows * tiling.columns;
+        stage_picture(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+        for (int i = 0; i < rows; ++i) {
+          const WinogradPatches job{.picture = staged + i * z.step * x_row,
+                                    .row = x_row,
+                                    .column = s.C,
+                                    .step = int64_t{z.step} * s.C,
+                                    .tiles = tiling.columns,
+                                    .channels = s.C,
+                                    .planes = planes.values + (first + i * tiling.columns) * s.C,
+                                    .plane = plane_stride(planes.tiles, s.C)};
+          ASSAY_ISA_CALL(winograd_source, kind, job);
+        }
+        stage_dz(gz, s, e, g, n, staged);
+        if (dbias != nullptr) sum_bias(staged, int64_t{gz.rows} * gz.width, s.K, partial + bias_at);
+        for (int i = 0; i < rows; ++i) {
+          const WinogradPatches job{.picture = staged + i * z.out * z_row,
+                                    .row = z_row,
+                                    .column = s.K,
+                                    .step = int64_t{z.out} * s.K,
+                                    .tiles = tiling.columns,
+                                    .channels = s.K,
+                                    .planes = planes.dz + (first + i * tiling.columns) * s.K,
+                                    .plane = plane_stride(planes.tiles, s.K)};
+          ASSAY_ISA_CALL(winograd_dz, kind, job);
+        }
+      }
+      value_offset.resize(static_cast<size_t>(planes.tiles));
+      dz_offset.resize(static_cast<size_t>(planes.tiles));
+      for (size_t t = 0; t < value_offset.size(); ++t) {
+        value_offset[t] = static_cast<int64_t>(t) * s.C;
+        dz_offset[t] = static_cast<int64_t>(t) * s.K;
+      }
+      sum_products(z, s, planes, value_offset.data(), dz_offset.data(), partial);
+    }
+  });
+
+  sum_partials(ctx, partials, size, sums.as<float>());
+  filter_gradient(ctx, kind, s, sums.as<float>(), dw);
+  if (dbias != nullptr) std::copy_n(sums.as<float>() + bias_at, s.K, dbias);
+}
+
+}  // namespace assay::cpu

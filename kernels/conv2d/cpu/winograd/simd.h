@@ -1,0 +1,83 @@
+// The transforms of a Winograd convolution, per instruction set. Channel counts are multiples of
+// 16, so that no vector is ever partly filled.
+//
+// What is kept between transform and product are planes: element (i,j) of the transformed patch of
+// every tile and channel stands in plane plane_of(i, j, n, phases), phases being 2 with
+// fprop_strided and else 1.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d/cpu/winograd/transforms.h"
+#include "kernels/runtime/isa.h"
+
+namespace assay {
+
+/// Which of the axes of winograd.h stands in both dimensions.
+enum class WinogradKind {
+  fprop,
+  dgrad,
+  fprop_upsampled,
+  dgrad_upsampled,
+  fprop_strided,
+  dgrad_strided
+};
+
+/// A row of tiles of one staged picture -> planes.
+struct WinogradPatches {
+  const float* picture;  ///< first pixel of the first tile's patch
+  int64_t row, column;   ///< floats between rows and columns of the picture
+  int64_t step;          ///< floats between tiles
+  int tiles, channels;
+  float* planes;  ///< of the first tile; (tiles, channels) in each plane
+  int64_t plane;  ///< floats between planes
+};
+
+/// Planes -> output of a row of tiles, in as many columns as one panel has.
+struct WinogradOutput {
+  const float* planes;  ///< of the first tile
+  int64_t plane;
+  int tiles;
+  int64_t tile;  ///< floats between tiles in a plane
+  int columns;   ///< channels of the panel
+  const float* bias;
+  int pool;          ///< 1, 2 or 4; > 1 only with kind fprop
+  int first_row;     ///< output row (after the pool) of the tiles, may be -1
+  int first_column;  ///< of the first tile
+  int rows, width;   ///< of the output picture
+  int64_t pixel;     ///< floats between output columns: channels of the output
+  float* out;        ///< the output picture, first channel of the panel
+  uint8_t* argmax;   ///< like out, or null
+};
+
+/// Filters -> panels of the products: (phases*phases, depth, width), those of sum (i,j), at
+/// out + (i*sums + j)*plane. With dgrad_strided of one row of products alone: i is left out.
+struct WinogradFilters {
+  const float* w;  ///< (tap, depth, column) by the strides
+  int64_t tap, depth_step, column_step;
+  int depth, width;
+  float* out;
+  int64_t plane;
+  int row = 0;  ///< of products, dgrad_strided only
+};
+
+/// Gradients of transformed filters -> dw.
+struct WinogradFilterGradient {
+  const float* planes;  ///< (filter, channel) in each plane
+  int64_t plane, row;   ///< floats between planes, between filters
+  int filters, channels;
+  float* dw;  ///< (filter, tap, channel) by the strides
+  int64_t filter, tap;
+  bool accumulate;  ///< adds to dw
+};
+
+ASSAY_ISA_DECLARE(void winograd_source(WinogradKind kind, const WinogradPatches& job);
+                  // The transposed output transform, of dz; kinds of fprop only.
+                  void winograd_dz(WinogradKind kind, const WinogradPatches& job);
+                  void winograd_output(WinogradKind kind, const WinogradOutput& job);
+                  void winograd_filters(WinogradKind kind, const WinogradFilters& job);
+                  // The transposed filter transform; kinds of fprop only.
+                  void winograd_filter_gradient(WinogradKind kind,
+                                                const WinogradFilterGradient& job);)
+
+}  // namespace assay

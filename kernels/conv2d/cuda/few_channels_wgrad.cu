@@ -1,0 +1,225 @@
+// wgrad for few channels or few filters. Its result, K filters x R*S*C taps and channels, would
+// fill a part of a tile only, so there are no tiles: a thread keeps a *unit* of the result in
+// registers, 4 filters x kColumns columns, and walks over the pixels.
+//
+// In NHWC the taps of a filter row and their channels lie side by side, so a unit's columns are
+// neighbouring floats of x, wherever the filter stands:
+//
+//     x(n, h+r, :)   ... | w: c0 c1 c2 | w+1: c0 c1 c2 | w+2: c0 c1 c2 | ...
+//                        |<-------- a row of taps: S*C floats -------->|
+//
+// Neighbouring threads have neighbouring filters, which read the same x, and then neighbouring
+// columns. What is left of a block are *lanes*: each takes every lanes-th window of the block's
+// part of z, and at the end their sums meet in shared memory, in order:
+//
+//     thread    | unit 0 .. U-1   | unit 0 .. U-1   | unit 0 .. U-1   | idle |
+//     windows   | 0, 3, 6, ...    | 1, 4, 7, ...    | 2, 5, 8, ...    |
+//
+// Behind a pool only one place of a window has a gradient, another for each filter. It is looked up
+// and x is read there: one product for each window and filter in place of pool^2, and dz needs no
+// zeros.
+#include "kernels/conv2d/cuda/algorithms.h"
+#include "kernels/conv2d/cuda/sources.cuh"
+#include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
+
+namespace assay::cuda {
+namespace {
+
+constexpr int kBlock = 256, kFilters = 4;
+
+/// How the result is dealt out.
+struct Units {
+  int groups, chunks, rows;  // of kFilters filters; of kColumns columns of a row of taps; of taps
+  int of_block, lanes;
+  int pitch;  // of shared memory, so that sum i of unit u is in bank i * of_block + u
+
+  Units(const DenseConv& conv, int columns)
+      : groups((conv.K + kFilters - 1) / kFilters),
+        chunks((conv.columns.most_taps() * conv.C + columns - 1) / columns),
+        rows(conv.rows.most_taps()) {
+    of_block = (all() + blocks() - 1) / blocks();
+    lanes = kBlock / of_block;
+    pitch = of_block + ((lanes - 1) * of_block + 31) / 32 * 32;
+  }
+  int all() const { return groups * chunks * rows; }
+  int blocks() const { return (all() + kBlock - 1) / kBlock; }
+};
+
+/// The place of a unit; row is beyond all taps for a unit that is none.
+struct Place {
+  int k, row, column;
+  template <int kColumns>
+  static __device__ Place of(const Units& units, int unit) {
+    return {unit % units.groups * kFilters, unit / units.groups / units.chunks,
+            unit / units.groups % units.chunks * kColumns};
+  }
+};
+
+/// Every stride-th window of a phase, without a division for each.
+class Walk {
+ public:
+  __device__ Walk(const Phase& phase, int first, int stride)
+      : phase_(phase),
+        n_(first / (phase.rows * phase.columns)),
+        i_(first / phase.columns % phase.rows),
+        j_(first % phase.columns),
+        next_n_(stride / (phase.rows * phase.columns)),
+        next_i_(stride / phase.columns % phase.rows),
+        next_j_(stride % phase.columns) {}
+  __device__ Pixel pixel() const { return phase_.pixel(n_, i_, j_, 0); }
+  __device__ void next() {
+    j_ += next_j_;
+    const int row = j_ >= phase_.columns ? 1 : 0;
+    j_ -= row * phase_.columns;
+    i_ += next_i_ + row;
+    const int picture = i_ >= phase_.rows ? 1 : 0;
+    i_ -= picture * phase_.rows;
+    n_ += next_n_ + picture;
+  }
+
+ private:
+  const Phase& phase_;
+  int n_, i_, j_, next_n_, next_i_, next_j_;
+};
+
+/// dy f'(y) of four filters, and where in the window it goes to.
+struct Gradients {
+  float d[kFilters];
+  int place[kFilters];
+
+  __device__ Gradients(const GradientOfZ& dz, int64_t pixel, int k) {
+    const int64_t at = pixel * dz.K + k;
+    if (dz.K % kFilters == 0) {
+      const float4 v = behind_pool4(dz, at);
+      const uchar4 chosen =
+          dz.argmax != nullptr ? ldv<uchar4>(dz.argmax + at) : make_uchar4(0, 0, 0, 0);
+      d[0] = v.x, d[1] = v.y, d[2] = v.z, d[3] = v.w;
+      place[0] = chosen.x, place[1] = chosen.y, place[2] = chosen.z, place[3] = chosen.w;
+      return;
+    }
+#pragma unroll
+    for (int f = 0; f < kFilters; ++f) {
+      const bool inside = k + f < dz.K;
+      d[f] = inside ? dz.behind_pool(at + f) : 0.0f;
+      place[f] = inside && dz.argmax != nullptr ? dz.argmax[at + f] : 0;
+    }
+  }
+};
+
+/// v = the floats from `column` on, counted from pixel (n,h,w) along its row; 0 outside.
+template <int kColumns, bool kByFours>
+__device__ void load_columns(const Picture& x, int n, int h, int w, int column,
+                             float (&v)[kColumns]) {
+  const int width = x.W * x.C, first = w * x.C + column;
+  const bool row_inside = h >= 0 && h < x.H;
+  const float* row = x.x + (int64_t{n} * x.H + (row_inside ? h : 0)) * width;
+  constexpr int kStep = kByFours ? 4 : 1;
+#pragma unroll
+  for (int c = 0; c < kColumns; c += kStep) {
+    const bool inside = row_inside && first + c >= 0 && first + c < width;
+    if constexpr (kByFours) {
+      const float4 four = inside ? ldv<float4>(row + first + c) : make_float4(0, 0, 0, 0);
+      v[c] = four.x, v[c + 1] = four.y, v[c + 2] = four.z, v[c + 3] = four.w;
+    } else {
+      v[c] = inside ? row[first + c] : 0.0f;
+    }
+  }
+}
+
+/// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
+template <int kColumns, bool kByFours, bool kPooled>
+__global__ void __launch_bounds__(kBlock, 2)  // 128 registers
+    conv2d_wgrad_few(DenseConv conv, WgradCut cut, Units units, Picture x, GradientOfZ dz,
+                     float* partials) {
+  ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)
+  const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
+  const Phase phase(conv, z % conv.phases());
+  const int window = phase.pool * phase.pool, windows = phase.pixels(conv.N) / window;
+  const int begin = z / conv.phases() * cut.pixels / window;
+  const int end = windows < begin + cut.pixels / window ? windows : begin + cut.pixels / window;
+  const int row_of_taps = phase.taps_s * phase.C;
+  const int first_unit = static_cast<int>(blockIdx.x) * units.of_block;
+  const int lane = thread / units.of_block;
+
+  const Place at = Place::of<kColumns>(units, first_unit + thread % units.of_block);
+  float sums[kFilters][kColumns] = {};
+  if (lane < units.lanes && at.row < phase.taps_r && at.column < row_of_taps &&
+      begin + lane < end) {
+    Walk walk(phase, begin + lane, units.lanes);
+    for (int m = begin + lane; m < end; m += units.lanes, walk.next()) {
+      const Pixel pixel = walk.pixel();
+      const Gradients gradients(dz, pixel.out, at.k);
+      float v[kColumns];
+      if constexpr (!kPooled)
+        load_columns<kColumns, kByFours>(x, pixel.n, pixel.h + at.row, pixel.w, at.column, v);
+#pragma unroll
+      for (int f = 0; f < kFilters; ++f) {
+        if constexpr (kPooled)
+          load_columns<kColumns, kByFours>(
+              x, pixel.n, pixel.h + gradients.place[f] / phase.pool * phase.step + at.row,
+              pixel.w + gradients.place[f] % phase.pool * phase.step, at.column, v);
+#pragma unroll
+        for (int c = 0; c < kColumns; ++c) sums[f][c] = fmaf(gradients.d[f], v[c], sums[f][c]);
+      }
+    }
+  }
+  if (lane < units.lanes)
+#pragma unroll
+    for (int i = 0; i < kFilters * kColumns; ++i)
+      shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
+  __syncthreads();
+
+  float* out = partials + z * conv.phase_weights();
+  for (int o = thread; o < kFilters * kColumns * units.of_block;
+       o += static_cast<int>(blockDim.x)) {
+    const int unit = o % units.of_block, i = o / units.of_block;
+    const Place to = Place::of<kColumns>(units, first_unit + unit);
+    const int k = to.k + i / kColumns, column = to.column + i % kColumns;
+    if (to.row >= phase.taps_r || k >= conv.K || column >= row_of_taps) continue;
+    float sum = 0;
+    for (int l = 0; l < units.lanes; ++l)
+      sum += shared[i * units.pitch + l * units.of_block + unit];
+    out[int64_t{k} * phase.depth() + to.row * row_of_taps + column] = sum;
+  }
+}
+
+template <int kColumns, bool kByFours>
+void run(Context& ctx, const DenseConv& conv, const Picture& x, const GradientOfZ& dz, float* dw) {
+  constexpr int64_t kBlocks = 528;  // four for each of an H100's 132 multiprocessors
+  const Units units(conv, kColumns);
+  const WgradCut cut(conv, units.blocks(), units.lanes * conv.pool * conv.pool, kBlocks);
+  const WgradPartials partials(ctx, conv, cut, dw);
+  const auto kernel = conv.pool > 1 ? conv2d_wgrad_few<kColumns, kByFours, true>
+                                    : conv2d_wgrad_few<kColumns, kByFours, false>;
+  const int threads = units.lanes * units.of_block;
+  launch(kernel,
+         dim3(static_cast<unsigned>(units.blocks()), 1,
+              static_cast<unsigned>(cut.parts * conv.phases())),
+         static_cast<unsigned>((threads + 31) / 32 * 32),
+         sizeof(float) * static_cast<size_t>(kFilters * kColumns * units.pitch), stream_of(ctx),
+         conv, cut, units, x, dz, partials.get());
+  partials.sum_into(dw);
+}
+
+}  // namespace
+
+namespace direct {
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw) {
+  const DenseConv conv = fprop_conv(s, e.pool);
+  const Picture picture{x, s.H, s.W, s.C};
+  const GradientOfZ dz(s, e, g);
+  if (s.K % 4 == 0) check_aligned(g);
+  if (s.C % 4 == 0) {
+    check_aligned("x", x);
+    return run<8, true>(ctx, conv, picture, dz, dw);
+  }
+  // 3x3 filters: 3 columns of one channel, 9 of three.
+  if (s.C == 1) return run<4, false>(ctx, conv, picture, dz, dw);
+  run<12, false>(ctx, conv, picture, dz, dw);
+}
+
+}  // namespace direct
+}  // namespace assay::cuda

@@ -1,0 +1,11 @@
+// Rung 3: the copies of the next tiles run while this one is multiplied, and a thread keeps 8 x 8
+// results, so that a number from shared memory is used eight times (block_product.cuh).
+#include "kernels/gemm/cuda/split.cuh"
+
+namespace assay::cuda {
+
+void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile) {
+  with_tile(tile, [&]<int kM, int kN>() { split_product<FmaMath<kM, kN>>(ctx, p); });
+}
+
+}  // namespace assay::cuda

@@ -1,0 +1,74 @@
+// The kernels around block_product(): a block per tile of C and part of k. With one part a result
+// is stored at once; with more, the parts of a result go to memory and a second kernel adds them in
+// their order, so that the same bits come out every time.
+#pragma once
+
+#include "kernels/gemm/cuda/block_product.cuh"
+#include "kernels/gemm/cuda/epilogue.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
+
+namespace assay::cuda {
+
+struct ProductPlan {
+  int splits, depth;  // parts of k, k of a part (a multiple of kProductDepth)
+  bool a_by_16, b_by_16;
+  float* partial;  // (splits, M, N) where splits > 1
+};
+
+template <class Math, bool kAFast, bool kBFast>
+__global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks)
+    product_of_tile(const __grid_constant__ GemmProblem p, ProductPlan plan) {
+  ASSAY_DYNAMIC_SHARED(float, shared);
+  const int M = p.s.M, N = p.s.N, K = p.s.K;
+  const int m0 = static_cast<int>(blockIdx.y) * Math::kM;
+  const int n0 = static_cast<int>(blockIdx.x) * Math::kN;
+  const int split = static_cast<int>(blockIdx.z), k_begin = split * plan.depth;
+  const int k_end = K < k_begin + plan.depth ? K : k_begin + plan.depth;
+  Math math;
+  block_product<kAFast, kBFast>(math, {p.a, M, K}, {p.b, N, K}, m0, n0, k_begin, k_end,
+                                plan.a_by_16, plan.b_by_16, shared);
+  math.for_each([&](int, int row, int column, float sum) {
+    const int64_t m = m0 + row;
+    const int n = n0 + column;
+    if (m >= M || n >= N) return;
+    if (plan.splits == 1)
+      store_result(p, m, n, sum);
+    else
+      plan.partial[(split * int64_t{M} + m) * N + n] = sum;
+  });
+}
+
+static __global__ void __launch_bounds__(kThreads)
+    add_splits(const __grid_constant__ GemmProblem p, int splits,
+               const float* __restrict__ partial) {
+  const int64_t i = global_thread(), results = int64_t{p.s.M} * p.s.N;
+  if (i >= results) return;
+  float sum = 0;
+  for (int split = 0; split < splits; ++split) sum += partial[split * results + i];
+  store_result(p, i / p.s.N, static_cast<int>(i % p.s.N), sum);
+}
+
+template <class Math>
+void split_product(Context& ctx, const GemmProblem& p) {
+  const GemmShape& s = p.s;
+  const int splits = gemm_splits(s, {Math::kM, Math::kN});
+  const int tiles_of_k = (s.K + kProductDepth - 1) / kProductDepth;
+  const Scratch partial(ctx, splits > 1 ? sizeof(float) * splits * s.M * s.N : 0);
+  const ProductPlan plan{.splits = splits,
+                         .depth = (tiles_of_k + splits - 1) / splits * kProductDepth,
+                         .a_by_16 = copies_by_16({p.a, s.M, s.K}, !s.transpose_a),
+                         .b_by_16 = copies_by_16({p.b, s.N, s.K}, s.transpose_b),
+                         .partial = partial.as<float>()};
+  const auto kernel = s.transpose_a ? (s.transpose_b ? product_of_tile<Math, false, true>
+                                                     : product_of_tile<Math, false, false>)
+                                    : (s.transpose_b ? product_of_tile<Math, true, true>
+                                                     : product_of_tile<Math, true, false>);
+  const dim3 grid(blocks_for(s.N, Math::kN), blocks_for(s.M, Math::kM),
+                  static_cast<unsigned>(splits));
+  launch(kernel, grid, Math::kThreadsOfBlock, product_bytes<Math>(), stream_of(ctx), p, plan);
+  if (splits > 1)
+    launch(add_splits, blocks_for(int64_t{s.M} * s.N, kThreads), kThreads, 0, stream_of(ctx), p,
+           splits, partial.as<float>());
+}
+
+}  // namespace assay::cuda

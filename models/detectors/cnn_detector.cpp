@@ -1,0 +1,51 @@
+#include "models/detectors/cnn_detector.h"
+
+#include "layers/state.h"
+#include "models/training/checkpoint.h"
+#include "tensor/ops.h"
+
+namespace assay {
+namespace {
+
+constexpr double kEven = 0.5;  // as likely defective as not
+
+}  // namespace
+
+CnnDetector::CnnDetector(RunConfig config) : Detector(std::move(config)) {
+  scoring_.rule = Scoring::Rule::mean;
+  scoring_.threshold = kEven;
+  for (int fold = 0; fold < config_.folds; ++fold) {
+    networks_.push_back(make_network(config_.preset, config_.image_size, config_.channels()));
+    scoring_.part_names.push_back("fold" + std::to_string(fold));
+  }
+}
+
+std::vector<double> CnnDetector::probabilities(int fold, const Tensor& x) {
+  networks_[fold]->eval();
+  return sigmoid((*networks_[fold])(x)).to_doubles();
+}
+
+Judgement CnnDetector::judge(const Tensor& x) {
+  Judgement judgement;
+  judgement.parts.resize(static_cast<size_t>(x.dim(0)));
+  for (int fold = 0; fold < config_.folds; ++fold) {
+    const std::vector<double> of_fold = probabilities(fold, x);
+    for (size_t n = 0; n < of_fold.size(); ++n) judgement.parts[n].push_back(of_fold[n]);
+  }
+  return judgement;
+}
+
+void CnnDetector::save(const RunFolder& folder) const {
+  for (int fold = 0; fold < config_.folds; ++fold)
+    write_checked(folder.fold(fold).model(), {save_state(*networks_[fold]), metadata()});
+}
+
+void CnnDetector::load(const RunFolder& folder) {
+  for (int fold = 0; fold < config_.folds; ++fold) {
+    const RunFolder of_fold = folder.fold(fold);
+    const SafeTensors model = read_model(of_fold);
+    load_state(*networks_[fold], model.tensors, of_fold.model().string());
+  }
+}
+
+}  // namespace assay

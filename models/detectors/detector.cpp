@@ -1,0 +1,143 @@
+#include "models/detectors/detector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "models/experiments/registry.h"
+#include "models/run/csv.h"
+#include "models/training/checkpoint.h"
+
+namespace assay {
+namespace {
+
+constexpr const char* kVersion = "1";
+constexpr double kScalePercentile = 99.9;
+
+class Metadata {
+ public:
+  Metadata(const std::map<std::string, std::string>& entries, const std::string& source)
+      : entries_(entries), source_(source) {}
+  const std::string& text(const std::string& key) const {
+    const auto found = entries_.find(key);
+    ASSAY_CHECK_AS(CheckpointError, found != entries_.end(), source_, ": its metadata say no '",
+                   key, "'; it was not written by 'assay train'");
+    return found->second;
+  }
+  /// Finite and at least `least`.
+  double number(const std::string& key,
+                double least = -std::numeric_limits<double>::infinity()) const {
+    const std::string& digits = text(key);
+    char* end = nullptr;
+    const double value = std::strtod(digits.c_str(), &end);
+    ASSAY_CHECK_AS(CheckpointError,
+                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= least,
+                   source_, ": its metadata say ", key, " '", digits,
+                   "', which cannot be; train again with --force");
+    return value;
+  }
+  /// The file's entry is what config.json beside it makes of it.
+  void expect(const std::string& key, const std::string& wanted) const {
+    ASSAY_CHECK_AS(CheckpointError, text(key) == wanted, source_, ": is of ", key, ' ', text(key),
+                   ", but config.json beside it says ", wanted);
+  }
+
+ private:
+  const std::map<std::string, std::string>& entries_;
+  const std::string& source_;
+};
+
+/// Root mean square over all outputs of their deviation from picture to picture.
+double output_deviation(const std::vector<Judgement>& judgements) {
+  size_t N = 0, values = 0;
+  for (const Judgement& j : judgements) N += j.parts.size();
+  for (const Judgement& j : judgements) values = j.reconstruction.size() / j.parts.size();
+  double variance = 0;
+  for (size_t i = 0; i < values; ++i) {
+    double sum = 0, squares = 0;
+    for (const Judgement& j : judgements)
+      for (size_t at = i; at < j.reconstruction.size(); at += values) {
+        sum += j.reconstruction[at];
+        squares += double{j.reconstruction[at]} * j.reconstruction[at];
+      }
+    const double mean = sum / static_cast<double>(N);
+    variance += std::max(0.0, squares / static_cast<double>(N) - mean * mean);
+  }
+  return std::sqrt(variance / static_cast<double>(values));
+}
+
+}  // namespace
+
+void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
+  std::vector<std::vector<double>> parts(scoring_.part_names.size());
+  std::vector<double> heat;
+  for (const Judgement& judgement : held_out_good) {
+    for (const std::vector<double>& image : judgement.parts)
+      for (size_t p = 0; p < parts.size(); ++p) parts[p].push_back(image[p]);
+    heat.insert(heat.end(), judgement.heat.begin(), judgement.heat.end());
+  }
+  scoring_.calibration = calibrate(std::span(parts).first(scoring_.deciding));
+  collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
+  // Twice what all but the hottest pixels of good images reach: good images stay dark.
+  heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, most_heat());
+}
+
+std::map<std::string, std::string> Detector::metadata() const {
+  std::map<std::string, std::string> m = {{"version", kVersion},
+                                          {"model", config_.model},
+                                          {"preset", config_.preset},
+                                          {"image_size", std::to_string(config_.image_size)},
+                                          {"channels", std::to_string(config_.channels())},
+                                          {"seed", std::to_string(config_.seed)},
+                                          {"threshold", csv_number(scoring_.threshold)},
+                                          {"collapsed", collapsed_ ? "1" : "0"}};
+  if (scoring_.rule == Scoring::Rule::mean) return m;
+  m["percentile99"] = csv_number(scoring_.calibration.percentile99);
+  m["calibration_images"] = std::to_string(scoring_.calibration.parts.front().count);
+  m["heat_scale"] = csv_number(heat_scale_);
+  for (size_t p = 0; p < scoring_.deciding; ++p) {
+    m[scoring_.part_names[p] + ".mean"] = csv_number(scoring_.calibration.parts[p].mean);
+    m[scoring_.part_names[p] + ".deviation"] = csv_number(scoring_.calibration.parts[p].deviation);
+  }
+  return m;
+}
+
+void Detector::read_metadata(const std::map<std::string, std::string>& entries,
+                             const std::string& source) {
+  const Metadata m(entries, source);
+  m.expect("preset", config_.preset);
+  m.expect("image_size", std::to_string(config_.image_size));
+  m.expect("channels", std::to_string(config_.channels()));
+  scoring_.threshold = m.number("threshold");
+  collapsed_ = m.text("collapsed") == "1";
+  if (scoring_.rule == Scoring::Rule::mean) return;
+  scoring_.calibration.percentile99 = m.number("percentile99");
+  heat_scale_ = m.number("heat_scale", 1e-300);
+  scoring_.calibration.parts.clear();
+  for (const std::string& part : std::span(scoring_.part_names).first(scoring_.deciding))
+    scoring_.calibration.parts.push_back({m.number(part + ".mean"),
+                                          m.number(part + ".deviation", 0),
+                                          static_cast<int64_t>(m.number("calibration_images", 2))});
+}
+
+SafeTensors Detector::read_model(const RunFolder& folder) {
+  const std::string file = folder.model().string();
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file), file,
+                 ": not there; the training has not ended, go on with --resume");
+  SafeTensors model = read_checked(file);
+  read_metadata(model.metadata, file);
+  return model;
+}
+
+std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
+  const RunConfig config = load_config(folder.config());
+  const Model& model = find_model(config.model);
+  ASSAY_CHECK_AS(UsageError, model.make_detector != nullptr, folder.root().string(),
+                 ": is a run of ", config.model, ", which judges no pictures");
+  std::unique_ptr<Detector> detector = model.make_detector(config);
+  detector->load(folder);
+  return detector;
+}
+
+}  // namespace assay

@@ -1,0 +1,98 @@
+#include "models/detectors/kd_cae_detector.h"
+
+#include <cmath>
+
+#include "layers/state.h"
+#include "models/run/csv.h"
+#include "models/run/data.h"
+#include "models/training/checkpoint.h"
+#include "tensor/permute.h"
+
+namespace assay {
+namespace {
+
+KdCae::Variant variant_of(const RunConfig& config) {
+  return config.preset == "kd-cae-strided" ? KdCae::Variant::strided : KdCae::Variant::pooled;
+}
+
+void check_latents(const StoredTensor& z, int64_t D, const std::string& source) {
+  ASSAY_CHECK_AS(
+      CheckpointError,
+      z.type == StoredType::f32 && z.shape.size() == 2 && z.shape[0] >= 1 && z.shape[1] == D,
+      source, ": its latents are ", name_of(z.type), ' ', to_string(z.shape),
+      " but the model's are F32 (n, ", D, "); train again with --force");
+  for (const float value : z.tensor().to_floats())
+    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value), source, ": its latents hold ", value,
+                   "; train again with --force");
+}
+
+}  // namespace
+
+KdCaeDetector::KdCaeDetector(RunConfig config)
+    : AutoencoderDetector(std::move(config)),
+      network_(variant_of(config_), config_.image_size, config_.channels()) {
+  scoring_.part_names = {"reconstruction", "density"};
+  scoring_.deciding = 2;
+}
+
+void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train) {
+  network_.eval();
+  std::vector<float> z;
+  for_each_batch(config_, good, train, {}, [&](const Batch& batch) {
+    const std::vector<float> rows = network_.latents(batch.x).to_floats();
+    z.insert(z.end(), rows.begin(), rows.end());
+  });
+  const auto n = static_cast<int64_t>(train.size());
+  density_ = KdeDetector::fit(Tensor::from({n, static_cast<int64_t>(z.size()) / n}, z),
+                              parse_bandwidth(config_.kde_bandwidth));
+}
+
+Judgement KdCaeDetector::judge(const Tensor& x) {
+  network_.eval();
+  const Tensor z = network_.encode(x);
+  Judgement judgement;
+  judgement.reconstruction = network_.decode(z).to_floats();
+  SquaredErrors errors = squared_errors(x, judgement.reconstruction);
+  const std::vector<double> log_density = density_->log_density(flatten_nchw(z));
+  for (size_t n = 0; n < errors.mean.size(); ++n)
+    judgement.parts.push_back({errors.mean[n], -log_density[n]});
+  judgement.heat = std::move(errors.map);
+  return judgement;
+}
+
+void KdCaeDetector::save(const RunFolder& folder) const {
+  SafeTensors model{save_state(network_), metadata()};
+  model.metadata["bandwidth"] = csv_number(density_->bandwidth());
+  SafeTensors latents;
+  latents.tensors["z"] = StoredTensor::of(density_->latents());
+  latents.metadata["model"] = write_checked(folder.model(), std::move(model));
+  write_checked(folder.latents(), std::move(latents));
+}
+
+void KdCaeDetector::load(const RunFolder& folder) {
+  const SafeTensors model = read_model(folder);
+  load_state(network_, model.tensors, folder.model().string());
+  const SafeTensors latents = read_checked(folder.latents());
+  const auto z = latents.tensors.find("z");
+  const auto bandwidth = model.metadata.find("bandwidth");
+  ASSAY_CHECK_AS(CheckpointError, z != latents.tensors.end() && bandwidth != model.metadata.end(),
+                 folder.latents().string(), ": has no latents 'z', or ", folder.model().string(),
+                 " no bandwidth; train again with --force");
+  const auto of = latents.metadata.find("model"), checksum = model.metadata.find("checksum");
+  ASSAY_CHECK_AS(CheckpointError,
+                 of == latents.metadata.end() || checksum == model.metadata.end() ||
+                     of->second == checksum->second,
+                 folder.latents().string(), ": belongs to another model than ",
+                 folder.model().string(),
+                 "; put back the one it was made with, or train again "
+                 "with --force");
+  check_latents(z->second, network_.latent_size(config_.image_size), folder.latents().string());
+  try {
+    density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
+  } catch (const Error&) {
+    throw CheckpointError(str(folder.model().string(), ": its bandwidth '", bandwidth->second,
+                              "' is none; train again with --force"));
+  }
+}
+
+}  // namespace assay

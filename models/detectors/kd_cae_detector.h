@@ -1,0 +1,31 @@
+// KD-CAE as a detector: r, the mean squared error of the reconstruction, and q, the negative log
+// density of the latent. arXiv:2107.09204, section 3.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "models/detectors/kernel_density.h"
+#include "models/experiments/autoencoder_run.h"
+#include "models/networks/kd_cae.h"
+
+namespace assay {
+
+class KdCaeDetector : public AutoencoderDetector {
+ public:
+  /// judge() needs the density first: learn() or load().
+  explicit KdCaeDetector(RunConfig config);
+
+  /// Fits the density to the latents of the training pictures, without noise.
+  void learn(const ImageStore& good, const std::vector<size_t>& train) override;
+  Judgement judge(const Tensor& x) override;
+  void save(const RunFolder& folder) const override;
+  void load(const RunFolder& folder) override;
+  Network& network() override { return network_; }
+
+ private:
+  KdCae network_;
+  std::optional<KdeDetector> density_;
+};
+
+}  // namespace assay

@@ -1,0 +1,27 @@
+// NI-CAE as a detector: 1 - mean SSIM of a picture and its reconstruction, or their mean squared
+// error. arXiv:2107.09204, section 3; SSIM as kernels/ssim/ssim.h has it.
+#pragma once
+
+#include "models/experiments/autoencoder_run.h"
+#include "models/networks/ni_cae.h"
+
+namespace assay {
+
+/// The part that --score names decides; the other stands beside it in scores.csv and metrics.json.
+/// The heat is of the deciding part: 1 - SSIM at each pixel, or the squared error.
+class NiCaeDetector : public AutoencoderDetector {
+ public:
+  explicit NiCaeDetector(RunConfig config);
+
+  Judgement judge(const Tensor& x) override;
+  /// SSIM is from -1 to 1.
+  double most_heat() const override { return config_.score == "ssim" ? 2 : 1; }
+  void save(const RunFolder& folder) const override;
+  void load(const RunFolder& folder) override;
+  Network& network() override { return *network_; }
+
+ private:
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace assay

@@ -1,0 +1,154 @@
+#include "models/evaluation/figures.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "kernels/runtime/error.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wpragmas"
+#include <stb/stb_easy_font.h>
+#pragma GCC diagnostic pop
+
+namespace assay {
+namespace {
+
+using Colour = std::array<uint8_t, 3>;
+
+constexpr int kGap = 4;
+constexpr int kBarRoom = 58, kBarWidth = 10;  // the bar and its numbers, pixels
+
+uint8_t to_byte(double v) {
+  return static_cast<uint8_t>(std::lround(std::clamp(v, 0.0, 1.0) * 255));
+}
+
+/// From black over red and yellow to white: brightness grows all the way, so it reads in grey too.
+Colour heat_colour(double t) {
+  t = std::clamp(t, 0.0, 1.0);
+  return {to_byte(t * 2.5), to_byte((t - 0.4) * 2.5), to_byte((t - 0.8) * 5)};
+}
+
+Colour pixel_of(const Inspected& in, std::span<const float> values, int x, int y) {
+  const float* v = &values[(static_cast<size_t>(y) * in.W + x) * in.C];
+  return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
+}
+
+/// Heat over the grey picture: the hotter, the less of the picture.
+Colour overlaid(const Inspected& in, double t, int x, int y) {
+  const Colour p = pixel_of(in, in.image, x, y);
+  const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
+  const double weight = std::clamp(t * 1.5, 0.0, 0.9);
+  const Colour heat = heat_colour(0.3 + 0.7 * std::clamp(t, 0.0, 1.0));
+  Colour mixed;
+  for (int c = 0; c < 3; ++c)
+    mixed[c] = static_cast<uint8_t>(std::min(255.0, (1 - weight) * grey + weight * heat[c]));
+  return mixed;
+}
+
+template <class PixelAt>
+void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelAt& pixel_at) {
+  const int top = row * (in.H + kGap), left = column * (in.W + kGap);
+  for (int y = 0; y < in.H; ++y)
+    for (int x = 0; x < in.W; ++x) {
+      const Colour c = pixel_at(x, y);
+      std::copy(c.begin(), c.end(), to.at(top + y, left + x));
+    }
+}
+
+/// original | reconstruction | residual, from the left end of a row.
+void draw_seen(Image& to, int row, const Inspected& in, double heat_scale) {
+  draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+  draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
+  draw_tile(to, row, 2, in, [&](int x, int y) {
+    return heat_colour(in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale);
+  });
+}
+
+void draw_text(Image& to, int left, int top, std::string text) {
+  struct Vertex {
+    float x, y, z;
+    uint8_t colour[4];
+  };
+  std::array<Vertex, 1024> corners;
+  const int quads = stb_easy_font_print(static_cast<float>(left), static_cast<float>(top),
+                                        text.data(), nullptr, corners.data(), sizeof corners);
+  for (int q = 0; q < quads; ++q) {
+    const Vertex &first = corners[4 * q], &opposite = corners[4 * q + 2];
+    for (int y = std::max(0, int(first.y)); y < std::min<int>(to.height, int(opposite.y)); ++y)
+      for (int x = std::max(0, int(first.x)); x < std::min<int>(to.width, int(opposite.x)); ++x)
+        std::fill_n(to.at(y, x), 3, uint8_t{40});
+  }
+}
+
+void draw_colour_bar(Image& to, int left, double heat_scale) {
+  for (int y = 0; y < to.height; ++y) {
+    const Colour c = heat_colour(1 - (y + 0.5) / to.height);
+    for (int x = 0; x < kBarWidth; ++x) std::copy(c.begin(), c.end(), to.at(y, left + x));
+  }
+  char top[32];
+  std::snprintf(top, sizeof top, "%.2g", heat_scale);
+  draw_text(to, left + kBarWidth + 3, 2, top);
+  draw_text(to, left + kBarWidth + 3, to.height - 10, "0");
+}
+
+Image canvas_for(const Inspected& in, int rows, int columns) {
+  Image canvas(rows * (in.H + kGap) - kGap, columns * (in.W + kGap) + kBarRoom, 3);
+  std::fill(canvas.pixels.begin(), canvas.pixels.end(), uint8_t{255});
+  return canvas;
+}
+
+}  // namespace
+
+Image panel(const Inspected& in, double heat_scale) {
+  Image canvas = canvas_for(in, 1, kPanelTiles);
+  draw_seen(canvas, 0, in, heat_scale);
+  draw_tile(canvas, 0, 3, in, [&](int x, int y) {
+    return overlaid(in, in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale, x, y);
+  });
+  draw_tile(canvas, 0, 4, in, [&](int x, int y) {
+    const bool defective = !in.mask.empty() && in.mask[static_cast<size_t>(y) * in.W + x] != 0;
+    return defective ? Colour{255, 255, 255} : Colour{24, 24, 24};
+  });
+  draw_colour_bar(canvas, kPanelTiles * (in.W + kGap), heat_scale);
+  return canvas;
+}
+
+Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale) {
+  Image canvas = canvas_for(clean, kNoisePanelRows, kNoisePanelColumns);
+  draw_seen(canvas, 0, clean, heat_scale);
+  draw_seen(canvas, 1, noisy, heat_scale);
+  draw_colour_bar(canvas, kNoisePanelColumns * (clean.W + kGap), heat_scale);
+  return canvas;
+}
+
+std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
+  const int side = (figure.width - kBarRoom) / columns - kGap;
+  ASSAY_CHECK(side > 0 && figure.width == columns * (side + kGap) + kBarRoom &&
+                  figure.height == rows * (side + kGap) - kGap,
+              "tiles_of: a picture of ", figure.width, "x", figure.height, " has no ", rows, "x",
+              columns, " square tiles");
+  std::vector<Image> tiles;
+  for (int i = 0; i < rows * columns; ++i) {
+    Image& tile = tiles.emplace_back(side, side, figure.channels);
+    const int top = i / columns * (side + kGap), left = i % columns * (side + kGap);
+    for (int y = 0; y < side; ++y)
+      std::copy_n(figure.at(top + y, left), side * figure.channels, tile.at(y, 0));
+  }
+  return tiles;
+}
+
+Image heat_map(const Inspected& in, double heat_scale) {
+  Image canvas = canvas_for(in, 1, 2);
+  draw_tile(canvas, 0, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+  draw_tile(canvas, 0, 1, in, [&](int x, int y) {
+    return overlaid(in, in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale, x, y);
+  });
+  draw_colour_bar(canvas, 2 * (in.W + kGap), heat_scale);
+  return canvas;
+}
+
+}  // namespace assay

@@ -1,0 +1,160 @@
+#include "models/experiments/autoencoder_run.h"
+
+#include <nlohmann/json.hpp>
+
+#include "models/experiments/detector_evaluation.h"
+#include "models/run/data.h"
+#include "optim/adam.h"
+#include "tensor/ops.h"
+
+namespace assay {
+namespace {
+
+/// One training from initial weights to a calibrated detector.
+class AutoencoderRun {
+ public:
+  AutoencoderRun(AutoencoderDetector& detector, const RunFolder& folder, const ImageStore& good,
+                 const Split& split)
+      : detector_(detector),
+        config_(detector.config()),
+        folder_(folder),
+        good_(good),
+        split_(split),
+        noisy_train_(noisy_among(split.train, config_.train_noise, config_.seed)),
+        noisy_validation_(noisy_among(split.validation, config_.train_noise, config_.seed)) {}
+
+  void train(const TrainingHooks& hooks) {
+    note_noise(folder_, "train", good_, noisy_train_);
+    note_noise(folder_, "validation", good_, noisy_validation_);
+    init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
+    fit(hooks);
+    detector_.learn(good_, split_.train);
+    calibrate();
+    detector_.save(folder_);
+  }
+
+ private:
+  Tensor loss(const Batch& batch) const {
+    return mse_loss(detector_.network()(batch.x), config_.denoise ? batch.clean : batch.x);
+  }
+
+  void fit(const TrainingHooks& hooks) {
+    Network& network = detector_.network();
+    BatchLoader batches(good_, split_.train,
+                        {.batch = config_.batch,
+                         .seed = config_.seed,
+                         .noisy = noisy_train_,
+                         .clean_target = config_.denoise});
+    Adam adam(network.parameters(),
+              {.learning_rate = config_.lr,
+               .placement =
+                   config_.eps_placement == "torch" ? EpsPlacement::torch : EpsPlacement::keras});
+    const TrainingTask task{.model = config_.preset,
+                            .module = network,
+                            .optimizer = adam,
+                            .batches = batches,
+                            .loss = [&](const Batch& batch) { return loss(batch); },
+                            .validation_loss = [&] { return validation_loss(); }};
+    assay::train(task, config_, folder_, hooks);
+  }
+
+  double validation_loss() const {
+    detector_.network().eval();
+    double sum = 0;
+    for_each_batch(config_, good_, split_.validation, noisy_validation_, [&](const Batch& batch) {
+      sum += loss(batch).item() * static_cast<double>(batch.images.size());
+    });
+    return sum / static_cast<double>(split_.validation.size());
+  }
+
+  /// On the validation pictures; then all good pictures are scored, for the report's histograms.
+  void calibrate() {
+    std::vector<Judgement> held_out;
+    for_each_batch(config_, good_, split_.validation, noisy_validation_,
+                   [&](const Batch& batch) { held_out.push_back(detector_.judge(batch.x)); });
+    detector_.calibrate_on(held_out);
+    std::vector<ScoredImage> images;
+    const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
+                               const std::vector<size_t>& noisy) {
+      for_each_batch(config_, good_, positions, noisy, [&](const Batch& batch) {
+        const Judgement judgement = detector_.judge(batch.x);
+        for (size_t n = 0; n < batch.images.size(); ++n)
+          images.push_back(
+              scored(good_.sample(batch.images[n]), set, judgement.parts[n], detector_.scoring()));
+      });
+    };
+    score_all("train", split_.train, noisy_train_);
+    score_all("validation", split_.validation, noisy_validation_);
+    write_scores(folder_.good_scores(), images, detector_.scoring());
+  }
+
+  AutoencoderDetector& detector_;
+  const RunConfig& config_;
+  const RunFolder& folder_;
+  const ImageStore& good_;
+  const Split& split_;
+  std::vector<size_t> noisy_train_, noisy_validation_;
+};
+
+/// Defective pictures without a mask, and all.
+std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
+  std::pair<int64_t, int64_t> counts;
+  for (const Sample& sample : samples) {
+    counts.first += sample.defective && !has_mask(sample);
+    counts.second += sample.defective;
+  }
+  return counts;
+}
+
+}  // namespace
+
+void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&) {}
+
+SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstruction) {
+  const std::vector<float> original = x.to_floats();
+  const int64_t N = x.dim(0), pixels = x.dim(1) * x.dim(2), C = x.dim(3);
+  SquaredErrors errors;
+  errors.map.resize(N * pixels);
+  for (int64_t n = 0; n < N; ++n) {
+    double sum = 0;
+    for (int64_t i = n * pixels; i < (n + 1) * pixels; ++i) {
+      double squares = 0;
+      for (int64_t c = i * C; c < (i + 1) * C; ++c) {
+        const double error = double{original[c]} - reconstruction[c];
+        squares += error * error;
+      }
+      errors.map[i] = static_cast<float>(squares / static_cast<double>(C));
+      sum += squares;
+    }
+    errors.mean.push_back(sum / static_cast<double>(pixels * C));
+  }
+  return errors;
+}
+
+nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
+                                         Start start, const TrainingHooks& hooks) {
+  const RunConfig& config = detector.config();
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, start, data);
+  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
+  // A broken one is said before hours of training, and before a forced run throws the old one away.
+  const ImageStore good = read_pictures(config, data.train_good, false);
+  const ImageStore test = read_pictures(config, data.test, true);
+  begin_run(config, folder, start);
+  write_split(folder.split(), split, data.train_good);
+  hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
+                split.validation.size(), " validation and ", test.size(), " test images"));
+  if (const auto [without, all] = without_mask(data.test); 0 < without && without < all)
+    hooks.say(str(without, " of ", all, " defective test pictures have no mask: no pixel metrics"));
+  if (split.validation.size() < 16)
+    hooks.say(str(split.validation.size(),
+                  " held-out good images make a rough deviation, and so a rough threshold"));
+  AutoencoderRun(detector, folder, good, split).train(hooks);
+  if (detector.collapsed())
+    hooks.say(
+        "the run collapsed: the output is the same for every validation image; try another "
+        "--seed, a smaller --lr or --init he");
+  return evaluate_on(test, data.has_masks(), detector, config, folder);
+}
+
+}  // namespace assay

@@ -1,0 +1,142 @@
+#include "models/experiments/detector_evaluation.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/image_io.h"
+#include "models/evaluation/figures.h"
+#include "models/evaluation/pixel_metrics.h"
+#include "models/run/data.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string figure_name(const Sample& sample) {
+  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+}
+
+/// Picture n of a batch, with what the detector made of it as picture m of its judgement. Views:
+/// all arguments outlive the result.
+Inspected inspected(const RunConfig& config, std::span<const float> images, size_t n,
+                    const Judgement& judgement, size_t m, std::span<const uint8_t> mask) {
+  const int side = config.image_size, channels = config.channels();
+  const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
+  return {side,
+          side,
+          channels,
+          images.subspan(n * values, values),
+          std::span(judgement.reconstruction).subspan(m * values, values),
+          std::span(judgement.heat).subspan(m * pixels, pixels),
+          mask};
+}
+
+/// The first image of each kind of defect, and the first good one; and the first of each kind among
+/// those that have noise.
+class FigureWriter {
+ public:
+  FigureWriter(const RunFolder& folder, Detector& detector)
+      : folder_(folder), detector_(detector) {}
+
+  void offer(const Sample& sample, const Inspected& image) {
+    if (drawn_.insert(sample.defect).second)
+      write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
+  }
+  /// `clean` is the picture without its noise. // (1,H,W,C)
+  void offer_noisy(const Sample& sample, const Inspected& noisy, const Tensor& clean) {
+    if (!drawn_noisy_.insert(sample.defect).second) return;
+    const Judgement judgement = detector_.judge(clean);
+    const std::vector<float> pixels = clean.to_floats();
+    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+              noise_panel(inspected(detector_.config(), pixels, 0, judgement, 0, {}), noisy,
+                          detector_.heat_scale()));
+  }
+
+ private:
+  const RunFolder& folder_;
+  Detector& detector_;
+  std::set<std::string> drawn_, drawn_noisy_;
+};
+
+}  // namespace
+
+ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
+                   const Scoring& scoring) {
+  ScoredImage image{.path = sample.path, .set = set, .defect = sample.defect, .parts = parts};
+  scoring.judge(image);
+  return image;
+}
+
+RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t train_images,
+                  int64_t validation_images, bool collapsed) {
+  RunFacts facts{
+      .train_images = train_images, .validation_images = validation_images, .collapsed = collapsed};
+  for (const EpochRecord& e : folder.read_history()) {
+    facts.seconds_train += e.seconds;
+    facts.epochs = e.epoch;
+    if (facts.best_epoch == 0 || e.validation_loss < facts.best_validation_loss) {
+      facts.best_epoch = e.epoch;
+      facts.best_validation_loss = e.validation_loss;
+    }
+  }
+  facts.steps = facts.epochs * ((train_images + config.batch - 1) / config.batch);
+  if (config.steps > 0) facts.steps = std::min(facts.steps, config.steps);
+  return facts;
+}
+
+Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const RunConfig& config,
+                 const RunFolder& folder) {
+  // Nothing of an earlier evaluation stays beside this one, however it ends: without metrics a run
+  // is unfinished, and --resume evaluates it again.
+  std::filesystem::remove(folder.metrics());
+  std::filesystem::remove_all(folder.figures());
+  folder.create();
+  std::vector<ScoredImage> images;
+  PixelEvaluation pixel_evaluation;
+  FigureWriter figures(folder, detector);
+  const std::vector<size_t> positions = all_of(test);
+  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
+  note_noise(folder, "test", test, noisy);
+  for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
+    const Judgement judgement = detector.judge(batch.x);
+    const std::vector<float> originals = batch.x.to_floats();
+    for (size_t n = 0; n < batch.images.size(); ++n) {
+      const Sample& sample = test.sample(batch.images[n]);
+      const Inspected image =
+          inspected(config, originals, n, judgement, n, test.mask(batch.images[n]).pixels);
+      images.push_back(scored(sample, "test", judgement.parts[n], detector.scoring()));
+      if (masks) pixel_evaluation.add(image.heat, image.mask, image.H, image.W);
+      figures.offer(sample, image);
+      if (std::binary_search(noisy.begin(), noisy.end(), batch.images[n]))
+        figures.offer_noisy(sample, image, batch.clean.rows(static_cast<int64_t>(n), 1));
+    }
+  });
+  write_scores(folder.scores(), images, detector.scoring());
+  std::optional<PixelMetrics> pixel_metrics;
+  if (masks) pixel_metrics = pixel_evaluation.metrics();
+
+  std::ifstream in(folder.split());
+  const Json split = Json::parse(in, nullptr, false);
+  const auto count = [&](const char* part) {
+    return split.is_object() && split.contains(part) ? static_cast<int64_t>(split[part].size()) : 0;
+  };
+  const RunFacts facts =
+      facts_of(config, folder, count("train"), count("validation"), detector.collapsed());
+  Json metrics = metrics_json(config, detector.scoring(), images, pixel_metrics, facts);
+  metrics["heat_scale"] = detector.heat_scale();
+  metrics["images"]["sizes"] = describe_sizes(test.file_sizes());
+  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  return metrics;
+}
+
+Json evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+  const std::unique_ptr<Detector> detector = load_detector(folder);
+  const Dataset data = open_data_of(config, folder);
+  const ImageStore test = read_pictures(config, data.test, true);
+  return evaluate_on(test, data.has_masks(), *detector, config, folder);
+}
+
+}  // namespace assay

@@ -1,0 +1,294 @@
+#include "models/experiments/gan_run.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "data/image_io.h"
+#include "kernels/runtime/transfer.h"
+#include "layers/init.h"
+#include "layers/state.h"
+#include "models/evaluation/calibration.h"
+#include "models/evaluation/image_grid.h"
+#include "models/evaluation/memorisation.h"
+#include "models/run/csv.h"
+#include "models/run/data.h"
+#include "models/training/checkpoint.h"
+#include "models/training/dcgan_training.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kJudged = 64;         // generated pictures that are looked at
+constexpr int64_t kLastSteps = 100;     // whose means are the end of the game
+constexpr int kShown = 32, kPairs = 8;  // pictures in a figure
+
+std::unique_ptr<Dcgan> make_dcgan(const RunConfig& config) {
+  return std::make_unique<Dcgan>(config.image_size, config.channels());
+}
+
+void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& folder) {
+  write_checked(folder.model(), {save_state(gan),
+                                 {{"version", "1"},
+                                  {"model", config.model},
+                                  {"preset", config.preset},
+                                  {"image_size", std::to_string(config.image_size)},
+                                  {"channels", std::to_string(config.channels())},
+                                  {"seed", std::to_string(config.seed)}}});
+}
+
+/// Means over the last steps of the game, to the whole epoch.
+GanFigures end_of(const std::vector<GanRecord>& history) {
+  GanFigures mean;
+  int64_t steps = 0;
+  for (size_t i = history.size(); i-- > 0 && steps < kLastSteps;) {
+    // Lines before may be lost; none speaks of more steps than these.
+    const int64_t before = i > 0 ? history[i - 1].step : 0;
+    const int64_t n = std::min(history[i].step - before, kGanEpochSteps);
+    const auto add = [&](double GanFigures::*figure) {
+      mean.*figure += history[i].mean.*figure * static_cast<double>(n);
+    };
+    add(&GanFigures::loss_d);
+    add(&GanFigures::loss_g);
+    add(&GanFigures::d_real);
+    add(&GanFigures::d_fake);
+    steps += n;
+  }
+  for (double* figure : {&mean.loss_d, &mean.loss_g, &mean.d_real, &mean.d_fake})
+    *figure /= static_cast<double>(std::max<int64_t>(steps, 1));
+  return mean;
+}
+
+std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>& positions) {
+  std::vector<Image> images;
+  for (const size_t i : positions) images.push_back(store.image(i));
+  return images;
+}
+
+/// Generated, training and held-out pictures, each with the training picture that is nearest.
+struct Memorisation {
+  std::vector<Image> generated, training;
+  std::vector<Nearest> of_generated, of_training, of_held_out;
+};
+
+Memorisation look_for_copies(Dcgan& gan, const RunConfig& config, const ImageStore& good,
+                             const Split& split) {
+  Memorisation m;
+  m.generated = generate_images(gan, draw_latents(config.seed, 0, kJudged));
+  m.training = images_at(good, split.train);
+  m.of_generated = nearest_of(m.generated, m.training);
+  m.of_training = nearest_of_the_rest(m.training);
+  m.of_held_out = nearest_of(images_at(good, split.validation), m.training);
+  return m;
+}
+
+std::vector<double> distances(const std::vector<Nearest>& found) {
+  std::vector<double> all;
+  for (const Nearest& n : found) all.push_back(n.distance);
+  return all;
+}
+
+Json summary_of_distances(const std::vector<Nearest>& found) {
+  const std::vector<double> all = distances(found);
+  return {{"images", all.size()},
+          {"least", percentile(all, 0)},
+          {"median", percentile(all, 50)},
+          {"most", percentile(all, 100)}};
+}
+
+void write_memorisation(const RunFolder& folder, const Memorisation& m, const ImageStore& good,
+                        const Split& split) {
+  std::string text = csv_row({"set", "image", "nearest_training_image", "distance"});
+  const auto add = [&](const char* set, const std::vector<Nearest>& found, const auto& name) {
+    for (size_t i = 0; i < found.size(); ++i)
+      text += csv_row({set, name(i), good.sample(split.train[found[i].index]).path,
+                       csv_number(found[i].distance)});
+  };
+  add("generated", m.of_generated, [](size_t i) { return std::to_string(i); });
+  add("train", m.of_training, [&](size_t i) { return good.sample(split.train[i]).path; });
+  add("validation", m.of_held_out, [&](size_t i) { return good.sample(split.validation[i]).path; });
+  write_file(folder.memorisation(), text);
+}
+
+/// Training pictures, and generated ones above the training pictures that are nearest to them.
+void write_figures(const RunFolder& folder, const Memorisation& m) {
+  const std::span training(m.training);
+  write_png(folder.figures() / "real.png",
+            image_grid(training.first(std::min<size_t>(kShown, training.size())), kPairs));
+  std::vector<Image> pairs(m.generated.begin(), m.generated.begin() + kPairs);
+  for (int i = 0; i < kPairs; ++i) pairs.push_back(m.training[m.of_generated[i].index]);
+  write_png(folder.figures() / "nearest.png", image_grid(pairs, kPairs));
+}
+
+DcganOutcome outcome_of(const std::vector<GanRecord>& history, const Memorisation& m) {
+  const std::vector<double> own = distances(m.of_training);
+  const double least = *std::min_element(own.begin(), own.end());
+  return {.last = end_of(history),
+          .spread_generated = mean_pair_distance(m.generated),
+          .spread_training = mean_pair_distance(m.training),
+          .generated = static_cast<int64_t>(m.generated.size()),
+          .copies = std::count_if(m.of_generated.begin(), m.of_generated.end(),
+                                  [&](const Nearest& n) { return n.distance < least; })};
+}
+
+Json metrics_of(const RunConfig& config, const Split& split, const std::vector<GanRecord>& history,
+                const Memorisation& m) {
+  const DcganOutcome outcome = outcome_of(history, m);
+  double seconds = 0;
+  for (const GanRecord& r : history) seconds += r.seconds;
+  return {{"model", config.model},
+          {"preset", config.preset},
+          {"class", config.object_class},
+          {"data", config.data},
+          {"synthetic", config.data == "builtin"},
+          {"seed", config.seed},
+          {"device", device_name(current_context().device)},
+          {"precision", config.precision},
+          {"steps", history.back().step},
+          {"k_steps", config.k_steps},
+          {"batch", config.batch},
+          {"loss_d", outcome.last.loss_d},
+          {"loss_g", outcome.last.loss_g},
+          {"d_real", outcome.last.d_real},
+          {"d_fake", outcome.last.d_fake},
+          {"spread_generated", outcome.spread_generated},
+          {"spread_training", outcome.spread_training},
+          {"memorisation",
+           {{"generated", summary_of_distances(m.of_generated)},
+            {"training", summary_of_distances(m.of_training)},
+            {"held_out", summary_of_distances(m.of_held_out)},
+            {"copies", outcome.copies}}},
+          {"collapsed", collapsed(outcome)},
+          {"discriminator_won", discriminator_won(outcome)},
+          {"blew_up", blew_up(outcome)},
+          {"remarks", remarks_on(outcome)},
+          {"seconds_train", seconds},
+          {"epochs", history.back().epoch},
+          {"images", {{"train", split.train.size()}, {"validation", split.validation.size()}}}};
+}
+
+Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, const ImageStore& good,
+              const Split& split) {
+  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
+  const Memorisation memorisation = look_for_copies(gan, config, good, split);
+  write_memorisation(folder, memorisation, good, split);
+  write_figures(folder, memorisation);
+  const std::vector<GanRecord> history = read_gan_history(folder);
+  ASSAY_CHECK_AS(CheckpointError, !history.empty(), folder.history().string(),
+                 ": not there, but the losses of the game stand in it; train again with --force");
+  Json metrics = metrics_of(config, split, history, memorisation);
+  metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
+  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  return metrics;
+}
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+}  // namespace
+
+Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
+                     const TrainingHooks& hooks) {
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, start, data);
+  const ImageStore good = read_pictures(config, data.train_good, false);
+  read_pictures(config, data.test, false);  // a broken one is said before hours of training
+  begin_run(config, folder, start);
+  write_split(folder.split(), split, data.train_good);
+  hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
+                split.validation.size(), " held out"));
+  const auto gan = make_dcgan(config);
+  init_parameters(*gan, init_from_name(config.init), config.seed);
+  train_dcgan(*gan, good, split.train, config, folder, hooks);
+  save_model(*gan, config, folder);
+  return evaluate(*gan, config, folder, good, split);
+}
+
+Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
+  const auto gan = load_dcgan(folder);
+  Dataset data = open_data(config);
+  const Split split = choose_split(config, folder, Start::resume, data);
+  const ImageStore good = read_pictures(config, data.train_good, false);
+  folder.create();
+  return evaluate(*gan, config, folder, good, split);
+}
+
+std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
+  const RunConfig config = load_config(folder.config());
+  const std::string source = folder.model().string();
+  ASSAY_CHECK_AS(UsageError, config.model == "dcgan", folder.root().string(), ": is a run of ",
+                 config.model, ", which generates no pictures; train a dcgan");
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(folder.model()), source,
+                 ": not there; the training has not ended, go on with --resume");
+  auto gan = make_dcgan(config);
+  load_state(*gan, read_checked(folder.model()).tensors, source);
+  return gan;
+}
+
+bool collapsed(const DcganOutcome& outcome) {
+  return outcome.spread_generated < 0.1 * outcome.spread_training;
+}
+
+bool discriminator_won(const DcganOutcome& outcome) {
+  return outcome.last.d_real > 0.95 && outcome.last.d_fake < 0.05;
+}
+
+bool blew_up(const DcganOutcome& outcome) {
+  return outcome.last.loss_g > 20;  // D gives a generated picture e^-20
+}
+
+std::vector<std::string> remarks_on(const DcganOutcome& o) {
+  const std::string game = str("D(x) ", fixed(o.last.d_real, 2), ", D(G(z)) ",
+                               fixed(o.last.d_fake, 2), " over the last steps");
+  const std::string spread = str("two generated pictures differ by ", fixed(o.spread_generated, 3),
+                                 ", two training pictures by ", fixed(o.spread_training, 3));
+  std::vector<std::string> remarks;
+  if (blew_up(o)) {
+    remarks.push_back(str("The game blew up: the generator's loss is ", fixed(o.last.loss_g, 1),
+                          "; try a smaller --lr or another --seed."));
+  } else if (discriminator_won(o)) {
+    remarks.push_back(
+        str("The discriminator won: it is sure of nearly every picture (", game,
+            "), so the generator learns little more; try fewer --steps or a smaller --lr."));
+  } else {
+    remarks.push_back(str("Neither network won: ", game, "."));
+  }
+  if (collapsed(o))
+    remarks.push_back(str("The generator collapsed: its pictures are nearly the same (", spread,
+                          "); try another --seed or a smaller --lr."));
+  else if (o.spread_generated < 0.5 * o.spread_training)
+    remarks.push_back(str("The generator shows little variety: ", spread, "."));
+  if (o.copies > 0)
+    remarks.push_back(str(o.copies, " of ", o.generated,
+                          " generated pictures are nearer to a training picture than any two of "
+                          "those are to each other: they may be copies."));
+  else
+    remarks.push_back(
+        "No generated picture is nearer to a training picture than any two of those are to each "
+        "other: nothing is copied pixel for pixel.");
+  return remarks;
+}
+
+std::string dcgan_summary(const Json& m) {
+  const Json& nearest = m["memorisation"];
+  const auto median = [&](const char* set) {
+    return fixed(nearest[set]["median"].get<double>(), 3);
+  };
+  std::string text = str(
+      m["preset"].get<std::string>(), " on ", m["class"].get<std::string>(),
+      m["synthetic"].get<bool>() ? " (synthetic)" : "", ", seed ", m["seed"].get<uint64_t>(), ", ",
+      m["steps"].get<int64_t>(), " generator steps\n", "  losses       D ",
+      fixed(m["loss_d"].get<double>(), 3), ", G ", fixed(m["loss_g"].get<double>(), 3), "; D(x) ",
+      fixed(m["d_real"].get<double>(), 3), ", D(G(z)) ", fixed(m["d_fake"].get<double>(), 3), "\n",
+      "  nearest training picture (median distance): generated ", median("generated"),
+      ", training's own ", median("training"), ", held out ", median("held_out"), "\n");
+  for (const Json& remark : m["remarks"]) text += "  " + remark.get<std::string>() + "\n";
+  return text;
+}
+
+}  // namespace assay

@@ -1,0 +1,150 @@
+#include "models/experiments/run.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/experiments/registry.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+using Keys = std::initializer_list<const char*>;
+
+bool has_numbers(const Json& json, Keys keys) {
+  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+           return json.contains(key) && json[key].is_number();
+         });
+}
+/// null stands where a metric does not exist, as an AUROC of one kind of pictures.
+bool has_metrics(const Json& json, Keys keys) {
+  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+           return json.contains(key) && (json[key].is_number() || json[key].is_null());
+         });
+}
+bool has_texts(const Json& json, Keys keys) {
+  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+           return json.contains(key) && json[key].is_string();
+         });
+}
+template <class Test>
+bool all_of_list(const Json& list, const Test& test) {
+  return (list.is_array() || list.is_object()) && std::all_of(list.begin(), list.end(), test);
+}
+
+bool has_what_is_read_of_detector(const Json& m) {
+  const auto is_interval = [](const Json& ends) {
+    return ends.is_null() ||
+           (ends.is_array() && ends.size() == 2 && ends[0].is_number() && ends[1].is_number());
+  };
+  const auto is_fold = [](const Json& fold) {
+    return has_metrics(fold, {"image_auroc", "f1", "f1_all_positive", "f1_val_threshold"}) &&
+           has_numbers(fold, {"train", "validation", "test", "epochs", "best_epoch"});
+  };
+  return has_metrics(m, {"image_auroc", "f1", "f1_all_positive"}) &&
+         has_numbers(m, {"threshold", "tp", "fp", "tn", "fn", "epochs", "best_epoch"}) &&
+         has_numbers(m["images"], {"test"}) && m.contains("intervals") &&
+         all_of_list(m["intervals"], is_interval) && m.contains("conditions") &&
+         has_texts(m["conditions"], {"train", "test"}) &&
+         (!m.contains("folds") || all_of_list(m["folds"], is_fold));
+}
+
+bool has_what_is_read_of_generator(const Json& m) {
+  const auto is_text = [](const Json& text) { return text.is_string(); };
+  if (!m.contains("remarks") || m["remarks"].empty() || !all_of_list(m["remarks"], is_text) ||
+      !m.contains("memorisation"))
+    return false;
+  for (const char* set : {"generated", "training", "held_out"})
+    if (!m["memorisation"].contains(set) ||
+        !has_metrics(m["memorisation"][set], {"images", "least", "median", "most"}))
+      return false;
+  return true;
+}
+
+/// Whether a metrics.json has what the suite and the report read without asking.
+bool has_what_is_read(const Json& m) {
+  return has_numbers(m, {"seconds_train"}) && has_texts(m, {"data"}) && m.contains("images") &&
+         has_numbers(m["images"], {"train", "validation"}) &&
+         (m.contains("image_auroc") ? has_what_is_read_of_detector(m)
+                                    : has_what_is_read_of_generator(m));
+}
+
+/// Whether the files of a folder are a run's, perhaps a damaged one's: --force throws them away.
+bool holds_run(const RunFolder& folder) {
+  std::error_code ignored;
+  for (const auto& file : {folder.checkpoint(), folder.model(), folder.fold(0).checkpoint()})
+    if (std::filesystem::exists(file, ignored)) return true;
+  std::ifstream in(folder.config());
+  const Json json = Json::parse(in, nullptr, false);
+  return json.is_object() && json.contains("model") && json.contains("preset");
+}
+
+/// Refuses a folder that is in use; false when a finished run is to be left alone.
+bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
+  const std::string name = folder.root().string();
+  if (folder.empty()) return true;
+  ASSAY_CHECK_AS(UsageError, holds_run(folder), name,
+                 ": holds files that are no run of Assay's; choose another --out");
+  if (start == Start::force) return true;
+  ASSAY_CHECK_AS(UsageError, start != Start::fresh, name,
+                 ": is not empty; go on with --resume or start anew with --force");
+  ASSAY_CHECK_AS(UsageError, std::filesystem::exists(folder.config()), name,
+                 ": has lost its config.json; start anew with --force or choose another --out");
+  RunConfig before = load_config(folder.config());
+  ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset, name, ": is a run of ",
+                 before.preset, ", not of ", config.preset, "; choose another --out");
+  // The data set may have moved, with the run or without; its pictures are checked by name.
+  if (data_name(before) == data_name(config)) before.data = config.data;
+  const std::vector<std::string> changed = differences(before, config);
+  ASSAY_CHECK_AS(UsageError, changed.empty(), name, ": was started with ",
+                 change_of(changed.front(), before, config),
+                 "; give the same options, choose another --out, or start anew with assay train "
+                 "--force");
+  return !folder.finished();
+}
+
+}  // namespace
+
+Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
+               const TrainingHooks& hooks) {
+  check(config);
+  const Model& model = find_model(config.model);
+  std::error_code ignored;
+  const std::string name = folder.root().string();
+  ASSAY_CHECK_AS(UsageError,
+                 !std::filesystem::exists(folder.root(), ignored) ||
+                     std::filesystem::is_directory(folder.root(), ignored),
+                 name, ": is a file, not a folder for a run");
+  const RunClaim claim(folder);
+  if (!prepare(folder, config, start)) {
+    hooks.say(folder.root().string() + " is finished; nothing is left to do");
+    return read_metrics(folder);
+  }
+  folder.remove_leftovers();
+  return model.train(config, folder, start, hooks);
+}
+
+Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+  RunConfig config = load_config(folder.config());
+  if (options.data) {
+    config.data = *options.data;
+    config.good = config.bad = config.masks = "";
+  }
+  config.test_noise = options.test_noise.value_or(config.test_noise);
+  check(config);
+  const RunClaim claim(folder);
+  folder.remove_leftovers();
+  return find_model(config.model).evaluate(config, folder);
+}
+
+Json read_metrics(const RunFolder& folder) {
+  std::ifstream in(folder.metrics());
+  Json metrics = Json::parse(in, nullptr, false);
+  ASSAY_CHECK_AS(CheckpointError, has_what_is_read(metrics), folder.metrics().string(),
+                 ": is not there or damaged; run assay evaluate ", folder.root().string());
+  return metrics;
+}
+
+}  // namespace assay

@@ -1,0 +1,34 @@
+// The kernel-density convolutional autoencoder: presets kd-cae and kd-cae-strided.
+#pragma once
+
+#include "layers/sequential.h"
+#include "models/networks/network.h"
+
+namespace assay {
+
+class KdCae : public Network {
+ public:
+  enum class Variant : uint8_t { pooled, strided };
+  KdCae(Variant variant, int image_size, int channels);
+
+  /// x (N,H,W,c) in [0,1] -> latent (N,H/16,W/16,128).
+  Tensor encode(const Tensor& x) { return encoder_(x); }
+  Tensor decode(const Tensor& z) { return decoder_(z); }
+  /// The reconstruction, of the shape of x.
+  Tensor forward(const Tensor& x) override { return decode(encode(x)); }
+  /// The latents flattened in NCHW order, as latents.safetensors and the density hold them; (N, d).
+  Tensor latents(const Tensor& x);
+  /// d of a picture of `image_size` pixels a side.
+  static int64_t latent_size(int image_size) {
+    const int64_t side = image_size / 16;
+    return 128 * side * side;
+  }
+
+  Shape describe(const std::string& name, const Shape& input,
+                 std::vector<LayerRow>& rows) const override;
+
+ private:
+  Sequential encoder_, decoder_;
+};
+
+}  // namespace assay

@@ -1,0 +1,127 @@
+#include "models/run/data.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "data/mvtec.h"
+#include "data/noise.h"
+#include "models/run/machine.h"
+
+namespace assay {
+
+Dataset open_data(const RunConfig& config) {
+  if (config.data != "folder") return open_dataset(config.data, config.object_class);
+  FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
+  if (!config.masks.empty()) folder.masks = config.masks;
+  return open_folder(folder);
+}
+
+void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data) {
+  if (config.data != "folder") return;
+  std::vector<Sample> test;
+  for (const std::vector<Sample>* samples : {&data.train_good, &data.test})
+    for (const Sample& sample : *samples)
+      if (!learnt.contains(sample.path)) test.push_back(sample);
+  std::sort(test.begin(), test.end(),
+            [](const Sample& a, const Sample& b) { return a.path < b.path; });
+  data.test = std::move(test);
+}
+
+Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
+  Dataset data = open_data(config);
+  if (config.data == "folder") test_on_the_rest(config, paths_in_split(folder.split()), data);
+  return data;
+}
+
+void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
+  folder.begin(start);
+  save(config, folder.config());
+  write_file(folder.machine(), machine_json().dump(2) + "\n");
+}
+
+namespace {
+
+/// A split of a folder of one's own may name any good picture, also those that the draw which comes
+/// with the folder would test.
+void learn_from_any_good(Dataset& data) {
+  const auto tested = std::stable_partition(data.test.begin(), data.test.end(),
+                                            [](const Sample& s) { return s.defective; });
+  data.train_good.insert(data.train_good.end(), tested, data.test.end());
+  data.test.erase(tested, data.test.end());
+  std::sort(data.train_good.begin(), data.train_good.end(),
+            [](const Sample& a, const Sample& b) { return a.path < b.path; });
+}
+
+}  // namespace
+
+ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
+  return {current_context(),
+          std::move(samples),
+          {.height = config.image_size,
+           .width = config.image_size,
+           .channels = config.channels(),
+           .masks = masks}};
+}
+
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data) {
+  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const std::filesystem::path file =
+      keep ? folder.split() : std::filesystem::path(config.split_file);
+  if (file.empty()) return draw_split(data.train_good.size(), config.seed);
+  if (config.data == "folder") learn_from_any_good(data);
+  const Split split = read_split(file, data.train_good);
+  for (const std::vector<size_t>* part : {&split.train, &split.validation})
+    ASSAY_CHECK_AS(DataError, part->size() >= 2, file.string(), ": one picture for ",
+                   part == &split.train ? "training" : "validation",
+                   " has no spread; give two at least");
+  return split;
+}
+
+std::vector<size_t> all_of(const ImageStore& store) {
+  std::vector<size_t> positions(store.size());
+  std::iota(positions.begin(), positions.end(), size_t{0});
+  return positions;
+}
+
+std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
+                                uint64_t seed) {
+  if (condition != "noisy") return {};
+  std::vector<size_t> noisy;
+  for (const size_t i : draw_noisy_images(listed.size(), seed)) noisy.push_back(listed[i]);
+  return noisy;
+}
+
+void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
+                const std::vector<size_t>& noisy) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (std::filesystem::exists(folder.noise())) {
+    std::ifstream in(folder.noise());
+    json = nlohmann::ordered_json::parse(in, nullptr, false);
+    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: say it anew
+  } else if (noisy.empty()) {
+    return;
+  }
+  json[set] = nlohmann::ordered_json::array();
+  for (const size_t i : noisy) json[set].push_back(store.sample(i).path);
+  write_file(folder.noise(), json.dump(2) + "\n");
+}
+
+void for_each_batch(const RunConfig& config, const ImageStore& store,
+                    const std::vector<size_t>& images, const std::vector<size_t>& noisy,
+                    const std::function<void(const Batch&)>& f) {
+  BatchLoader loader(store, images,
+                     {.batch = config.batch,
+                      .seed = config.seed,
+                      .shuffle = false,
+                      .noisy = noisy,
+                      .clean_target = true,
+                      .labels = true});
+  loader.start_epoch(0);
+  Batch batch;
+  while (loader.next(batch)) f(batch);
+}
+
+}  // namespace assay

@@ -1,0 +1,60 @@
+// The pictures of a run: opened, read at the model's size, given noise, and handed out in batches.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "data/split.h"
+#include "models/run/config.h"
+#include "models/run/folder.h"
+
+namespace assay {
+
+/// What --data, --class, --good, --bad and --masks name.
+Dataset open_data(const RunConfig& config);
+
+/// Of a folder of one's own every picture is tested that is not in the run's split: puts those into
+/// data.test, by path. Other data sets say themselves what is tested.
+void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
+
+/// The data to evaluate a finished training on. What it has learnt from is in its split.json, while
+/// a draw from what lies in the folder by now would know nothing of it. DataError also for a
+/// damaged split.json.
+Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
+/// Takes the folder once all pictures are read: what is in the way of a forced run goes,
+/// config.json and machine.json are written. The run's split comes next, metrics.json last.
+void begin_run(const RunConfig& config, const RunFolder& folder, Start start);
+
+/// Reads every picture at the size of `config`. DataError for the first that cannot be read.
+ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);
+
+/// The split of train/good: for a resumed run that of the folder where there is one already, even
+/// when its --split file is gone by now; else that of --split, else one drawn from the seed.
+/// DataError for one that does not fit, or has fewer than two pictures to train on or to validate
+/// with. A split of a folder of one's own may name any good picture, so those to be tested are put
+/// among data.train_good then: read the pictures after this, and test_on_the_rest.
+Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data);
+
+/// 0, 1, ... for every picture of a store.
+std::vector<size_t> all_of(const ImageStore& store);
+
+/// Those of `listed` that get noise (equation 7 of the study) under a condition, clean or noisy.
+std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
+                                uint64_t seed);
+
+/// Says in noise.json which pictures of a set (train, validation, test) have noise. A folder
+/// without noise has no such file.
+void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
+                const std::vector<size_t>& noisy);
+
+/// Hands out batches of a list of pictures in their order. `noisy` among them have noise; their
+/// clean form is in Batch::clean of every batch.
+void for_each_batch(const RunConfig& config, const ImageStore& store,
+                    const std::vector<size_t>& images, const std::vector<size_t>& noisy,
+                    const std::function<void(const Batch&)>& f);
+
+}  // namespace assay

@@ -1,0 +1,120 @@
+#include "models/run/folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "kernels/runtime/atomic_file.h"
+#include "kernels/runtime/error.h"
+#include "models/run/csv.h"
+
+namespace assay {
+
+namespace fs = std::filesystem;
+
+bool RunFolder::empty() const {
+  std::error_code error;
+  if (!fs::exists(root_, error)) return true;
+  if (!fs::is_directory(root_, error)) return false;
+  // What a kill leaves between the folder's first breath and its config.json does not count.
+  for (const auto& entry : fs::recursive_directory_iterator(root_, error))
+    if (!entry.is_directory(error) && entry.path().extension() != ".tmp") return false;
+  return true;
+}
+
+void RunFolder::create() const {
+  std::error_code error;
+  fs::create_directories(figures(), error);
+  if (error) cannot_write(root_, error.value());
+}
+
+void RunFolder::begin(Start start) const {
+  if (start == Start::force) clear();
+  create();
+}
+
+std::vector<fs::path> RunFolder::files() const {
+  return {metrics(),     config(), split(),   noise(),        history(),    scores(),
+          good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
+}
+
+void RunFolder::remove_leftovers() const {
+  std::error_code ignored;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(root_, ignored))
+    for (const fs::path& file : files())
+      if (const std::string name = entry.path().filename().string();
+          name.starts_with(file.filename().string() + ".") && name.ends_with(".tmp"))
+        leftovers.push_back(entry.path());
+  for (const fs::path& path : leftovers) fs::remove(path, ignored);
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) fold(i).remove_leftovers();
+}
+
+void RunFolder::clear() const {
+  std::error_code ignored;
+  for (const fs::path& file : files()) fs::remove(file, ignored);
+  fs::remove_all(figures(), ignored);
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) {
+    fold(i).clear();
+    if (fs::is_empty(fold(i).root(), ignored)) fs::remove(fold(i).root(), ignored);
+  }
+}
+
+std::vector<std::vector<double>> RunFolder::read_history_columns(
+    const std::vector<std::string>& names) const {
+  std::vector<std::vector<double>> columns;
+  if (!fs::exists(history())) return std::vector<std::vector<double>>(names.size());
+  try {
+    const CsvTable table = read_csv(history());
+    for (const std::string& name : names) columns.push_back(table.numbers(name));
+  } catch (const Error& error) {
+    throw CheckpointError(str(history().string(), ": is damaged (", error.what(),
+                              "); remove it to go on without the losses of past epochs"));
+  }
+  return columns;
+}
+
+std::vector<EpochRecord> RunFolder::read_history() const {
+  const auto columns = read_history_columns({"epoch", "train_loss", "validation_loss", "seconds"});
+  std::vector<EpochRecord> epochs;
+  for (size_t i = 0; i < columns[0].size(); ++i)
+    epochs.push_back(
+        {static_cast<int>(columns[0][i]), columns[1][i], columns[2][i], columns[3][i]});
+  return epochs;
+}
+
+void RunFolder::write_history(const std::vector<EpochRecord>& epochs) const {
+  std::string text = csv_row({"epoch", "train_loss", "validation_loss", "seconds"});
+  for (const EpochRecord& e : epochs)
+    text += csv_row({std::to_string(e.epoch), csv_number(e.train_loss),
+                     csv_number(e.validation_loss), csv_number(e.seconds)});
+  write_file(history(), text);
+}
+
+RunClaim::RunClaim(const RunFolder& folder) {
+  const fs::path root = folder.root();
+  std::error_code error;
+  for (fs::path path = root; !path.empty() && !fs::exists(path, error); path = path.parent_path())
+    made_.insert(made_.begin(), path);
+  fs::create_directories(root, error);
+  if (error) cannot_write(root, error.value());
+  // The lock is the kernel's and ends with the process, however that ends. Where a file system has
+  // none, nothing is claimed.
+  lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(lock_);
+  throw UsageError(str(root.string(),
+                       ": another process is writing this run; wait for it or choose "
+                       "another --out"));
+}
+
+RunClaim::~RunClaim() {
+  std::error_code ignored;
+  for (auto path = made_.rbegin(); path != made_.rend(); ++path)
+    if (fs::is_empty(*path, ignored)) fs::remove(*path, ignored);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+}  // namespace assay
