@@ -138,6 +138,7 @@ FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutp
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
   const Conv2dShape s = conv2d_shape(x, w, b, o);
+  check_activation("conv2d", o.activation, o.slope, o.pool);
   const Conv2dEpilogue e{o.activation, o.slope, o.pool};
   const Conv2dOutput out = fprop(s, e, x, w, b, Tape::records({x, w, b}));
   Tensor y = out.y;
@@ -156,6 +157,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOpt
 Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
                         const ConvTranspose2dOptions& o) {
   const Conv2dShape s = transposed_shape(x, w, b, o);
+  check_activation("conv_transpose2d", o.activation, o.slope);
   const int64_t rows = int64_t{s.N} * s.H * s.W;
   Tensor y = dgrad(s, {}, {}, x, w);
   with_float_type("conv_transpose2d", x, [&]<class T>() {

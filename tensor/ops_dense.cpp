@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/pointwise/pointwise.h"
 #include "tensor/derivatives.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"
@@ -46,6 +47,7 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation,
               float slope) {
   check_linear(x, w, b);
+  check_activation("linear", activation, slope);
   Tensor y = product(x, false, w, true, w.version(), b,
                      {.activation = activation, .slope = slope});  // (N,O)
   const Tensor kept = activation == Activation::none ? Tensor() : y;

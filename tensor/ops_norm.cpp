@@ -1,5 +1,6 @@
 // Batch normalisation.
 #include "kernels/batchnorm/batchnorm.h"
+#include "kernels/pointwise/pointwise.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"
 
@@ -42,6 +43,7 @@ Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tenso
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
                   const BatchNormOpOptions& op) {
   const BatchNormShape s = batch_norm_shape(x, gamma, beta, state, op.training);
+  check_activation("batch_norm", op.activation, op.slope);
   const BatchNormOptions o{op.eps, op.momentum, op.activation, op.slope};
   if (!op.training) return inference(s, o, x, gamma, beta, state);
 

@@ -38,6 +38,7 @@ Tensor scaled(const Tensor& x, const Tensor& factor) {
 }
 
 Tensor activation(const Tensor& x, Activation a, float slope) {
+  check_activation("activation", a, slope);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("activation", x, [&]<class T>() {
     activation_fprop<T>(current_context(), a, slope, x.size(), x.data<T>(), y.mutable_data<T>());
