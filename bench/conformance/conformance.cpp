@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "bench/conformance/adders.h"
 #include "bench/conformance/cases.h"
 #include "kernels/runtime/cuda/cuda_context.h"
 #include "kernels/runtime/error.h"
@@ -111,6 +112,8 @@ int run_all(const std::string& path, bool write_them) {
     // Flushed, so that whoever waits for a case that hangs knows which one came before it.
     std::cout << c.name << ": " << (text.empty() ? "ok" : text) << std::endl;
     differ += text.empty() ? 0 : 1;
+    if (std::strcmp(c.name, "mma_chain_tf32") == 0)
+      std::cout << "tensor cores add as " << adder_of(inputs_of(c), out) << std::endl;
   }
   std::cout << all.size() << " cases, " << differ << " differ, " << skipped << " skipped\n";
   return differ == 0 ? 0 : 1;

@@ -10,6 +10,7 @@
 
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/multiprocessor.h"
+#include "kernels/emulator/tensor_core.h"
 
 namespace assay::emulator {
 namespace {
@@ -57,21 +58,22 @@ const WarpgroupOperation kWgmmaM64N64K8Tf32{"wgmma.m64n64k8.tf32", execute_wgmma
 const WarpgroupOperation kWgmmaCommit{"wgmma.commit_group", execute_commit};
 
 void WgmmaQueue::Product::run() const {
-  float pa[kM][kK], pb[kK][kN], product[kM][kN] = {};
+  float pa[kM][kK], pb[kK][kN], sum[kM][kN];
   for (int k = 0; k < kK; ++k) {
     for (int m = 0; m < kM; ++m) pa[m][k] = load_tf32(a, m, k);
     for (int n = 0; n < kN; ++n) pb[k][n] = load_tf32(b, n, k);
   }
-  for (int m = 0; m < kM; ++m)
-    for (int k = 0; k < kK; ++k)
-      for (int n = 0; n < kN; ++n) product[m][n] += pa[m][k] * pb[k][n];
   // Thread (warp w, g, q) holds the mma.sync layout of rows 16w .. 16w+15, for each 8 columns.
-  for (int t = 0; t < 128; ++t)
-    for (int e = 0; e < kRegisters; ++e) {
-      const int row = 16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8;
-      const int column = 8 * (e / 4) + 2 * (t % 4) + e % 2;
-      d[t][e] = (accumulate ? d[t][e] : 0.0f) + product[row][column];
-    }
+  const auto for_each_register = [&](const auto& f) {
+    for (int t = 0; t < 128; ++t)
+      for (int e = 0; e < kRegisters; ++e)
+        f(d[t][e],
+          sum[16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8][8 * (e / 4) + 2 * (t % 4) + e % 2]);
+  };
+  for_each_register([&](float from, float& s) { s = accumulate ? from : 0.0f; });
+  for (int m = 0; m < kM; ++m)
+    tensor_core_row(kHopper.block_tf32, kHopper.extra_bits, pa[m], pb, sum[m]);
+  for_each_register([](float& to, float s) { to = s; });
 }
 
 void WgmmaQueue::Product::hide_accumulators() {
