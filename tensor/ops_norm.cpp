@@ -10,16 +10,19 @@ namespace {
 
 BatchNormShape batch_norm_shape(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                 const BatchNormState& state, bool training) {
-  ASSAY_CHECK(x.rank() >= 2, "batch_norm: wants x (...,C) but got ", to_string(x.shape()));
+  ASSAY_CHECK(x.rank() >= 2, "batch_norm: wants x (...,C) but got {}", to_string(x.shape()));
   const int64_t C = x.dim(-1);
   for (const Tensor& t : {gamma, beta, state.running_mean, state.running_var}) {
     check_alike("batch_norm", x, t);
-    ASSAY_CHECK(t.shape() == Shape{C}, "batch_norm: x ", to_string(x.shape()), " has ", C,
-                " channels but a parameter has the shape ", to_string(t.shape()));
+    ASSAY_CHECK(t.shape() == Shape{C},
+                "batch_norm: x {} has {} channels but a parameter has the shape {}",
+                to_string(x.shape()), C, to_string(t.shape()));
   }
   const int64_t rows = C > 0 ? x.size() / C : 0;
-  ASSAY_CHECK(!training || rows >= 2, "batch_norm: x ", to_string(x.shape()),
-              " has one value per channel, which has no variance; use a larger batch");
+  ASSAY_CHECK(
+      !training || rows >= 2,
+      "batch_norm: x {} has one value per channel, which has no variance; use a larger batch",
+      to_string(x.shape()));
   return {rows, static_cast<int>(C)};
 }
 

@@ -124,7 +124,7 @@ Tensor sum(const Tensor& x) {
 }
 
 Tensor mean(const Tensor& x) {
-  ASSAY_CHECK(x.size() > 0, "mean: the tensor ", to_string(x.shape()), " has no elements");
+  ASSAY_CHECK(x.size() > 0, "mean: the tensor {} has no elements", to_string(x.shape()));
   return affine(sum(x), 1.0 / static_cast<double>(x.size()), 0);
 }
 

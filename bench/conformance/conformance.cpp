@@ -50,7 +50,7 @@ Words run(Context& ctx, const Case& c) {
 // A line per case: its name and the output words in hexadecimal.
 std::map<std::string, Words> read(const std::string& path) {
   std::ifstream file(path);
-  ASSAY_CHECK_AS(DataError, file.good(), "conformance: cannot read '", path, "'");
+  ASSAY_CHECK_AS(DataError, file.good(), "conformance: cannot read '{}'", path);
   std::map<std::string, Words> outputs;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
@@ -70,13 +70,13 @@ void write(std::ofstream& file, const Case& c, const Words& out) {
 // "" or the first difference.
 std::string difference(const Case& c, const Words& got, const Words& expected) {
   if (expected.size() != got.size())
-    return str("has ", expected.size(), " stored words instead of ", got.size());
+    return fmt::format("has {} stored words instead of {}", expected.size(), got.size());
   for (size_t i = 0; i < got.size(); ++i) {
     if (c.tolerance == 0 && got[i] != expected[i])
-      return str("word ", i, " is ", std::hex, got[i], " instead of ", expected[i]);
+      return fmt::format("word {} is {:x} instead of {:x}", i, got[i], expected[i]);
     const float g = std::bit_cast<float>(got[i]), e = std::bit_cast<float>(expected[i]);
     if (c.tolerance > 0 && !(std::abs(double{g} - e) <= c.tolerance))
-      return str("element ", i, " is ", g, " instead of ", e, " +- ", c.tolerance);
+      return fmt::format("element {} is {:g} instead of {:g} +- {:g}", i, g, e, c.tolerance);
   }
   return {};
 }

@@ -5,6 +5,8 @@
 //   A (16 x K)   rows g and g + 8, columns q (+4 for tf32; pairs 2q, 2q+1, +8 for bf16)
 //   B (K x 8)    rows as A's columns, column g
 //   C, D (16x8)  rows g and g + 8, columns 2q and 2q + 1
+#include <fmt/core.h>
+
 #include <bit>
 #include <cstring>
 
@@ -27,7 +29,7 @@ float high_bf16(uint32_t bits) {
 }
 
 void require_full_warp(const char* instruction, uint32_t mask) {
-  if (mask != ~0u) fail(str(instruction, ": lanes of the warp have exited"));
+  if (mask != ~0u) fail(fmt::format("{}: lanes of the warp have exited", instruction));
 }
 
 template <int K>

@@ -3,6 +3,8 @@
 // A and B are tiles in shared memory, named by 64-bit descriptors; the accumulators are registers
 // of 128 threads. Between the issue and the wait the tensor cores own both: a late product
 // therefore hides the accumulators behind NaN, and check mode refuses writes to the operands.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -112,7 +114,7 @@ void WgmmaQueue::issue(void* const* operands, Site site) {
   for (int i = 0; i < 128; ++i) {
     const auto& x = *static_cast<const WgmmaOperand*>(operands[i]);
     if (x.a != p.a || x.b != p.b || x.accumulate != p.accumulate)
-      fail(str("wgmma at ", text(site), ": descriptors differ inside the warpgroup"));
+      fail(fmt::format("wgmma at {}: descriptors differ inside the warpgroup", text(site)));
     p.d[i] = x.d;
   }
   p.note_operands(+1);
@@ -163,7 +165,8 @@ void wgmma_fence() {
 
 void wgmma_check_fence(Site site) {
   if (!multiprocessor->running().wgmma_fenced)
-    fail(str("wgmma.mma_async at ", text(site), " without a wgmma.fence since the last wait"));
+    fail(
+        fmt::format("wgmma.mma_async at {} without a wgmma.fence since the last wait", text(site)));
 }
 
 void wgmma_wait(int pending_groups, Site site) {
