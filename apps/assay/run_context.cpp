@@ -29,10 +29,7 @@ CLI::Validator whole_number() {
 }
 
 void add_preset_option(CLI::App& verb, std::string& preset) {
-  std::vector<std::string> presets;
-  for (const std::string& model : model_names())
-    for (const std::string& name : presets_of(model)) presets.push_back(name);
-  verb.add_option("--preset", preset, "a named reading of the model: " + listed(presets));
+  verb.add_option("--preset", preset, "a named variant of the model: " + listed(preset_names()));
 }
 
 void check_is_new(const std::filesystem::path& file) {

@@ -11,11 +11,12 @@ constexpr double kEven = 0.5;  // as likely defective as not
 
 }  // namespace
 
-CnnDetector::CnnDetector(RunConfig config) : Detector(std::move(config)) {
+CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
+    : Detector(std::move(config)) {
   scoring_.rule = Scoring::Rule::mean;
   scoring_.threshold = kEven;
   for (int fold = 0; fold < config_.folds; ++fold) {
-    networks_.push_back(make_network(config_.preset, config_.image_size, config_.channels()));
+    networks_.push_back(make(config_.image_size, config_.channels()));
     scoring_.part_names.push_back("fold" + std::to_string(fold));
   }
 }

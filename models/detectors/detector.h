@@ -65,7 +65,4 @@ class Detector {
   bool collapsed_ = false;
 };
 
-/// The model of a run folder. CheckpointError when it is not there, damaged or of another model.
-std::unique_ptr<Detector> load_detector(const RunFolder& folder);
-
 }  // namespace assay

@@ -31,9 +31,9 @@ Dissimilarity dissimilarity(const Tensor& x, const Tensor& reconstruction) {
 
 }  // namespace
 
-NiCaeDetector::NiCaeDetector(RunConfig config)
+NiCaeDetector::NiCaeDetector(RunConfig config, const NetworkFactory& make)
     : AutoencoderDetector(std::move(config)),
-      network_(make_network(config_.preset, config_.image_size, config_.channels())) {
+      network_(make(config_.image_size, config_.channels())) {
   scoring_.part_names = {"ssim", "mse"};
   if (config_.score == "mse") std::swap(scoring_.part_names[0], scoring_.part_names[1]);
   scoring_.deciding = 1;

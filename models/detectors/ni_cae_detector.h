@@ -2,8 +2,7 @@
 // error. arXiv:2107.09204, section 3; SSIM as kernels/ssim/ssim.h has it.
 #pragma once
 
-#include "models/experiments/autoencoder_run.h"
-#include "models/networks/ni_cae.h"
+#include "models/detectors/autoencoder_detector.h"
 
 namespace assay {
 
@@ -11,7 +10,8 @@ namespace assay {
 /// The heat is of the deciding part: 1 - SSIM at each pixel, or the squared error.
 class NiCaeDetector : public AutoencoderDetector {
  public:
-  explicit NiCaeDetector(RunConfig config);
+  /// `make` gives any autoencoder.
+  NiCaeDetector(RunConfig config, const NetworkFactory& make);
 
   Judgement judge(const Tensor& x) override;
   /// SSIM is from -1 to 1.

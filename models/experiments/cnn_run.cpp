@@ -11,6 +11,7 @@
 #include "models/evaluation/scoring.h"
 #include "models/evaluation/statistics.h"
 #include "models/experiments/detector_evaluation.h"
+#include "models/experiments/registry.h"
 #include "models/run/data.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
@@ -263,7 +264,7 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                 " folds of about ", folds.front().train.size(), " training, ",
                 folds.front().validation.size(), " validation and ", folds.front().test.size(),
                 " test images"));
-  CnnDetector detector(config);
+  CnnDetector detector(config, find_preset(config.preset).make);
   CrossValidation(detector, folder, pictures, folds).train(hooks);
   if (detector.collapsed())
     hooks.say(
@@ -273,7 +274,7 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
 }
 
 Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
-  CnnDetector detector(config);
+  CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);

@@ -2,20 +2,20 @@
 #include <cstdio>
 
 #include "layers/init.h"
-#include "models/networks/network.h"
+#include "models/networks/kd_cae.h"
 #include "optim/adam.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 
 int main() {
-  const auto network = assay::make_network("kd-cae", 32);
-  assay::init_parameters(*network, assay::Init::he, 1);
-  assay::Adam adam(network->parameters(), {});
+  assay::KdCae network(assay::KdCae::Variant::pooled, 32, 3);
+  assay::init_parameters(network, assay::Init::he, 1);
+  assay::Adam adam(network.parameters(), {});
   const assay::Tensor x = assay::Tensor::full({2, 32, 32, 3}, 0.25);
   double first = 0, last = 0;
   for (int step = 0; step < 30; ++step) {
     assay::Tape tape;
-    const assay::Tensor l = assay::mse_loss((*network)(x), x);
+    const assay::Tensor l = assay::mse_loss(network(x), x);
     last = l.item();
     if (step == 0) first = last;
     adam.zero_grad();
