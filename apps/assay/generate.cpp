@@ -29,19 +29,18 @@ std::vector<std::string> generating_models() {
 int generate_verb(const GenerateArguments& arguments) {
   constexpr int64_t kMost = 1'000'000;
   ASSAY_CHECK_AS(UsageError, arguments.count >= 1 && arguments.count <= kMost,
-                 "--count: ", arguments.count, " is not from 1 to ", kMost);
+                 "--count: {} is not from 1 to {}", arguments.count, kMost);
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
   const ModelSpec& model = find_model(config.model);
-  ASSAY_CHECK_AS(UsageError, model.generate, folder.root().string(), ": is a run of ", config.model,
-                 ", which generates no images; train ", listed(generating_models()));
+  ASSAY_CHECK_AS(UsageError, model.generate,
+                 "{}: is a run of {}, which generates no images; train {}", folder.root().string(),
+                 config.model, fmt::join(generating_models(), ", "));
   const uint64_t seed = arguments.other_seed ? arguments.seed : config.seed;
   const auto file = [&](int64_t i) {
-    char name[32];
-    std::snprintf(name, sizeof name, "%06lld.png", static_cast<long long>(i));
-    return std::filesystem::path(arguments.out) / name;
+    return std::filesystem::path(arguments.out) / fmt::format("{:06}.png", i);
   };
   if (!arguments.force)
     for (int64_t i = 0; i < arguments.count; ++i) check_is_new(file(i));
@@ -60,7 +59,8 @@ void add_generate(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("generate", "images from a trained generator");
   auto arguments = std::make_shared<GenerateArguments>();
   verb->add_option("run", arguments->run,
-                   "the run folder of a model that generates: " + listed(generating_models()))
+                   fmt::format("the run folder of a model that generates: {}",
+                               fmt::join(generating_models(), ", ")))
       ->required();
   verb->add_option("--count", arguments->count, "pictures")->required();
   verb->add_option("--out", arguments->out, "a folder for 000000.png and so on")->required();

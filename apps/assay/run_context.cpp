@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "apps/assay/cli.h"
@@ -10,8 +12,8 @@ namespace {
 constexpr int kMostThreads = 1024;
 
 int checked_threads(int threads) {
-  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads, "--threads: ", threads,
-                 " is not from 0 to ", kMostThreads);
+  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads,
+                 "--threads: {} is not from 0 to {}", threads, kMostThreads);
   return threads == 0 ? available_threads() : threads;
 }
 
@@ -29,13 +31,15 @@ CLI::Validator whole_number() {
 }
 
 void add_preset_option(CLI::App& verb, std::string& preset) {
-  verb.add_option("--preset", preset, "a named variant of the model: " + listed(preset_names()));
+  verb.add_option("--preset", preset,
+                  fmt::format("a named variant of the model: {}", fmt::join(preset_names(), ", ")));
 }
 
 void check_is_new(const std::filesystem::path& file) {
   std::error_code ignored;
-  ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(file, ignored), "--out: ", file.string(),
-                 " is there already; choose another folder, or give --force to replace it");
+  ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(file, ignored),
+                 "--out: {} is there already; choose another folder, or give --force to replace it",
+                 file.string());
 }
 
 void add_threads_option(CLI::App& verb, int& threads) {

@@ -1,5 +1,6 @@
-#include <algorithm>
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
+
+#include <memory>
 #include <type_traits>
 
 #include "apps/assay/cli.h"
@@ -17,18 +18,12 @@ std::string heading_of(const Option& option) {
     case OptionGroup::training:
       return "Training";
     default:
-      return listed(models_with(option.name));
+      return fmt::format("{}", fmt::join(models_with(option.name), ", "));
   }
 }
 
 std::string text_of(const OptionValue& value) {
-  return std::visit(
-      [](const auto& v) {
-        std::ostringstream text;
-        text << v;
-        return text.str();
-      },
-      value);
+  return std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
 }
 
 /// "; <model>: <default>" for each model whose default is not that of the table.
@@ -36,7 +31,7 @@ std::string other_defaults(const Option& option) {
   std::string text;
   for (const std::string& model : models_with(option.name)) {
     const OptionValue value = option.get(default_config(model));
-    if (value != option.initial) text += "; " + model + ": " + text_of(value);
+    if (value != option.initial) text += fmt::format("; {}: {}", model, text_of(value));
   }
   return text;
 }

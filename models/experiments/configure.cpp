@@ -1,5 +1,7 @@
 #include "models/experiments/configure.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -66,8 +68,9 @@ void check(const RunConfig& config) {
   check_options(config);
   const std::vector<Option> options = all_options();
   for (const std::string& name : differences(default_config(config.model, config.preset), config))
-    ASSAY_CHECK_AS(UsageError, has_option(config.model, name), find_option(options, name)->flag,
-                   ": is an option of ", listed(models_with(name)), ", not of ", config.model);
+    ASSAY_CHECK_AS(UsageError, has_option(config.model, name), "{}: is an option of {}, not of {}",
+                   find_option(options, name)->flag, fmt::join(models_with(name), ", "),
+                   config.model);
   for (const Option& option : model.own_options) option.check(option.get(config));
   make_network(config);  // knows which image sizes it can have
   if (model.check) model.check(config);
@@ -75,10 +78,11 @@ void check(const RunConfig& config) {
 
 RunConfig load_config(const std::filesystem::path& file) {
   std::error_code error;
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error, file.string(),
-                 ": not there, so this is no run folder; train a model into it first");
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error,
+                 "{}: not there, so this is no run folder; train a model into it first",
+                 file.string());
   std::ifstream in(file);
-  ASSAY_CHECK_AS(CheckpointError, in.good(), file.string(), ": cannot be read");
+  ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: cannot be read", file.string());
   try {
     const auto json = nlohmann::json::parse(in);
     const ModelSpec& model = find_model(json.at("model"));
@@ -89,10 +93,10 @@ RunConfig load_config(const std::filesystem::path& file) {
     return config;
   } catch (const nlohmann::json::exception&) {
     throw CheckpointError(
-        str(file.string(), ": is no configuration of a run; train again with --force"));
+        fmt::format("{}: is no configuration of a run; train again with --force", file.string()));
   } catch (const UsageError& e) {
     throw CheckpointError(
-        str(file.string(), ": was edited (", e.what(), "); train again with --force"));
+        fmt::format("{}: was edited ({}); train again with --force", file.string(), e.what()));
   }
 }
 

@@ -1,5 +1,7 @@
 #include "models/experiments/registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <deque>
 #include <nlohmann/json.hpp>
@@ -152,7 +154,7 @@ std::deque<ModelSpec>& registry() {
 
 void register_model(ModelSpec spec) {
   const auto check = [&](bool ok, const std::string& what) {
-    ASSAY_CHECK_AS(UsageError, ok, "register_model: '", spec.name, "': ", what);
+    ASSAY_CHECK_AS(UsageError, ok, "register_model: '{}': {}", spec.name, what);
   };
   check(!spec.name.empty(), "the model has no name");
   check(!spec.presets.empty(), "the model has no preset");
@@ -192,7 +194,8 @@ std::vector<std::string> model_names() {
 const ModelSpec& find_model(const std::string& name) {
   for (const ModelSpec& model : registry())
     if (name == model.name) return model;
-  throw UsageError(str("unknown model '", name, "'; there are: ", listed(model_names())));
+  throw UsageError(
+      fmt::format("unknown model '{}'; there are: {}", name, fmt::join(model_names(), ", ")));
 }
 
 std::vector<std::string> names_of(const std::vector<Preset>& presets) {
@@ -212,7 +215,8 @@ const ModelSpec& model_of_preset(std::string_view preset) {
   for (const ModelSpec& model : registry())
     for (const Preset& p : model.presets)
       if (preset == p.name) return model;
-  throw UsageError(str("unknown preset '", preset, "'; there are ", listed(preset_names())));
+  throw UsageError(
+      fmt::format("unknown preset '{}'; there are {}", preset, fmt::join(preset_names(), ", ")));
 }
 
 const Preset& find_preset(std::string_view name) {
@@ -225,10 +229,10 @@ std::unique_ptr<Network> make_network(std::string_view preset, int image_size, i
   const Preset& p = find_preset(preset);
   const int size = image_size == 0 ? p.image_size : image_size;
   const int c = channels == 0 ? p.channels : channels;
-  ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, p.name, ": the image size ", size,
-                 " must be 1 to 4096");
-  ASSAY_CHECK_AS(UsageError, c == 1 || c == 3, p.name, ": ", c,
-                 " channels; images have 1 (grey) or 3");
+  ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
+                 p.name, size);
+  ASSAY_CHECK_AS(UsageError, c == 1 || c == 3, "{}: {} channels; images have 1 (grey) or 3", p.name,
+                 c);
   return p.make(size, c);
 }
 
@@ -239,8 +243,8 @@ std::unique_ptr<Network> make_network(const RunConfig& config) {
 std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
   const RunConfig config = load_config(folder.config());
   const ModelSpec& model = find_model(config.model);
-  ASSAY_CHECK_AS(UsageError, model.make_detector, folder.root().string(), ": is a run of ",
-                 config.model, ", which scores no images");
+  ASSAY_CHECK_AS(UsageError, model.make_detector, "{}: is a run of {}, which scores no images",
+                 folder.root().string(), config.model);
   std::unique_ptr<Detector> detector = model.make_detector(config);
   detector->load(folder);
   return detector;

@@ -1,5 +1,7 @@
 #include "models/run/config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -19,12 +21,6 @@ std::vector<std::string> init_names() {
   std::vector<std::string> names;
   for (const Init init : {Init::he, Init::keras, Init::dcgan}) names.push_back(name_of(init));
   return names;
-}
-
-std::string joined(const std::vector<std::string>& names, const char* separator) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : separator) + name;
-  return text;
 }
 
 struct known_precision {
@@ -64,22 +60,22 @@ const std::vector<Option>& option_table() {
 }
 
 void at_least::operator()(const std::string& flag, double value) const {
-  ASSAY_CHECK_AS(UsageError, value >= min, flag, ": ", value, " is less than ", min);
+  ASSAY_CHECK_AS(UsageError, value >= min, "{}: {} is less than {}", flag, value, min);
 }
 
 void positive::operator()(const std::string& flag, double value) const {
-  ASSAY_CHECK_AS(UsageError, std::isfinite(value) && value > 0, flag, ": ", value,
-                 " is not a positive number");
+  ASSAY_CHECK_AS(UsageError, std::isfinite(value) && value > 0, "{}: {} is not a positive number",
+                 flag, value);
 }
 
 void one_of::operator()(const std::string& flag, const std::string& value) const {
-  ASSAY_CHECK_AS(UsageError, std::find(names.begin(), names.end(), value) != names.end(), flag,
-                 ": '", value, "' is none of ", listed(names));
+  ASSAY_CHECK_AS(UsageError, std::find(names.begin(), names.end(), value) != names.end(),
+                 "{}: '{}' is none of {}", flag, value, fmt::join(names, ", "));
 }
 
 void utf8::operator()(const std::string&, const std::string& value) const {
-  ASSAY_CHECK_AS(UsageError, is_utf8(value), '\'', value,
-                 "' is not UTF-8, so config.json cannot hold it; rename it");
+  ASSAY_CHECK_AS(UsageError, is_utf8(value),
+                 "'{}' is not UTF-8, so config.json cannot hold it; rename it", value);
 }
 
 void check_options(const RunConfig& c) {
@@ -92,11 +88,12 @@ void check_options(const RunConfig& c) {
   ASSAY_CHECK_AS(
       UsageError,
       c.device != "cpu" || precision == Precision::fp32 || precision == Precision::fp32_strict,
-      "--precision ", c.precision, ": not on the CPU; there it is fp32 or fp32-strict");
+      "--precision {}: not on the CPU; there it is fp32 or fp32-strict", c.precision);
   ASSAY_CHECK_AS(UsageError, !c.denoise || c.train_noise == "noisy",
                  "--denoise: needs --train-noise noisy");
-  ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size, "--shifts: ", c.shifts,
-                 " pixels would move an image of ", c.image_size, " out of itself");
+  ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size,
+                 "--shifts: {} pixels would move an image of {} out of itself", c.shifts,
+                 c.image_size);
 }
 
 std::string quoted(const std::string& word) {
@@ -156,8 +153,8 @@ std::vector<std::string> differences(const RunConfig& a, const RunConfig& b) {
 
 std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now) {
   const nlohmann::json first = json_of(before), second = json_of(now);
-  return option + ' ' + first.value(option, nlohmann::json()).dump() + ", not " +
-         second.value(option, nlohmann::json()).dump();
+  return fmt::format("{} {}, not {}", option, first.value(option, nlohmann::json()).dump(),
+                     second.value(option, nlohmann::json()).dump());
 }
 
 }  // namespace assay

@@ -26,7 +26,7 @@ OPTION(int64_t, min_steps, 400, "--min-steps", training, at_least{0}, "no early 
 OPTION(bool, keep_last, false, "--keep-last", training, anything{},
        "keep the last weights, not the best")
 OPTION(std::string, init, "he", "--init", training, one_of{init_names()},
-       joined(init_names(), " | ") + ": initial weights")
+       fmt::format("{}: initial weights", fmt::join(init_names(), " | ")))
 OPTION(std::string, eps_placement, "keras", "--eps-placement", training,
        (one_of{{"keras", "torch"}}), "keras | torch: where Adam and RMSprop add epsilon")
 OPTION(std::string, device, "cpu", "--device", training, (one_of{{"cpu", "cuda"}}), "cpu | cuda")
