@@ -18,7 +18,7 @@ CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
   scoring_.rule = Scoring::Rule::mean;
   scoring_.threshold = kEven;
   for (int fold = 0; fold < config_.folds; ++fold) {
-    networks_.push_back(make(config_.image_size, config_.channels()));
+    networks_.push_back(make(config_));
     scoring_.part_names.push_back(fmt::format("fold{}", fold));
   }
 }

@@ -2,12 +2,14 @@
 // out.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "models/evaluation/scoring.h"
+#include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "tensor/safetensors.h"
@@ -24,6 +26,9 @@ struct Judgement {
 
 /// A model whose output deviates less from picture to picture has collapsed.
 inline constexpr double kCollapsedDeviation = 1e-3;
+
+/// The untrained network of a configuration. UsageError for an image size that it cannot have.
+using NetworkFactory = std::function<std::unique_ptr<Network>(const RunConfig&)>;
 
 class Detector {
  public:

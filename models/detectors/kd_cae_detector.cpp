@@ -28,7 +28,7 @@ void check_latents(const StoredTensor& z, int64_t D, const std::string& source) 
 
 KdCaeDetector::KdCaeDetector(RunConfig config, const NetworkFactory& make)
     : AutoencoderDetector(std::move(config)),
-      network_(make(config_.image_size, config_.channels())),
+      network_(make(config_)),
       kd_cae_(dynamic_cast<KdCae&>(*network_)) {
   scoring_.part_names = {"reconstruction", "density"};
   scoring_.deciding = 2;

@@ -10,7 +10,7 @@
 #include "models/detectors/cnn_detector.h"
 #include "models/detectors/kd_cae_detector.h"
 #include "models/detectors/kernel_density.h"
-#include "models/detectors/ni_cae_detector.h"
+#include "models/detectors/reconstruction_detector.h"
 #include "models/experiments/autoencoder_run.h"
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
@@ -88,7 +88,7 @@ ModelSpec kd_cae() {
 }
 
 ModelSpec ni_cae() {
-  ModelSpec model = autoencoder_model(detector_of<NiCaeDetector>);
+  ModelSpec model = autoencoder_model(detector_of<ReconstructionDetector>);
   model.name = "ni-cae";
   model.presets = {{"ni-cae", 256, 1, Init::he, factory_of<NiCae>()},
                    {"ni-cae-128", 128, 1, Init::he, factory_of<NiCae>()}};
@@ -225,19 +225,20 @@ const Preset& find_preset(std::string_view name) {
                        [&](const Preset& preset) { return preset.name == name; });
 }
 
-std::unique_ptr<Network> make_network(std::string_view preset, int image_size, int channels) {
-  const Preset& p = find_preset(preset);
-  const int size = image_size == 0 ? p.image_size : image_size;
-  const int c = channels == 0 ? p.channels : channels;
+std::unique_ptr<Network> make_network(const RunConfig& config) {
+  const int size = config.image_size;
   ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
-                 p.name, size);
-  ASSAY_CHECK_AS(UsageError, c == 1 || c == 3, "{}: {} channels; images have 1 (grey) or 3", p.name,
-                 c);
-  return p.make(size, c);
+                 config.preset, size);
+  return find_preset(config.preset).make(config);
 }
 
-std::unique_ptr<Network> make_network(const RunConfig& config) {
-  return make_network(config.preset, config.image_size, config.channels());
+std::unique_ptr<Network> make_network(std::string_view preset, int image_size, int channels) {
+  RunConfig config = default_config(model_of_preset(preset).name, std::string(preset));
+  if (image_size != 0) config.image_size = image_size;
+  ASSAY_CHECK_AS(UsageError, channels == 0 || channels == 1 || channels == 3,
+                 "{}: {} channels; images have 1 (grey) or 3", preset, channels);
+  if (channels != 0) config.grey = channels == 1;
+  return make_network(config);
 }
 
 std::unique_ptr<Detector> load_detector(const RunFolder& folder) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/image.h"
+#include "layers/init.h"
 #include "models/detectors/detector.h"
 #include "models/experiments/example_step.h"
 #include "models/networks/network.h"
@@ -19,6 +20,24 @@
 #include "models/training/trainer.h"
 
 namespace assay {
+
+/// A named variant of a model.
+struct Preset {
+  std::string name;
+  int image_size;  ///< side of the square input, pixels
+  int channels;    ///< 1 (grey) or 3
+  Init init;
+  NetworkFactory make;
+};
+
+/// Makes an N from image size and channels; its constructor takes `variant` first where there is
+/// one.
+template <class N, auto... variant>
+NetworkFactory factory_of() {
+  return [](const RunConfig& config) {
+    return std::make_unique<N>(variant..., config.image_size, config.channels());
+  };
+}
 
 /// The runs of a model in one profile of `assay suite`.
 struct SuiteCells {
@@ -112,11 +131,11 @@ std::vector<std::string> names_of(const std::vector<Preset>& presets);
 const Preset& find_preset(std::string_view preset);
 const ModelSpec& model_of_preset(std::string_view preset);
 
-/// The network of a preset with another image size or number of channels (0: the preset's own).
-/// UsageError for a size that the network cannot have; the message says which it can.
+/// UsageError for an image size that the network cannot have; the message says which it can.
+std::unique_ptr<Network> make_network(const RunConfig& config);
+/// The network of a preset's defaults, but another image size or number of channels (0: its own).
 std::unique_ptr<Network> make_network(std::string_view preset, int image_size = 0,
                                       int channels = 0);
-std::unique_ptr<Network> make_network(const RunConfig& config);
 
 /// The trained detector of a run folder. UsageError for a model that scores no images;
 /// CheckpointError when it is missing, damaged or of another model.

@@ -1,12 +1,9 @@
-// What all networks have in common, and their presets.
+// What all networks have in common.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 
-#include "layers/init.h"
 #include "layers/module.h"
 
 namespace assay {
@@ -24,26 +21,6 @@ class Network : public Module {
 
  private:
   int image_size_, channels_;
-};
-
-/// Throws UsageError for an image size that the network cannot have.
-using NetworkFactory = std::function<std::unique_ptr<Network>(int image_size, int channels)>;
-
-/// The factory of an N; its constructor takes `variant` first where there is one.
-template <class N, auto... variant>
-NetworkFactory factory_of() {
-  return [](int image_size, int channels) {
-    return std::make_unique<N>(variant..., image_size, channels);
-  };
-}
-
-/// A named variant of a model.
-struct Preset {
-  std::string name;  ///< "kd-cae-strided"
-  int image_size;    ///< side of the square input, pixels
-  int channels;      ///< 1 (grey) or 3
-  Init init;
-  NetworkFactory make;
 };
 
 /// Throws UsageError that starts with `model` unless image_size is a multiple of `multiple` and at
