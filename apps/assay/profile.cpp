@@ -10,6 +10,7 @@
 #include "apps/assay/cli.h"
 #include "kernels/runtime/peaks.h"
 #include "kernels/runtime/transfer.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "tensor/tape.h"
 
