@@ -3,6 +3,7 @@
 // gradient at the output to those of x (but for a network's first layer), w and bias.
 #include "bench/gpu/conv_operands.h"
 #include "bench/layer_shapes.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -317,7 +318,7 @@ void describe_work(Row& row, const Block& b, Precision precision, bool forward) 
 /// The rungs of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
 std::string rungs_of(const Context& ctx, const Block& b, bool forward) {
   const auto rung = [&](Pass pass) {
-    return std::string(name_of(conv2d_rung(ctx, pass, b.s, b.e)));
+    return std::string(conv2d_algorithm(ctx, pass, b.s, b.e).name());
   };
   if (forward) return rung(Pass::fprop);
   return (b.first ? "" : rung(Pass::dgrad) + ", ") + rung(Pass::wgrad);

@@ -2,6 +2,7 @@
 // contract is the library's: no bias, no pooling, no upsampling; those are raced in gpu_blocks.
 #include "bench/gpu/conv_operands.h"
 #include "bench/layer_shapes.h"
+#include "kernels/conv2d/algorithm.h"
 
 namespace assay::bench {
 namespace {
@@ -31,7 +32,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const Conv2dShape& s = source.shape();
   describe_work(row, s, precision);
   bench.ctx.precision = precision;
-  row["rung"] = name_of(conv2d_rung(bench.ctx, pass, s, {}));
+  row["rung"] = conv2d_algorithm(bench.ctx, pass, s, {}).name();
   const double gate = most_error(precision);
 
   // Ours, on one set: right, and how many launches make a sample?

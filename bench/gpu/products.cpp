@@ -11,7 +11,7 @@
 #include "bench/gpu/device_ops.h"
 #include "bench/gpu/program.h"
 #include "kernels/batchnorm/batchnorm.h"
-#include "kernels/gemm/cuda/algorithms.h"
+#include "kernels/gemm/algorithm.h"
 #include "kernels/kde/kde_ref.h"
 #include "kernels/optim/optim.h"
 #include "kernels/pool/pool.h"
@@ -174,7 +174,7 @@ void race_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmShape&
   row["flops"] = gemm_flops(s);
   row["bytes"] = size * (a + b) + 4 * c;
   bench.ctx.precision = precision;
-  row["rung"] = name_of(cuda::gemm_rung(bench.ctx));
+  row["rung"] = gemm_algorithm(bench.ctx).name;
   Racer<Vectors> ours;
   ours.make = [&](int sets) {
     return std::make_unique<Vectors>(bench.ctx, std::vector<int64_t>{a, b, c}, sets);

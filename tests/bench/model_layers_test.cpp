@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "bench/gpu/conv_check.h"
+#include "kernels/conv2d/algorithm.h"
 #include "tests/kernels/kernel_test.h"
 
 namespace assay::bench {
@@ -158,7 +159,8 @@ bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
   CAPTURE(std::string(name_of(way.precision)));
   ctx.conv = way.rung;
   ctx.precision = way.precision;
-  if (way.rung != ConvAlgo::automatic && conv2d_rung(ctx, pass, p.h.s, p.h.e) != way.rung)
+  if (way.rung != ConvAlgo::automatic &&
+      conv2d_algorithm(ctx, pass, p.h.s, p.h.e).algo() != way.rung)
     return false;
   run(ctx, p, pass);
   return true;

@@ -4,6 +4,7 @@
 #include <string>
 #include <tuple>
 
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/conv2d_ref.h"
 #if ASSAY_EMULATED
@@ -235,8 +236,8 @@ TEST_CASE("conv2d on CUDA: every rung, pass and precision, with the same bits un
         ctx.precision = way.precision;
         // Where the rung falls to a lower one, that one's turn is another.
         const auto runs_here = [&](ConvPass pass) {
-          const bool here =
-              way.conv == ConvAlgo::automatic || conv2d_rung(ctx, pass, p.s, p.e) == way.conv;
+          const bool here = way.conv == ConvAlgo::automatic ||
+                            conv2d_algorithm(ctx, pass, p.s, p.e).algo() == way.conv;
           runs[{way.conv, way.precision, pass}] += here;
           return here;
         };
@@ -327,10 +328,10 @@ TEST_CASE("conv2d on CUDA: few channels in several blocks of pixels or parts") {
     std::vector<std::vector<float>> outputs;
     for (const Problem& p : problems) {
       CAPTURE(p);
-      REQUIRE(conv2d_rung(ctx, ConvPass::wgrad, p.s, p.e) == ConvAlgo::direct);
+      REQUIRE(conv2d_algorithm(ctx, ConvPass::wgrad, p.s, p.e).algo() == ConvAlgo::direct);
       outputs.push_back(run_wgrad(ctx, p));
       for (const ConvPass pass : {ConvPass::fprop, ConvPass::dgrad}) {
-        if (conv2d_rung(ctx, pass, p.s, p.e) != ConvAlgo::direct) continue;
+        if (conv2d_algorithm(ctx, pass, p.s, p.e).algo() != ConvAlgo::direct) continue;
         ++covered[pass];
         outputs.push_back(pass == ConvPass::fprop ? run_fprop(ctx, p) : run_dgrad(ctx, p));
       }
@@ -349,7 +350,7 @@ TEST_CASE("conv2d on CUDA: a rung leaves what it does not cover to the one below
   const auto rung = [&](ConvAlgo conv, Precision precision, ConvPass pass, const Case& c) {
     ctx.conv = conv;
     ctx.precision = precision;
-    return conv2d_rung(ctx, pass, c.s, c.e);
+    return conv2d_algorithm(ctx, pass, c.s, c.e).algo();
   };
   const Case wide{{1, 8, 8, 32, 64, 3, 3, 1, 1, 1}, {kRelu, 0, 2}};
   const Case odd{{1, 8, 8, 31, 65, 3, 3, 1, 1, 1}, {}};
@@ -384,7 +385,7 @@ TEST_CASE("conv2d on CUDA: filters may lie anywhere, pictures by fours at multip
   const Array<float> y(ctx, p.outputs()), y1(ctx, p.outputs());
   for (const ConvAlgo conv : {ConvAlgo::direct, ConvAlgo::pipelined}) {
     ctx.conv = conv;
-    REQUIRE(conv2d_rung(ctx, ConvPass::fprop, p.s, p.e) == conv);
+    REQUIRE(conv2d_algorithm(ctx, ConvPass::fprop, p.s, p.e).algo() == conv);
     conv2d_fprop<float>(ctx, p.s, p.e, x, w.get(), nullptr, y, nullptr);
     conv2d_fprop<float>(ctx, p.s, p.e, x, w1.get() + 1, nullptr, y1, nullptr);
     CHECK(y1.host() == y.host());

@@ -171,10 +171,13 @@ void check(const Case& c, Context& ctx) {
 
 TEST_CASE("conv2d: every instruction set equals the float64 reference") {
   CpuContext ctx(2);
-  ctx.get().conv = ConvAlgo::direct;
-  test::for_each_isa([&] {
-    for (const Case& c : kCases) check(c, ctx);
-  });
+  for (const ConvAlgo algo : {ConvAlgo::naive, ConvAlgo::blocked, ConvAlgo::fused}) {
+    ctx.get().conv = algo;
+    CAPTURE(name_of(algo));
+    test::for_each_isa([&] {
+      for (const Case& c : kCases) check(c, ctx);
+    });
+  }
 }
 
 TEST_CASE("conv2d: the number of threads changes no bit") {

@@ -108,7 +108,7 @@ void check_errors(const std::vector<float>& winograd, const std::vector<float>& 
 
 TEST_CASE("conv2d winograd: its error stays within 10 times the direct kernel's") {
   CpuContext own(2);
-  Context winograd = with(own, ConvAlgo::winograd), direct = with(own, ConvAlgo::direct);
+  Context winograd = with(own, ConvAlgo::winograd), direct = with(own, ConvAlgo::fused);
   test::for_each_isa([&] {
     for (const Case& c : kCases) {
       CAPTURE(c.s.H);
@@ -175,7 +175,7 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
     CAPTURE(c.s.C);
     CAPTURE(c.s.K);
     const Operands o(c);
-    const auto direct = results(c, o, ConvAlgo::direct, Precision::fp32);
+    const auto direct = results(c, o, ConvAlgo::fused, Precision::fp32);
     const auto winograd = results(c, o, ConvAlgo::winograd, Precision::fp32);
     for (size_t pass = 0; pass < 3; ++pass) CHECK((winograd[pass] != direct[pass]) == possible);
     const auto chosen = results(c, o, ConvAlgo::automatic, Precision::fp32);

@@ -69,8 +69,12 @@ void for_each_transpose(GemmShape s, const F& f) {
 TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float64 reference") {
   test::for_each_isa([&] {
     CpuContext ctx(2);
-    for (const GemmShape& shape : kShapes)
-      for_each_transpose(shape, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    for (const ConvAlgo algo : {ConvAlgo::naive, ConvAlgo::blocked}) {
+      ctx.get().conv = algo;
+      CAPTURE(name_of(algo));
+      for (const GemmShape& shape : kShapes)
+        for_each_transpose(shape, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    }
   });
 }
 
