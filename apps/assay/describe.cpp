@@ -138,7 +138,8 @@ int describe_verb(const DescribeArguments& arguments) {
 void add_describe(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("describe", "the layers of a model: shapes, FLOPs, bytes");
   auto arguments = std::make_shared<DescribeArguments>();
-  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
+      ->required();
   add_preset_option(*verb, arguments->preset);
   verb->add_option("--batch", arguments->batch, "images")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");

@@ -20,9 +20,9 @@ bool has_few_channels(const Conv2dShape& s) {
 
 // The windows of a batch in blocks; `rows` x `columns` windows of one image each.
 struct Blocks {
-  int window_rows, window_columns;  // of a image
+  int window_rows, window_columns;  // of an image
   int rows, columns;
-  int down, across;  // blocks of a image
+  int down, across;  // blocks of an image
   int64_t count;
 
   Blocks(const Conv2dShape& s, const Conv2dEpilogue& e)

@@ -16,7 +16,7 @@ size_t bytes(int64_t floats) {
   return sizeof(float) * static_cast<size_t>(floats);
 }
 
-// Zeroes the columns of a staged row that lie outside a image of `columns` columns.
+// Zeroes the columns of a staged row that lie outside an image of `columns` columns.
 void zero_margins(const Stage& g, int columns, int C, float* row) {
   const int first = std::clamp(g.left, 0, g.width);
   const int last = std::clamp(g.left + columns, 0, g.width);

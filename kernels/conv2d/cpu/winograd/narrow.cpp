@@ -60,7 +60,7 @@ const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, 
 }
 
 // All tiles of a pass, of which the image, the output and the first row of a row of tiles are
-// filled in here; `stage` stages rows of a image, `finish` gets the output rows of a part.
+// filled in here; `stage` stages rows of an image, `finish` gets the output rows of a part.
 template <class StageSource, class Finish>
 void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
          const Finish& finish) {

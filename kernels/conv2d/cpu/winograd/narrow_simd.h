@@ -13,7 +13,7 @@ inline constexpr int kMaxFewChannels = 3;   ///< of a source with fewer
 inline constexpr int kNarrowTiles = 12;     ///< most tiles that go through together
 /// Floats of scratch that a row of tiles needs.
 inline constexpr int64_t kNarrowScratch = int64_t{36 + 24} * kNarrowTiles * kNarrowChannels;
-/// Floats readable behind the last pixel of a image.
+/// Floats readable behind the last pixel of an image.
 inline constexpr int64_t kNarrowSlack = 16;
 
 /// A row of tiles of one staged image -> output.

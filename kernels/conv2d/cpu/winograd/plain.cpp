@@ -121,7 +121,7 @@ void multiply_panel(const Pass& pass, const Tiling& tiling, const RowBlock& bloc
     }
 }
 
-// `stage` stages the source of a image; `finish` gets the image and the output rows of a part.
+// `stage` stages the source of an image; `finish` gets the image and the output rows of a part.
 template <class StageSource, class Finish>
 void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish& finish) {
   const Tiling tiling(pass.kind, pass.out_rows * pass.pool, pass.out_width * pass.pool);

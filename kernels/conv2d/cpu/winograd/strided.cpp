@@ -203,7 +203,7 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
   }
 }
 
-// `stage` stages the source of a image.
+// `stage` stages the source of an image.
 template <class StageSource>
 void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const Tiling tiling(pass.kind, pass.out_rows, pass.out_width);
