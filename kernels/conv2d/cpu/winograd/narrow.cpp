@@ -18,7 +18,7 @@ constexpr int kPatch = 6, kTile = 4;
 constexpr int kPanel = kNarrowChannels;
 typedef float PanelRow[kPanel];
 
-// out = m * in, for every lane of a panel.
+// out = m * in, lane by lane of a panel.
 template <int kProducts>
 void multiply(const Matrix<kProducts, 3>& m, const PanelRow (&in)[3], PanelRow* out, int out_step) {
   for (int i = 0; i < kProducts; ++i)
@@ -59,8 +59,8 @@ const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, 
                           pack);
 }
 
-// All tiles of a pass, of which the image, the output and the first row of a row of tiles are
-// filled in here; `stage` stages rows of an image, `finish` gets the output rows of a part.
+// Runs all tiles of a pass. `pass` lacks the fields that differ from one row of tiles to the next;
+// `stage` stages rows of an image, `finish` is called with the output rows of a block.
 template <class StageSource, class Finish>
 void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
          const Finish& finish) {

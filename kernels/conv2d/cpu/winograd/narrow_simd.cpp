@@ -24,7 +24,7 @@ struct Values {
   int64_t plane, step;
 };
 
-// 16 channels: a vector is some channels of a pixel.
+// 16 channels: a vector holds channels of one pixel.
 void transform_channels(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float* values = v.at;
   for (int tile = 0; tile < tiles; ++tile, image += 4 * kC, values += v.step)
@@ -43,9 +43,9 @@ void transform_channels(const NarrowTiles& t, const float* image, int tiles, con
     }
 }
 
-// Few channels: a vector is some floats of a row, and the columns of the patch at every pixel are
-// transformed. Three of four results stand at no tile's first pixel and are never read; that costs
-// less than moving the fourth into vectors of its own.
+// Few channels: a vector holds neighbouring floats of a row, whatever pixels they belong to. The
+// columns are transformed as if a tile began at every pixel; three of four results are never read,
+// which costs less than shuffling the fourth into vectors of its own.
 void transform_rows(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float half[6][kFewRow + kLanes] __attribute__((aligned(64)));
   const int firsts = (4 * (tiles - 1) + 1) * t.in_channels, floats = firsts + 5 * t.in_channels;
@@ -97,8 +97,8 @@ ASSAY_INLINE void multiply_tiles(std::integer_sequence<int, kTiles...>, int coun
   ((count == kTiles + 1 ? multiply_rows<kTiles + 1>(values, filters, sums) : void()), ...);
 }
 
-// The same of few channels: the filters of a row of elements stay in registers, and so do the
-// products of a tile on their way into the transform.
+// multiply_rows for few channels: the filters of a row of elements stay in registers, and so do
+// the products of a tile until they are transformed.
 template <int kInChannels>
 void multiply_few(const Values& values, const float* filters, int tiles, float* sums) {
   for (int i = 0; i < 6; ++i)
@@ -130,7 +130,7 @@ void multiply_any(int in_channels, int tiles, const Values& values, const float*
   multiply_few<1>(values, filters, tiles, sums);
 }
 
-// One window of kPool x kPool pixels -> its largest and where, the first one where some are equal.
+// Stores the largest of kPool x kPool pixels and its position, the first where some are equal.
 template <int kPool>
 ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a, int b, int row,
                                int column, int k) {
@@ -149,7 +149,7 @@ ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a,
     *reinterpret_cast<Bytes*>(t.argmax + at) = __builtin_convertvector(position, Bytes);
 }
 
-// Sums of the output channels [k0, k0 + 16) -> output.
+// Transforms the sums of the output channels [k0, k0 + 16), adds the bias, pools and stores.
 template <int kPool>
 void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float* sums) {
   for (int n = 0; n < tiles; ++n)

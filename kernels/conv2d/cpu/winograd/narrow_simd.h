@@ -9,14 +9,14 @@
 namespace assay {
 
 inline constexpr int kNarrowChannels = 16;  ///< of the source, or of an output panel
-inline constexpr int kMaxFewChannels = 3;   ///< of a source with fewer
-inline constexpr int kNarrowTiles = 12;     ///< most tiles that go through together
-/// Floats of scratch that a row of tiles needs.
+inline constexpr int kMaxFewChannels = 3;   ///< of a source with fewer than 16
+inline constexpr int kNarrowTiles = 12;     ///< at most, that are in work together
+/// Floats of scratch memory for a row of tiles.
 inline constexpr int64_t kNarrowScratch = int64_t{36 + 24} * kNarrowTiles * kNarrowChannels;
 /// Floats readable behind the last pixel of an image.
 inline constexpr int64_t kNarrowSlack = 16;
 
-/// A row of tiles of one staged image -> output.
+/// A row of tiles of one staged image and where their output goes.
 struct NarrowTiles {
   const float* image;  ///< the first patch, pixels of `in_channels` channels
   int64_t row;         ///< floats between rows of the image

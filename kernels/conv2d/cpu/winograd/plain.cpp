@@ -1,6 +1,6 @@
-// fprop and dgrad by Winograd on the CPU. A part of the work is some tiles: their source is staged,
-// transformed into planes, and for one panel of output channels at a time multiplied and
-// transformed back, so that the planes of the products never leave the second-level cache.
+// fprop and dgrad of 3x3 layers by Winograd. The source of some tiles is staged and transformed
+// into planes; then, for one panel of output channels at a time, multiplied and transformed back,
+// so that the planes of the products never leave the second-level cache.
 #include <algorithm>
 #include <vector>
 
@@ -10,7 +10,7 @@
 namespace assay::cpu::winograd {
 namespace {
 
-constexpr int kPanel = 32;        // most output channels of a panel
+constexpr int kPanel = 32;        // output channels of a panel, at most
 constexpr int kMinChannels = 32;  // on one side; where both have fewer, transforms outweigh it
 constexpr int kMinPixels = 64;
 constexpr int64_t kMinBatchPixels = 2048;  // of wgrad

@@ -1,7 +1,7 @@
 // The transforms of a Winograd convolution, per instruction set. Channel counts are multiples of
 // 16, so that no vector is ever partly filled.
 //
-// What is kept between transform and product are planes: element (i,j) of the transformed patch of
+// Planes are kept between transform and product: element (i,j) of the transformed patch of
 // every tile and channel stands in plane plane_of(i, j, n, phases), phases being 2 with
 // fprop_strided and else 1.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace assay {
 
-/// Which of the axes of winograd.h stands in both dimensions.
+/// Which axis of transforms.h both dimensions have.
 enum class WinogradKind {
   fprop,
   dgrad,
@@ -51,14 +51,14 @@ struct WinogradOutput {
 };
 
 /// Filters -> panels of the products: (phases*phases, in_channels, width), those of sum (i,j), at
-/// out + (i*sums + j)*plane. With dgrad_strided of one row of products alone: i is left out.
+/// out + (i*sums + j)*plane. dgrad_strided transforms one row of products alone, and i is left out.
 struct WinogradFilters {
   const float* w;  ///< (tap, in channel, out channel) by the strides
   int64_t tap, in_step, out_step;
   int in_channels, width;
   float* out;
   int64_t plane;
-  int row = 0;  ///< of products, dgrad_strided only
+  int row = 0;  ///< of products; used by dgrad_strided only
 };
 
 /// Gradients of transformed filters -> dw.

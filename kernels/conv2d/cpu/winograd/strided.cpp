@@ -1,5 +1,5 @@
-// 4x4 convolutions of stride 2 by Winograd on the CPU. Their filters are megabytes, six times as
-// much when transformed, and new in every training step; so transformed filters never exist whole.
+// 4x4 convolutions of stride 2 by Winograd. Their filters take megabytes, six times as much when
+// transformed, and are new in every training step; so transformed filters never exist whole.
 // Each pass takes a group of tile rows, of many images, in two stages:
 //
 //   transform   by tile row: source -> planes in blocks of channels, [block][plane][tile][channel]
@@ -7,7 +7,7 @@
 //               channels the filters are transformed into the second-level cache and used for all
 //               tiles there; then the sums become output.
 //               wgrad: by block of filters and block of channels. All products of a block stay in
-//               the second-level cache and become a part of dw.
+//               the second-level cache and become a block of dw.
 #include <algorithm>
 #include <vector>
 
@@ -18,14 +18,14 @@ namespace assay::cpu {
 namespace {
 
 constexpr int kTaps = 16;
-constexpr int kPanel = 32;                // most output channels of a panel
+constexpr int kPanel = 32;                // output channels of a panel, at most
 constexpr int64_t kGroupBytes = 8 << 20;  // of planes: they are read again for every panel
 constexpr int kMaxInChannels = 128;       // of a row of transformed filters
 constexpr int64_t kSumBytes = 1 << 19;    // of the sums of a task
 constexpr int64_t kMinTasks = 8;
-constexpr int kMinChannels = 32;  // fewer are faster direct: transforms outweigh products
+constexpr int kMinChannels = 32;  // with fewer, transforms outweigh products
 constexpr int kMinPixels = 16;
-constexpr int kMinImages = 2;  // for one, filters packed before cost less than transforming them
+constexpr int kMinImages = 2;  // one image runs faster with the packed filters of `fused`
 
 int block_of(int channels) {
   return channels % 32 == 0 ? 32 : 16;
@@ -34,7 +34,7 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Planes of some tiles and all channels, in blocks of channels.
+// Layout of the planes of some tiles: blocks of channels, in each all planes (tile, channel).
 struct Planes {
   int64_t tiles;
   int planes, channels, block;
@@ -49,9 +49,9 @@ struct Planes {
   int64_t size() const { return channels / block * block_size(); }
 };
 
-// Tile rows are counted through all images; all groups are as large as the first, or smaller.
+// How the tile rows of all images are cut into groups of nearly equal size.
 struct Groups {
-  int64_t rows, count, most;  // tile rows, groups, most rows of a group
+  int64_t rows, count, most;  // tile rows, groups, rows of the largest group
 
   Groups(int64_t tile_rows, int64_t row_bytes) : rows(tile_rows) {
     // An eighth is left for the gaps between planes.
@@ -61,7 +61,7 @@ struct Groups {
   int64_t begin(int64_t group) const { return rows * group / count; }
 };
 
-// The planes of a group. Of one size, so that all layers take the same block of the allocator.
+// Memory for the planes of a group: one size, so that all layers reuse one block of the allocator.
 Scratch group_scratch(Context& ctx, int64_t floats) {
   return {ctx, static_cast<size_t>(std::max(4 * floats, kGroupBytes))};
 }
@@ -72,7 +72,7 @@ std::vector<int64_t> multiples(int64_t count, int64_t step) {
   return offsets;
 }
 
-// A staged tile row -> the planes of its tiles, which begin with tile `first`.
+// Transforms a staged tile row into the planes of its tiles, which begin with tile `first`.
 template <class Transform>
 void transform_row(const Tiling& tiling, const Stage& g, int step, const float* staged,
                    const Planes& planes, int64_t first, float* out, const Transform& transform) {
@@ -160,7 +160,7 @@ void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const St
     }
 }
 
-// All steps of a task. Its filters are transformed where they fit into the second-level cache.
+// All steps of a task; a step transforms as many filters as fit in the second-level cache.
 void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const Planes& planes,
               const float* values, float* filters, float* sums) {
   const bool back = pass.kind == WinogradKind::dgrad_strided;
@@ -254,14 +254,14 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   }
 }
 
-// What wgrad keeps of a group of tile rows.
+// The planes of a group of tile rows that wgrad multiplies.
 struct Operands {
   Planes x, dz;
   const float *x_values, *dz_values;
   int64_t tiles;
 };
 
-// dw of one block of filters and one of channels, from one group.
+// Adds one group's products to the dw of one block of filters and one block of channels.
 void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o, int k, int c,
                      bool accumulate, float* products, float* dw) {
   const WinogradSizes& z = winograd_sizes(kind);

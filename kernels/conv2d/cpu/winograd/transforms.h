@@ -72,10 +72,10 @@ consteval ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 
 /// What a tile has in one dimension.
 struct WinogradLengths {
   int patch;     ///< source rows that it reads
-  int values;    ///< sums of those, the left factors of the products
+  int values;    ///< of the transformed patch: sums of source rows
   int products;  ///< multiplications
   int taps;      ///< rows of the filter
-  int sums;      ///< sums of products over which the output transform runs
+  int sums;      ///< of products, which the output transform reads
   int out;       ///< output rows that it writes
 };
 
