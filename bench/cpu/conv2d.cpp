@@ -9,6 +9,7 @@
 #include <string>
 
 #include "bench/conv_case.h"
+#include "bench/model_layers.h"
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/peaks.h"
 
@@ -18,7 +19,7 @@ namespace {
 void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, const Layer& layer,
                  Pass pass) {
   const double error = verify(ctx, layer, pass);
-  if (!(error < kMostError)) {
+  if (!(error < kMaxError)) {
     state.SkipWithError(("wrong result: relative error " + std::to_string(error)).c_str());
     return;
   }

@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay::testing {
 

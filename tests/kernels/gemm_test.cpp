@@ -9,7 +9,7 @@
 #include "kernels/emulator/profile.h"
 #endif
 #include "kernels/gemm/cuda/algorithms.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {
