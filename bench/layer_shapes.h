@@ -2,6 +2,8 @@
 // model_layers.h. Sizes have the names of kernels/conv2d/conv2d.h.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string>
 #include <vector>
 
@@ -35,8 +37,8 @@ inline Conv2dShape bare(Conv2dShape s) {
 
 /// "n32c64-56x56-k128-3x3s2p1".
 inline std::string describe(const Conv2dShape& s) {
-  return str('n', s.N, 'c', s.C, '-', s.H, 'x', s.W, "-k", s.K, '-', s.R, 'x', s.S, 's', s.stride,
-             'p', s.pad);
+  return fmt::format("n{}c{}-{}x{}-k{}-{}x{}s{}p{}", s.N, s.C, s.H, s.W, s.K, s.R, s.S, s.stride,
+                     s.pad);
 }
 
 /// ResNet-50 v1.5 (the stride on the 3x3; He et al., 2016) and VGG-16 (Simonyan and Zisserman,

@@ -1,6 +1,8 @@
 // The convolutions of our own networks, as Network::table describes them.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "bench/layer_shapes.h"
@@ -25,8 +27,8 @@ inline std::vector<Layer> network_layers(const std::string& preset, const std::s
     const bool first = layers.empty() || (number == 1 && here == "discriminator");
     part = here;
     const std::string letter = part == "features" ? "" : part.substr(0, 1);
-    layers.push_back({str(name, '.', letter, number), row.conv->shape, row.conv->epilogue,
-                      row.conv->transposed, first, suite});
+    layers.push_back({fmt::format("{}.{}{}", name, letter, number), row.conv->shape,
+                      row.conv->epilogue, row.conv->transposed, first, suite});
   }
   if (part == "decoder") layers.back().name = name + ".out";
   return layers;

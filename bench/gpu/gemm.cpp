@@ -1,4 +1,6 @@
 // Matrix products against the fastest of cuBLASLt's algorithms: stage `suites`.
+#include <fmt/core.h>
+
 #include "bench/gpu/gemm_baseline.h"
 #include "kernels/gemm/cuda/algorithms.h"
 
@@ -27,7 +29,7 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   const Vectors& v = *ours.buffers;
   const double error = gemm_error(bench.ctx, s, v.at(0, 0), v.at(0, 1), v.at(0, 2));
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= max_gemm_error(precision), "ours is wrong: relative error ", error);
+  ASSAY_CHECK(error <= max_gemm_error(precision), "ours is wrong: relative error {:g}", error);
   auto best = best_product(bench, row, s, precision);
   if (!best) return bench.compare(state, row, mine, nullptr);
   const auto theirs = best->prepare(bench, 4 * (a + b + c));
@@ -44,11 +46,11 @@ std::vector<Cell> cells(const Settings& settings) {
       {"nicae.fc1-wgrad", {512, 256, N, true, false}}};
   if (real_device())
     for (const int n : {512, 1024, 2048, 4096, 8192})
-      products.push_back({str("square-", n), {n, n, n}});
+      products.push_back({fmt::format("square-{}", n), {n, n, n}});
   std::vector<Cell> all;
   for (const auto& [name, s] : products)
     for (const Precision p : kModes)
-      all.push_back({str("gemm/", name, "/product/", name_of(p)),
+      all.push_back({fmt::format("gemm/{}/product/{}", name, name_of(p)),
                      [s = s, p](benchmark::State& state, Bench& bench, Row& row) {
                        compare_gemm(state, bench, row, s, p);
                      }});

@@ -1,6 +1,8 @@
 // Kernel densities: stage `suites`. The baseline is cuBLASLt's product of the same size alone,
 // which is less work than a density by way of a product: it neither forms distances nor sums
 // exponentials.
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "bench/gpu/gemm_baseline.h"
@@ -41,8 +43,8 @@ void compare_kde(benchmark::State& state, Bench& bench, Row& row, const KdeShape
   for (int i = 0; i < kChecked; ++i)
     nats = std::max(nats, std::abs(got[static_cast<size_t>(i)] - want[static_cast<size_t>(i)]));
   row["error_nats"] = nats;
-  ASSAY_CHECK(nats <= (precision == Precision::tf32 ? 0.5 : 0.05), "ours is wrong: ", nats,
-              " nats");
+  ASSAY_CHECK(nats <= (precision == Precision::tf32 ? 0.5 : 0.05), "ours is wrong: {:g} nats",
+              nats);
   const GemmShape product{s.m, s.n, s.D, false, true};
   auto best = best_product(bench, row, product, precision);
   if (!best) return bench.compare(state, row, mine, nullptr);
@@ -57,7 +59,7 @@ std::vector<Cell> cells(const Settings&) {
   std::vector<Cell> all;
   for (const KdeShape& s : densities)
     for (const Precision p : {Precision::fp32, Precision::tf32x3, Precision::tf32})
-      all.push_back({str("kde/", s.n, "x", s.m, "x", s.D, "/density/", name_of(p)),
+      all.push_back({fmt::format("kde/{}x{}x{}/density/{}", s.n, s.m, s.D, name_of(p)),
                      [s, p](benchmark::State& state, Bench& bench, Row& row) {
                        compare_kde(state, bench, row, s, p);
                      }});

@@ -1,5 +1,7 @@
 // Kernels that memory bounds: stage `suites`. Batch norm and max-pool against cuDNN in its faster
 // layout; SSIM alone.
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "bench/gpu/buffers.h"
@@ -58,7 +60,7 @@ void compare_memory(benchmark::State& state, Bench& bench, Row& row, BufferedWor
     return TensorView{ours.buffers->at(0, i), extents[i]};
   });
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= kMaxError, "ours is wrong: relative error ", error);
+  ASSAY_CHECK(error <= kMaxError, "ours is wrong: relative error {:g}", error);
   if (!bench.dnn) {
     row["base"] = "none in this build";
     return bench.compare(state, row, mine, nullptr);
@@ -73,7 +75,7 @@ void compare_memory(benchmark::State& state, Bench& bench, Row& row, BufferedWor
           bench.timer.record([&](int set) { candidate.run(*candidate.buffers, set); }, 4, 1);
       const double their_error = error_of(bench.ctx, check, extents,
                                           [&](size_t i) { return candidate.buffers->view(0, i); });
-      ASSAY_CHECK(their_error <= kMaxError, "relative error ", their_error);
+      ASSAY_CHECK(their_error <= kMaxError, "relative error {:g}", their_error);
       const double us = median({bench.timer.warm(few), bench.timer.warm(few)});
       if (best && us >= min_us) continue;
       min_us = us;
@@ -197,7 +199,7 @@ void time_ssim(benchmark::State& state, Bench& bench, Row& row, Extent e) {
   mine.work(0);
   const double error = ssim_error(bench.ctx, s, *ours.buffers);
   row["absolute_error"] = error;
-  ASSAY_CHECK(error <= kMaxError, "ours is wrong: ", error);
+  ASSAY_CHECK(error <= kMaxError, "ours is wrong: {:g}", error);
   bench.compare(state, row, mine, nullptr);
 }
 
@@ -209,7 +211,7 @@ std::vector<Cell> cells(const Settings& settings) {
     images = {{N, 128, 128, 3}, {N, 256, 256, 1}};
   }
   const auto name_of_size = [](const Extent& e) {
-    return str("memory/n", e.N, 'c', e.C, '-', e.H, 'x', e.W);
+    return fmt::format("memory/n{}c{}-{}x{}", e.N, e.C, e.H, e.W);
   };
   std::vector<Cell> all;
   for (const Extent& e : images)

@@ -1,6 +1,8 @@
 // Optimizers, timed alone because none of NVIDIA's libraries has them: stage `suites`.
 #include "kernels/optim/optim.h"
 
+#include <fmt/core.h>
+
 #include "bench/gpu/buffers.h"
 
 namespace assay::bench {
@@ -30,7 +32,7 @@ void time_optimizer(benchmark::State& state, Bench& bench, Row& row, int64_t par
   const auto before = to_host(bench.ctx, ours.buffers->at(1, 0), parameters),
              after = to_host(bench.ctx, ours.buffers->at(0, 0), parameters);
   for (size_t i = 0; i < before.size(); ++i)  // a positive gradient lowers each weight
-    ASSAY_CHECK(after[i] < before[i], "ours is wrong: weight ", i, " did not fall");
+    ASSAY_CHECK(after[i] < before[i], "ours is wrong: weight {} did not fall", i);
   const auto mine = ours.prepare(bench, 16 * parameters);
   bench.compare(state, row, mine, nullptr);
 }
@@ -41,7 +43,7 @@ std::vector<Cell> cells(const Settings&) {
   std::vector<Cell> all;
   for (const int64_t n : parameters)
     for (const bool adam : {true, false})
-      all.push_back({str("optimizers/", n, adam ? "/adam" : "/rmsprop", "/fp32"),
+      all.push_back({fmt::format("optimizers/{}/{}/fp32", n, adam ? "adam" : "rmsprop"),
                      [n, adam](benchmark::State& state, Bench& bench, Row& row) {
                        time_optimizer(state, bench, row, n, adam);
                      }});
