@@ -5,6 +5,7 @@
 
 #include "bench/gpu/conv_operands.h"
 #include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -319,7 +320,7 @@ void describe_work(Row& row, const Block& b, Precision precision, bool forward) 
 /// The algorithms of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
 std::string algorithms_of(const Context& ctx, const Block& b, bool forward) {
   const auto algorithm = [&](Pass pass) {
-    return std::string(name_of(conv2d_rung(ctx, pass, b.s, b.e)));
+    return std::string(conv2d_algorithm(ctx, pass, b.s, b.e).name());
   };
   if (forward) return algorithm(Pass::fprop);
   return (b.first ? "" : algorithm(Pass::dgrad) + ", ") + algorithm(Pass::wgrad);

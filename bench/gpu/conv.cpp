@@ -4,6 +4,7 @@
 
 #include "bench/gpu/conv_operands.h"
 #include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
 
 namespace assay::bench {
 namespace {
@@ -33,7 +34,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const Conv2dShape& s = source.shape();
   describe_work(row, s, precision);
   bench.ctx.precision = precision;
-  row["algorithm"] = name_of(conv2d_rung(bench.ctx, pass, s, {}));
+  row["algorithm"] = conv2d_algorithm(bench.ctx, pass, s, {}).name();
   const double gate = max_error(precision);
 
   // Ours, on one set: right, and how many launches make a sample?

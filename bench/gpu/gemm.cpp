@@ -2,7 +2,7 @@
 #include <fmt/core.h>
 
 #include "bench/gpu/gemm_baseline.h"
-#include "kernels/gemm/cuda/algorithms.h"
+#include "kernels/gemm/algorithm.h"
 
 namespace assay::bench {
 namespace {
@@ -15,7 +15,7 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   row["flops"] = gemm_flops(s);
   row["bytes"] = size * (a + b) + 4 * c;
   bench.ctx.precision = precision;
-  row["algorithm"] = name_of(cuda::gemm_rung(bench.ctx));
+  row["algorithm"] = gemm_algorithm(bench.ctx).name;
   BufferedWork<Vectors> ours;
   ours.make = [&](int sets) {
     return std::make_unique<Vectors>(bench.ctx, std::vector<int64_t>{a, b, c}, sets);

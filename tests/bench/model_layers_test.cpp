@@ -8,6 +8,7 @@
 
 #include "bench/gpu/conv_check.h"
 #include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
 #include "tests/support/kernel_test.h"
 
 namespace assay::bench {
@@ -160,7 +161,8 @@ bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
   CAPTURE(std::string(name_of(way.precision)));
   ctx.conv = way.algorithm;
   ctx.precision = way.precision;
-  if (way.algorithm != ConvAlgo::automatic && conv2d_rung(ctx, pass, p.h.s, p.h.e) != way.algorithm)
+  if (way.algorithm != ConvAlgo::automatic &&
+      conv2d_algorithm(ctx, pass, p.h.s, p.h.e).algo() != way.algorithm)
     return false;
   run(ctx, p, pass);
   return true;

@@ -20,24 +20,15 @@ using test::conv3x3;
 using test::conv4x4s2;
 using test::kPasses;
 
-// From the lowest version to the highest.
-const Conv2dWay kLadder[] = {
-    {ConvAlgo::tiled},
-    {ConvAlgo::pipelined},
-    {ConvAlgo::tensor_core, Precision::tf32},
-    {ConvAlgo::tensor_core, Precision::tf32x3},
-    {ConvAlgo::tensor_core, Precision::bf16},
-};
-
-/// Runs a pass with every version from this one on and holds it to its bound.
+/// Runs a pass with `lowest` and each higher version of the ladder and holds it to its bound.
 void check_from(ConvAlgo lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));
-  for (const Conv2dWay& way : kLadder) {
-    if (way.algorithm < lowest) continue;
+  for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
+    if (way.row == nullptr || way.row->algo < lowest || way.row->algo == ConvAlgo::direct) continue;
     CAPTURE(way);
-    way.choose(ctx);
-    check_bound(p, pass, way.precision, run(ctx, p, pass));
+    REQUIRE(way.covers(ctx, pass, p.c));
+    check_bound(p, pass, way.precision, run(ctx, p, pass, way));
   }
 }
 
@@ -61,7 +52,7 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   const auto version = [&](ConvAlgo conv, Precision precision, ConvPass pass, const Conv2dCase& c) {
     ctx.conv = conv;
     ctx.precision = precision;
-    return conv2d_rung(ctx, pass, c.s, c.e);
+    return conv2d_algorithm(ctx, pass, c.s, c.e).algo();
   };
   const Conv2dCase wide = conv3x3(8, 8, 32, 64).pool(2).relu();
   const Conv2dCase odd = conv3x3(8, 8, 31, 65);
@@ -105,7 +96,7 @@ TEST_CASE("conv2d on CUDA: filters may lie anywhere, images by fours at multiple
   const Array<float> y(ctx, p.outputs()), y1(ctx, p.outputs());
   for (const ConvAlgo conv : {ConvAlgo::direct, ConvAlgo::pipelined}) {
     ctx.conv = conv;
-    REQUIRE(conv2d_rung(ctx, ConvPass::fprop, p.c.s, p.c.e) == conv);
+    REQUIRE(conv2d_algorithm(ctx, ConvPass::fprop, p.c.s, p.c.e).algo() == conv);
     conv2d_fprop<float>(ctx, p.c.s, p.c.e, x, w.get(), nullptr, y, nullptr);
     conv2d_fprop<float>(ctx, p.c.s, p.c.e, x, w1.get() + 1, nullptr, y1, nullptr);
     CHECK(y1.host() == y.host());
@@ -123,9 +114,9 @@ TEST_CASE("conv2d on CUDA: no bank conflicts") {
   const Conv2dProblem problem(conv3x3(8, 8, 32, 64).pool(2).relu());
   const auto ctx = make_context(Device::cuda(), 1);
   for (const ConvPass pass : kPasses) check_from(ConvAlgo::tiled, *ctx, problem, pass);
-  ctx->get().conv = ConvAlgo::direct;
-  ctx->get().precision = Precision::fp32;
-  run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad);
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(Device::cuda()))
+    if (row.algo == ConvAlgo::direct)
+      run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad, {&row});
   emulator::config() = before;
   int lines = 0;
   for (const emulator::LineProfile& line : emulator::profile()) {

@@ -7,28 +7,42 @@
 #include <string>
 #include <vector>
 
+#include "kernels/conv2d/algorithm.h"
 #include "tests/kernels/conv2d_cases.h"
 #include "tests/support/kernel_test.h"
 
 namespace assay::test {
 
-/// An algorithm at a precision.
+/// A row of the table of algorithms, or what the dispatcher chooses, at a precision.
 struct Conv2dWay {
-  ConvAlgo algorithm;
+  const Conv2dAlgorithm* row = nullptr;  ///< null: automatic
   Precision precision = Precision::fp32;
 
-  void choose(Context& ctx) const {
-    ctx.conv = algorithm;
+  bool covers(Context& ctx, ConvPass pass, const Conv2dCase& c) const {
+    ctx.conv = ConvAlgo::automatic;
     ctx.precision = precision;
-  }
-  /// False where the algorithm leaves the shape to another one.
-  bool runs(Context& ctx, ConvPass pass, const Conv2dCase& c) const {
-    choose(ctx);
-    return algorithm == ConvAlgo::automatic || conv2d_rung(ctx, pass, c.s, c.e) == algorithm;
+    return row == nullptr || row->covers(ctx, pass, c.s, c.e).is_possible();
   }
 };
 inline std::ostream& operator<<(std::ostream& out, const Conv2dWay& way) {
-  return out << name_of(way.algorithm) << ", " << name_of(way.precision);
+  return out << (way.row == nullptr ? "automatic" : way.row->name) << ", "
+             << name_of(way.precision);
+}
+
+/// Every row at every precision that makes a difference to it (only tensor cores round the
+/// operands), from the last row to the first, then what the dispatcher chooses.
+inline std::vector<Conv2dWay> conv2d_ways(Device device) {
+  std::vector<Conv2dWay> ways;
+  const auto table = conv2d_algorithms(device);
+  for (auto row = table.rbegin(); row != table.rend(); ++row)
+    if (row->algo == ConvAlgo::tensor_core)
+      for (const Precision p : {Precision::tf32, Precision::tf32x3, Precision::bf16})
+        ways.push_back({&*row, p});
+    else
+      ways.push_back({&*row, Precision::fp32});
+  ways.push_back({nullptr, Precision::fp32});
+  ways.push_back({nullptr, device.is_cuda() ? Precision::bf16 : Precision::fp32_strict});
+  return ways;
 }
 
 inline constexpr ConvPass kPasses[] = {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad};
@@ -111,9 +125,11 @@ inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem) : c(problem) {
   conv2d_wgrad<double>(cpu, s, linear, xa.data(), ga, dw.scale.data(), dbias.scale.data());
 }
 
-/// Runs a pass over poisoned outputs, on the context's device and with its algorithm. `again` runs
-/// it twice and checks that the second call gives the same and takes no memory from the system.
-inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, bool again = false) {
+/// Runs a pass over poisoned outputs on the context's device. `again` runs it twice and checks that
+/// the second call gives the same and takes no memory from the system.
+inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, const Conv2dWay& way,
+                        bool again = false) {
+  ctx.precision = way.precision;
   const Conv2dShape& s = p.c.s;
   const Conv2dEpilogue& e = p.c.e;
   const Array<float> x(ctx, p.x), w(ctx, p.w), bias(ctx, p.bias), dy(ctx, p.dy);
@@ -124,12 +140,15 @@ inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, boo
     const Array<float> out(ctx, static_cast<int64_t>(p.reference(pass).want.size()));
     const Array<float> dbias(ctx, s.K);
     const Array<uint8_t> argmax(ctx, p.outputs());
+    const auto fprop = way.row != nullptr ? way.row->fprop : conv2d_fprop<float>;
+    const auto dgrad = way.row != nullptr ? way.row->dgrad : conv2d_dgrad<float>;
+    const auto wgrad = way.row != nullptr ? way.row->wgrad : conv2d_wgrad<float>;
     if (pass == ConvPass::fprop)
-      conv2d_fprop<float>(ctx, s, e, x, w.get(), bias, out, e.pool > 1 ? argmax.get() : nullptr);
+      fprop(ctx, s, e, x, w.get(), bias, out, e.pool > 1 ? argmax.get() : nullptr);
     else if (pass == ConvPass::dgrad)
-      conv2d_dgrad<float>(ctx, s, e, g, w.get(), out);
+      dgrad(ctx, s, e, g, w.get(), out);
     else
-      conv2d_wgrad<float>(ctx, s, e, x, g, out, dbias);
+      wgrad(ctx, s, e, x, g, out, dbias);
     Conv2dResult r{out.host(), {}, {}};
     if (pass == ConvPass::fprop && e.pool > 1) r.argmax = argmax.host();
     if (pass == ConvPass::wgrad) r.dbias = dbias.host();

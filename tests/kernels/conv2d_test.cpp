@@ -3,8 +3,8 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include <map>
-#include <optional>
-#include <tuple>
+#include <sstream>
+#include <string>
 
 #include "tests/kernels/conv2d_problem.h"
 
@@ -17,36 +17,18 @@ using test::Conv2dResult;
 using test::Conv2dWay;
 using test::kPasses;
 
-const Conv2dWay kCpuWays[] = {
-    {ConvAlgo::direct},
-    {ConvAlgo::winograd},
-    {ConvAlgo::automatic},
-    {ConvAlgo::automatic, Precision::fp32_strict},
-};
-const Conv2dWay kCudaWays[] = {
-    {ConvAlgo::automatic},
-    {ConvAlgo::automatic, Precision::bf16},
-    {ConvAlgo::naive},
-    {ConvAlgo::tiled},
-    {ConvAlgo::direct},
-    {ConvAlgo::pipelined},
-    {ConvAlgo::tensor_core, Precision::tf32},
-    {ConvAlgo::tensor_core, Precision::tf32x3},
-    {ConvAlgo::tensor_core, Precision::bf16},
-};
-
 double rms_error(const std::vector<float>& got, const std::vector<double>& want) {
   double sum = 0;
   for (size_t i = 0; i < got.size(); ++i) sum += (got[i] - want[i]) * (got[i] - want[i]);
   return std::sqrt(sum / static_cast<double>(got.size()));
 }
 
-/// The condition under which Winograd counts as fp32: its error stays within 10 times the direct
-/// kernel's, in the Frobenius norm, because the largest of a few thousand errors is a matter of
-/// luck. A quarter of a rounding of a typical value is granted where the direct result is almost
-/// exact.
+/// The condition under which Winograd counts as fp32: its error stays within 10 times that of a
+/// plain sum of products, in the Frobenius norm, because the largest of a few thousand errors is a
+/// matter of luck. A quarter of a rounding of a typical value is granted where the plain result is
+/// almost exact.
 void check_winograd(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& got,
-                    const Conv2dResult& direct) {
+                    const Conv2dResult& plain) {
   const auto errors = [](const std::vector<float>& a, const std::vector<float>& b,
                          const std::vector<double>& want) {
     double square = 0;
@@ -54,78 +36,100 @@ void check_winograd(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& g
     const double rounding = std::sqrt(square / static_cast<double>(want.size())) * 1.2e-7;
     CHECK(rms_error(a, want) <= 10 * std::max(rms_error(b, want), rounding / 4));
   };
-  errors(got.values, direct.values, p.reference(pass).want);
-  if (pass == ConvPass::wgrad) errors(got.dbias, direct.dbias, p.dbias.want);
+  errors(got.values, plain.values, p.reference(pass).want);
+  if (pass == ConvPass::wgrad) errors(got.dbias, plain.dbias, p.dbias.want);
   // Both choose the same position but for ties within their errors.
   size_t different = 0;
   for (size_t i = 0; i < got.argmax.size(); ++i) {
     REQUIRE(got.argmax[i] < p.c.e.pool * p.c.e.pool);
-    different += got.argmax[i] != direct.argmax[i];
+    different += got.argmax[i] != plain.argmax[i];
   }
   CHECK(different <= 1 + got.argmax.size() / 1000);
 }
 
-/// How many cases an algorithm ran, by pass.
-using Runs = std::map<std::tuple<ConvAlgo, Precision, ConvPass>, int>;
+/// How many cases ran, by way and pass, each counted once for every instruction set.
+using Runs = std::map<std::string, int>;
+std::string key_of(const Conv2dWay& way, ConvPass pass) {
+  std::ostringstream key;
+  key << way << ", " << test::to_string(pass);
+  return key.str();
+}
+
+/// The row that the dispatcher runs; null where it lowers the convolution first.
+const Conv2dAlgorithm* chosen_row(Context& ctx, ConvPass pass, const Conv2dCase& c) {
+  const Conv2dChoice choice = conv2d_algorithm(ctx, pass, c.s, c.e);
+  return choice.lowering == Lowering::none ? choice.conv : nullptr;
+}
 
 void check_on_cpu(const Conv2dProblem& p, Runs& runs) {
   CpuContext one(1);
   for (const ConvPass pass : kPasses) {
     CAPTURE(test::to_string(pass));
-    std::map<ConvAlgo, Conv2dResult> results;
-    for (const Conv2dWay& way : kCpuWays) {
+    std::map<const Conv2dAlgorithm*, Conv2dResult> results;
+    const Conv2dResult* plain = nullptr;  // of a sum of products without transforms
+    for (const Conv2dWay& way : test::conv2d_ways(Device::cpu())) {
       CAPTURE(way);
-      if (!way.runs(one, pass, p.c)) continue;
-      ++runs[{way.algorithm, way.precision, pass}];
-      const Conv2dResult got = run(one, p, pass, true);
+      if (!way.covers(one, pass, p.c)) continue;
+      ++runs[key_of(way, pass)];
+      const Conv2dResult got = run(one, p, pass, way, true);
       for (const int threads : {2, 3}) {
         CAPTURE(threads);
         CpuContext more(threads);
-        way.choose(more);
-        CHECK(run(more, p, pass) == got);
+        CHECK(run(more, p, pass, way) == got);
       }
-      if (way.algorithm == ConvAlgo::automatic)
-        CHECK(got == results.at(conv2d_rung(one, pass, p.c.s, p.c.e)));
-      else if (way.algorithm == ConvAlgo::winograd)
-        check_winograd(p, pass, got, results.at(ConvAlgo::direct));
-      else
+      const Conv2dAlgorithm* row = way.row != nullptr ? way.row : chosen_row(one, pass, p.c);
+      if (way.row == nullptr && row != nullptr) {
+        CHECK(got == results.at(row));
+      } else if (row != nullptr && row->algo == ConvAlgo::winograd) {
+        REQUIRE(plain != nullptr);
+        check_winograd(p, pass, got, *plain);
+      } else {
         check_bound(p, pass, way.precision, got);
-      results.emplace(way.algorithm, got);
+      }
+      if (way.row == nullptr) continue;
+      const auto kept = results.emplace(way.row, got).first;
+      if (way.row->algo == ConvAlgo::fused) plain = &kept->second;
     }
   }
 }
 
 void check_on_cuda(const Conv2dProblem& p, Runs& runs) {
-  std::map<std::tuple<ConvAlgo, Precision, ConvPass>, Conv2dResult> first;
+  std::map<std::string, Conv2dResult> first;
   test::for_each_cuda_run([&](Context& ctx) {
-    for (const Conv2dWay& way : kCudaWays) {
+    for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
 #if ASSAY_EMULATED
-      if (p.c.emulated == test::Emulated::direct && way.algorithm != ConvAlgo::direct) continue;
+      if (p.c.emulated == test::Emulated::direct &&
+          (way.row == nullptr || way.row->algo != ConvAlgo::direct))
+        continue;
 #endif
       for (const ConvPass pass : kPasses) {
         CAPTURE(way);
         CAPTURE(test::to_string(pass));
-        if (!way.runs(ctx, pass, p.c)) continue;
-        const Conv2dResult got = run(ctx, p, pass);
-        const auto [it, is_first] = first.try_emplace({way.algorithm, way.precision, pass}, got);
-        if (is_first) {
-          ++runs[it->first];
-          check_bound(p, pass, way.precision, got);
-        } else {
+        if (!way.covers(ctx, pass, p.c)) continue;
+        const Conv2dResult got = run(ctx, p, pass, way);
+        const auto [it, is_first] = first.try_emplace(key_of(way, pass), got);
+        if (!is_first) {
           CHECK(got == it->second);
+          continue;
         }
+        ++runs[it->first];
+        check_bound(p, pass, way.precision, got);
       }
     }
   });
 }
 
-template <class Ways>
-void check_coverage(const Ways& ways, Runs& runs) {
-  for (const Conv2dWay& way : ways)
+void check_coverage(Device device, Runs& runs, int min_cases) {
+  for (const Conv2dWay& way : test::conv2d_ways(device))
     for (const ConvPass pass : kPasses) {
-      CAPTURE(way);
-      CAPTURE(test::to_string(pass));
-      CHECK(runs[{way.algorithm, way.precision, pass}] >= 10);
+      const auto lacks = [pass](const Conv2dAlgorithm& row) {
+        return pass == ConvPass::fprop   ? row.fprop == nullptr
+               : pass == ConvPass::dgrad ? row.dgrad == nullptr
+                                         : row.wgrad == nullptr;
+      };
+      if (way.row != nullptr && lacks(*way.row)) continue;
+      CAPTURE(key_of(way, pass));
+      CHECK(runs[key_of(way, pass)] >= min_cases);
     }
 }
 
@@ -143,8 +147,8 @@ TEST_CASE("conv2d: every algorithm, pass and precision equals the float64 refere
     test::for_each_isa([&] { check_on_cpu(p, cpu); });
     if (here) check_on_cuda(p, cuda);
   }
-  if (on_cpu) check_coverage(kCpuWays, cpu);
-  if (on_cuda) check_coverage(kCudaWays, cuda);
+  if (on_cpu) check_coverage(Device::cpu(), cpu, 5);
+  if (on_cuda) check_coverage(Device::cuda(), cuda, 10);
 }
 
 TEST_CASE("conv2d: a warmed-up step asks the system for no memory") {

@@ -84,15 +84,15 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
     const Conv2dCase& c = choice.c;
     CAPTURE(c);
     const Operands o(c);
-    const auto direct = results(c, o, ConvAlgo::direct, Precision::fp32);
+    const auto fused = results(c, o, ConvAlgo::fused, Precision::fp32);
     const auto winograd = results(c, o, ConvAlgo::winograd, Precision::fp32);
     for (size_t pass = 0; pass < 3; ++pass)
-      CHECK((winograd[pass] != direct[pass]) == choice.possible);
+      CHECK((winograd[pass] != fused[pass]) == choice.possible);
     const auto chosen = results(c, o, ConvAlgo::automatic, Precision::fp32);
-    CHECK(chosen[0] == (choice.fprop ? winograd : direct)[0]);
-    CHECK(chosen[1] == (choice.dgrad ? winograd : direct)[1]);
-    CHECK(results(c, o, ConvAlgo::automatic, Precision::fp32_strict) == direct);
-    CHECK(results(c, o, ConvAlgo::winograd, Precision::fp32_strict) == direct);
+    CHECK(chosen[0] == (choice.fprop ? winograd : fused)[0]);
+    CHECK(chosen[1] == (choice.dgrad ? winograd : fused)[1]);
+    CHECK(results(c, o, ConvAlgo::automatic, Precision::fp32_strict) == fused);
+    CHECK(results(c, o, ConvAlgo::winograd, Precision::fp32_strict) == fused);
   }
 }
 

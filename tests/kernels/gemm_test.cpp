@@ -9,6 +9,7 @@
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "kernels/gemm/algorithm.h"
 #include "kernels/gemm/cuda/algorithms.h"
 #include "tests/support/every_way.h"
 
@@ -82,8 +83,12 @@ void for_each_transpose(GemmShape s, const F& f) {
 TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float64 reference") {
   test::for_each_isa([&] {
     CpuContext ctx(2);
-    for (const Case& c : kCases)
-      for_each_transpose(c.s, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    for (const GemmAlgorithm& algorithm : gemm_algorithms(Device::cpu())) {
+      ctx.get().conv = algorithm.algo;
+      CAPTURE(std::string(algorithm.name));
+      for (const Case& c : kCases)
+        for_each_transpose(c.s, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    }
   });
 }
 

@@ -30,7 +30,7 @@ struct TileJob {
   int64_t a_row;            ///< floats between filter rows
   int64_t M;
   int taps, run;
-  const float* panel;         ///< (taps*run, width), after turn_panel()
+  const float* panel;         ///< (taps*run, width), after interleave_panel()
   int width;                  ///< a value of panel_width()
   int columns;                ///< of these, how many are real
   const float* bias;          ///< (columns) or null
@@ -64,7 +64,7 @@ ASSAY_ISA_DECLARE(
     int panel_width(int columns);
     // The last step of packing: of a panel (rows, width) for products of such a run. Turned are, in
     // place, narrow panels whose run is whole vectors: (rows/lanes, lanes, 4) -> (.., 4, lanes).
-    void turn_panel(int64_t rows, int width, int run, float* panel);
+    void interleave_panel(int64_t rows, int width, int run, float* panel);
     void tile_product(const TileJob& job); void outer_product(const OuterJob& job);
     // y = f(y) for n values.
     void activate_in_place(Activation a, float slope, int64_t n, float* y);)

@@ -1,16 +1,18 @@
-#include "kernels/conv2d/cpu/winograd/narrow.h"
-
+// 3x3 layers of few source channels by Winograd's F(4,3), fused: transform, products and the way
+// back happen while a few tiles are in the first-level cache. plain.cpp writes planes of
+// transformed patches where there are more channels, to share a panel of filters between many
+// tiles.
 #include <algorithm>
 
+#include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/row_blocks.h"
 #include "kernels/conv2d/cpu/winograd/narrow_simd.h"
 #include "kernels/conv2d/cpu/winograd/transforms.h"
 
-namespace assay::cpu {
+namespace assay::cpu::winograd_narrow {
 namespace {
 
-constexpr uint32_t kPackedNarrow = 0x2000;
-constexpr int kLeastPixels = 64;
+constexpr int kMinPixels = 64;
 constexpr int kPatch = 6, kTile = 4;
 
 constexpr int kPanel = kNarrowChannels;
@@ -52,12 +54,13 @@ const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, 
         }
       }
   };
-  const uint32_t key = kPackedNarrow | static_cast<uint32_t>(back);
-  return ctx.weights->get(w, key, sizeof(float) * 36 * static_cast<size_t>(depth * columns), pack);
+  const PackKind kind = back ? PackKind::winograd_narrow_dgrad : PackKind::winograd_narrow_fprop;
+  return ctx.weights->get(w, {.kind = kind},
+                          sizeof(float) * 36 * static_cast<size_t>(depth * columns), pack);
 }
 
-// All tiles of a pass, of which the picture, the output and the first row of a row of tiles are
-// filled in here; `stage` stages rows of a picture, `finish` gets the output rows of a part.
+// All tiles of a pass, of which the image, the output and the first row of a row of tiles are
+// filled in here; `stage` stages rows of a image, `finish` gets the output rows of a part.
 template <class StageSource, class Finish>
 void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
          const Finish& finish) {
@@ -65,59 +68,56 @@ void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
   const int tile_columns = (pass.width * pass.pool + kTile - 1) / kTile;
   const int width = (tile_columns - 1) * kTile + kPatch;
   const int64_t row = int64_t{width} * pass.depth;
-  const Cut cut = cut_work(
+  const RowBlocks blocks = row_blocks_of(
       N, tile_rows, int64_t{4} * kTile * (row + int64_t{pass.width} * pass.columns / pass.pool), 1);
-  const int64_t staged_size = ((cut.rows - 1) * kTile + kPatch) * row + kNarrowSlack;
-  const int64_t picture = int64_t{pass.rows} * pass.width * pass.columns;
-  parallel_for(ctx, cut.parts, [&](int64_t index) {
-    const Part part = part_of(cut, N, tile_rows, index);
+  const int64_t staged_size = ((blocks.rows - 1) * kTile + kPatch) * row + kNarrowSlack;
+  const int64_t image = int64_t{pass.rows} * pass.width * pass.columns;
+  parallel_for(ctx, blocks.count, [&](int64_t index) {
+    const RowBlock block = row_block(blocks, N, tile_rows, index);
     const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(staged_size + kNarrowScratch));
     float* staged = scratch.as<float>() + kNarrowScratch;
-    for (int n = part.n0; n < part.n1; ++n) {
-      stage({.row = part.i0 * kTile - 1,
-             .rows = (part.i1 - part.i0 - 1) * kTile + kPatch,
+    for (int n = block.n0; n < block.n1; ++n) {
+      stage({.row = block.i0 * kTile - 1,
+             .rows = (block.i1 - block.i0 - 1) * kTile + kPatch,
              .left = 1,
              .width = width},
             n, staged);
-      for (int i = part.i0; i < part.i1; ++i) {
+      for (int i = block.i0; i < block.i1; ++i) {
         NarrowTiles job = pass;
-        job.picture = staged + (i - part.i0) * kTile * row;
+        job.image = staged + (i - block.i0) * kTile * row;
         job.row = row;
         job.tiles = tile_columns;
         job.first_row = i * kTile / pass.pool;
-        job.out = pass.out + n * picture;
-        job.argmax = pass.argmax != nullptr ? pass.argmax + n * picture : nullptr;
+        job.out = pass.out + n * image;
+        job.argmax = pass.argmax != nullptr ? pass.argmax + n * image : nullptr;
         job.scratch = scratch.as<float>();
-        ASSAY_ISA_CALL(winograd_narrow, job);
+        ASSAY_ISA_CALL(winograd_narrow_tiles, job);
       }
-      finish(n, part.i0 * kTile / pass.pool, std::min(pass.rows, part.i1 * kTile / pass.pool));
+      finish(n, block.i0 * kTile / pass.pool, std::min(pass.rows, block.i1 * kTile / pass.pool));
     }
   });
 }
 
-bool applies(const Context& ctx, const Conv2dShape& s, int depth, int columns) {
-  if (ctx.precision != Precision::fp32) return false;
-  const bool possible = s.R == 3 && s.S == 3 && s.stride == 1 && s.pad == 1 && s.upsample == 1 &&
-                        depth == kNarrowChannels && columns % kNarrowChannels == 0;
-  if (ctx.conv == ConvAlgo::winograd) return possible;
-  return ctx.conv == ConvAlgo::automatic && possible && s.H * s.W >= kLeastPixels;
-}
-
 }  // namespace
 
-bool winograd_narrow_applies_to_fprop(const Context& ctx, const Conv2dShape& s) {
-  return applies(ctx, s, s.C, s.K) ||
-         (s.C <= kMostFewChannels && applies(ctx, s, kNarrowChannels, s.K));
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue&) {
+  if (pass == ConvPass::wgrad) return Coverage::no("fprop and dgrad only");
+  if (ctx.precision != Precision::fp32) return Coverage::no("the precision allows no Winograd");
+  if (s.R != 3 || s.S != 3) return Coverage::no("the filter is not 3x3");
+  if (s.stride != 1 || s.pad != 1) return Coverage::no("stride and pad are not 1");
+  if (s.upsample != 1) return Coverage::no("an upsampling");
+  const bool back = pass == ConvPass::dgrad;
+  const int in_channels = back ? s.K : s.C, out_channels = back ? s.C : s.K;
+  if (in_channels != kNarrowChannels && (back || in_channels > kMaxFewChannels))
+    return Coverage::no("the source has neither 16 channels nor, in fprop, at most 3");
+  if (out_channels % kNarrowChannels != 0) return Coverage::no("output channels not in 16s");
+  if (s.H * s.W < kMinPixels) return Coverage::but_slower("fewer than 64 pixels");
+  return Coverage::yes();
 }
 
-bool winograd_narrow_applies_to_dgrad(const Context& ctx, const Conv2dShape& s) {
-  return applies(ctx, s, s.K, s.C);
-}
-
-void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                           const float* x, Weights<float> w, const float* bias, float* y,
-                           uint8_t* argmax) {
-  const NarrowTiles pass{.picture = nullptr,
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
+  const NarrowTiles pass{.image = nullptr,
                          .row = 0,
                          .tiles = 0,
                          .depth = s.C,
@@ -129,10 +129,10 @@ void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
                          .rows = s.P() / e.pool,
                          .width = s.Q() / e.pool,
                          .out = y,
-                         .argmax = e.pool > 1 ? argmax : nullptr,
+                         .argmax = argmax,
                          .scratch = nullptr};
   const auto stage = [&](const Stage& g, int n, float* staged) {
-    stage_picture(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+    stage_image(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
   };
   run(ctx, s.N, pass, stage, [&](int64_t n, int64_t begin, int64_t end) {
     const int64_t row = int64_t{pass.width} * s.K;
@@ -141,9 +141,9 @@ void winograd_narrow_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
   });
 }
 
-void winograd_narrow_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                           Conv2dGrad<float> g, Weights<float> w, float* dx) {
-  const NarrowTiles pass{.picture = nullptr,
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           Weights<float> w, float* dx) {
+  const NarrowTiles pass{.image = nullptr,
                          .row = 0,
                          .tiles = 0,
                          .depth = s.K,
@@ -163,4 +163,4 @@ void winograd_narrow_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilo
   run(ctx, s.N, pass, stage, [](int64_t, int64_t, int64_t) {});
 }
 
-}  // namespace assay::cpu
+}  // namespace assay::cpu::winograd_narrow

@@ -9,8 +9,8 @@ namespace assay::cpu::ASSAY_ISA {
 namespace {
 
 constexpr int kC = kNarrowChannels;
-constexpr int kFewTiles = 8;                                     // at a time, of few channels
-constexpr int kFewRow = (4 * kFewTiles + 2) * kMostFewChannels;  // floats under them
+constexpr int kFewTiles = 8;                                    // at a time, of few channels
+constexpr int kFewRow = (4 * kFewTiles + 2) * kMaxFewChannels;  // floats under them
 constexpr int kFewPlane = (kFewRow + 15) / 16 * 16;
 static_assert(36 * kFewPlane <= 36 * kNarrowTiles * kC);
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
@@ -25,14 +25,14 @@ struct Values {
 };
 
 // 16 channels: a vector is some channels of a pixel.
-void transform_channels(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+void transform_channels(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float* values = v.at;
-  for (int tile = 0; tile < tiles; ++tile, picture += 4 * kC, values += v.step)
+  for (int tile = 0; tile < tiles; ++tile, image += 4 * kC, values += v.step)
     for (int c = 0; c < kC; c += kLanes) {
       vf half[6][6];  // row of the transform, column of the patch
       for (int j = 0; j < 6; ++j) {
         vf in[6];
-        for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + j * kC + c);
+        for (int i = 0; i < 6; ++i) in[i] = load(image + i * t.row + j * kC + c);
         multiply<kSource>(in, &half[0][j], 6);
       }
       for (int i = 0; i < 6; ++i) {
@@ -46,12 +46,12 @@ void transform_channels(const NarrowTiles& t, const float* picture, int tiles, c
 // Few channels: a vector is some floats of a row, and the columns of the patch at every pixel are
 // transformed. Three of four results stand at no tile's first pixel and are never read; that costs
 // less than moving the fourth into vectors of its own.
-void transform_rows(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+void transform_rows(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float half[6][kFewRow + kLanes] __attribute__((aligned(64)));
   const int firsts = (4 * (tiles - 1) + 1) * t.depth, floats = firsts + 5 * t.depth;
   for (int p = 0; p < floats; p += kLanes) {
     vf in[6], out[6];
-    for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + p);
+    for (int i = 0; i < 6; ++i) in[i] = load(image + i * t.row + p);
     multiply<kSource>(in, out, 1);
     for (int i = 0; i < 6; ++i) store(half[i] + p, out[i]);
   }
@@ -171,19 +171,19 @@ void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float
 
 }  // namespace
 
-void winograd_narrow(const NarrowTiles& t) {
+void winograd_narrow_tiles(const NarrowTiles& t) {
   const bool few = t.depth != kC;
   const int most = few ? kFewTiles : kNarrowTiles;
   const int groups = (t.tiles + most - 1) / most;
   float* sums = t.scratch + int64_t{36} * kNarrowTiles * kC;
   for (int g = 0; g < groups; ++g) {
     const int first = t.tiles * g / groups, tiles = t.tiles * (g + 1) / groups - first;
-    const float* picture = t.picture + int64_t{first} * 4 * t.depth;
+    const float* image = t.image + int64_t{first} * 4 * t.depth;
     const Values values{t.scratch, few ? kFewPlane : tiles * kC, few ? 4 * t.depth : kC};
     if (few)
-      transform_rows(t, picture, tiles, values);
+      transform_rows(t, image, tiles, values);
     else
-      transform_channels(t, picture, tiles, values);
+      transform_channels(t, image, tiles, values);
     for (int k = 0; k < t.columns; k += kC) {
       multiply_any(t.depth, tiles, values, t.filters + int64_t{36} * t.depth * k, sums);
       if (t.pool == 1)

@@ -13,13 +13,13 @@ typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias)
 
 // Patch (columns x columns of the matrix) of one vector of channels -> planes.
 template <const auto& m, int kPhases>
-ASSAY_INLINE void transform_patch(const float* picture, int64_t row, int64_t column, float* planes,
+ASSAY_INLINE void transform_patch(const float* image, int64_t row, int64_t column, float* planes,
                                   int64_t plane) {
   constexpr int kPatch = m.kColumns, kValues = m.kRows;
   vf half[kValues][kPatch];
   for (int j = 0; j < kPatch; ++j) {
     vf in[kPatch];
-    for (int i = 0; i < kPatch; ++i) in[i] = load(picture + i * row + j * column);
+    for (int i = 0; i < kPatch; ++i) in[i] = load(image + i * row + j * column);
     multiply<m>(in, &half[0][j], kPatch);
   }
   for (int i = 0; i < kValues; ++i) {
@@ -34,7 +34,7 @@ template <const auto& m, int kPhases = 1>
 void patches(const WinogradPatches& t) {
   for (int64_t tile = 0; tile < t.tiles; ++tile)
     for (int c = 0; c < t.channels; c += kLanes)
-      transform_patch<m, kPhases>(t.picture + tile * t.step + c, t.row, t.column,
+      transform_patch<m, kPhases>(t.image + tile * t.step + c, t.row, t.column,
                                   t.planes + tile * t.channels + c, t.plane);
 }
 
@@ -211,7 +211,7 @@ void filter_gradient(const WinogradFilterGradient& t) {
 constexpr auto kPlainSource = winograd_plain(false).source;
 constexpr auto kPlainOutput = winograd_plain(false).output;
 constexpr auto kPlainFilter = winograd_plain(false).filter;
-constexpr auto kTurnedFilter = winograd_plain(true).filter;
+constexpr auto kFlippedFilter = winograd_plain(true).filter;
 constexpr auto kUpsampledSource = winograd_upsampled().source;
 constexpr auto kUpsampledOutput = winograd_upsampled().output;
 constexpr auto kUpsampledFilter = winograd_upsampled().filter;
@@ -278,7 +278,7 @@ void winograd_filters(WinogradKind kind, const WinogradFilters& t) {
     case WinogradKind::fprop:
       return filters<kPlainFilter>(t);
     case WinogradKind::dgrad:
-      return filters<kTurnedFilter>(t);
+      return filters<kFlippedFilter>(t);
     case WinogradKind::fprop_upsampled:
       return filters<kUpsampledFilter>(t);
     case WinogradKind::dgrad_upsampled:

@@ -23,10 +23,10 @@ enum class WinogradKind {
   dgrad_strided
 };
 
-/// A row of tiles of one staged picture -> planes.
+/// A row of tiles of one staged image -> planes.
 struct WinogradPatches {
-  const float* picture;  ///< first pixel of the first tile's patch
-  int64_t row, column;   ///< floats between rows and columns of the picture
+  const float* image;  ///< first pixel of the first tile's patch
+  int64_t row, column;   ///< floats between rows and columns of the image
   int64_t step;          ///< floats between tiles
   int tiles, channels;
   float* planes;  ///< of the first tile; (tiles, channels) in each plane
@@ -44,9 +44,9 @@ struct WinogradOutput {
   int pool;          ///< 1, 2 or 4; > 1 only with kind fprop
   int first_row;     ///< output row (after the pool) of the tiles, may be -1
   int first_column;  ///< of the first tile
-  int rows, width;   ///< of the output picture
+  int rows, width;   ///< of the output image
   int64_t pixel;     ///< floats between output columns: channels of the output
-  float* out;        ///< the output picture, first channel of the panel
+  float* out;        ///< the output image, first channel of the panel
   uint8_t* argmax;   ///< like out, or null
 };
 

@@ -1,6 +1,6 @@
 // 4x4 convolutions of stride 2 by Winograd on the CPU. Their filters are megabytes, six times as
 // much when transformed, and new in every training step; so transformed filters never exist whole.
-// Each pass takes a group of tile rows, of many pictures, in two stages:
+// Each pass takes a group of tile rows, of many images, in two stages:
 //
 //   transform   by tile row: source -> planes in blocks of channels, [block][plane][tile][channel]
 //   multiply    fprop, dgrad: by panel of output channels and some of the tiles. For each block of
@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/conv2d/cpu/winograd/plain.h"
+#include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/winograd/tiles.h"
 
 namespace assay::cpu {
@@ -20,13 +20,12 @@ namespace {
 constexpr int kTaps = 16;
 constexpr int kPanel = 32;                // most columns of a panel
 constexpr int64_t kGroupBytes = 8 << 20;  // of planes: they are read again for every panel
-constexpr int kMostDepth = 128;           // of a row of transformed filters
+constexpr int kMaxDepth = 128;            // of a row of transformed filters
 constexpr int64_t kSumBytes = 1 << 19;    // of the sums of a task
-constexpr int64_t kLeastTasks = 8;
-constexpr int kLeastChannels = 32;  // fewer are faster direct: transforms outweigh products
-constexpr int kLeastPixels = 16;
-constexpr int kLeastPictures =
-    2;  // for one, filters packed before cost less than transforming them
+constexpr int64_t kMinTasks = 8;
+constexpr int kMinChannels = 32;  // fewer are faster direct: transforms outweigh products
+constexpr int kMinPixels = 16;
+constexpr int kMinImages = 2;  // for one, filters packed before cost less than transforming them
 
 int block_of(int channels) {
   return channels % 32 == 0 ? 32 : 16;
@@ -40,8 +39,8 @@ struct Planes {
   int64_t tiles;
   int planes, channels, block;
 
-  Planes(int64_t most_tiles, int plane_count, int channel_count)
-      : tiles(most_tiles),
+  Planes(int64_t max_tiles, int plane_count, int channel_count)
+      : tiles(max_tiles),
         planes(plane_count),
         channels(channel_count),
         block(block_of(channel_count)) {}
@@ -50,7 +49,7 @@ struct Planes {
   int64_t size() const { return channels / block * block_size(); }
 };
 
-// Tile rows are counted through all pictures; all groups are as large as the first, or smaller.
+// Tile rows are counted through all images; all groups are as large as the first, or smaller.
 struct Groups {
   int64_t rows, count, most;  // tile rows, groups, most rows of a group
 
@@ -78,7 +77,7 @@ template <class Transform>
 void transform_row(const Tiling& tiling, const Stage& g, int step, const float* staged,
                    const Planes& planes, int64_t first, float* out, const Transform& transform) {
   for (int c = 0; c < planes.channels; c += planes.block, out += planes.block_size()) {
-    const WinogradPatches job{.picture = staged + c,
+    const WinogradPatches job{.image = staged + c,
                               .row = int64_t{g.width} * planes.channels,
                               .column = planes.channels,
                               .step = int64_t{step} * planes.channels,
@@ -167,7 +166,7 @@ void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const Pl
               const float* values, float* filters, float* sums) {
   const bool back = pass.kind == WinogradKind::dgrad_strided;
   const int blocks = pass.depth / planes.block;
-  const int at_once = back ? std::min(blocks, kMostDepth / planes.block) : 1;
+  const int at_once = back ? std::min(blocks, kMaxDepth / planes.block) : 1;
   for (int b = 0; b < blocks; b += at_once)
     for (int row = 0; row < (back ? tiling.z.products : 1); ++row)
       multiply(pass, tiling, task, {row, b * planes.block, std::min(at_once, blocks - b)}, planes,
@@ -180,7 +179,7 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
   for (int64_t r = task.r0; r < task.r1; ++r) {
     const int64_t n = r / tiling.rows;
     const int row = static_cast<int>(r % tiling.rows) * z.out;
-    float* picture = pass.out + n * pass.out_rows * pass.out_width * pass.columns + task.first;
+    float* image = pass.out + n * pass.out_rows * pass.out_width * pass.columns + task.first;
     const WinogradOutput job{.planes = sums + (r - task.r0) * tiling.columns * kPanel,
                              .plane = sum_plane,
                              .tiles = tiling.columns,
@@ -193,7 +192,7 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
                              .rows = pass.out_rows,
                              .width = pass.out_width,
                              .pixel = pass.columns,
-                             .out = picture,
+                             .out = image,
                              .argmax = nullptr};
     ASSAY_ISA_CALL(winograd_output, pass.kind, job);
     if (pass.activation == Activation::none) continue;
@@ -201,11 +200,11 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
                   end = std::min<int64_t>(row + z.out, pass.out_rows) * pass.out_width;
     for (int64_t pixel = begin; pixel < end; ++pixel)
       ASSAY_ISA_CALL(activate_in_place, pass.activation, pass.slope, int64_t{task.width},
-                     picture + pixel * pass.columns);
+                     image + pixel * pass.columns);
   }
 }
 
-// `stage` stages the source of a picture.
+// `stage` stages the source of a image.
 template <class StageSource>
 void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const Tiling tiling(pass.kind, pass.out_rows, pass.out_width);
@@ -219,12 +218,12 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const int64_t panels = ceil_div(pass.columns, widest);
   const int64_t row_sums = int64_t{4} * z.sum_planes() * tiling.columns * kPanel;
   const int64_t blocks = std::min(groups.most, std::max(ceil_div(groups.most * row_sums, kSumBytes),
-                                                        ceil_div(kLeastTasks, panels)));
+                                                        ceil_div(kMinTasks, panels)));
   const int64_t sums_size =
       z.sum_planes() * plane_stride(ceil_div(groups.most, blocks) * tiling.columns, kPanel);
   const int64_t filters_size =
       pass.kind == WinogradKind::dgrad_strided
-          ? z.products * plane_stride(std::min(pass.depth, kMostDepth), kPanel)
+          ? z.products * plane_stride(std::min(pass.depth, kMaxDepth), kPanel)
           : z.sum_planes() * plane_stride(int64_t{z.phases} * z.phases * planes.block, kPanel);
   const int64_t staged = staged_size(tiling.source(0, 1), pass.depth);
 
@@ -302,56 +301,6 @@ void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o,
 
 }  // namespace
 
-bool winograd_strided_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (ctx.precision != Precision::fp32) return false;
-  const bool possible = s.R == 4 && s.S == 4 && s.stride == 2 && s.pad == 1 && s.upsample == 1 &&
-                        e.pool == 1 && s.C % 16 == 0 && s.K % 16 == 0 && s.P() > 0 && s.Q() > 0;
-  if (ctx.conv == ConvAlgo::winograd) return possible;
-  return ctx.conv == ConvAlgo::automatic && possible && s.N >= kLeastPictures &&
-         std::min(s.C, s.K) >= kLeastChannels && s.P() * s.Q() >= kLeastPixels;
-}
-
-void winograd_strided_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            const float* x, Weights<float> w, const float* bias, float* y) {
-  const Pass pass{.kind = WinogradKind::fprop_strided,
-                  .N = s.N,
-                  .depth = s.C,
-                  .columns = s.K,
-                  .out_rows = s.P(),
-                  .out_width = s.Q(),
-                  .w = w.data,
-                  .tap = s.C,
-                  .depth_step = 1,
-                  .column_step = int64_t{kTaps} * s.C,
-                  .bias = bias,
-                  .activation = e.activation,
-                  .slope = e.slope,
-                  .out = y};
-  run(ctx, pass, [&](const Stage& g, int n, float* staged) {
-    stage_picture(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
-  });
-}
-
-void winograd_strided_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            Conv2dGrad<float> g, Weights<float> w, float* dx) {
-  const Pass pass{.kind = WinogradKind::dgrad_strided,
-                  .N = s.N,
-                  .depth = s.K,
-                  .columns = s.C,
-                  .out_rows = s.H,
-                  .out_width = s.W,
-                  .w = w.data,
-                  .tap = s.C,
-                  .depth_step = int64_t{kTaps} * s.C,
-                  .column_step = 1,
-                  .bias = nullptr,
-                  .activation = Activation::none,
-                  .slope = 0,
-                  .out = dx};
-  run(ctx, pass,
-      [&](const Stage& area, int n, float* staged) { stage_dz(area, s, e, g, n, staged); });
-}
-
 void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape& s,
                               const Conv2dEpilogue& e, const float* x, Conv2dGrad<float> g,
                               float* dw, float* dbias) {
@@ -360,9 +309,9 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
   const Groups groups(int64_t{s.N} * tiling.rows,
                       int64_t{4} * tiling.columns *
                           (int64_t{z.value_planes()} * s.C + int64_t{z.sum_planes()} * s.K));
-  const int64_t most_tiles = groups.most * tiling.columns;
-  const Planes x_planes(most_tiles, z.value_planes(), s.C),
-      dz_planes(most_tiles, z.sum_planes(), s.K);
+  const int64_t max_tiles = groups.most * tiling.columns;
+  const Planes x_planes(max_tiles, z.value_planes(), s.C),
+      dz_planes(max_tiles, z.sum_planes(), s.K);
   const Scratch values = group_scratch(ctx, x_planes.size() + dz_planes.size());
   float* x_values = values.as<float>();
   float* dz_values = x_values + x_planes.size();
@@ -381,7 +330,7 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
       const int i = static_cast<int>((r0 + index) % tiling.rows);
       const Stage gx = tiling.source(i, i + 1), gz = tiling.output(i, i + 1);
       const int64_t first = index * tiling.columns;
-      stage_picture(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, scratch.as<float>());
+      stage_image(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, scratch.as<float>());
       transform_row(
           tiling, gx, z.step, scratch.as<float>(), x_planes, first, x_values,
           [&](const WinogradPatches& job) { ASSAY_ISA_CALL(winograd_source, kind, job); });
@@ -406,9 +355,69 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
   }
 }
 
-void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            const float* x, Conv2dGrad<float> g, float* dw, float* dbias) {
+namespace winograd_strided {
+
+Coverage covers(const Context& ctx, ConvPass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision != Precision::fp32) return Coverage::no("the precision allows no Winograd");
+  if (s.R != 4 || s.S != 4) return Coverage::no("the filter is not 4x4");
+  if (s.stride != 2 || s.pad != 1) return Coverage::no("the stride is not 2 or the pad not 1");
+  if (s.upsample != 1 || e.pool != 1) return Coverage::no("an upsampling or a pool");
+  if (s.C % 16 != 0 || s.K % 16 != 0) return Coverage::no("channels or filters not in 16s");
+  if (s.P() < 1 || s.Q() < 1) return Coverage::no("no output");
+  if (s.N < kMinImages)
+    return Coverage::but_slower("one image: transforming the filters outweighs the products saved");
+  if (std::min(s.C, s.K) < kMinChannels)
+    return Coverage::but_slower("fewer than 32 channels on one side");
+  if (s.P() * s.Q() < kMinPixels) return Coverage::but_slower("fewer than 16 output pixels");
+  return Coverage::yes();
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Weights<float> w, const float* bias, float* y, uint8_t*) {
+  const Pass pass{.kind = WinogradKind::fprop_strided,
+                  .N = s.N,
+                  .depth = s.C,
+                  .columns = s.K,
+                  .out_rows = s.P(),
+                  .out_width = s.Q(),
+                  .w = w.data,
+                  .tap = s.C,
+                  .depth_step = 1,
+                  .column_step = int64_t{kTaps} * s.C,
+                  .bias = bias,
+                  .activation = e.activation,
+                  .slope = e.slope,
+                  .out = y};
+  run(ctx, pass, [&](const Stage& g, int n, float* staged) {
+    stage_image(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+  });
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           Weights<float> w, float* dx) {
+  const Pass pass{.kind = WinogradKind::dgrad_strided,
+                  .N = s.N,
+                  .depth = s.K,
+                  .columns = s.C,
+                  .out_rows = s.H,
+                  .out_width = s.W,
+                  .w = w.data,
+                  .tap = s.C,
+                  .depth_step = int64_t{kTaps} * s.C,
+                  .column_step = 1,
+                  .bias = nullptr,
+                  .activation = Activation::none,
+                  .slope = 0,
+                  .out = dx};
+  run(ctx, pass,
+      [&](const Stage& area, int n, float* staged) { stage_dz(area, s, e, g, n, staged); });
+}
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
   winograd_wgrad_by_blocks(ctx, WinogradKind::fprop_strided, s, e, x, g, dw, dbias);
 }
+
+}  // namespace winograd_strided
 
 }  // namespace assay::cpu

@@ -187,7 +187,7 @@ consteval auto winograd_strided() {
 /// Its gradient, the forward of a transposed convolution: dx(2i) = w3 dz(i-1) + w1 dz(i) and
 /// dx(2i+1) = w2 dz(i) + w0 dz(i+1). Two F(4,2) from patches that start at -1 and at 0; ten
 /// products for eight outputs. Rows 2i+1 and 2i+2 could share a patch, but then tiles would begin
-/// at row -1 and would not end where pictures of 4, 8, 16, ... rows do.
+/// at row -1 and would not end where images of 4, 8, 16, ... rows do.
 consteval auto winograd_strided_back() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
   WinogradAxis<6, 10, 10, 4, 10, 8> axis{};
