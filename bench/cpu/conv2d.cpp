@@ -13,6 +13,7 @@
 #include <string>
 
 #include "bench/conv_case.h"
+#include "bench/model_layers.h"
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/isa.h"
@@ -24,7 +25,7 @@ namespace {
 void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, const Layer& layer,
                  Pass pass) {
   const double error = verify(ctx, layer, pass);
-  if (!(error < kMostError)) {
+  if (!(error < kMaxError)) {
     state.SkipWithError(fmt::format("wrong result: relative error {:f}", error).c_str());
     return;
   }

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay {
 namespace {
