@@ -16,7 +16,7 @@
 #include "models/run/csv.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 using namespace assay;
 using testing::contains;

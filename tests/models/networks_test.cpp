@@ -13,7 +13,7 @@
 #include "models/networks/ni_cae.h"
 #include "tensor/ops.h"
 #include "tensor/permute.h"
-#include "tests/tensor/gradcheck_cases.h"
+#include "tests/support/gradcheck_cases.h"
 
 using namespace assay;
 

@@ -36,8 +36,8 @@ struct Units {
 
   Units(const DenseConv& conv, int columns)
       : groups((conv.K + kFilters - 1) / kFilters),
-        chunks((conv.columns.most_taps() * conv.C + columns - 1) / columns),
-        rows(conv.rows.most_taps()) {
+        chunks((conv.columns.max_taps() * conv.C + columns - 1) / columns),
+        rows(conv.rows.max_taps()) {
     of_block = (all() + blocks() - 1) / blocks();
     lanes = kBlock / of_block;
     pitch = of_block + ((lanes - 1) * of_block + 31) / 32 * 32;

@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 template <class Tile, class Source>
 void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
                      const float* weights, const Epilogue& e) {
-  const dim3 grid(blocks_for(conv.most_pixels(), Tile::kM), blocks_for(conv.K, Tile::kN),
+  const dim3 grid(blocks_for(conv.max_pixels(), Tile::kM), blocks_for(conv.K, Tile::kN),
                   static_cast<unsigned>(conv.phases()));
   launch(conv2d_pipeline<Tile, Source>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
          stream_of(ctx), conv, source, weights, e);
@@ -125,15 +125,19 @@ void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
 inline bool use_large_tiles(const DenseConv& conv) {
   constexpr int64_t kMultiprocessors = 132;
   return conv.K > 32 &&
-         int64_t{blocks_for(conv.most_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
+         int64_t{blocks_for(conv.max_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
              kMultiprocessors;
 }
 
 /// Channels by fours in what is read, and no more taps than a mask has bits.
-inline bool pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
-  return is_phases(pass, s, e) && conv.C % 4 == 0 && (pass != ConvPass::wgrad || s.K % 4 == 0) &&
-         conv.rows.most_taps() <= kMostTaps && conv.columns.most_taps() <= kMostTaps;
+  if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  if (conv.C % 4 != 0 || (pass == ConvPass::wgrad && s.K % 4 != 0))
+    return Coverage::no("channels that are read not in 4s");
+  if (conv.rows.max_taps() > kMostTaps || conv.columns.max_taps() > kMostTaps)
+    return Coverage::no("a filter of too many rows or columns");
+  return Coverage::yes();
 }
 
 /// Large and Small are tiles of 128 x 64 and 64 x 32.

@@ -111,7 +111,7 @@ template <class Tile, class Gradient>
 void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
                            const Gradient& gradient, float* dw) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
-  const unsigned tiles_d = blocks_for(conv.most_depth(), Tile::kN);
+  const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
@@ -128,7 +128,7 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
   const Picture picture{x, s.H, s.W, s.C};
-  const bool large = s.K > 32 && conv.most_depth() > 64;
+  const bool large = s.K > 32 && conv.max_depth() > 64;
   if (dz_is_dy(e)) {
     const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
                            : launch_wgrad_pipeline<Small, PlainGradient>;

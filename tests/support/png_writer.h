@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay::testing {
 

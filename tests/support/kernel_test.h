@@ -106,7 +106,7 @@ void for_each_isa(const F& f) {
     if (isa != before) continue;
 #endif
     set_active_isa(isa);
-    CAPTURE(name_of(isa));
+    CAPTURE(std::string(name_of(isa)));
     f();
   }
   set_active_isa(before);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tensor/tape.h"
-#include "tests/tensor/random_tensors.h"
+#include "tests/support/random_tensors.h"
 
 namespace assay::testing {
 

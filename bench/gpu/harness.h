@@ -1,14 +1,15 @@
 // What the programs in bench/gpu have in common: their command line, one JSON line per cell, the
-// race, and the memory of the best plans.
+// comparison, and the memory of the best plans.
 //
-//   gpu_conv [--list] [--cells FILE] [--batch N] [--rounds N] [--plans FILE] [--most-plans N]
+//   gpu_conv [--list] [--cells FILE] [--batch N] [--rounds N] [--plans FILE] [--max-plans N]
 //            [--plan-seconds S] [--exhaustive] [--algo NAME] [--seconds S]
 //            [Google Benchmark's flags, e.g. --benchmark_filter=tf32]
 //
 // --list prints the names of the cells; --cells runs only those whose names are lines of FILE.
 //
-// --algo asks for one rung of the ladders (Context::conv), and its cells end in that name; a row's
-// "rung" is what ran: where the rung does not cover a shape, the one below.
+// --algo asks for one algorithm (Context::conv), and its cells end in that name; a row's
+// "algorithm" is what ran: where the one asked for does not cover a shape, the next lower one that
+// does.
 //
 // A cell is one measurement with a name, e.g. "models/kdcae.e2/fprop/tf32": a Google Benchmark with
 // manual time. Standard output gets a line {"begin": cell} when one starts and its row when it is
@@ -37,7 +38,7 @@ using Row = nlohmann::ordered_json;
 struct Settings {
   int batch = 32;
   int rounds = 25;            ///< of A B B A: 50 samples each
-  int most_plans = 8;         ///< built and timed per cell
+  int max_plans = 8;          ///< built and timed per cell
   double plan_seconds = 0.8;  ///< no further plan is built after so long a search
   bool exhaustive = false;    ///< all engines, all algorithms, no limit
   double seconds = 0;         ///< start no cell after so long; 0: no limit
@@ -66,14 +67,14 @@ class Bench {
   /// seconds keeps bench/gpu/run.py from taking it for one that hangs.
   void alive();
 
-  /// Races `ours` against `theirs` (null: alone) and writes medians, spreads and ratios to the row.
-  /// `sets_*`: how many buffer sets there are.
-  struct Contender {
+  /// Times `ours` and `theirs` (null: ours alone) in turns, writes medians, spreads and ratios to
+  /// the row.
+  struct Side {
     Work work;
     int launches = 1;  ///< of a sample; for cold samples there are as many buffer sets
     int cold_launches = 1;
   };
-  void race(benchmark::State& state, Row& row, const Contender& ours, const Contender* theirs);
+  void compare(benchmark::State& state, Row& row, const Side& ours, const Side* theirs);
 
  private:
   std::map<std::string, std::string> plans_;

@@ -1,4 +1,4 @@
-#include "bench/gpu/program.h"
+#include "bench/gpu/harness.h"
 
 #include <fmt/core.h>
 #include <unistd.h>  // isatty
@@ -38,14 +38,14 @@ Settings parse(int& argc, char** argv) {
   Settings s;
   if (const char* v = take(argc, argv, "--batch")) s.batch = std::atoi(v);
   if (const char* v = take(argc, argv, "--rounds")) s.rounds = std::atoi(v);
-  if (const char* v = take(argc, argv, "--most-plans")) s.most_plans = std::atoi(v);
+  if (const char* v = take(argc, argv, "--max-plans")) s.max_plans = std::atoi(v);
   if (const char* v = take(argc, argv, "--plan-seconds")) s.plan_seconds = std::atof(v);
   if (const char* v = take(argc, argv, "--seconds")) s.seconds = std::atof(v);
   if (const char* v = take(argc, argv, "--plans")) s.plans = v;
   if (const char* v = take(argc, argv, "--algo")) s.algo = algo_from_name(v);
   s.exhaustive = take(argc, argv, "--exhaustive", false) != nullptr;
-  ASSAY_CHECK_AS(UsageError, s.batch >= 1 && s.rounds >= 1 && s.most_plans >= 1,
-                 "--batch, --rounds and --most-plans must be at least 1");
+  ASSAY_CHECK_AS(UsageError, s.batch >= 1 && s.rounds >= 1 && s.max_plans >= 1,
+                 "--batch, --rounds and --max-plans must be at least 1");
   return s;
 }
 
@@ -73,7 +73,7 @@ std::vector<double> ratios(const std::vector<double>& theirs, const std::vector<
 }  // namespace
 
 int cold_launches(int launches, int64_t bytes) {
-  constexpr int64_t kMemory = int64_t{8} << 30;  // bytes for the buffer sets of one contender
+  constexpr int64_t kMemory = int64_t{8} << 30;  // bytes for the buffer sets of one side
   if (!real_device()) return 1;
   return static_cast<int>(std::clamp<int64_t>(kMemory / std::max<int64_t>(bytes, 1), 1, launches));
 }
@@ -111,21 +111,20 @@ void Bench::alive() {
   print({{"alive", true}});
 }
 
-void Bench::race(benchmark::State& state, Row& row, const Contender& ours,
-                 const Contender* theirs) {
-  struct Side {
+void Bench::compare(benchmark::State& state, Row& row, const Side& ours, const Side* theirs) {
+  struct Recorded {
     Timer::Recording warm, cold;
     Samples samples;
   };
-  const auto prepare = [&](const Contender& c) {
-    return Side{timer.record(c.work, c.launches, 1),
-                timer.record(c.work, c.cold_launches, c.cold_launches),
-                {}};
+  const auto prepare = [&](const Side& c) {
+    return Recorded{timer.record(c.work, c.launches, 1),
+                    timer.record(c.work, c.cold_launches, c.cold_launches),
+                    {}};
   };
-  Side a = prepare(ours);
-  std::optional<Side> b;
+  Recorded a = prepare(ours);
+  std::optional<Recorded> b;
   if (theirs != nullptr) b.emplace(prepare(*theirs));
-  const auto sample = [&](Side& side) {
+  const auto sample = [&](Recorded& side) {
     alive();
     side.samples.cold.push_back(timer.cold(side.cold));
     side.samples.warm.push_back(timer.warm(side.warm));
@@ -187,7 +186,7 @@ int run_program(int argc, char** argv,
   std::optional<Bench> bench;
   const double start = now();
   for (Cell& cell : cells(settings)) {
-    // Each rung has rows of its own, so that they stand side by side in the results.
+    // Each algorithm has rows of its own, so that they stand side by side in the results.
     if (settings.algo != ConvAlgo::automatic)
       cell.name += fmt::format("/{}", name_of(settings.algo));
     if (wanted && !wanted->contains(cell.name)) continue;

@@ -3,7 +3,7 @@
 // bits).
 #pragma once
 
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay::test {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tensor/ops.h"
-#include "tests/tensor/gradcheck.h"
+#include "tests/support/gradcheck.h"
 
 namespace assay::testing {
 
