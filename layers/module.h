@@ -58,6 +58,7 @@ struct LayerRow {
   int64_t flops = 0;        ///< forward; multiply-adds count as two
   int64_t least_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
+  bool is_product = false;            ///< a dense layer: every pass is a matrix product
 };
 
 /// A layer or a network. Copying is not possible; handles on its tensors are.

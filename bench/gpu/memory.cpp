@@ -139,8 +139,8 @@ void compare_batchnorm(benchmark::State& state, Bench& bench, Row& row, Extent e
   };
   ours.run = [&](const Vectors& v, int set) {
     const auto p = [&](size_t i) { return v.at(set, i); };
-    batchnorm_training<float>(bench.ctx, {n / C, e.C}, {}, p(0), p(1), p(2), p(3), p(4), p(5), p(6),
-                              p(7));
+    batchnorm_training<float>(bench.ctx, {n / C, e.C}, {},
+                              {p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7)});
   };
   const Extent c{1, 1, 1, e.C};
   compare_memory(state, bench, row, ours, {e, c, c, e, c, c}, batchnorm_error,

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "kernels/conv2d/lowering.h"
 #include "kernels/gemm/algorithm.h"
@@ -34,10 +34,15 @@ struct Conv2dAlgorithm {
 /// everything.
 std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device);
 
+/// The algorithm of that name among a device's, or automatic. UsageError for another; the message
+/// lists the names there are.
+ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name);
+
 /// What a call runs: under `automatic` a lowering first, then a row of a table.
 struct Conv2dChoice {
   Lowering lowering = Lowering::none;
-  Conv2dShape shape;                      ///< that the row gets
+  Conv2dShape shape;                      ///< that the row gets ...
+  Conv2dEpilogue epilogue;                ///< ... and its epilogue
   const Conv2dAlgorithm* conv = nullptr;  ///< null where the lowering is gemm
   const GemmAlgorithm* gemm = nullptr;    ///< null elsewhere
 

@@ -1,9 +1,13 @@
 #include "kernels/conv2d/conv2d.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <type_traits>
 
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/conv2d_ref.h"
+#include "kernels/runtime/error.h"
 
 namespace assay {
 namespace {
@@ -29,17 +33,29 @@ std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device) {
   return cpu::conv2d_table();
 }
 
+ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name) {
+  std::string known = name_of(ConvAlgo::automatic);
+  if (name == known) return ConvAlgo::automatic;
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(device)) {
+    if (name == name_of(row.algo)) return row.algo;
+    if (known.find(name_of(row.algo)) == std::string::npos)
+      known += fmt::format(", {}", name_of(row.algo));
+  }
+  throw UsageError(
+      fmt::format("algorithm: '{}' is none of those on {}: {}", name, device.name(), known));
+}
+
 Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                               const Conv2dEpilogue& e) {
-  Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s};
+  Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
   if (choice.lowering == Lowering::gemm) {
     choice.gemm = &gemm_algorithm(ctx);
     return choice;
   }
   choice.shape = lowered_shape(choice.lowering, s);
   // The backward passes on the small image get dz, without an epilogue.
-  const bool gets_dz = choice.lowering == Lowering::small_image && pass != ConvPass::fprop;
-  choice.conv = &row_of(ctx, pass, choice.shape, gets_dz ? Conv2dEpilogue{} : e);
+  if (choice.lowering == Lowering::small_image && pass != ConvPass::fprop) choice.epilogue = {};
+  choice.conv = &row_of(ctx, pass, choice.shape, choice.epilogue);
   return choice;
 }
 

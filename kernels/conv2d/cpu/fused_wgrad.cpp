@@ -102,7 +102,7 @@ void sum_products(const Layout& l, const TapRow& t, const Conv2dShape& s, const 
   ASSAY_ISA_CALL(outer_product, job);
 }
 
-// The sum -> dw (K,R,S,C): a tap of a phase goes to all filter rows and columns that it summed.
+// Adds the gradient of each tap to all filter rows and columns that the tap summed: dw (K,R,S,C).
 void unfold(Context& ctx, const DensePass& pass, const Layout& l, const Conv2dShape& s,
             const float* sum, float* dw) {
   constexpr int kFilters = 16;  // at a time: one cache line of a (run, K) block

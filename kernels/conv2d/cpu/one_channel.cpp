@@ -8,7 +8,7 @@
 namespace assay::cpu::one_channel {
 namespace {
 
-constexpr int kWindows = 16;  // at a time: their outputs are written while the lines are near
+constexpr int kWindows = 16;  // at a time: the activation finds their outputs in the L1
 
 }  // namespace
 

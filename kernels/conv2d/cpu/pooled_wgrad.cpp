@@ -10,19 +10,19 @@ namespace {
 
 constexpr int kMaxPartials = 16;
 constexpr int64_t kPartialFloats = 3 << 19;  // of all partials: 6 MB, to be cleared and summed
-constexpr int kStagedColumns = 52, kStagedPixels = 340;  // 21 KB of 16 channels: within the L1
-constexpr int kListedGradients = 2048;                   // 16 KB, likewise
+constexpr int kStagedColumns = 52, kStagedPixels = 340;  // 21 KB of 16 channels: fits in the L1
+constexpr int kListedGradients = 2048;                   // 16 KB: fits in the L1
 constexpr int kMaxFewChannels = 3;
 
 bool has_few_channels(const Conv2dShape& s) {
   return s.C <= kMaxFewChannels;
 }
 
-// The windows of a batch in blocks; `rows` x `columns` windows of one image each.
+// How the pooling windows of a batch are cut: a block is `rows` x `columns` windows of one image.
 struct Blocks {
-  int window_rows, window_columns;  // of a image
+  int window_rows, window_columns;  // of an image
   int rows, columns;
-  int down, across;  // blocks of a image
+  int down, across;  // blocks of an image
   int64_t count;
 
   Blocks(const Conv2dShape& s, const Conv2dEpilogue& e)
@@ -56,14 +56,14 @@ Block block_of(const Blocks& b, int64_t index) {
           std::min(b.window_columns, j0 + b.columns)};
 }
 
-// What a block is staged in.
+// Memory for one block: staged x, and the gradient and position of each window and filter.
 struct Buffers {
   float* x;
   float* d;
   int32_t* position;
 };
 
-// (rows,width,C) of one image -> (C/16,rows,width,16).
+// Stages one image with 16 channels together: (rows,width,C) -> (C/16,rows,width,16).
 void stage_by_channels(const Stage& g, const Conv2dShape& s, const float* x, float* out) {
   const int first = std::clamp(g.left, 0, g.width), last = std::clamp(g.left + s.W, 0, g.width);
   for (int c = 0; c < s.C; c += kGatheredChannels)
@@ -99,7 +99,7 @@ void list_block(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<
   }
 }
 
-// partial += the products of a block.
+// Adds the products of a block to `partial`.
 void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                const Conv2dGrad<float>& g, const Blocks& blocks, const Block& b,
                const Buffers& buffers, float* partial, float* bias) {
@@ -155,7 +155,7 @@ void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
   }
 }
 
-// The sum, (C/16,K,9,16) or (K/16,9C,16), -> dw (K,9,C).
+// Rearranges the sum, (C/16,K,9,16) or (K/16,9C,16), into dw (K,9,C).
 void unpack(const Conv2dShape& s, const float* sum, float* dw) {
   const bool few = has_few_channels(s);
   for (int k = 0; k < s.K; ++k)

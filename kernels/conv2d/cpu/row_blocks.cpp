@@ -16,7 +16,7 @@ size_t bytes(int64_t floats) {
   return sizeof(float) * static_cast<size_t>(floats);
 }
 
-// Zeroes the columns of a staged row that lie outside a image of `columns` columns.
+// Zeroes the columns of a staged row that lie outside an image of `columns` columns.
 void zero_margins(const Stage& g, int columns, int C, float* row) {
   const int first = std::clamp(g.left, 0, g.width);
   const int last = std::clamp(g.left + columns, 0, g.width);
@@ -44,7 +44,7 @@ void stage_image(const Stage& g, int H, int W, int C, const float* x, float* out
 void stage_dz(const Stage& g, const Conv2dShape& s, const Conv2dEpilogue& e,
               const Conv2dGrad<float>& grad, int n, float* out) {
   const int rows = s.P() / e.pool, columns = s.Q() / e.pool, K = s.K;
-  // Windows that reach into the staged columns.
+  // The windows [j0, j1) reach into the staged columns.
   const int j0 = g.left < 0 ? std::min(columns, -g.left / e.pool) : 0;
   const int j1 = std::clamp((g.width - g.left + e.pool - 1) / e.pool, j0, columns);
   for (int i = 0; i < g.rows; ++i) {

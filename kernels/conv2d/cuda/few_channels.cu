@@ -270,8 +270,10 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   if (s.K % 4 == 0) check_aligned(g);
   if (dz_is_dy(e))
     run(ctx, conv, PictureSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
+  else if (e.pool == 1)
+    run(ctx, conv, GradientSource<false, false>{GradientOfZ(s, e, g)}, w, {dx});
   else
-    run(ctx, conv, GradientSource{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<true, false>{GradientOfZ(s, e, g)}, w, {dx});
 }
 
 }  // namespace direct

@@ -31,11 +31,11 @@ struct PlainGradient {
     ptx::cp_async<16>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
   }
 };
+template <bool kPooled>
 struct MaskedGradient {
   GradientOfZ dz;
   __device__ void copy(float* to, int pixel, int place, int k) const {
-    const bool inside = pixel >= 0 && k < dz.K;
-    stv(to, inside ? load_dz(dz, pixel, place, k) : make_float4(0, 0, 0, 0));
+    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k < dz.K, pixel, place, k));
   }
 };
 
@@ -134,9 +134,16 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                            : launch_wgrad_pipeline<Small, PlainGradient>;
     return run(ctx, conv, picture, {g.dy, s.K}, dw);
   }
-  const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient>
-                         : launch_wgrad_pipeline<Small, MaskedGradient>;
-  run(ctx, conv, picture, {GradientOfZ(s, e, g)}, dw);
+  const SteepGradient dz(ctx, s, e, g);
+  const auto masked = [&]<bool kPooled>() {
+    const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
+                           : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
+    run(ctx, conv, picture, {dz.get()}, dw);
+  };
+  if (e.pool == 1)
+    masked.template operator()<false>();
+  else
+    masked.template operator()<true>();
 }
 
 }  // namespace assay::cuda

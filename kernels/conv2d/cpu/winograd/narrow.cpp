@@ -18,7 +18,7 @@ constexpr int kPatch = 6, kTile = 4;
 constexpr int kPanel = kNarrowChannels;
 typedef float PanelRow[kPanel];
 
-// out = m * in, for every column of a panel.
+// out = m * in, lane by lane of a panel.
 template <int kProducts>
 void multiply(const Matrix<kProducts, 3>& m, const PanelRow (&in)[3], PanelRow* out, int out_step) {
   for (int i = 0; i < kProducts; ++i)
@@ -26,52 +26,53 @@ void multiply(const Matrix<kProducts, 3>& m, const PanelRow (&in)[3], PanelRow* 
       out[i * out_step][k] = m.at[i][0] * in[0][k] + m.at[i][1] * in[1][k] + m.at[i][2] * in[2][k];
 }
 
-// The filters w (columns,3,3,depth), or with `back` (depth,3,3,columns) turned round, transformed:
-// (columns/16, 36, depth, 16).
+// The transformed filters (out_channels/16, 36, in_channels, 16) of w
+// (out_channels,3,3,in_channels) or, with `back`, of the flipped w (in_channels,3,3,out_channels).
 const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, Weights<float> w) {
   static constexpr auto kForward = winograd_plain(false).filter;
   static constexpr auto kBack = winograd_plain(true).filter;
   const auto& m = back ? kBack : kForward;
-  const int depth = back ? s.K : s.C, columns = back ? s.C : s.K;
+  const int in_channels = back ? s.K : s.C, out_channels = back ? s.C : s.K;
   const int64_t filter = int64_t{9} * s.C;
-  const int64_t depth_step = back ? filter : 1, column_step = back ? 1 : filter;
+  const int64_t in_step = back ? filter : 1, out_step = back ? 1 : filter;
   const auto pack = [&](float* out) {
-    for (int k0 = 0; k0 < columns; k0 += kPanel, out += int64_t{36} * depth * kPanel)
-      for (int d = 0; d < depth; ++d) {
+    for (int k0 = 0; k0 < out_channels; k0 += kPanel, out += int64_t{36} * in_channels * kPanel)
+      for (int d = 0; d < in_channels; ++d) {
         PanelRow half[6][3], row[6];
         for (int t = 0; t < 3; ++t) {
           PanelRow taps[3];
           for (int r = 0; r < 3; ++r)
             for (int k = 0; k < kPanel; ++k)
-              taps[r][k] =
-                  w.data[int64_t{r * 3 + t} * s.C + d * depth_step + (k0 + k) * column_step];
+              taps[r][k] = w.data[int64_t{r * 3 + t} * s.C + d * in_step + (k0 + k) * out_step];
           multiply(m, taps, &half[0][t], 3);
         }
         for (int i = 0; i < 6; ++i) {
           multiply(m, half[i], row, 1);
           for (int j = 0; j < 6; ++j)
-            std::copy_n(row[j], kPanel, out + (int64_t{i * 6 + j} * depth + d) * kPanel);
+            std::copy_n(row[j], kPanel, out + (int64_t{i * 6 + j} * in_channels + d) * kPanel);
         }
       }
   };
   const PackKind kind = back ? PackKind::winograd_narrow_dgrad : PackKind::winograd_narrow_fprop;
   return ctx.weights->get(w, {.kind = kind},
-                          sizeof(float) * 36 * static_cast<size_t>(depth * columns), pack);
+                          sizeof(float) * 36 * static_cast<size_t>(in_channels * out_channels),
+                          pack);
 }
 
-// All tiles of a pass, of which the image, the output and the first row of a row of tiles are
-// filled in here; `stage` stages rows of a image, `finish` gets the output rows of a part.
+// Runs all tiles of a pass. `pass` lacks the fields that differ from one row of tiles to the next;
+// `stage` stages rows of an image, `finish` is called with the output rows of a block.
 template <class StageSource, class Finish>
 void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
          const Finish& finish) {
   const int tile_rows = (pass.rows * pass.pool + kTile - 1) / kTile;
   const int tile_columns = (pass.width * pass.pool + kTile - 1) / kTile;
   const int width = (tile_columns - 1) * kTile + kPatch;
-  const int64_t row = int64_t{width} * pass.depth;
+  const int64_t row = int64_t{width} * pass.in_channels;
   const RowBlocks blocks = row_blocks_of(
-      N, tile_rows, int64_t{4} * kTile * (row + int64_t{pass.width} * pass.columns / pass.pool), 1);
+      N, tile_rows,
+      int64_t{4} * kTile * (row + int64_t{pass.width} * pass.out_channels / pass.pool), 1);
   const int64_t staged_size = ((blocks.rows - 1) * kTile + kPatch) * row + kNarrowSlack;
-  const int64_t image = int64_t{pass.rows} * pass.width * pass.columns;
+  const int64_t image = int64_t{pass.rows} * pass.width * pass.out_channels;
   parallel_for(ctx, blocks.count, [&](int64_t index) {
     const RowBlock block = row_block(blocks, N, tile_rows, index);
     const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(staged_size + kNarrowScratch));
@@ -120,8 +121,8 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   const NarrowTiles pass{.image = nullptr,
                          .row = 0,
                          .tiles = 0,
-                         .depth = s.C,
-                         .columns = s.K,
+                         .in_channels = s.C,
+                         .out_channels = s.K,
                          .filters = transformed_filters(ctx, s, false, w),
                          .bias = bias,
                          .pool = e.pool,
@@ -146,8 +147,8 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   const NarrowTiles pass{.image = nullptr,
                          .row = 0,
                          .tiles = 0,
-                         .depth = s.K,
-                         .columns = s.C,
+                         .in_channels = s.K,
+                         .out_channels = s.C,
                          .filters = transformed_filters(ctx, s, true, w),
                          .bias = nullptr,
                          .pool = 1,

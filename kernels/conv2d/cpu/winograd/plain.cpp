@@ -1,6 +1,6 @@
-// fprop and dgrad by Winograd on the CPU. A part of the work is some tiles: their source is staged,
-// transformed into planes, and for one panel of output channels at a time multiplied and
-// transformed back, so that the planes of the products never leave the second-level cache.
+// fprop and dgrad of 3x3 layers by Winograd. The source of some tiles is staged and transformed
+// into planes; then, for one panel of output channels at a time, multiplied and transformed back,
+// so that the planes of the products never leave the second-level cache.
 #include <algorithm>
 #include <vector>
 
@@ -10,14 +10,14 @@
 namespace assay::cpu::winograd {
 namespace {
 
-constexpr int kPanel = 32;        // most columns of a panel
+constexpr int kPanel = 32;        // output channels of a panel, at most
 constexpr int kMinChannels = 32;  // on one side; where both have fewer, transforms outweigh it
 constexpr int kMinPixels = 64;
 constexpr int64_t kMinBatchPixels = 2048;  // of wgrad
 
 struct Pass {
   WinogradKind kind;
-  int N, depth, columns;    // channels of source and output
+  int N, in_channels, out_channels;
   int out_rows, out_width;  // after the pool
   int pool;
   const float* filters;
@@ -39,30 +39,30 @@ PackKind pack_kind(WinogradKind kind) {
   }
 }
 
-// Transformed filters: [panel][product][depth][panel width].
+// Transformed filters: [panel][product][in_channels][panel width].
 const float* transformed_filters(Context& ctx, const Conv2dShape& s, WinogradKind kind,
                                  Weights<float> w) {
   const bool back = kind == WinogradKind::dgrad || kind == WinogradKind::dgrad_upsampled;
   const int products = winograd_sizes(kind).product_planes();
-  const int depth = back ? s.K : s.C, columns = back ? s.C : s.K;
+  const int in_channels = back ? s.K : s.C, out_channels = back ? s.C : s.K;
   const int64_t filter = int64_t{9} * s.C;  // floats
   const auto pack = [&](float* out) {
-    constexpr int kDepths = 16;  // of a task: the channels in a cache line of a filter
-    const int widest = ASSAY_ISA_CALL(panel_width, columns);
-    const int panels = (columns + widest - 1) / widest;
-    parallel_for(ctx, int64_t{panels} * (depth / kDepths), [&](int64_t task) {
+    constexpr int kInChannels = 16;  // of a task: the channels in a cache line of a filter
+    const int widest = ASSAY_ISA_CALL(panel_width, out_channels);
+    const int panels = (out_channels + widest - 1) / widest;
+    parallel_for(ctx, int64_t{panels} * (in_channels / kInChannels), [&](int64_t task) {
       const int first = static_cast<int>(task % panels) * widest;
-      const int d0 = static_cast<int>(task / panels) * kDepths;
-      const int width = ASSAY_ISA_CALL(panel_width, columns - first);
+      const int d0 = static_cast<int>(task / panels) * kInChannels;
+      const int width = ASSAY_ISA_CALL(panel_width, out_channels - first);
       const WinogradFilters job{
           .w = w.data + (back ? first + d0 * filter : first * filter + d0),
           .tap = s.C,
-          .depth_step = back ? filter : 1,
-          .column_step = back ? 1 : filter,
-          .depth = kDepths,
+          .in_step = back ? filter : 1,
+          .out_step = back ? 1 : filter,
+          .in_channels = kInChannels,
           .width = width,
-          .out = out + int64_t{first} * products * depth + int64_t{d0} * width,
-          .plane = int64_t{depth} * width};
+          .out = out + int64_t{first} * products * in_channels + int64_t{d0} * width,
+          .plane = int64_t{in_channels} * width};
       ASSAY_ISA_CALL(winograd_filters, kind, job);
     });
   };
@@ -78,17 +78,17 @@ void multiply_panel(const Pass& pass, const Tiling& tiling, const RowBlock& bloc
                     const std::vector<int64_t>& sum_offset) {
   const WinogradSizes& z = tiling.z;
   const auto tiles = static_cast<int64_t>(value_offset.size());
-  const int64_t value_plane = plane_stride(tiles, pass.depth),
+  const int64_t value_plane = plane_stride(tiles, pass.in_channels),
                 sum_plane = plane_stride(tiles, kPanel);
-  const float* panel = pass.filters + int64_t{first} * z.product_planes() * pass.depth;
+  const float* panel = pass.filters + int64_t{first} * z.product_planes() * pass.in_channels;
   for (int i = 0; i < z.products; ++i)
-    for (int j = 0; j < z.products; ++j, panel += int64_t{pass.depth} * width) {
+    for (int j = 0; j < z.products; ++j, panel += int64_t{pass.in_channels} * width) {
       const TileJob job{.a = values + z.value_plane(i, j) * value_plane,
                         .a_offset = value_offset.data(),
                         .a_row = 0,
                         .M = tiles,
                         .taps = 1,
-                        .run = pass.depth,
+                        .run = pass.in_channels,
                         .panel = panel,
                         .width = width,
                         .columns = width,
@@ -98,7 +98,7 @@ void multiply_panel(const Pass& pass, const Tiling& tiling, const RowBlock& bloc
                         .accumulate = !z.first_of_sum(i, j)};
       ASSAY_ISA_CALL(tile_product, job);
     }
-  const int64_t image = int64_t{pass.out_rows} * pass.out_width * pass.columns;
+  const int64_t image = int64_t{pass.out_rows} * pass.out_width * pass.out_channels;
   for (int n = block.n0; n < block.n1; ++n)
     for (int i = block.i0; i < block.i1; ++i) {
       const int row = (n - block.n0) * (block.i1 - block.i0) + i - block.i0;
@@ -107,32 +107,32 @@ void multiply_panel(const Pass& pass, const Tiling& tiling, const RowBlock& bloc
           .plane = sum_plane,
           .tiles = tiling.columns,
           .tile = kPanel,
-          .columns = width,
+          .out_channels = width,
           .bias = pass.bias != nullptr ? pass.bias + first : nullptr,
           .pool = pass.pool,
           .first_row = (i * z.out + z.out_first) / pass.pool,
           .first_column = z.out_first,
           .rows = pass.out_rows,
           .width = pass.out_width,
-          .pixel = pass.columns,
+          .pixel = pass.out_channels,
           .out = pass.out + n * image + first,
           .argmax = pass.argmax != nullptr ? pass.argmax + n * image + first : nullptr};
       ASSAY_ISA_CALL(winograd_output, pass.kind, job);
     }
 }
 
-// `stage` stages the source of a image; `finish` gets the image and the output rows of a part.
+// `stage` stages the source of an image; `finish` gets the image and the output rows of a part.
 template <class StageSource, class Finish>
 void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish& finish) {
   const Tiling tiling(pass.kind, pass.out_rows * pass.pool, pass.out_width * pass.pool);
   const WinogradSizes& z = tiling.z;
   const int64_t tile_bytes =
-      4 * (int64_t{z.value_planes()} * pass.depth + int64_t{z.sum_planes()} * kPanel);
+      4 * (int64_t{z.value_planes()} * pass.in_channels + int64_t{z.sum_planes()} * kPanel);
   const RowBlocks blocks = row_blocks_of(pass.N, tiling.rows, tiling.columns * tile_bytes, 1);
   const int64_t max_tiles = int64_t{blocks.images} * blocks.rows * tiling.columns;
   const Stage most = tiling.source(0, blocks.rows);
-  const int64_t staged_size = int64_t{most.rows} * most.width * pass.depth;
-  const int64_t values_size = z.value_planes() * plane_stride(max_tiles, pass.depth);
+  const int64_t staged_size = int64_t{most.rows} * most.width * pass.in_channels;
+  const int64_t values_size = z.value_planes() * plane_stride(max_tiles, pass.in_channels);
   const int64_t sums_size = z.sum_planes() * plane_stride(max_tiles, kPanel);
 
   parallel_for(ctx, blocks.count, [&](int64_t index) {
@@ -145,19 +145,19 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish&
     float* sums = values + values_size;
     float* staged = sums + sums_size;
     const Stage g = tiling.source(block.i0, block.i1);
-    const int64_t row = int64_t{g.width} * pass.depth;
+    const int64_t row = int64_t{g.width} * pass.in_channels;
     for (int n = block.n0; n < block.n1; ++n) {
       stage(g, n, staged);
       for (int i = 0; i < part_rows; ++i) {
         const int64_t first = (int64_t{n - block.n0} * part_rows + i) * tiling.columns;
         const WinogradPatches job{.image = staged + i * z.step * row,
                                   .row = row,
-                                  .column = pass.depth,
-                                  .step = int64_t{z.step} * pass.depth,
+                                  .column = pass.in_channels,
+                                  .step = int64_t{z.step} * pass.in_channels,
                                   .tiles = tiling.columns,
-                                  .channels = pass.depth,
-                                  .planes = values + first * pass.depth,
-                                  .plane = plane_stride(tiles, pass.depth)};
+                                  .channels = pass.in_channels,
+                                  .planes = values + first * pass.in_channels,
+                                  .plane = plane_stride(tiles, pass.in_channels)};
         ASSAY_ISA_CALL(winograd_source, pass.kind, job);
       }
     }
@@ -165,10 +165,10 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish&
     value_offset.resize(static_cast<size_t>(tiles));
     sum_offset.resize(static_cast<size_t>(tiles));
     for (size_t t = 0; t < value_offset.size(); ++t) {
-      value_offset[t] = static_cast<int64_t>(t) * pass.depth;
+      value_offset[t] = static_cast<int64_t>(t) * pass.in_channels;
       sum_offset[t] = static_cast<int64_t>(t) * kPanel;
     }
-    for_each_panel(pass.columns, [&](int first, int width, int) {
+    for_each_panel(pass.out_channels, [&](int first, int width, int) {
       multiply_panel(pass, tiling, block, first, width, values, sums, value_offset, sum_offset);
     });
     const int end = std::min(pass.out_rows, (block.i1 * z.out + z.out_first) / pass.pool);
@@ -201,8 +201,8 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   const int rows = s.P() / e.pool, width = s.Q() / e.pool;
   const Pass pass{.kind = kind,
                   .N = s.N,
-                  .depth = s.C,
-                  .columns = s.K,
+                  .in_channels = s.C,
+                  .out_channels = s.K,
                   .out_rows = rows,
                   .out_width = width,
                   .pool = e.pool,
@@ -225,8 +225,8 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   const WinogradKind kind = s.upsample == 2 ? WinogradKind::dgrad_upsampled : WinogradKind::dgrad;
   const Pass pass{.kind = kind,
                   .N = s.N,
-                  .depth = s.K,
-                  .columns = s.C,
+                  .in_channels = s.K,
+                  .out_channels = s.C,
                   .out_rows = s.H,
                   .out_width = s.W,
                   .pool = 1,

@@ -1,6 +1,7 @@
-// wgrad by Winograd on the CPU: the gradient of each element of the transformed filter is a matrix
-// product over tiles, of the transformed source and of dz under the transposed output transform.
-// Partials are cut by shape alone and added in order; the transposed filter transform makes dw.
+// wgrad of 3x3 layers by Winograd: the gradient of each element of the transformed filter is a
+// matrix product over tiles, of the transformed source and of dz under the transposed output
+// transform. Partials are cut by shape alone and added in order; the transposed filter transform
+// makes dw.
 #include <algorithm>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace assay::cpu::winograd {
 namespace {
 
 constexpr int kMaxPartials = 16;
-constexpr int64_t kMinTiles = 32;            // of a partial, for whose clearing they must pay
+constexpr int64_t kMinTiles = 32;            // of a partial: fewer do not pay for clearing and adding it
 constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
 // Few tiles under many filters: partials would cost more than what goes into them.
 constexpr int64_t kFewTiles = 512;
