@@ -13,7 +13,8 @@ COMPARE = ROOT / "bench" / "compare"
 def google(times, unit="ms", **more):
     """A file of Google Benchmark: name -> the times of its repetitions."""
     return {"context": {}, "benchmarks": [
-        {"name": name, "run_name": name, "run_type": "iteration", "real_time": t, "time_unit": unit, **more}
+        {"name": name, "run_name": name, "run_type": "iteration", "real_time": t, "cpu_time": t,
+         "time_unit": unit, **more}
         for name, repetitions in times.items() for t in repetitions]}
 
 
@@ -80,6 +81,35 @@ class Compare(unittest.TestCase):
         said = self.compare(google({"x": [1], "old": [1]}), google({"x": [1], "new": [1]}), code=0)
         self.assertIn("Only in A: old.", said)
         self.assertIn("Only in B: new.", said)
+
+    PROGRAM = f'''#!{sys.executable}
+import json, pathlib, sys
+with open(pathlib.Path(__file__).parent / "calls", "a") as log:
+    log.write(pathlib.Path(__file__).name)
+if "--benchmark_list_tests=true" in sys.argv:
+    print("FMA peak 1 GFLOP/s\\nnet.1/fprop\\nnet.1/wgrad\\nnet.2/fprop")
+    sys.exit()
+group = next(a for a in sys.argv if "filter" in a).split("^")[1].rstrip("/").replace("\\\\", "")
+count = int(next(a for a in sys.argv if "repetitions" in a).split("=")[1])
+print(json.dumps({{"benchmarks": [
+    {{"name": f"{{group}}/fprop", "run_name": f"{{group}}/fprop", "run_type": "iteration", "real_time": 9.0,
+      "cpu_time": TIME * (1 + i), "time_unit": "ms"}} for i in range(count)]}}))
+'''
+
+    def test_two_builds_run_in_turns(self):
+        for name, time in (("a", "1.0"), ("b", "1.5")):
+            self.write(name, self.PROGRAM.replace("TIME", time)).chmod(0o755)
+        command = [sys.executable, COMPARE, "--run", self.folder / "a", self.folder / "b", "--rounds", "2",
+                   "--repetitions", "3", "--clock", "cpu_time", "--statistic", "min", "--threshold", "40"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)  # the quartiles overlap
+        self.assertEqual((self.folder / "calls").read_text(), "b" + "abba" * 2)
+        self.assertIn("| net.1/fprop | 2 (1.25 to 2.75) | 3 (1.875 to 4.125) | 1.500 |  |", done.stdout)
+        self.assertIn("over 2 names: 1.500", done.stdout)
+        (self.folder / "a").chmod(0o644)
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot be started: Permission denied", done.stderr)
 
     def test_what_cannot_be_compared(self):
         good = google({"x": [1]})
