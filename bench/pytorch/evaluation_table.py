@@ -143,7 +143,7 @@ def pictures(a, folder, rng):
 
         for threads in sorted({1, a.threads}):
             found, theirs = in_turns(
-                lambda: ours(a, "pictures", RESIZED, channels, threads, folder / "pixels", *files),
+                lambda: ours(a, "images", RESIZED, channels, threads, folder / "pixels", *files),
                 pillows(threads, files))
             got = numpy.fromfile(folder / "pixels", "u1")
             if not numpy.array_equal(got, numpy.stack([one(f) for f in files]).ravel()):

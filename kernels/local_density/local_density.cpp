@@ -8,10 +8,11 @@
 namespace assay {
 namespace {
 void check(const LocalDensityShape& s) {
-  ASSAY_CHECK(s.height >= 1 && s.width >= 1 && s.radius >= 0 && s.n >= 1 && s.m >= 0 && s.C >= 1,
-              "local_density: a grid of ", s.height, " x ", s.width, ", radius ", s.radius, ", ",
-              s.n, " bank features, ", s.m, " queries, ", s.C,
-              " channels; every number but radius and queries must be at least 1");
+  ASSAY_CHECK(
+      s.height >= 1 && s.width >= 1 && s.radius >= 0 && s.n >= 1 && s.m >= 0 && s.C >= 1,
+      "local_density: a grid of {} x {}, radius {}, {} bank features, {} queries, {} channels; "
+      "every number but radius and queries must be at least 1",
+      s.height, s.width, s.radius, s.n, s.m, s.C);
 }
 }  // namespace
 
@@ -19,7 +20,7 @@ template <class T>
 void local_metric(Context& ctx, const LocalDensityShape& s, double ridge, const T* features,
                   T* centre, T* metric) {
   check(s);
-  ASSAY_CHECK(ridge > 0, "local_metric: ridge ", ridge, " is not above 0");
+  ASSAY_CHECK(ridge > 0, "local_metric: ridge {} is not above 0", ridge);
   ASSAY_DISPATCH(T, ctx, local_metric, s, ridge, features, centre, metric);
 }
 
@@ -34,7 +35,7 @@ template <class T>
 void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& kernel,
                    const LocalBank<T>& bank, const T* queries, const int* query_image, T* scores) {
   check(s);
-  ASSAY_CHECK(kernel.s > 0, "local_density: bandwidth ", kernel.s, " is not above 0");
+  ASSAY_CHECK(kernel.s > 0, "local_density: bandwidth {} is not above 0", kernel.s);
   ASSAY_DISPATCH(T, ctx, local_density, s, kernel, bank, queries, query_image, scores);
 }
 

@@ -45,8 +45,11 @@ void local_metric(Context& ctx, const LocalDensityShape& s, double ridge, const 
       centre[cell * C + c] = static_cast<float>(mean[c]);
     }
     const bool inverted = ASSAY_ISA_CALL(invert_positive_definite, C, a.data());
-    ASSAY_CHECK(inverted, "local_metric: the covariance of cell ", cell,
-                " is not finite, or the ridge ", ridge, " is lost in its rounding");
+    ASSAY_CHECK(
+        inverted,
+        "local_metric: the covariance of cell {} is not finite, or the ridge {} is lost in its "
+        "rounding",
+        cell, ridge);
     for (int64_t c = 0; c < C; ++c)
       for (int64_t d = 0; d < C; ++d)  // symmetric to the bit
         metric[(cell * C + c) * C + d] = static_cast<float>(0.5 * (a[c * C + d] + a[d * C + c]));
@@ -69,7 +72,7 @@ void local_bank_norms(Context& ctx, const LocalDensityShape& s, const float* fea
 void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& kernel,
                    const LocalBank<float>& bank, const float* queries, const int* query_image,
                    float* scores) {
-  ASSAY_CHECK(s.window() <= kMaxWindow, "local_density: radius ", s.radius, " is above 4");
+  ASSAY_CHECK(s.window() <= kMaxWindow, "local_density: radius {} is above 4", s.radius);
   const bool nearest = kernel.kind == LocalKernel::Kind::nearest;
   const double scale = nearest ? 0 : 1 / (2 * kernel.s * kernel.s);
   std::vector<int> images(static_cast<size_t>(s.n));

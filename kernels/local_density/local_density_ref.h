@@ -47,8 +47,8 @@ void local_metric(const LocalDensityShape& s, double ridge, const T* features, T
           for (int64_t i = 0; i < n; ++i)
             a[c * C + d] += (feature(k, c, i) - mean[c]) * (feature(k, d, i) - mean[d]) / count;
     for (int64_t c = 0; c < C; ++c) a[c * C + c] += ridge;
-    ASSAY_CHECK(invert_positive_definite(C, a.data()), "local_metric: the covariance of cell ", p,
-                " is not finite");
+    ASSAY_CHECK(invert_positive_definite(C, a.data()),
+                "local_metric: the covariance of cell {} is not finite", p);
     for (int64_t c = 0; c < C; ++c) centre[p * C + c] = static_cast<T>(mean[c]);
     for (int64_t c = 0; c < C * C; ++c) metric[p * C * C + c] = static_cast<T>(a[c]);
   }

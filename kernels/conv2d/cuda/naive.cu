@@ -119,8 +119,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 namespace naive {
 
-bool covers(Precision, ConvPass, const Conv2dShape&, const Conv2dEpilogue&) {
-  return true;
+Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&) {
+  return Coverage::yes();
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,

@@ -6,7 +6,7 @@
 
 namespace assay::cuda::pipelined {
 
-bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   return pipeline_covers(pass, s, e);
 }
 

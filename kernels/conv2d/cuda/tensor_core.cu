@@ -23,9 +23,10 @@ void with_math(const Context& ctx, const F& f) {
 
 }  // namespace
 
-bool covers(Precision precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  return precision != Precision::fp32 && precision != Precision::fp32_strict &&
-         pipeline_covers(pass, s, e);
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict)
+    return Coverage::no("tensor cores have no fp32");
+  return pipeline_covers(pass, s, e);
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,

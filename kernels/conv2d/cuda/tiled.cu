@@ -139,7 +139,7 @@ template <class Source>
 void run(Context& ctx, const DenseConv& conv, const Source& source, const float* w,
          const Epilogue& e) {
   const PhaseWeights weights(ctx, conv, w);
-  const dim3 grid(blocks_for(conv.most_pixels(), kTile), blocks_for(conv.K, kTile),
+  const dim3 grid(blocks_for(conv.max_pixels(), kTile), blocks_for(conv.K, kTile),
                   static_cast<unsigned>(conv.phases()));
   launch(conv2d_tiled<Source>, grid, kThreads, 0, stream_of(ctx), conv, source, weights.get(), e);
 }
@@ -148,8 +148,9 @@ void run(Context& ctx, const DenseConv& conv, const Source& source, const float*
 
 namespace tiled {
 
-bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  return is_phases(pass, s, e);
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const char* why_not = why_not_phases(pass, s, e);
+  return why_not != nullptr ? Coverage::no(why_not) : Coverage::yes();
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
@@ -166,7 +167,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   const DenseConv conv = fprop_conv(s, e.pool);
-  const unsigned tiles_k = blocks_for(s.K, kTile), tiles_d = blocks_for(conv.most_depth(), kTile);
+  const unsigned tiles_k = blocks_for(s.K, kTile), tiles_d = blocks_for(conv.max_depth(), kTile);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, kDepth);
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));

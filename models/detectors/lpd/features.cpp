@@ -43,9 +43,9 @@ std::vector<std::vector<Planes>> pyramids(Context& ctx, std::span<const Planes> 
 std::vector<float> draw_patches(std::span<const std::vector<Planes>> images, int scale,
                                 uint64_t seed) {
   const Planes& first = images.front()[scale];
-  ASSAY_CHECK(first.height >= kFilterSide && first.width >= kFilterSide, "lpd: crops of ",
-              images.front()[0].height, " x ", images.front()[0].width,
-              " pixels are smaller than a filter at a quarter of their size");
+  ASSAY_CHECK(first.height >= kFilterSide && first.width >= kFilterSide,
+              "lpd: crops of {} x {} pixels are smaller than a filter at a quarter of their size",
+              images.front()[0].height, images.front()[0].width);
   RandomSequence random(seed, RandomStream::patches, 1 + scale);
   std::vector<float> patches(size_t{kPatches} * kPatchValues);
   for (float* out = patches.data(); out < patches.data() + patches.size(); out += kPatchValues) {

@@ -300,8 +300,8 @@ LpdMaps Lpd::maps(Context& ctx, std::vector<float> distances, std::vector<Pose> 
 }
 
 LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
-  ASSAY_CHECK_AS(DataError, good.count >= 2, "lpd: ", good.count,
-                 " good images; leave-one-out needs two at least");
+  ASSAY_CHECK_AS(DataError, good.count >= 2,
+                 "lpd: {} good images; leave-one-out needs two at least", good.count);
   state_ = {};
   std::vector<Pose> poses;
   choose_pose(ctx, good, poses);
@@ -364,8 +364,9 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
 }
 
 LpdMaps Lpd::score(Context& ctx, const LpdImages& images) const {
-  ASSAY_CHECK(images.side == state_.side, "lpd: images of ", images.side,
-              " pixels a side, but the model was fitted to ", state_.side);
+  ASSAY_CHECK(images.side == state_.side,
+              "lpd: images of {} pixels a side, but the model was fitted to {}", images.side,
+              state_.side);
   LpdMaps out;
   for (size_t begin = 0; begin < images.count; begin += kChunk) {
     const size_t end = std::min(images.count, begin + kChunk);
