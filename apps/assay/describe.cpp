@@ -31,7 +31,7 @@ void print_layers(const std::vector<LayerRow>& rows, int64_t parameters) {
     bytes += row.least_bytes;
     activations += numel(row.output);
   }
-  // Weights, gradients and two moments; each layer's output and its gradient.
+  // Weights, their gradients and two moments of Adam; each layer's output and its gradient.
   const double step_bytes = 4.0 * static_cast<double>(4 * parameters + 2 * activations);
   std::printf(
       "\n%lld parameters, %.3f GFLOP forward, about %.3f GFLOP a training step; forward moves "
