@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "bench/layer_shapes.h"
-#include "models/networks/network.h"
+#include "models/experiments/registry.h"
 
 namespace assay::bench {
 

@@ -52,52 +52,79 @@ def geomeans(rows):
     return lines if groups else []
 
 
-def write_tables(results):
-    best = peaks(results)
-    rows = [row for row in results.rows.values() if "ours_us" in row]
-    with open(results.folder / "rows.csv", "w", newline="") as file:
-        keys = list(dict.fromkeys(key for row in results.rows.values() for key in row))
-        writer = csv.DictWriter(file, keys)
-        writer.writeheader()
-        writer.writerows(results.rows.values())
+def heading(results, rows, best):
     runs = results.read("runs.jsonl")
     last = runs[-1] if runs else {}
     lines = [f"# {last.get('gpu', results.folder.name)}", ""]
-    if any("emulated" in row for row in rows):
+    emulated = any("emulated" in row for row in rows)
+    if emulated:
         lines += ["**Emulated on the CPU: the times mean nothing.**", ""]
     lines += [f"{last.get('date', '')}, commit {last.get('commit', '?')}, driver "
               f"{last.get('driver', '?')}. Commands:", ""]
     lines += [f"    {run.get('command', '')}" for run in runs] + [""]
-    if best and not any("emulated" in row for row in rows):
+    if best and not emulated:
         lines += ["Peaks measured on this GPU: " + ", ".join(
             f"{kind} {rate * 1e-12:.2f} {'TB/s' if kind == 'copy' else 'TFLOP/s'}"
             for kind, rate in best.items()) + ".", ""]
-    lines += geomeans(rows) + [""]
-    lines += ["| cell | algorithm | ours us (p10-p90) | warm | baseline us | warm | ratio | roofline: ours | "
-              "baseline | bound | error | baseline |", "|--|--|--|--|--|--|--|--|--|--|--|--|"]
+    return lines
+
+
+def cell_table(rows, best):
+    lines = ["| cell | algorithm | ours us (p10-p90) | warm | baseline us | warm | ratio | "
+             "roofline: ours | baseline | bound | error | baseline |",
+             "|--|--|--|--|--|--|--|--|--|--|--|--|"]
     for row in rows:
         floor, bound = floor_us(row, best)
-        name = " ".join(filter(None, (row.get("base"), row.get("plan"), row.get("base_error"))))
-        spread = f"{number(row, 'ours_us')} ({number(row, 'ours_p10_us')}-{number(row, 'ours_p90_us')})"
+        baseline = " ".join(filter(None, (row.get("base"), row.get("plan"), row.get("base_error"))))
+        spread = f"({number(row, 'ours_p10_us')}-{number(row, 'ours_p90_us')})"
         error = f"{row['relative_error']:.1e}" if "relative_error" in row else ""
-        lines.append(
-            f"| {row['cell']} | {row.get('algorithm', '')} | {spread} | {number(row, 'ours_warm_us')} | {number(row, 'base_us')} | "
-            f"{number(row, 'base_warm_us')} | {number(row, 'ratio', 2)} | "
-            f"{share(row, 'ours_us', floor)} | {share(row, 'base_us', floor)} | {bound} | {error} | "
-            f"{name} |")
-    pytorch = [row for row in results.rows.values()
-               if row["cell"].startswith("pytorch/") and "us" in row]
-    if pytorch:
-        lines += ["", "| PyTorch step | us |", "|--|--|"]
-        lines += [f"| {row['cell']} | {number(row, 'us')} |" for row in pytorch]
-    checks = [row for row in results.rows.values()
+        columns = (row["cell"], row.get("algorithm", ""), f"{number(row, 'ours_us')} {spread}",
+                   number(row, "ours_warm_us"), number(row, "base_us"), number(row, "base_warm_us"),
+                   number(row, "ratio", 2), share(row, "ours_us", floor),
+                   share(row, "base_us", floor), bound, error, baseline)
+        lines.append(f"| {' | '.join(columns)} |")
+    return lines
+
+
+def pytorch_table(results):
+    rows = [row for row in results.rows.values()
+            if row["cell"].startswith("pytorch/") and "us" in row]
+    if not rows:
+        return []
+    return ["", "| PyTorch step | us |", "|--|--|",
+            *(f"| {row['cell']} | {number(row, 'us')} |" for row in rows)]
+
+
+def checks_and_errors(results):
+    rows = results.rows.values()
+    lines = []
+    checks = [row for row in rows
               if row["cell"].split("/")[0] in ("build", "conformance", "tests", "sanitizer")]
-    wrong = [row for row in results.rows.values() if "error" in row]
     if checks:
-        bad = sum("error" in row for row in checks)
+        failed = sum("error" in row for row in checks)
         skipped = sum(row.get("result", "").lower().startswith("skip") for row in checks)
-        lines += ["", f"Checks: {len(checks)}, of them {bad} failed and {skipped} skipped."]
-    if wrong:
+        lines += ["", f"Checks: {len(checks)}, of them {failed} failed and {skipped} skipped."]
+    lines += [f"\nLeft out: {row['cell'].split('/')[1]}, {row['result']}." for row in rows
+              if row["cell"].startswith("program/") and row.get("result", "ok") != "ok"]
+    errors = [row for row in rows if "error" in row]
+    if errors:
         lines += ["", "## Errors", ""]
-        lines += [f"- {row['cell']}: {' '.join(row['error'].split())[:300]}" for row in wrong]
+        lines += [f"- {row['cell']}: {' '.join(row['error'].split())[:300]}" for row in errors]
+    return lines
+
+
+def write_csv(results):
+    rows = results.rows.values()
+    with open(results.folder / "rows.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_tables(results):
+    best = peaks(results)
+    rows = [row for row in results.rows.values() if "ours_us" in row]
+    lines = [*heading(results, rows, best), *geomeans(rows), "", *cell_table(rows, best),
+             *pytorch_table(results), *checks_and_errors(results)]
     (results.folder / "table.md").write_text("\n".join(lines) + "\n")
+    write_csv(results)

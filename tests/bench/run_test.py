@@ -333,6 +333,15 @@ class GpuRun(unittest.TestCase):
         self.run_stages("--stage", "conformance", code=3)
         self.assertIn("ended with 127", self.rows()[-1]["error"])
 
+    def test_without_torch_pytorch_is_left_out_by_name(self):
+        self.program("gpu_steps", "#!/bin/sh\necho steps/cnn-b32/train-graph/fp32\n")
+        # -S leaves out site-packages, so there is no torch.
+        command = self.command("--stage", "steps")
+        done = subprocess.run([str(c) for c in [command[0], "-S", *command[1:]]], capture_output=True,
+                              text=True, timeout=100)
+        self.assertIn("pytorch: left out, because", done.stderr)
+        self.assertIn("Left out: pytorch, skipped:", (self.out / "table.md").read_text())
+
     def test_tests_and_build_without_their_tools(self):
         env = dict(os.environ, PATH=self.folder.name)
         self.assertIn("there is no ctest", self.run_stages("--stage", "tests", code=3, env=env))

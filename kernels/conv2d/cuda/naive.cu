@@ -1,5 +1,5 @@
-// The first rung: one thread per result, the loops of conv2d_ref.h turned inside out. It covers the
-// whole contract; every product costs two loads from the caches.
+// The first version: one thread per result, the loops of conv2d_ref.h turned inside out. It covers
+// the whole contract; every product costs two loads from the caches.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/runtime/cuda/grid.cuh"

@@ -1,4 +1,4 @@
-// The pipeline that the rungs `pipelined` and `tensor_core` share: shared memory is a ring of
+// The pipeline that the versions `pipelined` and `tensor_core` share: shared memory is a ring of
 // stages; while one is multiplied, the copies of the next ones are under way (cp.async).
 //
 //      copies       | stage 0 | stage 1 | stage 2 | stage 0 | stage 1 | ...

@@ -1,5 +1,5 @@
-// What fprop and dgrad read, for the rungs that find a pixel once and then go through its taps: x,
-// or dz. Row is what is known of a pixel before the loop.
+// What fprop and dgrad read, for the versions that find a pixel once and then go through its taps:
+// x, or dz. Row is what is known of a pixel before the loop.
 #pragma once
 
 #include "kernels/conv2d/cuda/dz.cuh"

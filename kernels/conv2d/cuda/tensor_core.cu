@@ -1,4 +1,4 @@
-// The fourth rung: the pipeline of the third one, with the products on the tensor cores
+// The fourth version: the pipeline of the third one, with the products on the tensor cores
 // (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
 // fp32 in all of them.
 #include "kernels/conv2d/cuda/algorithms.h"

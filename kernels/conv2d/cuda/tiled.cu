@@ -1,4 +1,4 @@
-// The second rung: tiles in shared memory and in registers.
+// The second version: tiles in shared memory and in registers.
 //
 //                 n: 64 filters
 //               +--------------+     For every 8 steps of the depth a block of 256 threads copies
@@ -9,7 +9,7 @@
 //     |  A   |  |   64 x 64    |     The indices are "analytic": each element's pixel and tap are
 //     | 64x8 |  |   sums       |     found by division, again in every step. That is easy to read,
 //     |      |  |              |     covers every number of channels, and costs more instructions
-//     +------+  +--------------+     than the products themselves; the next rung does it once.
+//     +------+  +--------------+     than the products themselves; the next version does it once.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/epilogue.cuh"

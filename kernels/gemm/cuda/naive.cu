@@ -1,4 +1,4 @@
-// Rung 1: one thread per element of C, straight from the formula. Neighbouring threads have
+// Version 1: one thread per element of C, straight from the formula. Neighbouring threads have
 // neighbouring n, so B and C are read and written in whole sectors; A's element is the same for the
 // warp. Every element of A is fetched N times and every element of B M times.
 #include "kernels/gemm/cuda/algorithms.h"
