@@ -79,10 +79,10 @@ Passes backward_of(std::string_view op, int products) {
 
 /// Forward, the operations with weights stand in the order of the layers. A backward pass undoes
 /// the latest forward pass of its kind and shape that is not yet undone.
-void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>& layers) {
+void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) {
   struct Forward {
     const OpTime* op;
-    const ExampleStep::Layer* layer;
+    const StepLayer* layer;
   };
   std::vector<Forward> open;
   size_t next = 0;
@@ -90,7 +90,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
     if (!is_layer(op.op)) continue;
     if (!op.backward) {
       if (next == layers.size()) continue;
-      const ExampleStep::Layer& layer = layers[next++];
+      const StepLayer& layer = layers[next++];
       op.flops = layer.row.flops;
       op.bytes = layer.row.least_bytes;
       open.push_back({&op, &layer});
@@ -100,7 +100,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
       return forward.op->op == op.op && forward.op->output == op.output;
     });
     if (undone == open.rend()) continue;
-    const ExampleStep::Layer& layer = *undone->layer;
+    const StepLayer& layer = *undone->layer;
     const Passes passes = backward_of(op.op, layer.backward_products);
     op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
     op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
@@ -170,6 +170,14 @@ std::string where() {
                                             : device_name(ctx.device);
 }
 
+/// Values do not change the time of a step.
+Batch uniform_batch(const RunConfig& config) {
+  const int64_t n = config.batch, side = config.image_size;
+  const Tensor x = Tensor::full({n, side, side, config.channels()}, 0.5);
+  return {
+      .images = std::vector<size_t>(n), .x = x, .clean = x, .labels = Tensor::full({n, 1}, 0.5)};
+}
+
 int profile_verb(const ProfileArguments& arguments) {
   RunConfig config = default_config(arguments.model, arguments.preset);
   config.batch = arguments.batch;
@@ -180,23 +188,28 @@ int profile_verb(const ProfileArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: ", arguments.steps,
                  " is less than 1");
   const RunContext context(arguments.threads, config.device, config.precision);
-  const ExampleStep step = find_model(config.model).example_step(config);
+  const std::unique_ptr<Network> network =
+      make_network(config.preset, config.image_size, config.channels());
+  init_parameters(*network, init_from_name(config.init), config.seed);
+  const std::unique_ptr<TrainingStep> step = find_model(config.model).make_step(*network, config);
+  const std::vector<Batch> batches(static_cast<size_t>(step->batches_per_step()),
+                                   uniform_batch(config));
+  const std::vector<Tensor> inputs = step->inputs(batches);
 
   StepTimer timer;
+  const StepCallbacks callbacks{.on_loss = [](const LossTerm&) {},
+                                .update =
+                                    [&](Optimizer& optimizer) {
+                                      optimizer.step();
+                                      timer.mark("optimizer", {}, false);
+                                    }};
   constexpr int kWarmUp = 2;
   for (int i = 0; i < kWarmUp + arguments.steps; ++i) {
     if (i == kWarmUp) timer.ops().clear();
     timer.start_step();
-    for (const ExampleStep::Objective& objective : step.objectives) {
-      Tape tape;
-      const Tensor loss = objective.loss();
-      objective.optimizer->zero_grad();
-      tape.backward(loss);
-      objective.optimizer->step();
-      timer.mark("optimizer", {}, false);
-    }
+    step->run(inputs, callbacks);
   }
-  count_work(timer.ops(), step.layers);
+  count_work(timer.ops(), step->layers(inputs));
   std::printf("%s, %d pixels, batch %d, %s, least of %d steps.\n", config.preset.c_str(),
               config.image_size, config.batch, where().c_str(), arguments.steps);
   const std::optional<Peaks> peaks = print_peaks();

@@ -89,7 +89,7 @@ TrainingHooks hooks_of(Progress& progress) {
               [&](const TrainingProgress& at) {
                 char note[64];
                 std::snprintf(note, sizeof note, "epoch %d, loss %.5f", at.epoch, at.loss);
-                progress.update(at.step, at.most_steps, at.note.empty() ? note : at.note);
+                progress.update(at.step, at.max_steps, at.note.empty() ? note : at.note);
               },
           .stop_requested = stop_requested,
           .say = [&](const std::string& line) { progress.say(line); }};

@@ -14,27 +14,8 @@
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "models/training/trainer.h"
-#include "optim/optimizer.h"
 
 namespace assay {
-
-/// A step of a model's training on made-up pictures, for profiles. The DCGAN has two objectives.
-struct ExampleStep {
-  struct Objective {
-    std::function<Tensor()> loss;
-    std::unique_ptr<Optimizer> optimizer;
-  };
-  std::unique_ptr<Network> network;
-  std::vector<Objective> objectives;
-  /// A layer with weights, and the products of its size that its backward pass computes: one for
-  /// the gradient of the weights, one for that of the input, where they are wanted.
-  struct Layer {
-    LayerRow row;
-    int backward_products;
-  };
-  /// In the order in which the step runs them forward.
-  std::vector<Layer> layers;
-};
 
 struct Model {
   const char* name;
@@ -45,7 +26,9 @@ struct Model {
   nlohmann::ordered_json (*evaluate)(const RunConfig& config, const RunFolder& folder);
   /// Untrained; null for a model that judges no pictures.
   std::unique_ptr<Detector> (*make_detector)(const RunConfig& config);
-  ExampleStep (*example_step)(const RunConfig& config);
+  /// A training step of a network that was made for `config`; `assay profile` and the benchmarks
+  /// time it. `network` outlives it.
+  std::unique_ptr<TrainingStep> (*make_step)(Network& network, const RunConfig& config);
   /// The lines that `train` and `evaluate` end with.
   std::string (*summary)(const nlohmann::ordered_json& metrics);
 };
