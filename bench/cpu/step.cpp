@@ -5,6 +5,7 @@
 // MiB is the peak resident size of the process less that before the first step, the optimizer's
 // moments included.
 #include <benchmark/benchmark.h>
+#include <fmt/core.h>
 #include <malloc.h>
 
 #include <cmath>
@@ -33,10 +34,10 @@ double reset_peak_mib() {
 
 /// What the optimizers keep between steps. PyTorch makes it in the first step, so that ours counts
 /// as memory of training, too.
-double moments_mib(const Step& step) {
+double moments_mib(TrainingStep& step) {
   size_t bytes = 0;
-  for (const RecordedStep::Updates& updates : step.optimizers())
-    for (const auto& [name, stored] : updates.optimizer->save()) bytes += stored.bytes.size();
+  for (const StepOptimizer& use : step.optimizers())
+    for (const auto& [name, stored] : use.optimizer->save()) bytes += stored.bytes.size();
   return static_cast<double>(bytes) / (1 << 20);
 }
 
@@ -45,17 +46,17 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   constexpr double kMostError = 0.02;  // second order of the Taylor step, and fp32 differences
   Context& ctx = current_context();
   if (training) {
-    const double error = Step(preset, 4).gradient_error();
+    const double error = BenchStep(preset, 4).gradient_error();
     if (!(error < kMostError)) {
       state.SkipWithError(
-          ("the loss does not follow its gradient: " + std::to_string(error)).c_str());
+          fmt::format("the loss does not follow its gradient: {:f}", error).c_str());
       return;
     }
   }
   ctx.weights->clear();  // nothing of the check, or of a benchmark before, is left
   ctx.memory->trim();
-  Step step(preset, batch);
-  const double moments = training ? moments_mib(step) : 0;
+  BenchStep step(preset, batch);
+  const double moments = training ? moments_mib(step.step()) : 0;
   malloc_trim(0);
   const double resident_before = reset_peak_mib() - moments;
   const auto run = [&] { training ? step.train() : step.infer(); };
@@ -87,8 +88,7 @@ int main(int argc, char** argv) {
     for (const int64_t batch : {1, 32})
       for (const bool training : {true, false})
         benchmark::RegisterBenchmark(
-            (std::string(preset) + (training ? "/train/" : "/infer/") + std::to_string(batch))
-                .c_str(),
+            fmt::format("{}{}{}", preset, training ? "/train/" : "/infer/", batch).c_str(),
             [&peaks, preset, batch, training](benchmark::State& state) {
               bench_network(state, peaks, preset, batch, training);
             })

@@ -1,5 +1,7 @@
 // Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
 // stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/pytorch.
+#include <fmt/core.h>
+
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -36,7 +38,9 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
 /// five times the error of one; a gradient is only checked for wrong wiring, since it jumps where a
 /// maximum or a sign is another.
 void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
-  const auto values = [&] { return Step(preset, std::min(batch, 4), image_size(preset)).values(); };
+  const auto values = [&] {
+    return BenchStep(preset, std::min(batch, 4), image_size(preset)).values();
+  };
   const auto got = values();
   CpuContext cpu;
   const ContextScope scope(cpu);
@@ -47,7 +51,7 @@ void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
   const double most = 5 * most_error(ctx.precision);
   for (const auto& [name, bound] : {std::pair("loss_error", most), std::pair("output_error", most),
                                     std::pair("gradient_error", 0.3)})
-    ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: ", name, " ", row[name].dump());
+    ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: {} {}", name, row[name].dump());
 }
 
 void time_step(benchmark::State& state, Bench& bench, Row& row, const std::string& preset,
@@ -60,13 +64,13 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   row["mode"] = name_of(precision);
   row["batch"] = batch;
   if (training && (precision == Precision::fp32 || precision == Precision::tf32x3)) {
-    Step small(preset, std::min(batch, 4), image_size(preset));
+    BenchStep small(preset, std::min(batch, 4), image_size(preset));
     const double error = small.gradient_error();
     row["relative_error"] = error;
-    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: ", error);
+    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: {:g}", error);
   }
   verify(bench.ctx, row, preset, batch);
-  Step step(preset, batch, image_size(preset));
+  BenchStep step(preset, batch, image_size(preset));
   row["step_flops"] = (training ? 3 : 1) * step.forward_flops(batch);
   constexpr int kWarmUp = 4;  // a recorder's runs before it replays, and one more
   std::unique_ptr<RecordedStep> recorded;
@@ -74,10 +78,8 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   std::function<void()> run;
   switch (way) {
     case Way::train_graph:
-      step.leave_advancing();
-      recorded =
-          std::make_unique<RecordedStep>(std::vector<Module*>{&step.network()}, step.optimizers());
-      run = [&] { recorded->run([&] { step.train(); }); };
+      recorded = std::make_unique<RecordedStep>(step.step());
+      run = [&] { recorded->run(step.inputs(), [](const LossTerm&) {}); };
       break;
     case Way::infer_graph:
       run = [&] { graph.run([&] { step.infer(); }); };
@@ -111,8 +113,8 @@ std::vector<Cell> cells(const Settings& settings) {
   for (const char* preset : {"cnn", "kd-cae", "ni-cae", "dcgan"})
     for (const Way way : {Way::train_graph, Way::train_eager, Way::infer_graph, Way::infer_eager})
       for (const Precision p : kModes)
-        all.push_back({str("steps/", preset, "-b", settings.batch, '/',
-                           kWayNames[static_cast<int>(way)], '/', name_of(p)),
+        all.push_back({fmt::format("steps/{}-b{}/{}/{}", preset, settings.batch,
+                                   kWayNames[static_cast<int>(way)], name_of(p)),
                        [=](benchmark::State& state, Bench& bench, Row& row) {
                          time_step(state, bench, row, preset, p, way);
                        }});

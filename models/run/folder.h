@@ -1,6 +1,8 @@
 // What a run leaves on disk: the names of its files, and how they are written.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,13 +16,6 @@ enum class Start {
   fresh,   ///< the folder must be empty
   resume,  ///< go on where there is something to go on with
   force,   ///< throw away what the folder holds of a run
-};
-
-/// One line of history.csv.
-struct EpochRecord {
-  int epoch = 0;  ///< from 1
-  double train_loss = 0, validation_loss = 0;
-  double seconds = 0;
 };
 
 /// A folder that holds one run. Making one touches nothing on disk.
@@ -44,7 +39,7 @@ class RunFolder {
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
-  RunFolder fold(int i) const { return RunFolder(root_ / ("fold" + std::to_string(i))); }
+  RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
 
   /// Nothing is there, or an empty folder.
   bool empty() const;
@@ -61,13 +56,6 @@ class RunFolder {
   void clear() const;
   /// Removes what a kill has left of these files while they were written. For who has claimed it.
   void remove_leftovers() const;
-
-  /// Empty when there is none. CheckpointError when it is damaged.
-  std::vector<EpochRecord> read_history() const;
-  /// The same of any columns of history.csv: one list of numbers for each name.
-  std::vector<std::vector<double>> read_history_columns(
-      const std::vector<std::string>& names) const;
-  void write_history(const std::vector<EpochRecord>& epochs) const;
 
  private:
   std::vector<std::filesystem::path> files() const;

@@ -1,6 +1,6 @@
 #include "models/run/history.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <numeric>
@@ -70,6 +70,7 @@ size_t History::position(const std::string& name) const {
 }
 
 std::vector<double> History::column(const std::string& name) const {
+  if (rows_.empty()) return {};
   const size_t at = position(name);
   std::vector<double> values;
   for (const std::vector<double>& row : rows_) values.push_back(row[at]);
@@ -88,6 +89,7 @@ void History::add(std::vector<double> row) {
 }
 
 void History::cut_after(int epoch) {
+  if (rows_.empty()) return;
   const size_t at = position("epoch");
   std::erase_if(rows_, [&](const std::vector<double>& row) { return row[at] > epoch; });
 }

@@ -19,7 +19,7 @@ class History {
   const std::vector<std::string>& columns() const { return columns_; }
   const std::vector<std::vector<double>>& rows() const { return rows_; }
   bool has(const std::string& column) const;
-  /// One number for each row. CheckpointError when there is no such column.
+  /// One number for each row. CheckpointError when there are rows but no such column.
   std::vector<double> column(const std::string& name) const;
   double seconds() const;  ///< sum over the rows
 

@@ -1,8 +1,9 @@
 #include "models/training/checkpoint.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
+#include <map>
 #include <optional>
 
 #include "kernels/runtime/error.h"
@@ -97,10 +98,11 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
     content.metadata[sum_key(metrics[i])] = csv_number(position.sums[i]);
   if (state.early_stopping != nullptr) {
     content.tensors.merge(state.early_stopping->save());
-    content.metadata["epoch"] = std::to_string(position.epoch);
-    content.metadata["batch"] = std::to_string(position.batch);
-    content.metadata["images"] = std::to_string(position.weight);
-    content.metadata["finished"] = position.finished ? "1" : "0";
+    content.metadata.merge(std::map<std::string, std::string>{
+        {"epoch", std::to_string(position.epoch)},
+        {"batch", std::to_string(position.batch)},
+        {"images", std::to_string(position.weight)},
+        {"finished", std::to_string(int{position.finished})}});
   } else {
     content.metadata["summed"] = std::to_string(position.weight);
   }

@@ -1,6 +1,6 @@
 #include "models/training/step_runner.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <deque>

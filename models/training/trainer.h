@@ -22,12 +22,12 @@ struct TrainingTask {
   BatchLoader& batches;
   /// Called after each epoch; may leave the module in either mode. Null: the training has no early
   /// stopping and keeps its last weights.
-  std::function<double()> validation_loss;
+  std::function<double()> validation_loss = nullptr;
   /// Steps of an epoch: a line of history.csv and a checkpoint. 0: a pass over the images, or what
   /// is left of it; endless batches need a number.
   int64_t epoch_steps = 0;
   /// Called every `sample_every` steps and after the last one, when all losses so far are finite.
-  std::function<void(int64_t step)> sample;
+  std::function<void(int64_t step)> sample = nullptr;
   int64_t sample_every = 0;
 };
 
