@@ -48,13 +48,13 @@ class ImageStore {
 struct BatchOptions {
   int batch = 32;
   uint64_t seed = 0;
-  bool shuffle = true;   ///< false: in the order given
-  bool endless = false;  ///< every batch is full: a pass over the images runs into the next
-  bool flips = false;    ///< mirrors half of the pictures left to right
-  int shifts = 0;        ///< moves by up to so many pixels each way; the edge is repeated
+  bool shuffle = true;             ///< false: in the order given
+  bool flips = false;              ///< mirrors half of the pictures left to right
+  int shifts = 0;                  ///< moves by up to so many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean
   bool labels = false;             ///< fill Batch::labels
+  bool endless = false;  ///< every batch is full: a pass over the images runs into the next
 };
 
 struct Batch {
