@@ -9,8 +9,8 @@
 
 #include "bench/operands.h"
 #include "layers/init.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
-#include "models/networks/network.h"
 #include "models/training/step.h"
 #include "tensor/ops.h"
 
@@ -28,17 +28,17 @@ class BenchStep {
  public:
   /// `image_size` 0: the preset's own.
   BenchStep(const std::string& preset, int64_t batch, int image_size = 0) {
-    const Preset& p = find_preset(preset);
-    RunConfig config = default_config(p.model, preset);
+    const ModelSpec& model = model_of_preset(preset);
+    RunConfig config = default_config(model.name, preset);
     config.batch = static_cast<int>(batch);
     if (image_size != 0) config.image_size = image_size;
-    network_ = make_network(preset, config.image_size, p.channels);
-    init_parameters(*network_, p.init, 1);
-    step_ = find_model(p.model).make_step(*network_, config);
+    network_ = make_network(config);
+    init_parameters(*network_, find_preset(preset).init, 1);
+    step_ = model.make_step(*network_, config);
     const int64_t side = config.image_size;
     std::vector<float> labels(static_cast<size_t>(batch));
     for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<float>(i % 2);
-    const Tensor x = random_tensor({batch, side, side, p.channels}, 2);
+    const Tensor x = random_tensor({batch, side, side, config.channels()}, 2);
     const std::vector<Batch> batches(
         static_cast<size_t>(step_->batches_per_step()),
         {.images = std::vector<size_t>(static_cast<size_t>(batch)),

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -31,50 +30,9 @@ void add_profile(CLI::App& app, Action& run);
 void add_suite(CLI::App& app, Action& run);
 void add_report(CLI::App& app, Action& run);
 
-/// The options of the command line that set a RunConfig. Only those given there (or in --config)
-/// replace the defaults of the model and preset.
-class ConfigOptions {
- public:
-  explicit ConfigOptions(CLI::App& verb) : verb_(verb) {}
-
-  /// The heading, in the help, of the options that follow.
-  void group(const std::string& heading) { heading_ = heading; }
-
-  template <class T>
-  CLI::Option* add(const std::string& name, T RunConfig::*member, const std::string& help) {
-    auto value = std::make_shared<T>();
-    CLI::Option* option = verb_.add_option(name, *value, help)->group(heading_);
-    remember(option, value, member);
-    return option;
-  }
-  /// The help says what the option is where nobody sets it.
-  template <class T>
-  CLI::Option* add_with_default(const std::string& name, T RunConfig::*member,
-                                const std::string& help) {
-    std::ostringstream text;
-    text << RunConfig().*member;
-    return add(name, member, help)->default_str(text.str());
-  }
-  void add_flag(const std::string& name, bool RunConfig::*member, const std::string& help) {
-    auto value = std::make_shared<bool>();
-    remember(verb_.add_flag(name, *value, help)->group(heading_), value, member);
-  }
-  void apply(RunConfig& config) const {
-    for (const auto& set : setters_) set(config);
-  }
-
- private:
-  template <class T>
-  void remember(CLI::Option* option, std::shared_ptr<T> value, T RunConfig::*member) {
-    setters_.push_back([option, value, member](RunConfig& config) {
-      if (option->count() > 0) config.*member = *value;
-    });
-  }
-
-  CLI::App& verb_;
-  std::string heading_ = "Options";
-  std::vector<std::function<void(RunConfig&)>> setters_;
-};
+/// Adds every option of every model to a verb. The result, called after parsing, sets those that
+/// were given there (or in --config) in a RunConfig; UsageError for an option that its model lacks.
+std::function<void(RunConfig&)> add_run_options(CLI::App& verb);
 
 /// Refuses "-1" and 2^64 for an option that is a whole number without a sign: the parser would
 /// wrap the one around and the other down.

@@ -18,10 +18,12 @@ struct DescribeArguments {
 
 int describe_verb(const DescribeArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, arguments.batch >= 1, "--batch: {} is less than 1", arguments.batch);
-  const std::string preset = arguments.preset.empty() ? arguments.model : arguments.preset;
-  ASSAY_CHECK_AS(UsageError, find_preset(preset).model == arguments.model,
-                 "--preset: '{}' is one of {}, not of {}", preset, find_preset(preset).model,
-                 arguments.model);
+  const std::string preset = arguments.preset.empty()
+                                 ? find_model(arguments.model).presets.front().name
+                                 : arguments.preset;
+  const std::string model = model_of_preset(preset).name;
+  ASSAY_CHECK_AS(UsageError, model == arguments.model, "--preset: '{}' is one of {}, not of {}",
+                 preset, model, arguments.model);
   const auto network = make_network(preset, arguments.image_size, arguments.grey ? 1 : 0);
   std::printf("%s, batch of %d\n\n", preset.c_str(), arguments.batch);
   std::printf("%-14s %-34s %-22s %12s %10s %10s\n", "layer", "what", "output", "parameters",

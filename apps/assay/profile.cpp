@@ -10,6 +10,7 @@
 #include "apps/assay/cli.h"
 #include "kernels/runtime/peaks.h"
 #include "kernels/runtime/transfer.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "tensor/tape.h"
 
@@ -187,8 +188,7 @@ int profile_verb(const ProfileArguments& arguments) {
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: {} is less than 1", arguments.steps);
   const RunContext context(arguments.threads, config.device, config.precision);
-  const std::unique_ptr<Network> network =
-      make_network(config.preset, config.image_size, config.channels());
+  const std::unique_ptr<Network> network = make_network(config);
   init_parameters(*network, init_from_name(config.init), config.seed);
   const std::unique_ptr<TrainingStep> step = find_model(config.model).make_step(*network, config);
   const std::vector<Batch> batches(static_cast<size_t>(step->batches_per_step()),

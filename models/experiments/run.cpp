@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 
 namespace assay {
@@ -112,7 +113,7 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
 Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
                const TrainingHooks& hooks) {
   check(config);
-  const Model& model = find_model(config.model);
+  const ModelSpec& model = find_model(config.model);
   std::error_code ignored;
   const std::string name = folder.root().string();
   ASSAY_CHECK_AS(UsageError,

@@ -13,6 +13,7 @@
 #endif
 #include "layers/init.h"
 #include "layers/state.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
 #include "models/networks/cnn.h"
 #include "models/networks/kd_cae.h"

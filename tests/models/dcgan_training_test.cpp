@@ -11,6 +11,7 @@
 #include "layers/state.h"
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
+#include "models/experiments/configure.h"
 #include "models/run/csv.h"
 #include "models/training/step_runner.h"
 #include "optim/adam.h"

@@ -1,4 +1,4 @@
-#include "models/detectors/ni_cae_detector.h"
+#include "models/detectors/reconstruction_detector.h"
 
 #include <algorithm>
 
@@ -31,15 +31,14 @@ Dissimilarity dissimilarity(const Tensor& x, const Tensor& reconstruction) {
 
 }  // namespace
 
-NiCaeDetector::NiCaeDetector(RunConfig config)
-    : AutoencoderDetector(std::move(config)),
-      network_(make_network(config_.preset, config_.image_size, config_.channels())) {
+ReconstructionDetector::ReconstructionDetector(RunConfig config, const NetworkFactory& make)
+    : AutoencoderDetector(std::move(config)), network_(make(config_)) {
   scoring_.part_names = {"ssim", "mse"};
   if (config_.score == "mse") std::swap(scoring_.part_names[0], scoring_.part_names[1]);
   scoring_.deciding = 1;
 }
 
-Judgement NiCaeDetector::judge(const Tensor& x) {
+Judgement ReconstructionDetector::judge(const Tensor& x) {
   network_->eval();
   const Tensor y = (*network_)(x);
   Judgement judgement;
@@ -55,11 +54,11 @@ Judgement NiCaeDetector::judge(const Tensor& x) {
   return judgement;
 }
 
-void NiCaeDetector::save(const RunFolder& folder) const {
+void ReconstructionDetector::save(const RunFolder& folder) const {
   write_checked(folder.model(), {save_state(*network_), metadata()});
 }
 
-void NiCaeDetector::load(const RunFolder& folder) {
+void ReconstructionDetector::load(const RunFolder& folder) {
   const SafeTensors model = read_model(folder);
   load_state(*network_, model.tensors, folder.model().string());
 }
