@@ -1,5 +1,5 @@
-// The verbs of the command line: one file each. A verb adds its options, and when it was chosen
-// leaves what is to be done in `run`, whose result is the exit code.
+// The verbs of the command line: one file each. A verb adds its options; when it was chosen, it
+// stores its action in `run`. The action returns the exit code.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -34,21 +34,20 @@ void add_report(CLI::App& app, Action& run);
 /// were given there (or in --config) in a RunConfig; UsageError for an option that its model lacks.
 std::function<void(RunConfig&)> add_run_options(CLI::App& verb);
 
-/// Refuses "-1" and 2^64 for an option that is a whole number without a sign: the parser would
-/// wrap the one around and the other down.
+/// Refuses -1 and 2^64 for an unsigned option, which the parser would wrap around.
 CLI::Validator whole_number();
 
-/// --preset NAME of a verb whose first argument is the model.
+/// Adds --preset NAME to a verb whose first argument is the model.
 void add_preset_option(CLI::App& verb, std::string& preset);
 
-/// UsageError for a file to be written that is there already and that no --force gives up.
+/// UsageError when the output file exists; for verbs without --force.
 void check_is_new(const std::filesystem::path& file);
 
-/// --threads N; 0 = all that the process may use.
+/// Adds --threads N; 0: all that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
 
-/// The context of a run. DeviceError for a device that this build or machine lacks, UsageError for
-/// less than one thread or a precision that the device does not have.
+/// Makes the context of a run the current one. DeviceError for a device that this build or machine
+/// lacks; UsageError for a bad number of threads or a precision that the device does not have.
 class RunContext {
  public:
   RunContext(int threads, const std::string& device, const std::string& precision);
@@ -58,7 +57,7 @@ class RunContext {
   ContextScope scope_;
 };
 
-/// Ctrl-C asks the run to stop after the present step; a second one ends the program at once.
+/// The first Ctrl-C makes stop_requested() true; the second ends the program at once.
 void stop_on_interrupt();
 bool stop_requested();
 

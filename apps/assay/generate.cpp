@@ -48,7 +48,7 @@ int generate_verb(const GenerateArguments& arguments) {
     if (i == 0) make_folder(arguments.out);
     write_png(file(i), image);
   });
-  std::printf("wrote %lld pictures to %s\n", static_cast<long long>(arguments.count),
+  std::printf("wrote %lld images to %s\n", static_cast<long long>(arguments.count),
               arguments.out.c_str());
   return 0;
 }
@@ -62,12 +62,12 @@ void add_generate(CLI::App& app, Action& run) {
                    fmt::format("the run folder of a model that generates: {}",
                                fmt::join(generating_models(), ", ")))
       ->required();
-  verb->add_option("--count", arguments->count, "pictures")->required();
+  verb->add_option("--count", arguments->count, "images")->required();
   verb->add_option("--out", arguments->out, "a folder for 000000.png and so on")->required();
   CLI::Option* seed =
-      verb->add_option("--seed", arguments->seed, "of the pictures; the run's own unless given")
+      verb->add_option("--seed", arguments->seed, "of the images; the run's own unless given")
           ->check(whole_number());
-  verb->add_flag("--force", arguments->force, "replace pictures that are in --out already");
+  verb->add_flag("--force", arguments->force, "replace images that are in --out already");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] {
     arguments->other_seed = seed->count() > 0;

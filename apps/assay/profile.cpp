@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "apps/assay/cli.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/peaks.h"
 #include "kernels/runtime/transfer.h"
 #include "models/experiments/configure.h"
@@ -20,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct ProfileArguments {
-  std::string model, preset, device = "cpu", precision = "fp32";
+  std::string model, preset, device = "cpu", precision = "fp32", algorithm = "automatic";
   int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
@@ -31,6 +32,7 @@ struct OpTime {
   bool backward;
   double seconds;
   int64_t flops = 0, bytes = 0;  ///< 0: not counted
+  std::string algorithm = {};  ///< of a convolution: what ran, which may not be what was asked for
 };
 
 /// Times what happens between the ends of two operations. On a GPU each is waited for, so what
@@ -70,18 +72,38 @@ bool is_layer(std::string_view op) {
   return op == "conv2d" || op == "conv_transpose2d" || op == "linear" || op == "batch_norm";
 }
 
-/// What a backward pass does, in forward passes. That of batch norm reads x and dy and writes dx,
-/// three pictures in place of two.
+/// The work of a backward pass over that of the forward pass. Each gradient of a convolution or
+/// dense layer costs one forward pass. Batch norm reads x and dy and writes dx: three tensors, not
+/// two.
 struct Passes {
   double flops, bytes;
 };
-Passes backward_of(std::string_view op, int products) {
+Passes backward_of(std::string_view op, const StepLayer& layer) {
   if (op == "batch_norm") return {2, 1.5};
-  return {static_cast<double>(products), static_cast<double>(products)};
+  const double gradients = (layer.weight_gradient ? 1 : 0) + (layer.input_gradient ? 1 : 0);
+  return {gradients, gradients};
 }
 
-/// Forward, the operations with weights stand in the order of the layers. A backward pass undoes
-/// the latest forward pass of its kind and shape that is not yet undone.
+std::string algorithm_of(const LayerRow& row, ConvPass pass) {
+  const Conv2dChoice choice =
+      conv2d_algorithm(current_context(), pass, row.conv->shape, row.conv->epilogue);
+  return choice.gemm != nullptr ? "gemm" : choice.name();
+}
+/// The algorithm of a layer's forward pass, or those of its gradients: input, then weights.
+std::string algorithms_of(const StepLayer& layer, bool backward) {
+  const LayerRow& row = layer.row;
+  if (!row.conv) return "";
+  const bool transposed = row.conv->transposed;
+  if (!backward) return algorithm_of(row, transposed ? ConvPass::dgrad : ConvPass::fprop);
+  std::vector<std::string> names;
+  if (layer.input_gradient)
+    names.push_back(algorithm_of(row, transposed ? ConvPass::fprop : ConvPass::dgrad));
+  if (layer.weight_gradient) names.push_back(algorithm_of(row, ConvPass::wgrad));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// Forward operations with weights have the order of `layers`. A backward operation belongs to the
+/// latest forward operation of its kind and output shape that has none yet.
 void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) {
   struct Forward {
     const OpTime* op;
@@ -96,6 +118,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) 
       const StepLayer& layer = layers[next++];
       op.flops = layer.row.flops;
       op.bytes = layer.row.least_bytes;
+      op.algorithm = algorithms_of(layer, false);
       open.push_back({&op, &layer});
       continue;
     }
@@ -104,9 +127,10 @@ void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) 
     });
     if (undone == open.rend()) continue;
     const StepLayer& layer = *undone->layer;
-    const Passes passes = backward_of(op.op, layer.backward_products);
+    const Passes passes = backward_of(op.op, layer);
     op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
     op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
+    op.algorithm = algorithms_of(layer, true);
     open.erase(std::next(undone).base());
   }
 }
@@ -130,17 +154,17 @@ void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& pea
   constexpr double kGiga = 1e-9;
   double total = 0, least = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
-  std::printf("%-30s %-22s %10s %7s %10s %8s %9s\n", "op", "output", "ms", "share", "GFLOP/s",
-              "GB/s", "roofline");
+  std::printf("%-30s %-22s %10s %7s %10s %8s %9s  %s\n", "op", "output", "ms", "share", "GFLOP/s",
+              "GB/s", "roofline", "algorithm");
   for (const OpTime& op : ops) {
     const std::string name = std::string(op.op) + (op.backward ? " backward" : "");
     const double share = peaks ? roofline_share(op, *peaks) : 0;
-    std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
+    std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s  %s\n", name.c_str(),
                 op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
                 100 * op.seconds / total,
                 cell(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
                 cell(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
-                cell(100 * share, " %").c_str());
+                cell(100 * share, " %").c_str(), op.algorithm.c_str());
     least += share * op.seconds;
     if (op.flops > 0) counted += op.seconds;
   }
@@ -188,6 +212,8 @@ int profile_verb(const ProfileArguments& arguments) {
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: {} is less than 1", arguments.steps);
   const RunContext context(arguments.threads, config.device, config.precision);
+  current_context().conv =
+      conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
   const std::unique_ptr<Network> network = make_network(config);
   init_parameters(*network, init_from_name(config.init), config.seed);
   const std::unique_ptr<TrainingStep> step = find_model(config.model).make_step(*network, config);
@@ -230,6 +256,10 @@ void add_profile(CLI::App& app, Action& run) {
   verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
   verb->add_option("--precision", arguments->precision,
                    "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+      ->capture_default_str();
+  verb->add_option("--algorithm", arguments->algorithm,
+                   "of the convolutions; on the cpu naive | blocked | fused | winograd. Where it "
+                   "does not cover a layer the next one runs; the last column says which")
       ->capture_default_str();
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return profile_verb(*arguments); }; });

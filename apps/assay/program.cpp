@@ -28,7 +28,7 @@ int fail(int code, std::string message) {
   return code;
 }
 
-/// The options of --config. `epochs = 3` without a section speaks of the verb given.
+/// Reads the file of --config. An entry without a section belongs to the verb of the command line.
 class VerbConfig : public CLI::ConfigTOML {
  public:
   explicit VerbConfig(const CLI::App& app) : app_(app) {}
@@ -45,7 +45,7 @@ class VerbConfig : public CLI::ConfigTOML {
   }
 
  private:
-  /// The verb of the command line, and its name word by word: data, make.
+  /// The verb of the command line; its name goes into `words`: data, make.
   const CLI::App* deepest_verb(std::vector<std::string>& words) const {
     const CLI::App* verb = &app_;
     while (!verb->get_subcommands().empty()) {
@@ -55,7 +55,7 @@ class VerbConfig : public CLI::ConfigTOML {
     return verb;
   }
 
-  /// CLI11 would read no value as 0, and name what it does not know by its own words.
+  /// Rejects empty values, which CLI11 reads as 0, and unknown names, with a message of our own.
   static void check(const CLI::ConfigItem& item, const std::vector<std::string>& given,
                     const CLI::App& verb) {
     if (item.parents != given) return;
@@ -90,16 +90,17 @@ int run_guarded(const Action& run) {
   }
 }
 
-/// A run started without one of its three streams would get its number for the next file it opens,
-/// and print into a checkpoint. Opened the wrong way round, it fails when it is used.
+/// Opens /dev/null for each standard stream that is closed: otherwise the next file opened, perhaps
+/// a checkpoint, would get its number. The access mode is the wrong one, so that using it fails.
 void hold_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(stream, F_GETFD) < 0 && errno == EBADF)
       open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-/// What was printed has arrived, or the exit code says that it has not. A reader that left early,
-/// as `| head` does, ends the program as it ends others: by the signal.
+/// Flushes stdout and returns `code`, or a failure when the output could not be written. A closed
+/// pipe
+/// (`| head`) ends the program by SIGPIPE, as it ends other programs.
 int flushed(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   const int reason = errno;
@@ -111,7 +112,7 @@ int flushed(int code) {
               fmt::format("the standard output cannot be written: {}", std::strerror(reason)));
 }
 
-/// What is wrong with the command line, and which help explains it.
+/// The error of the command line and the --help that explains it.
 std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   std::string verb = "assay";
   for (const CLI::App* sub = &app; !sub->get_subcommands().empty();) {
@@ -131,7 +132,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
 }
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app{"Assay finds defects in pictures of products"};
+  CLI::App app{"Assay finds defects in images of products"};
   app.require_subcommand(1);
   app.set_version_flag("--version", "assay " ASSAY_VERSION);
   app.fallthrough();
@@ -173,8 +174,8 @@ bool stop_requested() {
 }
 
 int run_program(int argc, char** argv) {
-  // A file that outgrows its limit is an error of write() with a message, not the program's death;
-  // and no training ends because nobody reads its progress any more.
+  // With SIGXFSZ ignored, exceeding the limit of a file's size is an error of write(). With SIGPIPE
+  // ignored, a training continues when the reader of its progress has closed the pipe.
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   hold_standard_streams();

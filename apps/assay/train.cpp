@@ -22,7 +22,7 @@ struct TrainArguments {
   int threads = 0;
 };
 
-/// Pictures of one's own need no --data, and --class is then only a name.
+/// Fills in --data and --class for --good and --bad, where --class is only a name.
 void complete(RunConfig& config) {
   if (!config.good.empty() || !config.bad.empty()) {
     ASSAY_CHECK_AS(UsageError, config.data.empty(), "--data: not with --good and --bad");
@@ -51,7 +51,8 @@ int train_verb(const TrainArguments& arguments,
                       : arguments.force ? Start::force
                                         : Start::fresh;
   const nlohmann::ordered_json metrics = [&] {
-    Progress progress(config.model + " " + config.object_class);  // gone before results are printed
+    Progress progress(config.model + " " +
+                      config.object_class);  // destroyed before results are printed
     return train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
   }();
   std::printf("%s", find_model(config.model).summary(metrics).c_str());

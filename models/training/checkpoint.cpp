@@ -98,11 +98,11 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
     content.metadata[sum_key(metrics[i])] = csv_number(position.sums[i]);
   if (state.early_stopping != nullptr) {
     content.tensors.merge(state.early_stopping->save());
-    content.metadata.merge(std::map<std::string, std::string>{
-        {"epoch", std::to_string(position.epoch)},
-        {"batch", std::to_string(position.batch)},
-        {"images", std::to_string(position.weight)},
-        {"finished", std::to_string(int{position.finished})}});
+    content.metadata.merge(
+        std::map<std::string, std::string>{{"epoch", std::to_string(position.epoch)},
+                                           {"batch", std::to_string(position.batch)},
+                                           {"images", std::to_string(position.weight)},
+                                           {"finished", std::to_string(int{position.finished})}});
   } else {
     content.metadata["summed"] = std::to_string(position.weight);
   }

@@ -31,16 +31,16 @@ StateDict without_prefix(const StateDict& from, const std::string& prefix) {
   return found;
 }
 
-/// Appends the layers with weights of `module`. Of the first one's input no gradient is computed,
-/// unless the weights are constants and the input's gradient is all that is computed.
-void add_layers(const Module& module, const Shape& input, bool weights_are_constant,
+/// Appends the layers with weights of `module`. A step that trains them computes no gradient of the
+/// first one's input; one that takes them as constants computes nothing but gradients of inputs.
+void add_layers(const Module& module, const Shape& input, bool trained,
                 std::vector<StepLayer>& layers) {
   std::vector<LayerRow> rows;
   module.describe("", input, rows);
   bool first = true;
   for (const LayerRow& row : rows) {
     if (row.flops == 0) continue;
-    layers.push_back({row, weights_are_constant || first ? 1 : 2});
+    layers.push_back({row, trained, !trained || !first});
     first = false;
   }
 }
@@ -93,7 +93,7 @@ std::vector<double> NetworkStep::metrics(std::span<const LossValue> terms) const
 
 std::vector<StepLayer> NetworkStep::layers(const std::vector<Tensor>& inputs) const {
   std::vector<StepLayer> layers;
-  add_layers(network_, inputs[0].shape(), false, layers);
+  add_layers(network_, inputs[0].shape(), true, layers);
   return layers;
 }
 
@@ -241,11 +241,11 @@ std::vector<StepLayer> GanStep::layers(const std::vector<Tensor>& inputs) const 
   std::vector<StepLayer> layers;
   const Shape& images = inputs.front().shape();
   for (int i = 0; i < k_steps_; ++i) {
-    add_layers(gan_.generator(), inputs.back().shape(), false, layers);
+    add_layers(gan_.generator(), inputs.back().shape(), true, layers);
     for (int pass = 0; pass < 2; ++pass)  // of real images, then of generated ones
-      add_layers(gan_.discriminator(), images, false, layers);
+      add_layers(gan_.discriminator(), images, true, layers);
   }
-  add_layers(gan_.discriminator(), images, true, layers);
+  add_layers(gan_.discriminator(), images, false, layers);
   return layers;
 }
 

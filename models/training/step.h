@@ -49,11 +49,10 @@ struct StepOptimizer {
   int updates = 1;
 };
 
-/// A layer with weights, and how many products of its size its backward pass computes: one for the
-/// gradient of the weights and one for that of the input, where they are wanted.
+/// A layer with weights, and what its backward pass computes.
 struct StepLayer {
   LayerRow row;
-  int backward_products;
+  bool weight_gradient, input_gradient;
 };
 
 /// A model's training step: it computes one or several losses of a batch and applies the

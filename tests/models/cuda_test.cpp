@@ -24,8 +24,8 @@
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
-#include "tests/data/files.h"
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/files.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay {
 namespace {

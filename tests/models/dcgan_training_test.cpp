@@ -17,7 +17,7 @@
 #include "optim/adam.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 using namespace assay;
 using testing::contains;

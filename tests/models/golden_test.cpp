@@ -15,9 +15,9 @@
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/golden/formula.h"
+#include "tests/support/formula.h"
 #include "tests/support/every_device.h"
-#include "tests/tensor/golden_file.h"
+#include "tests/support/golden_file.h"
 
 using namespace assay;
 using testing::difference;

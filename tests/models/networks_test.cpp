@@ -1,19 +1,19 @@
 #include "models/networks/network.h"
 
-#include "models/experiments/registry.h"
-
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <set>
 
 #include "layers/state.h"
+#include "models/experiments/registry.h"
 #include "models/networks/cnn.h"
 #include "models/networks/dcgan.h"
 #include "models/networks/kd_cae.h"
 #include "models/networks/ni_cae.h"
 #include "tensor/ops.h"
 #include "tensor/permute.h"
-#include "tests/tensor/gradcheck_cases.h"
+#include "tests/support/gradcheck_cases.h"
 
 using namespace assay;
 
@@ -153,10 +153,9 @@ TEST_CASE("latents are the code in NCHW order") {
 }
 
 TEST_CASE("sizes and names that there are not") {
-  CHECK_THROWS_WITH_AS(make_network("resnet"),
-                       "unknown preset 'resnet'; there are cnn, cnn-codelab, kd-cae, "
-                       "kd-cae-strided, ni-cae, ni-cae-128, dcgan, dcgan-128",
-                       UsageError);
+  const std::string message =
+      fmt::format("unknown preset 'resnet'; there are {}", fmt::join(preset_names(), ", "));
+  CHECK_THROWS_WITH_AS(make_network("resnet"), message.c_str(), UsageError);
   CHECK_THROWS_WITH_AS(make_network("kd-cae", 100),
                        "kd-cae: the image size 100 must be a multiple of 16 and at least 16",
                        UsageError);

@@ -8,7 +8,7 @@
 
 #include "kernels/runtime/error.h"
 #include "models/experiments/configure.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {
