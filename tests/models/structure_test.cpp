@@ -64,12 +64,11 @@ bool breaks_direction(const std::string& file, const std::string& text) {
   return to >= 0 && (to > from || (from == 1 && to == 0));
 }
 
-/// Whether a line names a model of the library. The initial weights of a GAN and the loop that
-/// trains it have its name too.
+/// Whether a line names a model of the library. The initial weights of a GAN have its name too.
 bool names_model(const std::string& text) {
   static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn|\blpd)re",
                                 std::regex::icase);
-  static const std::regex initial_weights("Init::dcgan|models/training/dcgan_training.h");
+  static const std::regex initial_weights("Init::dcgan");
   return std::regex_search(std::regex_replace(text, initial_weights, ""), model);
 }
 
@@ -77,15 +76,13 @@ bool names_model(const std::string& text) {
 bool is_of_one_model(const std::string& file) {
   static const std::vector<std::string> own = {"models/networks/",
                                                "models/training/step.",
-                                               "models/training/dcgan_",
                                                "models/detectors/cnn_detector.",
                                                "models/detectors/kd_cae_detector.",
                                                "models/detectors/lpd",
                                                "models/experiments/registry.cpp",
                                                "models/experiments/cnn_run.",
                                                "models/experiments/gan_run.",
-                                               "models/experiments/lpd",
-                                               "models/experiments/example_step."};
+                                               "models/experiments/lpd"};
   return std::any_of(own.begin(), own.end(),
                      [&](const std::string& start) { return file.starts_with(start); });
 }
