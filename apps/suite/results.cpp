@@ -12,6 +12,7 @@
 #include "models/experiments/registry.h"
 #include "models/experiments/run.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -190,11 +191,9 @@ void check_tables(const RunResult& run) {
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
   const ModelSpec& model = find_model(run.config.model);
-  for (const RunFolder& trained : training_folders(run.config, folder)) {
-    if (model.check_history)
-      model.check_history(trained);
-    else
-      trained.read_history();
+  for (const RunFolder& training : training_folders(run.config, folder)) {
+    const History history = History::read(training.history());
+    for (const std::string& column : model.history_columns) history.column(column);
   }
 }
 

@@ -14,8 +14,6 @@
 #include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
-#include "optim/rmsprop.h"
-#include "tensor/ops.h"
 
 namespace assay {
 namespace {
@@ -61,10 +59,13 @@ class CrossValidation {
         pictures_(pictures),
         folds_(folds) {}
 
-  void train(const TrainingHooks& hooks) {
-    for (int fold = 0; fold < config_.folds; ++fold) train_fold(fold, hooks);
+  /// Returns the result of each fold's training.
+  std::vector<TrainingResult> train(const TrainingHooks& hooks) {
+    std::vector<TrainingResult> results;
+    for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
     detector_.set_collapsed(collapsed());
     detector_.save(folder_);
+    return results;
   }
 
   std::vector<double> probabilities(int fold, const std::vector<size_t>& positions) const {
@@ -85,7 +86,7 @@ class CrossValidation {
     return static_cast<double>(labels.size() - defective) / static_cast<double>(defective);
   }
 
-  void train_fold(int number, const TrainingHooks& hooks) {
+  TrainingResult train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
     const uint64_t seed = seed_of_fold(config_.seed, number);
     Network& network = detector_.network(number);
@@ -96,31 +97,14 @@ class CrossValidation {
                          .flips = config_.flips,
                          .shifts = config_.shifts,
                          .labels = true});
-    Rmsprop rmsprop(network.parameters(),
-                    {.learning_rate = config_.lr,
-                     .placement = config_.eps_placement == "torch" ? EpsPlacement::torch
-                                                                   : EpsPlacement::keras});
-    const double weight = weight_of_defects(fold);
-    const auto loss = [&](const Batch& batch) {
-      return bce_with_logits_loss(network(batch.x), batch.labels, weight);
-    };
+    ClassifierStep step(network, config_, weight_of_defects(fold));
     const TrainingTask task{
-        .model = config_.preset,
-        .module = network,
-        .optimizer = rmsprop,
-        .batches = batches,
-        .loss = loss,
-        .validation_loss = [&] {
-          network.eval();
-          double sum = 0;
-          for_each_batch(config_, pictures_, fold.validation, {}, [&](const Batch& batch) {
-            sum += loss(batch).item() * static_cast<double>(batch.images.size());
-          });
-          return sum / static_cast<double>(fold.validation.size());
+        .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
+          return mean_loss(step, config_, pictures_, fold.validation);
         }};
     const RunFolder of_fold = folder_.fold(number);
     of_fold.create();
-    assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
+    return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 
   /// Says which fold it is, and shows the progress of all.
@@ -128,8 +112,8 @@ class CrossValidation {
     TrainingHooks mine = hooks;
     mine.progress = [this, number, &hooks](const TrainingProgress& at) {
       TrainingProgress all = at;
-      all.step += number * at.most_steps;
-      all.most_steps *= config_.folds;
+      all.step += number * at.max_steps;
+      all.max_steps *= config_.folds;
       all.note = fmt::format("fold {} of {}, epoch {}, loss {:.5f}", number + 1, config_.folds,
                              at.epoch, at.loss);
       hooks.progress(all);
@@ -174,7 +158,7 @@ struct FoldVerdict {
 };
 
 FoldVerdict judge_fold(int number, const Fold& fold, const CrossValidation& run,
-                       const ImageStore& pictures, const RunConfig& config, const RunFolder& folder,
+                       const ImageStore& pictures, const TrainingResult& training,
                        double threshold) {
   FoldVerdict verdict;
   verdict.scores = run.probabilities(number, fold.test);
@@ -185,8 +169,7 @@ FoldVerdict judge_fold(int number, const Fold& fold, const CrossValidation& run,
   const std::optional<F1Max> best = f1_max(validation);
   const double validation_threshold = best ? best->threshold : threshold;
   verdict.at_validation_threshold = confusion_at(test, validation_threshold);
-  verdict.facts = facts_of(config, folder.fold(number), static_cast<int64_t>(fold.train.size()),
-                           static_cast<int64_t>(fold.validation.size()), false);
+  verdict.facts = facts_of(training, fold.train.size(), fold.validation.size(), false);
   verdict.json = {{"image_auroc", json_of(auroc(test))},
                   {"f1", json_of(confusion_at(test, threshold).f1())},
                   {"f1_all_positive", json_of(f1_all_positive(test))},
@@ -204,7 +187,8 @@ FoldVerdict judge_fold(int number, const Fold& fold, const CrossValidation& run,
 }
 
 Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFolder& folder,
-                    const ImageStore& pictures, const std::vector<Fold>& folds) {
+                    const ImageStore& pictures, const std::vector<Fold>& folds,
+                    const std::vector<TrainingResult>& trainings) {
   std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const CrossValidation run(detector, folder, pictures, folds);
   // A pooled picture has one score, that of the fold that did not see it.
@@ -219,7 +203,7 @@ Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFol
   RunFacts facts{.collapsed = detector.collapsed()};
   for (int f = 0; f < config.folds; ++f) {
     const FoldVerdict verdict =
-        judge_fold(f, folds[f], run, pictures, config, folder, pooled.threshold);
+        judge_fold(f, folds[f], run, pictures, trainings[f], pooled.threshold);
     for (size_t i = 0; i < folds[f].test.size(); ++i) {
       const Sample& sample = pictures.sample(folds[f].test[i]);
       images[folds[f].test[i]] = {.path = sample.path,
@@ -264,12 +248,13 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
       config.object_class, pictures.size(), folds.size(), folds.front().train.size(),
       folds.front().validation.size(), folds.front().test.size()));
   CnnDetector detector(config, find_preset(config.preset).make);
-  CrossValidation(detector, folder, pictures, folds).train(hooks);
+  const std::vector<TrainingResult> trainings =
+      CrossValidation(detector, folder, pictures, folds).train(hooks);
   if (detector.collapsed())
     hooks.say(
         "a fold collapsed: its probability is the same for every validation image; try another "
         "--seed, a smaller --lr or --class-weights");
-  return evaluate_folds(detector, config, folder, pictures, folds);
+  return evaluate_folds(detector, config, folder, pictures, folds, trainings);
 }
 
 Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
@@ -277,8 +262,11 @@ Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   detector.load(folder);
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
-  return evaluate_folds(detector, config, folder, pictures,
-                        choose_folds(config, folder, Start::resume, pictures));
+  const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, pictures);
+  std::vector<TrainingResult> trainings;
+  for (int f = 0; f < config.folds; ++f)
+    trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));
+  return evaluate_folds(detector, config, folder, pictures, folds, trainings);
 }
 
 std::string cnn_summary(const Json& metrics) {

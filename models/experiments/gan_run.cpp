@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "data/image_io.h"
@@ -16,16 +17,15 @@
 #include "models/run/csv.h"
 #include "models/run/data.h"
 #include "models/training/checkpoint.h"
-#include "models/training/dcgan_training.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kJudged = 64;         // generated pictures that are looked at
-constexpr int64_t kLastSteps = 100;     // whose means are the end of the game
-constexpr int kShown = 32, kPairs = 8;  // pictures in a figure
+constexpr int64_t kCompared = 64;    // generated images that are compared with the training images
+constexpr int64_t kLastSteps = 100;  // steps whose mean metrics describe the end of the training
+constexpr int kShown = 32, kColumns = 8;  // images in a figure, and in its rows
 
 std::unique_ptr<Dcgan> make_dcgan(const RunConfig& config) {
   return std::make_unique<Dcgan>(config.image_size, config.channels());
@@ -41,26 +41,29 @@ void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& fold
                                   {"seed", std::to_string(config.seed)}}});
 }
 
-/// Means over the last steps of the game, to the whole epoch.
-GanFigures end_of(const std::vector<GanRecord>& history) {
-  GanFigures mean;
-  int64_t steps = 0;
-  for (size_t i = history.size(); i-- > 0 && steps < kLastSteps;) {
-    // Lines before may be lost; none speaks of more steps than these.
-    const int64_t before = i > 0 ? history[i - 1].step : 0;
-    const int64_t n = std::min(history[i].step - before, kGanEpochSteps);
-    const auto add = [&](double GanFigures::*figure) {
-      mean.*figure += history[i].mean.*figure * static_cast<double>(n);
-    };
-    add(&GanFigures::loss_d);
-    add(&GanFigures::loss_g);
-    add(&GanFigures::d_real);
-    add(&GanFigures::d_fake);
-    steps += n;
-  }
-  for (double* figure : {&mean.loss_d, &mean.loss_g, &mean.d_real, &mean.d_fake})
-    *figure /= static_cast<double>(std::max<int64_t>(steps, 1));
-  return mean;
+/// Means over the last steps, to the whole epoch.
+GanMetrics end_of(const History& history) {
+  const std::vector<double> step = history.column("step");
+  // Rows before may be lost, but no row is of more steps than an epoch has.
+  std::vector<double> steps;  // of each row, the last first
+  double total = 0;
+  for (size_t i = step.size(); i-- > 0 && total < kLastSteps; total += steps.back())
+    steps.push_back(std::min(step[i] - (i > 0 ? step[i - 1] : 0), double{kGanEpochSteps}));
+  const auto mean = [&](const char* metric) {
+    const std::vector<double> values = history.column(metric);
+    double sum = 0;
+    for (size_t i = 0; i < steps.size(); ++i) sum += values[values.size() - 1 - i] * steps[i];
+    return sum / std::max(total, 1.0);
+  };
+  return {.loss_d = mean("loss_d"),
+          .loss_g = mean("loss_g"),
+          .d_real = mean("d_real"),
+          .d_fake = mean("d_fake")};
+}
+
+/// From [-1,1] to 8 bits.
+uint8_t to_byte(float v) {
+  return static_cast<uint8_t>(std::lround(std::clamp((v + 1) / 2, 0.0f, 1.0f) * 255));
 }
 
 std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>& positions) {
@@ -78,7 +81,7 @@ struct Memorisation {
 Memorisation look_for_copies(Dcgan& gan, const RunConfig& config, const ImageStore& good,
                              const Split& split) {
   Memorisation m;
-  m.generated = generate_images(gan, draw_latents(config.seed, 0, kJudged));
+  m.generated = generate_images(gan, draw_latents(config.seed, 0, kCompared));
   m.training = images_at(good, split.train);
   m.of_generated = nearest_of(m.generated, m.training);
   m.of_training = nearest_of_the_rest(m.training);
@@ -118,13 +121,13 @@ void write_memorisation(const RunFolder& folder, const Memorisation& m, const Im
 void write_figures(const RunFolder& folder, const Memorisation& m) {
   const std::span training(m.training);
   write_png(folder.figures() / "real.png",
-            image_grid(training.first(std::min<size_t>(kShown, training.size())), kPairs));
-  std::vector<Image> pairs(m.generated.begin(), m.generated.begin() + kPairs);
-  for (int i = 0; i < kPairs; ++i) pairs.push_back(m.training[m.of_generated[i].index]);
-  write_png(folder.figures() / "nearest.png", image_grid(pairs, kPairs));
+            image_grid(training.first(std::min<size_t>(kShown, training.size())), kColumns));
+  std::vector<Image> pairs(m.generated.begin(), m.generated.begin() + kColumns);
+  for (int i = 0; i < kColumns; ++i) pairs.push_back(m.training[m.of_generated[i].index]);
+  write_png(folder.figures() / "nearest.png", image_grid(pairs, kColumns));
 }
 
-DcganOutcome outcome_of(const std::vector<GanRecord>& history, const Memorisation& m) {
+DcganOutcome outcome_of(const History& history, const Memorisation& m) {
   const std::vector<double> own = distances(m.of_training);
   const double least = *std::min_element(own.begin(), own.end());
   return {.last = end_of(history),
@@ -135,11 +138,9 @@ DcganOutcome outcome_of(const std::vector<GanRecord>& history, const Memorisatio
                                   [&](const Nearest& n) { return n.distance < least; })};
 }
 
-Json metrics_of(const RunConfig& config, const Split& split, const std::vector<GanRecord>& history,
+Json metrics_of(const RunConfig& config, const Split& split, const TrainingResult& training,
                 const Memorisation& m) {
-  const DcganOutcome outcome = outcome_of(history, m);
-  double seconds = 0;
-  for (const GanRecord& r : history) seconds += r.seconds;
+  const DcganOutcome outcome = outcome_of(training.history, m);
   return {{"model", config.model},
           {"preset", config.preset},
           {"class", config.object_class},
@@ -148,7 +149,7 @@ Json metrics_of(const RunConfig& config, const Split& split, const std::vector<G
           {"seed", config.seed},
           {"device", device_name(current_context().device)},
           {"precision", config.precision},
-          {"steps", history.back().step},
+          {"steps", training.steps},
           {"k_steps", config.k_steps},
           {"batch", config.batch},
           {"loss_d", outcome.last.loss_d},
@@ -166,22 +167,21 @@ Json metrics_of(const RunConfig& config, const Split& split, const std::vector<G
           {"discriminator_won", discriminator_won(outcome)},
           {"blew_up", blew_up(outcome)},
           {"remarks", remarks_on(outcome)},
-          {"seconds_train", seconds},
-          {"epochs", history.back().epoch},
+          {"seconds_train", training.history.seconds()},
+          {"epochs", training.epochs},
           {"images", {{"train", split.train.size()}, {"validation", split.validation.size()}}}};
 }
 
 Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, const ImageStore& good,
-              const Split& split) {
+              const Split& split, const TrainingResult& training) {
   std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
-  const std::vector<GanRecord> history = read_gan_history(folder);
-  ASSAY_CHECK_AS(CheckpointError, !history.empty(),
-                 "{}: not there, but the losses of the game stand in it; train again with --force",
+  ASSAY_CHECK_AS(CheckpointError, !training.history.rows().empty(),
+                 "{}: is missing, and the losses of the training with it; train again with --force",
                  folder.history().string());
-  Json metrics = metrics_of(config, split, history, memorisation);
+  Json metrics = metrics_of(config, split, training, memorisation);
   metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
   write_file(folder.metrics(), metrics.dump(2) + "\n");
   return metrics;
@@ -201,9 +201,9 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
                         split.train.size(), split.validation.size()));
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
-  train_dcgan(*gan, good, split.train, config, folder, hooks);
+  const TrainingResult training = train_dcgan(*gan, good, split.train, config, folder, hooks);
   save_model(*gan, config, folder);
-  return evaluate(*gan, config, folder, good, split);
+  return evaluate(*gan, config, folder, good, split, training);
 }
 
 Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
@@ -212,7 +212,47 @@ Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
   const Split split = choose_split(config, folder, Start::resume, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   folder.create();
-  return evaluate(*gan, config, folder, good, split);
+  return evaluate(*gan, config, folder, good, split,
+                  read_result(config, folder, split.train.size()));
+}
+
+TrainingResult train_dcgan(Dcgan& gan, const ImageStore& store, const std::vector<size_t>& images,
+                           const RunConfig& config, const RunFolder& folder,
+                           const TrainingHooks& hooks) {
+  BatchLoader batches(store, images, {.batch = config.batch, .seed = config.seed, .endless = true});
+  GanStep step(gan, config);
+  const auto write_grid = [&](int64_t number) {
+    const Tensor z = draw_latents(config.seed, 0, kShown);
+    write_png(folder.figures() / fmt::format("step_{:06}.png", number),
+              image_grid(generate_images(gan, z), kColumns));
+  };
+  return train({.model = config.preset,
+                .step = step,
+                .batches = batches,
+                .validation_loss = nullptr,
+                .epoch_steps = kGanEpochSteps,
+                .sample = write_grid,
+                .sample_every = config.sample_every},
+               config, folder, hooks);
+}
+
+std::vector<Image> generate_images(Dcgan& gan, const Tensor& z) {
+  constexpr int64_t kBatch = 32;
+  const int side = gan.image_size(), C = gan.channels();
+  std::vector<Image> images;
+  gan.eval();
+  for (int64_t begin = 0; begin < z.dim(0); begin += kBatch) {
+    const int64_t count = std::min(kBatch, z.dim(0) - begin);
+    const std::vector<float> values = gan.generate(z.rows(begin, count)).to_floats();
+    for (auto from = values.begin(); from != values.end();) {
+      Image& image = images.emplace_back(side, side, C);
+      const auto end = from + static_cast<std::ptrdiff_t>(image.size());
+      std::transform(from, end, image.pixels.begin(), to_byte);
+      from = end;
+    }
+  }
+  gan.train();
+  return images;
 }
 
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {

@@ -30,6 +30,11 @@ std::unique_ptr<D> detector_of(const RunConfig& config) {
   return std::make_unique<D>(config, find_preset(config.preset).make);
 }
 
+template <class Step>
+std::unique_ptr<TrainingStep> make_step(Network& network, const RunConfig& config) {
+  return std::make_unique<Step>(network, config);
+}
+
 // The models of arXiv:2107.09204.
 
 ModelSpec cnn() {
@@ -41,7 +46,7 @@ ModelSpec cnn() {
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
-  model.example_step = classifier_step;
+  model.make_step = make_step<ClassifierStep>;
   model.summary = cnn_summary;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
@@ -133,9 +138,11 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
-  model.example_step = gan_step;
+  model.make_step = [](Network& network, const RunConfig& config) {
+    return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
+  };
   model.summary = dcgan_summary;
-  model.check_history = [](const RunFolder& folder) { read_gan_history(folder); };
+  model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
   model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},

@@ -13,7 +13,6 @@
 #include "data/image.h"
 #include "layers/init.h"
 #include "models/detectors/detector.h"
-#include "models/experiments/example_step.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -98,16 +97,17 @@ struct ModelSpec {
   /// model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
-  std::function<ExampleStep(const RunConfig&)> example_step;
+  /// A training step of a network that was made for the configuration and outlives it. `assay
+  /// profile` and the benchmarks time it.
+  std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
   /// The lines that `train` and `evaluate` end with.
   std::function<std::string(const nlohmann::ordered_json& metrics)> summary;
 
   /// Trained on images of defects as well, by cross-validation; otherwise on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
-  /// Throws CheckpointError for a damaged history.csv. Empty: every training folder has one of
-  /// EpochRecord.
-  std::function<void(const RunFolder&)> check_history;
+  /// Columns of history.csv that the report reads.
+  std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// After "<run> collapsed: ": what that means, and what to try.
   std::string collapse_hint;
 

@@ -36,7 +36,7 @@ TEST_CASE("every model of the library is complete") {
     CAPTURE(name);
     const ModelSpec& model = find_model(name);
     CHECK(model.presets.front().name == name);  // `assay describe MODEL` takes the first
-    CHECK(model.example_step);
+    CHECK(model.make_step);
     CHECK(!model.collapse_hint.empty());
     CHECK(!model.report.introduction.empty());
     for (const char* profile : {"quick", "paper"}) {
