@@ -202,6 +202,8 @@ int profile_verb(const ProfileArguments& arguments) {
   const RunContext context(arguments.threads, config.device, config.precision);
   current_context().conv =
       conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
+  ASSAY_CHECK_AS(UsageError, find_model(config.model).example_step,
+                 "{}: learns in one pass and has no training step to profile", config.model);
   const ExampleStep step = find_model(config.model).example_step(config);
 
   StepTimer timer;

@@ -38,7 +38,7 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Judgement judge(const Tensor& x) = 0;
 
-  /// Whether a judgement has a reconstruction and a heat map.
+  /// Whether a judgement has a heat map.
   virtual bool draws_heat_maps() const { return true; }
   /// No pixel's heat is above; 1 for the squared error of values from 0 to 1.
   virtual double most_heat() const { return 1; }

@@ -61,7 +61,8 @@ void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelA
 /// original | reconstruction | residual, from the left end of a row.
 void draw_seen(Image& to, int row, const Inspected& in, double heat_scale) {
   draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
-  draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
+  if (!in.reconstruction.empty())
+    draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
   draw_tile(to, row, 2, in, [&](int x, int y) {
     return heat_colour(in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale);
   });

@@ -13,7 +13,7 @@ namespace assay {
 struct Inspected {
   int H, W, C;
   std::span<const float> image;           ///< (H,W,C) in [0,1]
-  std::span<const float> reconstruction;  ///< (H,W,C)
+  std::span<const float> reconstruction;  ///< (H,W,C); empty where a model makes none
   std::span<const float> heat;            ///< (H,W)
   std::span<const uint8_t> mask;          ///< (H,W), non-zero = defective
 };

@@ -120,10 +120,12 @@ class Lpd {
 };
 
 /// The share of the variance of features (images, cells, C) that their place explains: the variance
-/// over places of the mean over images, over the whole variance, averaged over channels. Near 1 for
-/// objects that lie alike, near 1 / images for a texture.
-double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C);
-/// Below, a bank without position is chosen.
-inline constexpr double kMinAlignedShare = 0.1;
+/// over places of the mean over images, over the whole variance, averaged over the `counted`
+/// channels. Near 1 for objects that lie alike, near 1 / images for a texture.
+double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C,
+                     const std::vector<int>& counted);
+/// Below, a bank without position is chosen. Filter responses count, colours do not: light falls on
+/// the same side of every image.
+inline constexpr double kMinAlignedShare = 0.25;
 
 }  // namespace assay
