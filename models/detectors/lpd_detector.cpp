@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <sstream>
 
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
@@ -94,6 +95,25 @@ class ModelReader {
     }
     return values;
   }
+  std::vector<std::string> lines(const std::string& key) const {
+    const auto found = file_.metadata.find(key);
+    ASSAY_CHECK_AS(CheckpointError, found != file_.metadata.end(),
+                   "{}: its metadata say no {}; train again with --force", name_, key);
+    std::vector<std::string> lines;
+    std::istringstream text(found->second);
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+  }
+  std::vector<Pose> poses(const std::string& key, size_t count) const {
+    const std::vector<double> values = tensor(key, StoredType::f64).doubles();
+    ASSAY_CHECK_AS(CheckpointError, values.size() == 3 * count,
+                   "{}: has {} poses of {} images; train again with --force", name_,
+                   values.size() / 3, count);
+    std::vector<Pose> poses;
+    for (size_t i = 0; i < count; ++i)
+      poses.push_back({.angle = values[3 * i], .x = values[3 * i + 1], .y = values[3 * i + 2]});
+    return poses;
+  }
   double number(const std::string& key, double low, double high) const {
     const auto found = file_.metadata.find(key);
     const double value =
@@ -180,6 +200,8 @@ std::vector<double> LpdDetector::learn(const ImageStore& good, const std::vector
                                  static_cast<float>(pixels[channels == 3 ? k : k / 3]) / 255.0f;
                          }};
   const LpdMaps maps = lpd_.fit(current_context(), source);
+  images_.clear();
+  for (const size_t i : images) images_.push_back(good.sample(i).path);
   take_over(lpd_.state());
   const auto [least, most] = std::minmax_element(maps.score.begin(), maps.score.end());
   collapsed_ = *most - *least < 1e-6 * *most;
@@ -207,10 +229,19 @@ Judgement LpdDetector::judge(const Tensor& x) {
   return judgement;
 }
 
-Lpd::Explanation LpdDetector::explain(std::span<const float> image) const {
+std::optional<Explanation> LpdDetector::explain(std::span<const float> image) const {
+  constexpr double kCells = 5;  // about what the filters of the coarsest scale see
   std::vector<float> colour(int64_t{config_.image_size} * config_.image_size * 3);
   to_colour(image.data(), config_.channels(), colour);
-  return lpd_.explain(current_context(), colour);
+  const Lpd::Explanation why = lpd_.explain(current_context(), colour);
+  const auto patch = [&](int cell, const Pose& pose) {
+    const CropPoint at = lpd_.cell_in_image(cell, pose);
+    return Patch{at.column, at.row, kCells * lpd_.cell_side()};
+  };
+  return Explanation{.place = patch(why.cell, why.pose),
+                     .nearest_image = images_.at(why.image),
+                     .nearest = patch(why.nearest_cell, lpd_.state().poses.at(why.image)),
+                     .distance = why.distance};
 }
 
 void LpdDetector::save(const RunFolder& folder) const {
@@ -229,6 +260,10 @@ void LpdDetector::save(const RunFolder& folder) const {
   for (int scale = 0; scale < kScales; ++scale)
     file.tensors[fmt::format("filters.{}", scale)] =
         stored({s.filters.count, kFilterSide, kFilterSide, 3}, s.filters.weights[scale]);
+  file.metadata["images"] = fmt::format("{}", fmt::join(images_, "\n"));
+  std::vector<double> poses;
+  for (const Pose& pose : s.poses) poses.insert(poses.end(), {pose.angle, pose.x, pose.y});
+  file.tensors["poses"] = StoredTensor::of({static_cast<int64_t>(s.poses.size()), 3}, poses);
   file.tensors["channel"] = stored(s.channel);
   file.tensors["mean"] = stored({C}, s.mean);
   file.tensors["deviation"] = stored({C}, s.deviation);
@@ -277,7 +312,9 @@ void LpdDetector::load(const RunFolder& folder) {
   s.mean = read.floats("mean", {C});
   s.deviation = read.floats("deviation", {C});
   s.bank = read.floats("features", {cells, C, n});
-  s.image = read.indices("image", kMax);
+  images_ = read.lines("images");
+  s.poses = read.poses("poses", images_.size());
+  s.image = read.indices("image", static_cast<int>(images_.size()));
   s.place = read.indices("place", (s.crop.height / kCell) * (s.crop.width / kCell));
   ASSAY_CHECK_AS(CheckpointError,
                  C > 0 && static_cast<int64_t>(s.image.size()) == n &&

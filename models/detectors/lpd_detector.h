@@ -29,13 +29,13 @@ class LpdDetector : public Detector {
   void load(const RunFolder& folder) override;
 
   const Lpd& lpd() const { return lpd_; }
-  /// The place that decided on an image (H,W,C) in [0,1], and what it is nearest to.
-  Lpd::Explanation explain(std::span<const float> image) const;
+  std::optional<Explanation> explain(std::span<const float> image) const override;
 
  private:
   void take_over(const LpdState& state);
 
   Lpd lpd_;
+  std::vector<std::string> images_;  // Sample::path of the training images
 };
 
 }  // namespace assay

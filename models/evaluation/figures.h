@@ -32,6 +32,16 @@ inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 /// are not square: the figure is of another kind.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 
+/// A square of an image: its middle and side, pixels.
+struct Square {
+  double x, y, side;
+};
+/// Why an image has its score: the image with the place that decided in a frame | that place,
+/// enlarged | the good patch nearest to it | the training image that holds it, framed. Both images
+/// are of one size; the places may reach beyond them.
+Image explanation_panel(const Image& image, const Square& place, const Image& nearest_image,
+                        const Square& nearest);
+
 /// original | overlay | colour bar.
 Image heat_map(const Inspected& image, double heat_scale);
 

@@ -332,6 +332,7 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
     x.insert(x.end(), part.begin(), part.end());
   }
   if (poses.empty()) poses.resize(good.count);
+  state_.poses = poses;
   standardise(x, rows);
 
   std::vector<int> responses;
@@ -442,7 +443,8 @@ Lpd::Explanation Lpd::explain(Context& ctx, std::span<const float> image) const 
   Explanation out{.image = 0,
                   .distance = std::numeric_limits<double>::infinity(),
                   .cell = cell,
-                  .nearest_cell = 0};
+                  .nearest_cell = 0,
+                  .pose = crops.poses[0]};
   const float* metric = state_.metric.data() + bank_cell * C * C;
   for (int k = 0; k < s.window(); ++k) {
     const int from = s.neighbour(bank_cell, k);

@@ -48,6 +48,8 @@ struct LpdMaps {
 
 /// A model that has been fitted, as files hold it.
 struct LpdState {
+  std::vector<Pose> poses;  ///< of the training images
+
   bool posed = false;  ///< images are cropped in their pose; else halved as they are
   bool local = true;   ///< one bank per cell; else one for all
   int side = 0;        ///< of the images
@@ -83,6 +85,7 @@ class Lpd {
     int image;               ///< of the training images, as fit() took them
     double distance;         ///< to it
     int cell, nearest_cell;  ///< of the image that is explained, and of the training image
+    Pose pose;               ///< of the image that is explained
   };
   /// Of an image (side,side,3).
   Explanation explain(Context& ctx, std::span<const float> image) const;
