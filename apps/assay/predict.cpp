@@ -164,7 +164,7 @@ std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>&
                                 side,
                                 config.channels(),
                                 std::span(originals).subspan(n * values, values),
-                                std::span(judgement.reconstruction).subspan(n * values, values),
+                                {},
                                 std::span(judgement.heat).subspan(n * pixels, pixels),
                                 {}},
                                detector.heat_scale()));

@@ -30,7 +30,9 @@ Inspected inspected(const RunConfig& config, std::span<const float> images, size
           side,
           channels,
           images.subspan(n * values, values),
-          std::span(judgement.reconstruction).subspan(m * values, values),
+          judgement.reconstruction.empty()
+              ? std::span<const float>()
+              : std::span(judgement.reconstruction).subspan(m * values, values),
           std::span(judgement.heat).subspan(m * pixels, pixels),
           mask};
 }
