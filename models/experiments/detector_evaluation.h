@@ -1,8 +1,6 @@
 // From a detector and the test pictures to scores.csv, figures and metrics.json.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "data/loader.h"
 #include "models/detectors/detector.h"
 
@@ -18,10 +16,10 @@ RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t trai
 
 /// Scores every picture of `test` (with the masks of all defects when `masks`) and writes
 /// scores.csv, the figures and, last, metrics.json, which is returned.
-nlohmann::ordered_json evaluate_on(const ImageStore& test, bool masks, Detector& detector,
+DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                                    const RunConfig& config, const RunFolder& folder);
 
 /// The same for the folder's model and the test pictures that `config` names.
-nlohmann::ordered_json evaluate_detector(const RunConfig& config, const RunFolder& folder);
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay
