@@ -9,6 +9,7 @@
 #include "models/evaluation/metrics.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {
@@ -101,9 +102,12 @@ std::string loss_chart(const RunResult& run) {
     const bool first = lines.empty(), thin = folders.size() > 1;
     Series train{first ? "training" : "", {}, 1, false, thin};
     Series validation{first ? "held out" : "", {}, 0, false, thin};
-    for (const EpochRecord& e : folder.read_history()) {
-      train.points.emplace_back(e.epoch, e.train_loss);
-      validation.points.emplace_back(e.epoch, e.validation_loss);
+    const History history = History::read(folder.history());
+    const std::vector<double> epochs = history.column("epoch");
+    for (const auto& [line, column] :
+         {std::pair(&train, "train_loss"), std::pair(&validation, "validation_loss")}) {
+      const std::vector<double> losses = history.column(column);
+      for (size_t i = 0; i < epochs.size(); ++i) line->points.emplace_back(epochs[i], losses[i]);
     }
     lines.push_back(train);
     lines.push_back(validation);

@@ -6,18 +6,19 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/training/dcgan_training.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
 std::string game_charts(const RunResult& run) {
-  const std::vector<GanRecord> history = read_gan_history(run.folder);
-  const auto series = [&](const char* name, double GanFigures::*figure, int colour) {
+  const History history = History::read(run.folder.history());
+  const std::vector<double> steps = history.column("step");
+  const auto series = [&](const char* name, const char* column, int colour) {
     Series line{name, {}, colour};
-    for (const GanRecord& r : history)
-      line.points.emplace_back(static_cast<double>(r.step), r.mean.*figure);
+    const std::vector<double> values = history.column(column);
+    for (size_t i = 0; i < steps.size(); ++i) line.points.emplace_back(steps[i], values[i]);
     return line;
   };
   return fmt::format(
@@ -25,13 +26,12 @@ std::string game_charts(const RunResult& run) {
       line_chart({.title = "Losses of the two networks",
                   .x = {.title = "generator steps"},
                   .y = {.title = "binary cross-entropy (nats)", .kind = ScaleKind::logarithmic}},
-                 {series("discriminator", &GanFigures::loss_d, 1),
-                  series("generator", &GanFigures::loss_g, 0)}),
+                 {series("discriminator", "loss_d", 1), series("generator", "loss_g", 0)}),
       line_chart({.title = "What the discriminator believes",
                   .x = {.title = "generator steps"},
                   .y = {.title = "probability of being real", .high = 1}},
-                 {series("real images, D(x)", &GanFigures::d_real, 1),
-                  series("generated ones, D(G(z))", &GanFigures::d_fake, 0)}));
+                 {series("real images, D(x)", "d_real", 1),
+                  series("generated ones, D(G(z))", "d_fake", 0)}));
 }
 
 /// The grid of the fixed latents at the last step that has one.

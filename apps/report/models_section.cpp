@@ -82,7 +82,9 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
     const bool both = config.train_noise == "noisy" && config.test_noise == "noisy";
     std::string drop = kNone;
     if (clean != nullptr && group != clean && clean->config().preset == config.preset)
-      if (const auto a = clean->summary(&DetectorMetrics::f1), b = group->summary(&DetectorMetrics::f1); a && b && a->mean > 0)
+      if (const auto a = clean->summary(&DetectorMetrics::f1),
+          b = group->summary(&DetectorMetrics::f1);
+          a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
     table.row({class_cell(c), model_name(config.model, config.preset), config.train_noise,
                config.test_noise, summary_text(group->summary(&DetectorMetrics::image_auroc)),
@@ -124,7 +126,7 @@ std::string f1_beside_all_positive(const std::optional<double>& f1,
   return fmt::format("{} <small>({})</small>", number(f1), number(all_positive, 2));
 }
 
-void add_folds(Table& table, const CrossValidation& cross_validation) {
+void add_folds(Table& table, const CrossValidationMetrics& cross_validation) {
   int64_t number_of_fold = 0;
   for (const FoldMetrics& fold : cross_validation.folds)
     table.row({std::to_string(++number_of_fold), number(fold.image_auroc),
@@ -137,8 +139,7 @@ void add_folds(Table& table, const CrossValidation& cross_validation) {
 void add_cross_validation(Table& table, const std::string& name, const DetectorMetrics& m) {
   table.row({name, number(m.image_auroc), summary_text(m.cross_validation->image_auroc),
              f1_beside_all_positive(m.f1, m.f1_all_positive),
-             number(m.cross_validation->f1_validation_threshold),
-             std::to_string(m.test_images)});
+             number(m.cross_validation->f1_validation_threshold), std::to_string(m.test_images)});
 }
 
 void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& model) {
@@ -184,11 +185,15 @@ void add_all_metrics(Page& page, const Findings& findings) {
     table.group(class_cell(c));
     for (const SeedGroup* g : c.groups)
       table.row({name_of_group(*g), std::to_string(g->runs.size()),
-                 summary_text(g->summary(&DetectorMetrics::image_auroc)), summary_text(g->summary(&DetectorMetrics::image_ap)),
-                 summary_text(g->summary(&DetectorMetrics::fpr95)), f1_text(*g), summary_text(g->summary(&DetectorMetrics::f1_max)),
-                 summary_text(g->summary(&DetectorMetrics::precision_at_threshold)), summary_text(g->summary(&DetectorMetrics::recall)),
+                 summary_text(g->summary(&DetectorMetrics::image_auroc)),
+                 summary_text(g->summary(&DetectorMetrics::image_ap)),
+                 summary_text(g->summary(&DetectorMetrics::fpr95)), f1_text(*g),
+                 summary_text(g->summary(&DetectorMetrics::f1_max)),
+                 summary_text(g->summary(&DetectorMetrics::precision_at_threshold)),
+                 summary_text(g->summary(&DetectorMetrics::recall)),
                  summary_text(g->summary(&DetectorMetrics::balanced_accuracy)),
-                 summary_text(g->summary(&DetectorMetrics::pixel_auroc)), summary_text(g->summary(&DetectorMetrics::pixel_ap)),
+                 summary_text(g->summary(&DetectorMetrics::pixel_auroc)),
+                 summary_text(g->summary(&DetectorMetrics::pixel_ap)),
                  summary_text(g->summary(&DetectorMetrics::aupro))});
   }
   page.add(table.html());

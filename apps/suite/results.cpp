@@ -11,6 +11,7 @@
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -216,11 +217,9 @@ void check_tables(const RunResult& run) {
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
   const ModelSpec& model = find_model(run.config.model);
-  for (const RunFolder& trained : training_folders(run.config, folder)) {
-    if (model.check_history)
-      model.check_history(trained);
-    else
-      trained.read_history();
+  for (const RunFolder& training : training_folders(run.config, folder)) {
+    const History history = History::read(training.history());
+    for (const std::string& column : model.history_columns) history.column(column);
   }
 }
 
@@ -312,8 +311,8 @@ std::string table_of(const std::vector<RunResult>& runs) {
              padded(interval ? fmt::format("{} {}", text_of(interval->low), text_of(interval->high))
                              : "-",
                     15) +
-             padded(text_of(group.summary(&DetectorMetrics::f1)), 15) + (all ? text_of(all->mean) : "-") +
-             "\n";
+             padded(text_of(group.summary(&DetectorMetrics::f1)), 15) +
+             (all ? text_of(all->mean) : "-") + "\n";
   }
   for (const RunResult& run : runs)
     if (run.generator())
@@ -384,12 +383,11 @@ std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedG
     for (const RunResult* b : second.runs) {
       if (a->config.seed != b->config.seed) continue;
       const CommonImages common = common_images(*a, *b);
-      const PairedDifference d =
-          common.defective.empty()
-              ? PairedDifference{}
-              : paired_bootstrap({common.first, a->detector()->threshold},
-                                 {common.second, b->detector()->threshold},
-                                 common.defective, {.seed = a->config.seed});
+      const PairedDifference d = common.defective.empty()
+                                     ? PairedDifference{}
+                                     : paired_bootstrap({common.first, a->detector()->threshold},
+                                                        {common.second, b->detector()->threshold},
+                                                        common.defective, {.seed = a->config.seed});
       if (!d.auroc) continue;
       const auto defective = std::count(common.defective.begin(), common.defective.end(), 1);
       if (result.seeds == 0) {
@@ -420,14 +418,14 @@ Json write_results(const fs::path& root) {
                              {"command", run.command},
                              {"metrics", json_of(run.metrics)}});
   for (const SeedGroup& group : groups) {
-    Json entry = {{"class", group.config().object_class},
-                  {"model", group.label},
-                  {"seeds", group.runs.size()}};
-    entry["image_auroc"] = json_of(group.summary(&DetectorMetrics::image_auroc));
-    entry["f1"] = json_of(group.summary(&DetectorMetrics::f1));
-    entry["pixel_auroc"] = json_of(group.summary(&DetectorMetrics::pixel_auroc));
-    entry["aupro"] = json_of(group.summary(&DetectorMetrics::aupro));
-    json["seeds"].push_back(entry);
+    json["seeds"].push_back(
+        {{"class", group.config().object_class},
+         {"model", group.label},
+         {"seeds", group.runs.size()},
+         {"image_auroc", json_of(group.summary(&DetectorMetrics::image_auroc))},
+         {"f1", json_of(group.summary(&DetectorMetrics::f1))},
+         {"pixel_auroc", json_of(group.summary(&DetectorMetrics::pixel_auroc))},
+         {"aupro", json_of(group.summary(&DetectorMetrics::aupro))}});
   }
   for (size_t i = 0; i < groups.size(); ++i)
     for (size_t j = i + 1; j < groups.size(); ++j) {

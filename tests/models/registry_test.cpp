@@ -20,10 +20,9 @@ ModelSpec small_model(const std::string& name) {
   model.presets = find_model(model_names().front()).presets;
   for (Preset& preset : model.presets) preset.name = name + "-" + preset.name;
   model.train = [](const RunConfig&, const RunFolder&, Start, const TrainingHooks&) {
-    return nlohmann::ordered_json();
+    return DetectorMetrics();
   };
-  model.evaluate = [](const RunConfig&, const RunFolder&) { return nlohmann::ordered_json(); };
-  model.summary = [](const nlohmann::ordered_json&) { return std::string(); };
+  model.evaluate = [](const RunConfig&, const RunFolder&) { return DetectorMetrics(); };
   model.make_detector = [](const RunConfig&) { return nullptr; };
   return model;
 }
@@ -35,7 +34,7 @@ TEST_CASE("every model of the library is complete") {
     CAPTURE(name);
     const ModelSpec& model = find_model(name);
     CHECK(model.presets.front().name == name);  // `assay describe MODEL` takes the first
-    CHECK(model.example_step);
+    CHECK(model.make_step);
     CHECK(!model.collapse_hint.empty());
     CHECK(!model.report.introduction.empty());
     for (const char* profile : {"quick", "paper"}) {

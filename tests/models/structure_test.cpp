@@ -64,11 +64,10 @@ bool breaks_direction(const std::string& file, const std::string& text) {
   return to >= 0 && (to > from || (from == 1 && to == 0));
 }
 
-/// Whether a line names a model of the library. The initial weights of a GAN and the loop that
-/// trains it have its name too.
+/// Whether a line names a model of the library. The initial weights of a GAN have its name too.
 bool names_model(const std::string& text) {
   static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn)re", std::regex::icase);
-  static const std::regex initial_weights("Init::dcgan|models/training/dcgan_training.h");
+  static const std::regex initial_weights("Init::dcgan");
   return std::regex_search(std::regex_replace(text, initial_weights, ""), model);
 }
 
@@ -76,8 +75,7 @@ bool names_model(const std::string& text) {
 bool is_of_one_model(const std::string& file) {
   static const std::vector<std::string> own = {
       "models/experiments/registry.cpp", "models/experiments/cnn_run.",
-      "models/experiments/gan_run.", "models/experiments/autoencoder_run.",
-      "models/experiments/example_step."};
+      "models/experiments/gan_run.", "models/experiments/autoencoder_run."};
   return file.starts_with("models/networks/") || file.starts_with("models/detectors/") ||
          file.starts_with("models/training/") ||
          std::any_of(own.begin(), own.end(),
