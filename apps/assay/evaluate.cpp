@@ -1,6 +1,5 @@
 // assay evaluate RUN
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/assay/cli.h"
@@ -25,7 +24,7 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   options.data = arguments.data;
   options.test_noise = arguments.test_noise;
   ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
-  std::printf("%s", find_model(config.model).summary(evaluate_run(folder, options)).c_str());
+  std::printf("%s", summary_of(evaluate_run(folder, options)).c_str());
   return 0;
 }
 

@@ -12,8 +12,6 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string game_charts(const RunResult& run) {
   const History history = History::read(run.folder.history());
   const std::vector<double> steps = history.column("step");
@@ -59,34 +57,34 @@ std::string sheets(const RunResult& run) {
                       "Generated above, below each the training image nearest to it"));
 }
 
-std::string memorisation_table(const Json& m) {
+std::string memorisation_table(const GeneratorMetrics& m) {
   Table table({"images", "number", "least", "median", "most"});
-  for (const auto& [key, name] :
-       {std::pair("generated", "generated"), std::pair("held_out", "good, held out of training"),
-        std::pair("training", "training, to the nearest other one")}) {
-    const Json& set = m[key];
-    table.row({name, number(set["images"], 0), number(set["least"]), number(set["median"]),
-               number(set["most"])});
-  }
+  const auto add = [&](const char* name, const GeneratorMetrics::Distances& d) {
+    table.row({name, std::to_string(d.images), decimal(d.min, 3), decimal(d.median, 3),
+               decimal(d.max, 3)});
+  };
+  add("generated", m.generated);
+  add("good, held out of training", m.held_out);
+  add("training, to the nearest other one", m.training);
   return table.html();
 }
 
 void add_generator(Page& page, const ClassFindings& c, size_t i) {
   const RunResult& run = *c.generators[i];
-  const Json& m = run.metrics;
+  const GeneratorMetrics& m = *run.generator();
   page.subsection(
       fmt::format("gan-{}{}", c.id, c.generators.size() > 1 ? fmt::format("-{}", i + 1) : ""),
       fmt::format("{}, {}, seed {}{}", escape_html(c.name),
                   model_name(run.config.model, run.config.preset), run.config.seed,
                   synthetic_tag(c.synthetic)),
       escape_html(c.name));
-  std::string remarks;
-  for (const Json& remark : m["remarks"]) remarks += escape_html(remark.get<std::string>()) + " ";
-  page.add(paragraph(remarks));
+  std::string diagnostics;
+  for (const std::string& sentence : m.diagnostics) diagnostics += escape_html(sentence) + " ";
+  page.add(paragraph(diagnostics));
   page.add(sheets(run));
   page.add(game_charts(run));
   page.add("<h4>Is it memory?</h4>\n");
-  page.add(memorisation_table(m["memorisation"]));
+  page.add(memorisation_table(m));
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <nlohmann/json.hpp>
-
 #include "models/experiments/detector_evaluation.h"
 #include "models/run/data.h"
 
@@ -90,8 +88,8 @@ std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
 
 }  // namespace
 
-nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
-                                         Start start, const TrainingHooks& hooks) {
+DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
+                                  Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
@@ -133,7 +131,6 @@ ModelSpec autoencoder_model(
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<ReconstructionStep>(network, config);
   };
-  model.summary = summary_of;
   model.collapse_hint =
       "the output is the same for every held-out image; try another --seed, a smaller --lr or "
       "--init he";

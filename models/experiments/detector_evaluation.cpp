@@ -85,8 +85,9 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
           .collapsed = collapsed};
 }
 
-Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const RunConfig& config,
-                 const RunFolder& folder, const RunFacts& facts) {
+DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
+                            const RunConfig& config, const RunFolder& folder,
+                            const RunFacts& facts) {
   // Nothing of an earlier evaluation stays beside this one, however it ends: without metrics a run
   // is unfinished, and --resume evaluates it again.
   std::filesystem::remove(folder.metrics());
@@ -116,14 +117,15 @@ Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const R
   std::optional<PixelMetrics> pixel_metrics;
   if (masks) pixel_metrics = pixel_evaluation.metrics();
 
-  Json metrics = metrics_json(config, detector.scoring(), images, pixel_metrics, facts);
-  metrics["heat_scale"] = detector.heat_scale();
-  metrics["images"]["sizes"] = describe_sizes(test.file_sizes());
-  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  DetectorMetrics metrics =
+      detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
+  metrics.heat_scale = detector.heat_scale();
+  metrics.image_sizes = describe_sizes(test.file_sizes());
+  write_metrics(folder, metrics);
   return metrics;
 }
 
-Json evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_pictures(config, data.test, true);

@@ -1,8 +1,6 @@
 // From a detector and the test pictures to scores.csv, figures and metrics.json.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "data/loader.h"
 #include "models/detectors/detector.h"
 #include "models/training/trainer.h"
@@ -19,11 +17,11 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 
 /// Scores every picture of `test` (with the masks of all defects when `masks`) and writes
 /// scores.csv, the figures and, last, metrics.json, which is returned.
-nlohmann::ordered_json evaluate_on(const ImageStore& test, bool masks, Detector& detector,
-                                   const RunConfig& config, const RunFolder& folder,
-                                   const RunFacts& facts);
+DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
+                            const RunConfig& config, const RunFolder& folder,
+                            const RunFacts& facts);
 
 /// The same for the folder's model and the test pictures that `config` names.
-nlohmann::ordered_json evaluate_detector(const RunConfig& config, const RunFolder& folder);
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

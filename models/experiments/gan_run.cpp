@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "data/image_io.h"
 #include "kernels/runtime/transfer.h"
@@ -20,8 +19,6 @@
 
 namespace assay {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int64_t kCompared = 64;    // generated images that are compared with the training images
 constexpr int64_t kLastSteps = 100;  // steps whose mean metrics describe the end of the training
@@ -95,12 +92,10 @@ std::vector<double> distances(const std::vector<Nearest>& found) {
   return all;
 }
 
-Json summary_of_distances(const std::vector<Nearest>& found) {
+GeneratorMetrics::Distances summary_of_distances(const std::vector<Nearest>& found) {
   const std::vector<double> all = distances(found);
-  return {{"images", all.size()},
-          {"least", percentile(all, 0)},
-          {"median", percentile(all, 50)},
-          {"most", percentile(all, 100)}};
+  return {static_cast<int64_t>(all.size()), percentile(all, 0), percentile(all, 50),
+          percentile(all, 100)};
 }
 
 void write_memorisation(const RunFolder& folder, const Memorisation& m, const ImageStore& good,
@@ -138,42 +133,38 @@ DcganOutcome outcome_of(const History& history, const Memorisation& m) {
                                   [&](const Nearest& n) { return n.distance < least; })};
 }
 
-Json metrics_of(const RunConfig& config, const Split& split, const TrainingResult& training,
-                const Memorisation& m) {
+GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
+                                   const TrainingResult& training, const Memorisation& m) {
   const DcganOutcome outcome = outcome_of(training.history, m);
-  return {{"model", config.model},
-          {"preset", config.preset},
-          {"class", config.object_class},
-          {"data", config.data},
-          {"synthetic", config.data == "builtin"},
-          {"seed", config.seed},
-          {"device", device_name(current_context().device)},
-          {"precision", config.precision},
-          {"steps", training.steps},
-          {"k_steps", config.k_steps},
-          {"batch", config.batch},
-          {"loss_d", outcome.last.loss_d},
-          {"loss_g", outcome.last.loss_g},
-          {"d_real", outcome.last.d_real},
-          {"d_fake", outcome.last.d_fake},
-          {"spread_generated", outcome.spread_generated},
-          {"spread_training", outcome.spread_training},
-          {"memorisation",
-           {{"generated", summary_of_distances(m.of_generated)},
-            {"training", summary_of_distances(m.of_training)},
-            {"held_out", summary_of_distances(m.of_held_out)},
-            {"copies", outcome.copies}}},
-          {"collapsed", collapsed(outcome)},
-          {"discriminator_won", discriminator_won(outcome)},
-          {"blew_up", blew_up(outcome)},
-          {"remarks", remarks_on(outcome)},
-          {"seconds_train", training.history.seconds()},
-          {"epochs", training.epochs},
-          {"images", {{"train", split.train.size()}, {"validation", split.validation.size()}}}};
+  GeneratorMetrics metrics;
+  static_cast<CommonMetrics&>(metrics) = metrics_of(config);
+  metrics.steps = training.steps;
+  metrics.k_steps = config.k_steps;
+  metrics.batch = config.batch;
+  metrics.loss_d = outcome.last.loss_d;
+  metrics.loss_g = outcome.last.loss_g;
+  metrics.d_real = outcome.last.d_real;
+  metrics.d_fake = outcome.last.d_fake;
+  metrics.spread_generated = outcome.spread_generated;
+  metrics.spread_training = outcome.spread_training;
+  metrics.generated = summary_of_distances(m.of_generated);
+  metrics.training = summary_of_distances(m.of_training);
+  metrics.held_out = summary_of_distances(m.of_held_out);
+  metrics.copies = outcome.copies;
+  metrics.has_collapsed = collapsed(outcome);
+  metrics.discriminator_won = discriminator_won(outcome);
+  metrics.blew_up = blew_up(outcome);
+  metrics.diagnostics = diagnostics_of(outcome);
+  metrics.seconds_train = training.history.seconds();
+  metrics.epochs = training.epochs;
+  metrics.train_images = static_cast<int64_t>(split.train.size());
+  metrics.validation_images = static_cast<int64_t>(split.validation.size());
+  return metrics;
 }
 
-Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, const ImageStore& good,
-              const Split& split, const TrainingResult& training) {
+GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder,
+                          const ImageStore& good, const Split& split,
+                          const TrainingResult& training) {
   std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
@@ -181,16 +172,16 @@ Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, cons
   ASSAY_CHECK_AS(CheckpointError, !training.history.rows().empty(),
                  "{}: is missing, and the losses of the training with it; train again with --force",
                  folder.history().string());
-  Json metrics = metrics_of(config, split, training, memorisation);
-  metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
-  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  GeneratorMetrics metrics = generator_metrics(config, split, training, memorisation);
+  metrics.image_sizes = describe_sizes(good.file_sizes());
+  write_metrics(folder, metrics);
   return metrics;
 }
 
 }  // namespace
 
-Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
-                     const TrainingHooks& hooks) {
+GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                 const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
@@ -206,7 +197,7 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
   return evaluate(*gan, config, folder, good, split, training);
 }
 
-Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
+GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
   const auto gan = load_dcgan(folder);
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, Start::resume, data);
@@ -289,59 +280,46 @@ bool blew_up(const DcganOutcome& outcome) {
   return outcome.last.loss_g > 20;  // D gives a generated picture e^-20
 }
 
-std::vector<std::string> remarks_on(const DcganOutcome& o) {
+bool shows_little_variety(const DcganOutcome& outcome) {
+  return outcome.spread_generated < 0.5 * outcome.spread_training;
+}
+
+std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
   const std::string game =
       fmt::format("D(x) {:.2f}, D(G(z)) {:.2f} over the last steps", o.last.d_real, o.last.d_fake);
   const std::string spread =
       fmt::format("two generated pictures differ by {:.3f}, two training pictures by {:.3f}",
                   o.spread_generated, o.spread_training);
-  std::vector<std::string> remarks;
+  std::vector<std::string> sentences;
   if (blew_up(o)) {
-    remarks.push_back(fmt::format(
+    sentences.push_back(fmt::format(
         "The game blew up: the generator's loss is {:.1f}; try a smaller --lr or another --seed.",
         o.last.loss_g));
   } else if (discriminator_won(o)) {
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("The discriminator won: it is sure of nearly every picture ({}), so the "
                     "generator learns little more; try fewer --steps or a smaller --lr.",
                     game));
   } else {
-    remarks.push_back(fmt::format("Neither network won: {}.", game));
+    sentences.push_back(fmt::format("Neither network won: {}.", game));
   }
   if (collapsed(o))
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("The generator collapsed: its pictures are nearly the same ({}); try another "
                     "--seed or a smaller --lr.",
                     spread));
-  else if (o.spread_generated < 0.5 * o.spread_training)
-    remarks.push_back(fmt::format("The generator shows little variety: {}.", spread));
+  else if (shows_little_variety(o))
+    sentences.push_back(fmt::format("The generator shows little variety: {}.", spread));
   if (o.copies > 0)
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("{} of {} generated pictures are nearer to a training picture than any two of "
                     "those are to each other: they may be copies.",
                     o.copies, o.generated));
   else
-    remarks.push_back(
+    sentences.push_back(
         "No generated picture is nearer to a training picture than any two of those are to each "
         "other: nothing is copied pixel for pixel.");
-  return remarks;
-}
-
-std::string dcgan_summary(const Json& m) {
-  const Json& nearest = m["memorisation"];
-  const auto median = [&](const char* set) { return nearest[set]["median"].get<double>(); };
-  std::string text = fmt::format(
-      "{} on {}{}, seed {}, {} generator steps\n  losses       D {:.3f}, G {:.3f}; D(x) {:.3f}, "
-      "D(G(z)) {:.3f}\n  "
-      "nearest training picture (median distance): generated {:.3f}, training's own {:.3f}, held "
-      "out {:.3f}\n",
-      m["preset"].get<std::string>(), m["class"].get<std::string>(),
-      m["synthetic"].get<bool>() ? " (synthetic)" : "", m["seed"].get<uint64_t>(),
-      m["steps"].get<int64_t>(), m["loss_d"].get<double>(), m["loss_g"].get<double>(),
-      m["d_real"].get<double>(), m["d_fake"].get<double>(), median("generated"), median("training"),
-      median("held_out"));
-  for (const Json& remark : m["remarks"]) text += "  " + remark.get<std::string>() + "\n";
-  return text;
+  return sentences;
 }
 
 }  // namespace assay

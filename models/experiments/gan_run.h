@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -16,10 +15,10 @@ namespace assay {
 
 /// Reads all images, trains on the good ones of the split's training part (or goes on), writes
 /// model.safetensors and evaluates. Error; Interrupted.
-nlohmann::ordered_json train_dcgan_run(const RunConfig& config, const RunFolder& folder,
-                                       Start start, const TrainingHooks& hooks);
+GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                 const TrainingHooks& hooks);
 /// Writes memorisation.csv, figures and, last, metrics.json, from the folder's model and history.
-nlohmann::ordered_json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
+GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
 
 /// The network of a finished run. CheckpointError when it is not there or damaged.
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder);
@@ -56,10 +55,9 @@ bool collapsed(const DcganOutcome& outcome);
 bool discriminator_won(const DcganOutcome& outcome);
 /// The generator's loss grew without bounds.
 bool blew_up(const DcganOutcome& outcome);
+/// Generated images differ much less than training images do.
+bool shows_little_variety(const DcganOutcome& outcome);
 /// What happened, in plain words: a sentence each.
-std::vector<std::string> remarks_on(const DcganOutcome& outcome);
-
-/// The lines that `train` ends with.
-std::string dcgan_summary(const nlohmann::ordered_json& metrics);
+std::vector<std::string> diagnostics_of(const DcganOutcome& outcome);
 
 }  // namespace assay

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/detectors/cnn_detector.h"
@@ -48,7 +47,6 @@ ModelSpec cnn() {
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
   model.make_step = make_step<ClassifierStep>;
-  model.summary = cnn_summary;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
   model.collapse_hint =
@@ -85,8 +83,7 @@ ModelSpec kd_cae() {
       .by_class = {
           .title = "KD-CAE by class (table 2 of the study)",
           .short_title = "KD-CAE by class",
-          .parts = {{"auroc_reconstruction", "reconstruction alone"},
-                    {"auroc_density", "density alone"}},
+          .components = {{"reconstruction", "reconstruction alone"}, {"density", "density alone"}},
           .note = "The score is the larger of two deviations from held-out good images: of the "
                   "reconstruction error, and of the density of the latent among those of the "
                   "training images."}};
@@ -142,7 +139,6 @@ ModelSpec dcgan() {
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
   };
-  model.summary = dcgan_summary;
   model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
@@ -166,7 +162,7 @@ void register_model(ModelSpec spec) {
   };
   check(!spec.name.empty(), "the model has no name");
   check(!spec.presets.empty(), "the model has no preset");
-  check(spec.train && spec.evaluate && spec.summary, "train, evaluate and summary must be set");
+  check(spec.train && spec.evaluate, "train and evaluate must be set");
   check(spec.make_detector || spec.generate, "make_detector or generate must be set");
   const std::vector<std::string> models = model_names();
   check(std::find(models.begin(), models.end(), spec.name) == models.end(),

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "data/image.h"
 #include "layers/init.h"
 #include "models/detectors/detector.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -63,8 +63,8 @@ struct ReportText {
   struct ByClass {
     std::string title = {};        ///< of the section
     std::string short_title = {};  ///< of its entry in the contents
-    std::vector<std::pair<std::string, std::string>> parts =
-        {};                 ///< key in metrics.json, column title
+    /// Components of the score with the titles of the columns of their AUROC.
+    std::vector<std::pair<std::string, std::string>> components = {};
     std::string note = {};  ///< below the table
   } by_class = {};
   bool noise_is_studied = false;  ///< its runs stand in the table of noise even if all are clean
@@ -86,11 +86,9 @@ struct ModelSpec {
   std::function<void(const RunConfig&)> check;
 
   /// From a claimed folder to metrics.json: reads all images, trains (or goes on), evaluates.
-  std::function<nlohmann::ordered_json(const RunConfig&, const RunFolder&, Start,
-                                       const TrainingHooks&)>
-      train;
+  std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
   /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
-  std::function<nlohmann::ordered_json(const RunConfig&, const RunFolder&)> evaluate;
+  std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
   /// An untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
   /// Draws `count` images with the folder's model; image i is a function of (seed, i). Empty for a
@@ -100,8 +98,6 @@ struct ModelSpec {
   /// A training step of a network that was made for the configuration and outlives it. `assay
   /// profile` and the benchmarks time it.
   std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
-  /// The lines that `train` and `evaluate` end with.
-  std::function<std::string(const nlohmann::ordered_json& metrics)> summary;
 
   /// Trained on images of defects as well, by cross-validation; otherwise on good images alone.
   bool learns_from_defects = false;

@@ -359,7 +359,7 @@ TEST_CASE("what happened is said in words") {
                           .copies = 0};
   const auto said = [](const DcganOutcome& outcome) {
     std::string text;
-    for (const std::string& remark : remarks_on(outcome)) text += remark + "\n";
+    for (const std::string& sentence : diagnostics_of(outcome)) text += sentence + "\n";
     return text;
   };
   CHECK(contains(said(fair), "Neither network won"));

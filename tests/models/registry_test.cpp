@@ -21,10 +21,9 @@ ModelSpec small_model(const std::string& name) {
   model.presets = find_model(model_names().front()).presets;
   for (Preset& preset : model.presets) preset.name = name + "-" + preset.name;
   model.train = [](const RunConfig&, const RunFolder&, Start, const TrainingHooks&) {
-    return nlohmann::ordered_json();
+    return DetectorMetrics();
   };
-  model.evaluate = [](const RunConfig&, const RunFolder&) { return nlohmann::ordered_json(); };
-  model.summary = [](const nlohmann::ordered_json&) { return std::string(); };
+  model.evaluate = [](const RunConfig&, const RunFolder&) { return DetectorMetrics(); };
   model.make_detector = [](const RunConfig&) { return nullptr; };
   return model;
 }
