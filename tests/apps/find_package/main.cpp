@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "layers/init.h"
+#include "models/experiments/run.h"
 #include "models/networks/network.h"
 #include "optim/adam.h"
 #include "tensor/ops.h"

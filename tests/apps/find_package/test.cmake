@@ -1,19 +1,52 @@
-# Installs BUILD into a temporary prefix, then configures, builds and runs SOURCE against it.
+# Three ways to use Assay from outside: the installed package, its dependencies, and add_subdirectory.
+# Arguments: BUILD, the build folder to install; ASSAY, the sources; GENERATOR, COMPILER, CONFIG, SANITIZE.
 set(work ${BUILD}/find_package_test)
+set(outside ${CMAKE_CURRENT_LIST_DIR})
 file(REMOVE_RECURSE ${work})
-set(flags "")
-if(SANITIZE)
-  set(flags -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
-endif()
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${ARGN}: ${code}\n${output}")
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "${command}: ${code}\n${output}")
   endif()
 endfunction()
+set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG})
+if(SANITIZE)
+  list(APPEND configure -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
+endif()
+
+# A program outside finds the installed package, compiles, links and runs.
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix --config ${CONFIG})
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix
-    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG} ${flags})
-run(${CMAKE_COMMAND} --build ${work}/build)
-run(${work}/build/outside)
+run(${configure} -S ${outside} -B ${work}/outside -DCMAKE_PREFIX_PATH=${work}/prefix)
+run(${CMAKE_COMMAND} --build ${work}/outside)
+run(${work}/outside/outside)
+
+# The package finds every library whose headers ours include as <library/header>.
+file(GLOB config ${work}/prefix/lib*/cmake/Assay/AssayConfig.cmake ${work}/prefix/lib/*/cmake/Assay/AssayConfig.cmake)
+file(READ "${config}" config)
+file(GLOB_RECURSE headers ${work}/prefix/include/*.h)
+set(libraries "")
+foreach(header IN LISTS headers)
+  file(STRINGS ${header} includes REGEX "^#include <[^/>]+/")
+  list(TRANSFORM includes REPLACE "^#include <([^/>]+)/.*" "\\1")
+  list(APPEND libraries ${includes})
+endforeach()
+list(REMOVE_DUPLICATES libraries)
+list(REMOVE_ITEM libraries sys)  # the system's
+if(NOT nlohmann IN_LIST libraries)
+  message(FATAL_ERROR "the installed headers include no <nlohmann/json.hpp>: found only '${libraries}'")
+endif()
+foreach(library IN LISTS libraries)
+  if(NOT config MATCHES "find_dependency\\(${library}")
+    message(FATAL_ERROR "the headers include <${library}/...>, which AssayConfig.cmake does not find:\n${config}")
+  endif()
+endforeach()
+
+# A project that contains Assay installs nothing of it.
+run(${configure} -S ${outside}/parent -B ${work}/parent -DASSAY=${ASSAY})
+run(${CMAKE_COMMAND} --install ${work}/parent --prefix ${work}/parent_prefix)
+file(GLOB_RECURSE installed RELATIVE ${work}/parent_prefix ${work}/parent_prefix/*)
+if(NOT installed STREQUAL "share/parent/CMakeLists.txt")
+  message(FATAL_ERROR "a parent project installed: ${installed}")
+endif()
 file(REMOVE_RECURSE ${work})
