@@ -71,24 +71,26 @@ void add_notes(const std::vector<Finding>& findings, ClassReport& report) {
   const ClassCounts& c = report.counts;
   constexpr int kLeast = kMinValidation + kMinTrain;
   if (c.train_good > 0 && c.train_good < kLeast)
-    report.notes.push_back(str(c.train_good, " good training pictures; training needs ", kLeast));
+    report.notes.push_back(
+        fmt::format("{} good training pictures; training needs {}", c.train_good, kLeast));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
   if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
   if (report.masks < c.test_defective) {
-    report.notes.push_back(str(c.test_defective - report.masks, " of ", c.test_defective,
-                               " defective pictures have no mask: no pixel metrics"));
+    report.notes.push_back(fmt::format("{} of {} defective pictures have no mask: no pixel metrics",
+                                       c.test_defective - report.masks, c.test_defective));
   }
   const auto grey = std::count_if(findings.begin(), findings.end(),
                                   [](const Finding& f) { return f.channels == 1; });
-  if (grey > 0) report.notes.push_back(str(grey, " of ", findings.size(), " pictures are grey"));
+  if (grey > 0)
+    report.notes.push_back(fmt::format("{} of {} pictures are grey", grey, findings.size()));
 }
 
 /// Pictures in a format that is not read are the likely ones; the user should hear of them.
 void add_note_of_others(const std::vector<std::string>& others, ClassReport& report) {
   if (others.empty()) return;
-  report.notes.push_back(str(others.size(), others.size() == 1 ? " file is" : " files are",
-                             " passed over, being no PNG, JPEG or BMP: ", others.front(),
-                             others.size() > 1 ? ", ..." : ""));
+  report.notes.push_back(fmt::format("{}{} passed over, being no PNG, JPEG or BMP: {}{}",
+                                     others.size(), others.size() == 1 ? " file is" : " files are",
+                                     others.front(), others.size() > 1 ? ", ..." : ""));
 }
 
 ClassReport check_class(Context& ctx, const fs::path& root, const std::string& name) {

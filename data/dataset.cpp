@@ -15,9 +15,10 @@ void check_mask_size(const Sample& sample, const Picture& picture) {
   ASSAY_CHECK_AS(
       DataError,
       picture.mask->height == picture.image.height && picture.mask->width == picture.image.width,
-      sample.mask ? sample.mask->string() : sample.path, ": the mask has ", picture.mask->width,
-      " x ", picture.mask->height, " pixels but its picture has ", picture.image.width, " x ",
-      picture.image.height, "; remove the mask or give it the picture's size");
+      "{}: the mask has {} x {} pixels but its picture has {} x {}; remove the mask or give it the "
+      "picture's size",
+      sample.mask ? sample.mask->string() : sample.path, picture.mask->width, picture.mask->height,
+      picture.image.width, picture.image.height);
 }
 
 }  // namespace

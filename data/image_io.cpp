@@ -18,10 +18,10 @@ using Bytes = std::span<const uint8_t>;
 constexpr std::array<uint8_t, 8> kPngSignature = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
 
 [[noreturn]] void fail(const std::string& name, std::string_view what) {
-  throw DataError(str(name, ": ", what));
+  throw DataError(fmt::format("{}: {}", name, what));
 }
 [[noreturn]] void fail_cut(const std::string& name, std::string_view kind) {
-  fail(name, str("the ", kind, " file ends too early; copy or download it again"));
+  fail(name, fmt::format("the {} file ends too early; copy or download it again", kind));
 }
 
 bool starts_with(Bytes bytes, std::span<const uint8_t> prefix) {
@@ -80,8 +80,10 @@ Sides check_png(Bytes bytes, const std::string& name) {
     if (bytes.size() - at - 12 < length) fail_cut(name, "PNG");
     const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
     if (crc(bytes.subspan(at + 4, length + 4)) != big_endian(bytes, at + 8 + length)) {
-      fail(name, str("the PNG checksum of the part at byte ", at,
-                     " is wrong; copy or download the file again"));
+      fail(name,
+           fmt::format(
+               "the PNG checksum of the part at byte {} is wrong; copy or download the file again",
+               at));
     }
     if (type == "IHDR" && length >= 8)
       sides = {big_endian(bytes, at + 8), big_endian(bytes, at + 12)};
@@ -175,8 +177,8 @@ Sides check_structure(Bytes bytes, const std::string& name) {
 void check_writable(const char* caller, const Image& image) {
   ASSAY_CHECK(image.size() > 0 && image.pixels.size() == image.size() &&
                   (image.channels == 1 || image.channels == 3),
-              caller, ": a picture of ", image.height, " x ", image.width, " x ", image.channels,
-              " with ", image.pixels.size(), " values cannot be written");
+              "{}: a picture of {} x {} x {} with {} values cannot be written", caller,
+              image.height, image.width, image.channels, image.pixels.size());
 }
 
 }  // namespace
@@ -184,12 +186,14 @@ void check_writable(const char* caller, const Image& image) {
 Image decode_image(Bytes bytes, const std::string& name) {
   const Sides sides = check_structure(bytes, name);
   if (sides.width < 1 || sides.height < 1) {
-    fail(name, str("the picture has ", sides.width, " x ", sides.height,
-                   " pixels; save it again as PNG"));
+    fail(name, fmt::format("the picture has {} x {} pixels; save it again as PNG", sides.width,
+                           sides.height));
   }
   if (sides.width > kMaxImageSide || sides.height > kMaxImageSide) {
-    fail(name, str("the picture has ", sides.width, " x ", sides.height, " pixels but at most ",
-                   kMaxImageSide, " a side can be read; scale it down"));
+    fail(name,
+         fmt::format(
+             "the picture has {} x {} pixels but at most {} a side can be read; scale it down",
+             sides.width, sides.height, kMaxImageSide));
   }
   return stb_decode(bytes, name);
 }

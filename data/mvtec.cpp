@@ -1,5 +1,7 @@
 #include "data/mvtec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -32,7 +34,7 @@ bool is_folder(const fs::path& path) {
 }
 bool check_folder(const fs::path& folder, const std::string& advice, const Complain& complain) {
   if (is_folder(folder)) return true;
-  complain(str(folder.string(), ": there is no such folder; ", advice));
+  complain(fmt::format("{}: there is no such folder; {}", folder.string(), advice));
   return false;
 }
 void check_root(const fs::path& root) {
@@ -49,7 +51,7 @@ std::vector<std::string> names_in(const fs::path& folder, const Keep& keep) {
     const std::string name = it->path().filename().string();
     if (name[0] != '.' && keep(*it)) names.push_back(name);
   }
-  ASSAY_CHECK_AS(DataError, !error, folder.string(), ": cannot be listed: ", error.message());
+  ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -57,8 +59,9 @@ std::vector<std::string> names_in(const fs::path& folder, const Keep& keep) {
 std::vector<std::string> pictures_in(const fs::path& folder) {
   std::vector<std::string> names = names_in(folder, is_picture);
   for (const std::string& name : names)
-    ASSAY_CHECK_AS(DataError, is_utf8(name), (folder / name).string(),
-                   ": its name is not UTF-8, so no list can hold it; rename it");
+    ASSAY_CHECK_AS(DataError, is_utf8(name),
+                   "{}: its name is not UTF-8, so no list can hold it; rename it",
+                   (folder / name).string());
   return names;
 }
 std::vector<std::string> folders_in(const fs::path& folder) {
@@ -91,8 +94,9 @@ void add_masks(const fs::path& folder, const fs::path& pictures, std::span<Sampl
       found = by_stem.find(stem.substr(0, stem.size() - kEnding.size()));
     }
     if (found == by_stem.end()) {
-      complain(str((folder / name).string(), ": a mask without its picture in ", pictures.string(),
-                   "; add the picture or remove the mask"));
+      complain(
+          fmt::format("{}: a mask without its picture in {}; add the picture or remove the mask",
+                      (folder / name).string(), pictures.string()));
     } else {
       found->second->mask = folder / name;
     }
@@ -106,7 +110,8 @@ void sort_by_path(std::vector<Sample>& samples) {
 
 void check_pictures(bool any, const fs::path& folder, const std::string& advice,
                     const Complain& complain) {
-  if (!any) complain(str(folder.string(), ": no PNG, JPEG or BMP picture in it; ", advice));
+  if (!any)
+    complain(fmt::format("{}: no PNG, JPEG or BMP picture in it; {}", folder.string(), advice));
 }
 
 void read_train(const fs::path& folder, Dataset& data, const Complain& complain) {
@@ -146,9 +151,10 @@ Dataset read_mvtec(const fs::path& root, const std::string& object_class,
   const fs::path folder = root / object_class;
   // By the list: ".", "tile/" and "../other/tile" are folders too, but names of no class.
   const std::vector<std::string> classes = list_mvtec_classes(root);
-  ASSAY_CHECK_AS(
-      UsageError, std::find(classes.begin(), classes.end(), object_class) != classes.end(),
-      root.string(), ": no class \"", object_class, "\" in it; there are: ", listed(classes));
+  ASSAY_CHECK_AS(UsageError,
+                 std::find(classes.begin(), classes.end(), object_class) != classes.end(),
+                 "{}: no class \"{}\" in it; there are: {}", root.string(), object_class,
+                 fmt::join(classes, ", "));
   Dataset data{object_class, "mvtec", {}, {}};
   read_train(folder / "train" / "good", data, complain);
   read_test(folder, data, complain);
@@ -163,8 +169,9 @@ std::vector<std::string> list_mvtec_classes(const fs::path& root) {
   std::vector<std::string> classes = names_in(root, [](const fs::directory_entry& entry) {
     return is_folder(entry.path() / "train") || is_folder(entry.path() / "test");
   });
-  ASSAY_CHECK_AS(DataError, !classes.empty(), root.string(),
-                 ": no class in it: a class is a folder that holds train/good and test");
+  ASSAY_CHECK_AS(DataError, !classes.empty(),
+                 "{}: no class in it: a class is a folder that holds train/good and test",
+                 root.string());
   return classes;
 }
 
@@ -204,9 +211,10 @@ Dataset open_folder(const FolderOptions& options) {
   Dataset data{fs::canonical(options.good).filename().string(), "folder", {}, {}};
   std::vector<Sample> good;
   add_pictures(options.good, "good", "good", good);
-  ASSAY_CHECK_AS(DataError, good.size() >= 2, options.good.string(), ": ", good.size(),
-                 " PNG, JPEG or BMP pictures in it, but at least 2 are needed, one to learn from "
-                 "and one to test on");
+  ASSAY_CHECK_AS(DataError, good.size() >= 2,
+                 "{}: {} PNG, JPEG or BMP pictures in it, but at least 2 are needed, one to learn "
+                 "from and one to test on",
+                 options.good.string(), good.size());
   const auto add_bad = [&](const fs::path& pictures, const std::string& prefix,
                            const std::string& defect, const fs::path& masks) {
     const size_t begin = data.test.size();
@@ -226,8 +234,9 @@ Dataset open_folder(const FolderOptions& options) {
       if (!is_folder(options.bad / defect))
         add_masks(masks / defect, options.bad / defect, {}, refuse);
     ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
-                   masks.string(), ": no mask of any picture in ", options.bad.string(),
-                   "; name them NAME.png or NAME_mask.png for NAME.*, or leave --masks out");
+                   "{}: no mask of any picture in {}; name them NAME.png or NAME_mask.png for "
+                   "NAME.*, or leave --masks out",
+                   masks.string(), options.bad.string());
   }
 
   RandomSequence random(options.seed, RandomStream::split);

@@ -41,10 +41,10 @@ static_assert(STBI_MAX_DIMENSIONS == kMaxImageSide);
 Image stb_decode(std::span<const uint8_t> bytes, const std::string& name) {
   const auto fail = [&] {
     const char* reason = stbi_failure_reason();
-    throw DataError(str(name, ": the picture cannot be decoded (",
-                        reason != nullptr ? reason : "unknown reason", "); save it again as PNG"));
+    throw DataError(fmt::format("{}: the picture cannot be decoded ({}); save it again as PNG",
+                                name, reason != nullptr ? reason : "unknown reason"));
   };
-  ASSAY_CHECK_AS(DataError, bytes.size() <= INT_MAX, name, ": the file is larger than 2 GB");
+  ASSAY_CHECK_AS(DataError, bytes.size() <= INT_MAX, "{}: the file is larger than 2 GB", name);
   const int length = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
   if (!stbi_info_from_memory(bytes.data(), length, &width, &height, &channels)) fail();
@@ -75,7 +75,7 @@ std::vector<uint8_t> stb_encode_png(const Image& image) {
   std::vector<uint8_t> out;
   const int written = stbi_write_png_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), 0);
-  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of ", image.height, " x ",
+  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of {} x {}", image.height,
               image.width);
   return out;
 }
@@ -84,7 +84,7 @@ std::vector<uint8_t> stb_encode_jpeg(const Image& image, int quality) {
   std::vector<uint8_t> out;
   const int written = stbi_write_jpg_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), quality);
-  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of ", image.height, " x ",
+  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of {} x {}", image.height,
               image.width);
   return out;
 }

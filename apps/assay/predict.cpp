@@ -1,4 +1,6 @@
 // assay predict RUN PATH...
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -44,8 +46,9 @@ void add_folder(const fs::path& folder, std::vector<Input>& inputs) {
       found.push_back({file, file.lexically_relative(folder)});
     }
   }
-  ASSAY_CHECK_AS(DataError, !error, folder.string(), ": cannot be listed: ", error.message());
-  ASSAY_CHECK_AS(DataError, !found.empty(), folder.string(), ": holds no PNG, JPEG or BMP picture");
+  ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
+  ASSAY_CHECK_AS(DataError, !found.empty(), "{}: holds no PNG, JPEG or BMP picture",
+                 folder.string());
   std::sort(found.begin(), found.end(),
             [](const Input& a, const Input& b) { return a.file < b.file; });
   inputs.insert(inputs.end(), found.begin(), found.end());
@@ -56,9 +59,8 @@ std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
   for (const fs::path path : paths) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
-    ASSAY_CHECK_AS(DataError, fs::exists(status), "'", path.string(),
-                   "': ", error ? error.message() : "there is no such file or folder",
-                   "; name pictures, or folders of them");
+    ASSAY_CHECK_AS(DataError, fs::exists(status), "'{}': {}; name pictures, or folders of them",
+                   path.string(), error ? error.message() : "there is no such file or folder");
     if (fs::is_directory(status)) {
       add_folder(path, inputs);
     } else {
@@ -79,10 +81,11 @@ void name_heat_maps(const fs::path& out, bool replace, std::vector<Input>& input
     const fs::path stem = (out / input.name).replace_extension();
     input.heat_map = stem.string() + ".png";
     for (int i = 2; !taken.insert(input.heat_map).second; ++i)
-      input.heat_map = str(stem.string(), "_", i, ".png");
-    ASSAY_CHECK_AS(UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
-                   "--out: the heat map ", input.heat_map.string(),
-                   " would replace a picture that is judged; choose another folder");
+      input.heat_map = fmt::format("{}_{}.png", stem.string(), i);
+    ASSAY_CHECK_AS(
+        UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
+        "--out: the heat map {} would replace a picture that is judged; choose another folder",
+        input.heat_map.string());
     if (!replace) check_is_new(input.heat_map);
   }
 }
@@ -175,8 +178,8 @@ int predict_verb(const PredictArguments& arguments) {
   const auto detector = load_detector(folder);
   std::vector<Input> inputs = find_inputs(arguments.paths);
   if (!arguments.out.empty()) {
-    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(), "--out: ", config.model,
-                   " judges whole pictures and draws no heat maps");
+    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(),
+                   "--out: {} judges whole pictures and draws no heat maps", config.model);
     name_heat_maps(arguments.out, arguments.force, inputs);
   }
   const auto images = judge_all(*detector, inputs);

@@ -7,19 +7,12 @@
 
 namespace assay {
 
-const char* name_of(Activation a) {
-  switch (a) {
-    case Activation::relu:
-      return "relu";
-    case Activation::leaky_relu:
-      return "leaky_relu";
-    case Activation::sigmoid:
-      return "sigmoid";
-    case Activation::tanh:
-      return "tanh";
-    default:
-      return "none";
-  }
+void check_activation(const char* op, Activation a, float slope, int pool) {
+  ASSAY_CHECK(a != Activation::leaky_relu || slope > 0, op, ": leaky_relu has slope ", slope,
+              " but needs one above 0");
+  ASSAY_CHECK(pool == 1 || traits_of(a).non_decreasing, op, ": ", name_of(a),
+              " is not non-decreasing, so it cannot be fused behind a pool of ", pool,
+              "; call activation() and max_pool() instead");
 }
 
 template <class T>

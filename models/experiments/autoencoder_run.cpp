@@ -1,5 +1,7 @@
 #include "models/experiments/autoencoder_run.h"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
 #include "models/experiments/detector_evaluation.h"
@@ -142,13 +144,15 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
   const ImageStore test = read_pictures(config, data.test, true);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
-  hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
-                split.validation.size(), " validation and ", test.size(), " test images"));
+  hooks.say(fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
+                        split.train.size(), split.validation.size(), test.size()));
   if (const auto [without, all] = without_mask(data.test); 0 < without && without < all)
-    hooks.say(str(without, " of ", all, " defective test pictures have no mask: no pixel metrics"));
+    hooks.say(fmt::format("{} of {} defective test pictures have no mask: no pixel metrics",
+                          without, all));
   if (split.validation.size() < 16)
-    hooks.say(str(split.validation.size(),
-                  " held-out good images make a rough deviation, and so a rough threshold"));
+    hooks.say(
+        fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",
+                    split.validation.size()));
   AutoencoderRun(detector, folder, good, split).train(hooks);
   if (detector.collapsed())
     hooks.say(

@@ -1,5 +1,7 @@
 // What the report says of runs whose scores are known: sentences by rule, seeds, what may be
 // quoted.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -30,8 +32,8 @@ void write_run(const fs::path& root, const Fake& fake) {
   config.seed = fake.seed;
   config.lr = fake.lr;
   config.train_noise = config.test_noise = fake.noise;
-  std::string name = config.preset + "-" + config.object_class + "-" + std::to_string(fake.seed) +
-                     "-" + fake.noise + std::to_string(fake.lr);
+  std::string name = fmt::format("{}-{}-{}-{}{:f}", config.preset, config.object_class, fake.seed,
+                                 fake.noise, fake.lr);
   const RunFolder folder(root / name);
   folder.create();
   save(config, folder.config());
@@ -40,11 +42,10 @@ void write_run(const fs::path& root, const Fake& fake) {
   std::vector<ScoredImage> images;
   for (int i = 0; i < 40; ++i) {
     const bool defective = i % 2 == 1;
-    ScoredImage image{
-        .path = "test/" + std::string(defective ? "crack/" : "good/") + std::to_string(i),
-        .set = "test",
-        .defect = defective ? "crack" : "good",
-        .parts = {}};
+    ScoredImage image{.path = fmt::format("test/{}/{}", defective ? "crack" : "good", i),
+                      .set = "test",
+                      .defect = defective ? "crack" : "good",
+                      .parts = {}};
     // A scatter of its own for each model and seed.
     const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
     image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);
