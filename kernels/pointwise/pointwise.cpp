@@ -8,11 +8,12 @@
 namespace assay {
 
 void check_activation(const char* op, Activation a, float slope, int pool) {
-  ASSAY_CHECK(a != Activation::leaky_relu || slope > 0, op, ": leaky_relu has slope ", slope,
-              " but needs one above 0");
-  ASSAY_CHECK(pool == 1 || traits_of(a).non_decreasing, op, ": ", name_of(a),
-              " is not non-decreasing, so it cannot be fused behind a pool of ", pool,
-              "; call activation() and max_pool() instead");
+  ASSAY_CHECK(a != Activation::leaky_relu || slope > 0,
+              "{}: leaky_relu has slope {} but needs one above 0", op, slope);
+  ASSAY_CHECK(pool == 1 || traits_of(a).non_decreasing,
+              "{}: {} is not non-decreasing, so it cannot be fused behind a pool of {}; call "
+              "activation() and max_pool2d() instead",
+              op, name_of(a), pool);
 }
 
 template <class T>
