@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "apps/assay/cli.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/experiments/run.h"
 

@@ -13,6 +13,8 @@
 #include "data/loader.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/figures.h"
+#include "models/experiments/configure.h"
+#include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
 namespace assay {

@@ -1,4 +1,4 @@
-// How far a run has come: a bar with the time left on a terminal, plain lines elsewhere.
+// Progress of a run: a bar with the time left on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` of at most `total` steps; `note` says how it goes.
+  /// `done` of at most `total` steps; `note` is shown beside, for example the loss.
   void update(int64_t done, int64_t total, const std::string& note);
-  /// A line that stays, above the bar.
+  /// Prints a line above the bar.
   void say(const std::string& line);
 
  private:
@@ -32,7 +32,7 @@ class Progress {
   int64_t first_done_ = -1;  // a resumed run does not start at zero
 };
 
-/// Training that shows itself on `progress` and stops on Ctrl-C. `progress` outlives the hooks.
+/// Hooks that report to `progress` and stop on Ctrl-C. `progress` must outlive them.
 TrainingHooks hooks_of(Progress& progress);
 
 }  // namespace assay

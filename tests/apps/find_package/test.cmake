@@ -1,25 +1,59 @@
-# Three ways to use Assay from outside: the installed package, its dependencies, and add_subdirectory.
-# Arguments: BUILD, the build folder to install; ASSAY, the sources; GENERATOR, COMPILER, CONFIG, SANITIZE.
+# Installs BUILD into a temporary prefix, builds the examples against it, and runs them; then installs a
+# project that contains Assay by add_subdirectory.
+# Arguments: BUILD, the build folder; ASSAY, the sources; GENERATOR, COMPILER, CONFIG, SANITIZE.
+cmake_minimum_required(VERSION 3.24)
 set(work ${BUILD}/find_package_test)
-set(outside ${CMAKE_CURRENT_LIST_DIR})
 file(REMOVE_RECURSE ${work})
-function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
-  if(NOT code EQUAL 0)
-    list(JOIN ARGN " " command)
-    message(FATAL_ERROR "${command}: ${code}\n${output}")
-  endif()
-endfunction()
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG})
 if(SANITIZE)
   list(APPEND configure -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
 endif()
-
-# A program outside finds the installed package, compiles, links and runs.
+# run(command...): fails unless it exits with 0; leaves what it printed in `output`.
+macro(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE error
+                  WORKING_DIRECTORY ${BUILD})
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: ${code}\n${output}\n${error}")
+  endif()
+endmacro()
+function(expect text)
+  if(NOT output MATCHES "${text}")
+    message(FATAL_ERROR "printed without '${text}':\n${output}")
+  endif()
+endfunction()
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix --config ${CONFIG})
-run(${configure} -S ${outside} -B ${work}/outside -DCMAKE_PREFIX_PATH=${work}/prefix)
-run(${CMAKE_COMMAND} --build ${work}/outside)
-run(${work}/outside/outside)
+run(${configure} -S ${ASSAY}/examples -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix)
+run(${CMAKE_COMMAND} --build ${work}/build)
+
+set(program ${work}/build/own_model)
+run(${program} data make --out ${work}/data --size 32)
+run(${program} train bottleneck --data ${work}/data --class ring --image-size 32 --epochs 2
+    --code-channels 3 --out ${work}/run)
+file(READ ${work}/run/config.json config)
+string(JSON value GET "${config}" code_channels)
+if(NOT value EQUAL 3)
+  message(FATAL_ERROR "config.json has code_channels ${value}, not 3")
+endif()
+run(${program} evaluate ${work}/run)
+expect("bottleneck on ring")
+expect("image AUROC")
+run(${program} predict ${work}/run ${work}/data/ring/test/good --json --out ${work}/heat)
+string(JSON images LENGTH "${output}")
+file(GLOB heat_maps ${work}/heat/*.png)
+list(LENGTH heat_maps count)
+if(images LESS 1 OR NOT images EQUAL count)
+  message(FATAL_ERROR "${images} predictions and ${count} heat maps")
+endif()
+run(${program} describe bottleneck)
+expect("encoder.0")
+run(${program} report ${work}/run)
+# An option that belongs to another model is refused.
+execute_process(COMMAND ${program} train bottleneck --data builtin --class ring --folds 3
+                        --out ${work}/refused
+                RESULT_VARIABLE code ERROR_VARIABLE error)
+if(NOT code EQUAL 2 OR NOT error MATCHES "--folds: is an option of cnn, not of bottleneck")
+  message(FATAL_ERROR "--folds: ${code} ${error}")
+endif()
 
 # The package finds every library whose headers ours include as <library/header>.
 file(GLOB config ${work}/prefix/lib*/cmake/Assay/AssayConfig.cmake ${work}/prefix/lib/*/cmake/Assay/AssayConfig.cmake)
@@ -43,7 +77,7 @@ foreach(library IN LISTS libraries)
 endforeach()
 
 # A project that contains Assay installs nothing of it.
-run(${configure} -S ${outside}/parent -B ${work}/parent -DASSAY=${ASSAY})
+run(${configure} -S ${CMAKE_CURRENT_LIST_DIR}/parent -B ${work}/parent -DASSAY=${ASSAY})
 run(${CMAKE_COMMAND} --install ${work}/parent --prefix ${work}/parent_prefix)
 file(GLOB_RECURSE installed RELATIVE ${work}/parent_prefix ${work}/parent_prefix/*)
 if(NOT installed STREQUAL "share/parent/CMakeLists.txt")
