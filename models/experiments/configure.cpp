@@ -85,7 +85,12 @@ RunConfig load_config(const std::filesystem::path& file) {
   ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: cannot be read", file.string());
   try {
     const auto json = nlohmann::json::parse(in);
-    const ModelSpec& model = find_model(json.at("model"));
+    const std::string name = json.at("model");
+    const std::vector<std::string> models = model_names();
+    ASSAY_CHECK_AS(CheckpointError, std::find(models.begin(), models.end(), name) != models.end(),
+                   "{}: is a run of '{}', which this program does not have; there are: {}",
+                   file.string(), name, fmt::join(models, ", "));
+    const ModelSpec& model = find_model(name);
     // Any other option may be missing in the file of an older version.
     RunConfig config = config_from(json, model.own_options);
     if (config.preset.empty()) config.preset = model.presets.front().name;

@@ -5,7 +5,7 @@
 
 #include "kernels/local_density/local_density_ref.h"
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

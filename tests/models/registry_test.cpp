@@ -2,6 +2,7 @@
 #include "models/experiments/registry.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -85,6 +86,15 @@ TEST_CASE("a model of a program's own brings an option in one line") {
   RunConfig other = default_config(model_names().front());
   other.own_values["taps"] = 5;
   CHECK_THROWS_AS(check(other), UsageError);
+}
+
+TEST_CASE("a run of a model that this program does not have is refused by name") {
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder / "config.json") << R"({"model": "elsewhere"})";
+  const std::string message =
+      fmt::format("{}: is a run of 'elsewhere', which this program does not have; there are: {}",
+                  (folder / "config.json").string(), fmt::join(model_names(), ", "));
+  CHECK_THROWS_WITH_AS(load_config(folder / "config.json"), message.c_str(), CheckpointError);
 }
 
 TEST_CASE("a model that is not complete, or has a name that is taken, is refused") {
