@@ -184,6 +184,7 @@ struct BatchLoader::State {
 
   Tensor labels_of(const std::vector<size_t>& members) const {
     std::vector<float> labels;
+    labels.reserve(members.size());
     for (const size_t i : members) labels.push_back(store.sample(i).defective ? 1.0f : 0.0f);
     return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
