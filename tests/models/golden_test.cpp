@@ -15,8 +15,8 @@
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/support/formula.h"
 #include "tests/support/every_device.h"
+#include "tests/support/formula.h"
 #include "tests/support/golden_file.h"
 
 using namespace assay;
