@@ -60,7 +60,7 @@ std::vector<std::string> differences(const RunConfig& a, const RunConfig& b);
 std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now);
 
 template <class T, class Check>
-Option own_option(const std::string& name, T initial, Check check, const std::string& help) {
+Option own_option(const std::string& name, T initial, Check check, std::string help) {
   std::string flag = "--" + name;
   for (char& c : flag)
     if (c == '_') c = '-';
@@ -75,7 +75,7 @@ Option own_option(const std::string& name, T initial, Check check, const std::st
           .set = [name](RunConfig& config,
                         const OptionValue& value) { config.own_values[name] = value; },
           .check = [flag, check](const OptionValue& value) { check(flag, std::get<T>(value)); },
-          .help = help};
+          .help = std::move(help)};
 }
 
 }  // namespace assay
