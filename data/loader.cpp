@@ -6,8 +6,8 @@
 #include <cstring>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -136,12 +136,13 @@ struct BatchLoader::State {
     std::vector<int64_t> passes;
   };
 
-  /// A batch on its way to a CUDA device: the copies, which need the batch they copy from.
+  /// A batch on its way to a CUDA device. Its copies are destroyed first: they wait until the
+  /// memory of `host`, from which they copy, may be given away.
   struct Upload {
     Batch host, device;
     std::vector<std::unique_ptr<AsyncCopy>> copies;
   };
-  std::optional<Upload> coming, last;  // of the caller's thread alone
+  std::unique_ptr<Upload> coming, last;  // of the caller's thread alone
 
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
@@ -194,6 +195,7 @@ struct BatchLoader::State {
 
   Tensor labels_of(const std::vector<size_t>& members) const {
     std::vector<float> labels;
+    labels.reserve(members.size());
     for (const size_t i : members) labels.push_back(store.sample(i).defective ? 1.0f : 0.0f);
     return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
@@ -260,7 +262,7 @@ struct BatchLoader::State {
   /// Starts the copies of the next batch.
   void start_upload(bool wait) {
     const ProfileRange range("copy of a batch");
-    coming.emplace();
+    coming = std::make_unique<Upload>();
     if (!take(coming->host, wait)) return coming.reset();
     const auto upload = [&](const Tensor& from, Tensor& to) {
       if (!from.defined()) return;
@@ -280,12 +282,8 @@ struct BatchLoader::State {
     if (!coming) return false;
     for (const auto& copy : coming->copies) copy->before_kernels();
     batch = coming->device;
-    coming->device = {};  // a batch that nobody holds any more is free for the next
-    // The copies of `last` may still run where the device is behind. They are waited for before its
-    // memory goes to the next batch that is made: an assignment would give it away first.
-    last.reset();
-    last = std::move(coming);
-    coming.reset();
+    coming->device = {};       // a batch that nobody holds any more is free for the next
+    last = std::move(coming);  // waits for the copies of the batch before this one
     start_upload(false);
     return true;
   }
