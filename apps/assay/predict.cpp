@@ -8,6 +8,7 @@
 #include "apps/assay/cli.h"
 #include "data/file.h"
 #include "data/image_io.h"
+#include "data/listing.h"
 #include "data/loader.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/figures.h"
@@ -30,25 +31,17 @@ struct Input {
   fs::path heat_map = {};  ///< empty: none is written
 };
 
-/// Adds the pictures of a folder and those below it. Links to folders are not followed, so none is
-/// entered twice; hidden files are what file managers leave behind.
+/// Adds the images of a folder and those below it.
 void add_folder(const fs::path& folder, std::vector<Input>& inputs) {
-  std::error_code error;
-  std::vector<Input> found;
-  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const fs::path file = it->path();
-    if (file.filename().string()[0] == '.') {
-      it.disable_recursion_pending();
-    } else if (is_picture(*it)) {
-      found.push_back({file, file.lexically_relative(folder)});
-    }
-  }
-  ASSAY_CHECK_AS(DataError, !error, folder.string(), ": cannot be listed: ", error.message());
-  ASSAY_CHECK_AS(DataError, !found.empty(), folder.string(), ": holds no PNG, JPEG or BMP picture");
-  std::sort(found.begin(), found.end(),
-            [](const Input& a, const Input& b) { return a.file < b.file; });
-  inputs.insert(inputs.end(), found.begin(), found.end());
+  const size_t before = inputs.size();
+  walk_files(folder, [&](const ListedFile& found) {
+    ASSAY_CHECK_AS(DataError, found.kind != FileKind::unsupported && found.kind != FileKind::failed,
+                   found.file.string(), ": ", found.reason,
+                   ", which is not read; convert it to PNG");
+    if (found.kind == FileKind::image) inputs.push_back({found.file, found.name});
+  });
+  ASSAY_CHECK_AS(DataError, inputs.size() > before, folder.string(), ": holds no ",
+                 kReadableFormats, " image");
 }
 
 std::vector<Input> find_inputs(const std::vector<std::string>& paths) {

@@ -140,12 +140,14 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
   // A broken one is said before hours of training, and before a forced run throws the old one away.
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
                 split.validation.size(), " validation and ", test.size(), " test images"));
-  if (const auto [without, all] = without_mask(data.test); 0 < without && without < all)
-    hooks.say(str(without, " of ", all, " defective test pictures have no mask: no pixel metrics"));
+  for (const std::string& remark : remarks) hooks.say(remark);
+  if (const auto [without, all] = without_mask(data.test); without > 0)
+    hooks.say(str(without, " of ", all, " defective test images have no mask: no pixel metrics"));
   if (split.validation.size() < 16)
     hooks.say(str(split.validation.size(),
                   " held-out good images make a rough deviation, and so a rough threshold"));

@@ -224,6 +224,7 @@ Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFol
       const Sample& sample = pictures.sample(folds[f].test[i]);
       images[folds[f].test[i]] = {.path = sample.path,
                                   .set = "fold" + std::to_string(f),
+                                  .defective = sample.defective,
                                   .defect = sample.defect,
                                   .parts = {},
                                   .score = verdict.scores[i],
@@ -257,12 +258,14 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, start, pictures);
+  const std::vector<std::string> remarks = remarks_on(data, config, pictures, nullptr);
   begin_run(config, folder, start);
   write_folds(folder.split(), folds, pictures.samples());
   hooks.say(str(config.object_class, ": ", pictures.size(), " images in ", folds.size(),
                 " folds of about ", folds.front().train.size(), " training, ",
                 folds.front().validation.size(), " validation and ", folds.front().test.size(),
                 " test images"));
+  for (const std::string& remark : remarks) hooks.say(remark);
   CnnDetector detector(config);
   CrossValidation(detector, folder, pictures, folds).train(hooks);
   if (detector.collapsed())

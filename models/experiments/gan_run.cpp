@@ -197,11 +197,14 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
-  read_pictures(config, data.test, false);  // a broken one is said before hours of training
+  // A broken one is said before hours of training.
+  const ImageStore test = read_pictures(config, data.test, false);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
                 split.validation.size(), " held out"));
+  for (const std::string& remark : remarks) hooks.say(remark);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
   train_dcgan(*gan, good, split.train, config, folder, hooks);

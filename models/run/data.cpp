@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "data/findings.h"
 #include "data/mvtec.h"
 #include "data/noise.h"
 #include "models/run/machine.h"
@@ -78,6 +79,23 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
                    part == &split.train ? "training" : "validation",
                    " has no spread; give two at least");
   return split;
+}
+
+std::vector<std::string> remarks_on(const Dataset& data, const RunConfig&,
+                                    const ImageStore& training, const ImageStore* test) {
+  const auto seen = [](const ImageStore& store) {
+    std::vector<SeenImage> images;
+    for (size_t i = 0; i < store.size(); ++i)
+      images.push_back({&store.sample(i), &store.facts()[i]});
+    return images;
+  };
+  const Findings findings =
+      find_out(seen(training), test != nullptr ? seen(*test) : std::vector<SeenImage>());
+  if (!findings.problems.empty()) throw DataError(findings.problems.front());
+  std::vector<std::string> remarks = data.notes;
+  remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());
+  if (data.files.ignored() > 0) remarks.push_back("files: " + data.files.sentence());
+  return remarks;
 }
 
 std::vector<size_t> all_of(const ImageStore& store) {

@@ -39,6 +39,12 @@ ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, b
 /// among data.train_good then: read the pictures after this, and test_on_the_rest.
 Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data);
 
+/// What train says of its images once they are read: notes on the folders and on the images, and
+/// where files were ignored, which. `test` is empty for a cross-validation. DataError for the first
+/// problem that findings.h knows.
+std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
+                                    const ImageStore& training, const ImageStore* test);
+
 /// 0, 1, ... for every picture of a store.
 std::vector<size_t> all_of(const ImageStore& store);
 

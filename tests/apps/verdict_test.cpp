@@ -43,6 +43,7 @@ void write_run(const fs::path& root, const Fake& fake) {
     ScoredImage image{
         .path = "test/" + std::string(defective ? "crack/" : "good/") + std::to_string(i),
         .set = "test",
+        .defective = defective,
         .defect = defective ? "crack" : "good",
         .parts = {}};
     // A scatter of its own for each model and seed.
