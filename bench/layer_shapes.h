@@ -42,14 +42,14 @@ inline std::vector<Layer> dcgan_layers(const std::string& suite, const std::stri
   std::vector<Layer> layers = {{name + ".g1", ending(kLatent), {}, true, true, suite}};
   int g = 1, d = 0;
   for (auto s = halvings.rbegin(); s != halvings.rend(); ++s)
-    layers.push_back({str(name, ".g", ++g), *s, {}, true, false, suite});
+    layers.push_back({fmt::format("{}.g{}", name, ++g), *s, {}, true, false, suite});
   for (const Conv2dShape& s : halvings) {
     const bool first = d == 0;
-    layers.push_back({str(name, ".d", ++d), s,
+    layers.push_back({fmt::format("{}.d{}", name, ++d), s,
                       first ? Conv2dEpilogue{Activation::leaky_relu, 0.2f, 1} : Conv2dEpilogue{},
                       false, first, suite});
   }
-  layers.push_back({str(name, ".d", ++d), ending(1), {}, false, false, suite});
+  layers.push_back({fmt::format("{}.d{}", name, ++d), ending(1), {}, false, false, suite});
   return layers;
 }
 
@@ -99,8 +99,8 @@ inline Conv2dShape bare(Conv2dShape s) {
 
 /// "n32c64-56x56-k128-3x3s2p1".
 inline std::string describe(const Conv2dShape& s) {
-  return str('n', s.N, 'c', s.C, '-', s.H, 'x', s.W, "-k", s.K, '-', s.R, 'x', s.S, 's', s.stride,
-             'p', s.pad);
+  return fmt::format("n{}c{}-{}x{}-k{}-{}x{}s{}p{}", s.N, s.C, s.H, s.W, s.K, s.R, s.S, s.stride,
+                     s.pad);
 }
 
 /// ResNet-50 v1.5 (the stride on the 3x3; He et al., 2016) and VGG-16 (Simonyan and Zisserman,

@@ -1,7 +1,8 @@
 #include "data/builtin.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include "data/file.h"
@@ -200,9 +201,7 @@ Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, u
 }
 
 std::string numbered(const std::string& folder, int number) {
-  char name[16];
-  std::snprintf(name, sizeof name, "%03d.png", number);
-  return folder + "/" + name;
+  return fmt::format("{}/{:03}.png", folder, number);
 }
 
 }  // namespace
@@ -215,14 +214,12 @@ std::vector<std::string> builtin_classes() {
 
 Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
   ASSAY_CHECK_AS(UsageError, size >= 32 && size <= 2048,
-                 "builtin: pictures have 32 to 2048 pixels "
-                 "a side, not ",
-                 size);
+                 "builtin: pictures have 32 to 2048 pixels a side, not {}", size);
   const auto found = std::find_if(products().begin(), products().end(),
                                   [&](const Product& p) { return p.name == object_class; });
   if (found == products().end()) {
-    throw UsageError(
-        str("builtin: no class \"", object_class, "\"; there are: ", listed(builtin_classes())));
+    throw UsageError(fmt::format("builtin: no class \"{}\"; there are: {}", object_class,
+                                 fmt::join(builtin_classes(), ", ")));
   }
   const Product& product = *found;
   const auto class_id = static_cast<uint64_t>(found - products().begin());
@@ -258,8 +255,9 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
 void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed) {
   // MVTec has a leather and a screw too.
   for (const std::string& name : builtin_classes())
-    ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(folder / name), (folder / name).string(),
-                   ": is there already; remove it or choose another folder");
+    ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(folder / name),
+                   "{}: is there already; remove it or choose another folder",
+                   (folder / name).string());
   for (const std::string& name : builtin_classes()) {
     const std::vector<Sample> samples = pooled(open_builtin(name, size, seed));
     parallel_for(current_context(), static_cast<int64_t>(samples.size()), [&](int64_t i) {

@@ -1,5 +1,7 @@
 #include "data/check.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -61,16 +63,17 @@ void add_notes(std::span<const SeenImage> seen, ClassReport& report) {
   const ClassCounts& c = report.counts;
   constexpr int kLeast = kMinValidation + kMinTrain;
   if (c.train_good > 0 && c.train_good < kLeast)
-    report.notes.push_back(str(c.train_good, " good training images; training needs ", kLeast));
+    report.notes.push_back(
+        fmt::format("{} good training images; training needs {}", c.train_good, kLeast));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
   if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
   if (report.masks < c.test_defective) {
-    report.notes.push_back(str(c.test_defective - report.masks, " of ", c.test_defective,
-                               " defective images have no mask: no pixel metrics"));
+    report.notes.push_back(fmt::format("{} of {} defective images have no mask: no pixel metrics",
+                                       c.test_defective - report.masks, c.test_defective));
   }
   const auto grey = std::count_if(seen.begin(), seen.end(),
                                   [](const SeenImage& s) { return s.facts->channels == 1; });
-  if (grey > 0) report.notes.push_back(str(grey, " of ", seen.size(), " images are grey"));
+  if (grey > 0) report.notes.push_back(fmt::format("{} of {} images are grey", grey, seen.size()));
 }
 
 ClassReport check_class(Context& ctx, const fs::path& root, const std::string& name) {

@@ -26,9 +26,9 @@ Image read_masks(const Sample& sample, const Image& image, int orientation) {
     const char* turned =
         orientation >= 5 ? " (after its Exif orientation turned it; turn the mask, too)" : "";
     ASSAY_CHECK_AS(DataError, mask.height == image.height && mask.width == image.width,
-                   file.string(), ": the mask has ", mask.width, " x ", mask.height,
-                   " pixels but its image has ", image.width, " x ", image.height, turned,
-                   "; remove the mask or give it the image's size");
+                   "{}: the mask has {} x {} pixels but its image has {} x {}{}; remove the mask "
+                   "or give it the image's size",
+                   file.string(), mask.width, mask.height, image.width, image.height, turned);
     if (all.size() == 0) {
       all = std::move(mask);
     } else {
@@ -37,12 +37,14 @@ Image read_masks(const Sample& sample, const Image& image, int orientation) {
   }
   const bool marks = std::any_of(all.pixels.begin(), all.pixels.end(), [](uint8_t v) { return v; });
   const std::string name = sample.masks.front().string();
-  ASSAY_CHECK_AS(DataError, marks || !sample.defective, name,
-                 ": the mask marks nothing, but its image is one of a defect; mark the defect or "
-                 "remove the mask");
-  ASSAY_CHECK_AS(DataError, !marks || sample.defective, name,
-                 ": the mask marks a defect, but its image is a good one; remove the mask or move "
-                 "the image");
+  ASSAY_CHECK_AS(DataError, marks || !sample.defective,
+                 "{}: the mask marks nothing, but its image is one of a defect; mark the defect or "
+                 "remove the mask",
+                 name);
+  ASSAY_CHECK_AS(
+      DataError, !marks || sample.defective,
+      "{}: the mask marks a defect, but its image is a good one; remove the mask or move the image",
+      name);
   return all;
 }
 

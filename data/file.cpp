@@ -24,14 +24,14 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 std::vector<uint8_t> read_bytes(const std::filesystem::path& file) {
   std::error_code error;
   const auto size = std::filesystem::file_size(file, error);
-  ASSAY_CHECK_AS(DataError, !error, file.string(), ": cannot be read: ", error.message());
-  ASSAY_CHECK_AS(DataError, size <= INT_MAX, file.string(), ": the file is larger than 2 GB");
+  ASSAY_CHECK_AS(DataError, !error, "{}: cannot be read: {}", file.string(), error.message());
+  ASSAY_CHECK_AS(DataError, size <= INT_MAX, "{}: the file is larger than 2 GB", file.string());
   const File in(std::fopen(file.c_str(), "rb"));
-  ASSAY_CHECK_AS(DataError, in, file.string(), ": cannot be read: ", std::strerror(errno));
+  ASSAY_CHECK_AS(DataError, in, "{}: cannot be read: {}", file.string(), std::strerror(errno));
   std::vector<uint8_t> bytes(size);
   const size_t got = std::fread(bytes.data(), 1, bytes.size(), in.get());
-  ASSAY_CHECK_AS(DataError, got == bytes.size(), file.string(), ": only ", got, " of ", size,
-                 " bytes could be read; check the disk");
+  ASSAY_CHECK_AS(DataError, got == bytes.size(),
+                 "{}: only {} of {} bytes could be read; check the disk", file.string(), got, size);
   return bytes;
 }
 
@@ -67,9 +67,9 @@ bool is_utf8(std::string_view text) {
 void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  ASSAY_CHECK(!error && std::filesystem::is_directory(folder, error), folder.string(),
-              ": the folder cannot be made: ", error ? error.message() : "a file has this name",
-              "; choose another");
+  ASSAY_CHECK(!error && std::filesystem::is_directory(folder, error),
+              "{}: the folder cannot be made: {}; choose another", folder.string(),
+              error ? error.message() : "a file has this name");
 }
 
 }  // namespace assay

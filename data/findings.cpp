@@ -1,5 +1,7 @@
 #include "data/findings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <map>
@@ -27,8 +29,8 @@ class Group {
   bool any() const { return count_ > 0; }
   /// `noun` in the singular.
   std::string text(const std::string& noun, size_t of) const {
-    return str(count_, " of ", of, " ", noun, of == 1 ? "" : "s", " (", listed(names_),
-               count_ > names_.size() ? ", ...)" : ")");
+    return fmt::format("{} of {} {}{} ({}{}", count_, of, noun, of == 1 ? "" : "s",
+                       fmt::join(names_, ", "), count_ > names_.size() ? ", ...)" : ")");
   }
 
  private:
@@ -48,12 +50,13 @@ void look_at_bits(std::span<const SeenImage> images, int bit_depth, Findings& fi
   if (!deep.any()) return;
   const int used = std::max(8, static_cast<int>(std::bit_width(static_cast<unsigned>(max_value))));
   if (used < bit_depth && used < kFullDepth)
-    findings.notes.push_back(str(deep.text("image", images.size()),
-                                 " have 16 bits a value but use ", used, " (the largest value is ",
-                                 max_value, "), so they look dark; scaled by --bit-depth ", used));
+    findings.notes.push_back(
+        fmt::format("{} have 16 bits a value but use {} (the largest value is {}), so they look "
+                    "dark; scaled by --bit-depth {}",
+                    deep.text("image", images.size()), used, max_value, used));
   if (above.any())
-    findings.notes.push_back(str(above.text("image", images.size()), " have values above ",
-                                 (1 << bit_depth) - 1, ", which become white"));
+    findings.notes.push_back(fmt::format("{} have values above {}, which become white",
+                                         above.text("image", images.size()), (1 << bit_depth) - 1));
 }
 
 void look_at_shapes(std::span<const SeenImage> training, std::span<const SeenImage> all,
@@ -72,10 +75,11 @@ void look_at_shapes(std::span<const SeenImage> training, std::span<const SeenIma
     squashed.add(image.sample->path);
   }
   if (squashed.any())
-    findings.notes.push_back(str(squashed.text("image", all.size()), " have another shape (",
-                                 example.width, "x", example.height, ") than training images (",
-                                 middle->width, "x", middle->height,
-                                 "): the model sees them squashed; crop them alike"));
+    findings.notes.push_back(
+        fmt::format("{} have another shape ({}x{}) than training images ({}x{}): the model sees "
+                    "them squashed; crop them alike",
+                    squashed.text("image", all.size()), example.width, example.height,
+                    middle->width, middle->height));
 }
 
 void look_for_copies(std::span<const SeenImage> training, std::span<const SeenImage> test,
@@ -85,9 +89,9 @@ void look_for_copies(std::span<const SeenImage> training, std::span<const SeenIm
   const auto compare = [&](const SeenImage& image, const SeenImage& earlier) {
     copies.add(image.sample->path + " = " + earlier.sample->path);
     if (image.sample->defective != earlier.sample->defective)
-      findings.problems.push_back(str(image.sample->path, ": is the same image as ",
-                                      earlier.sample->path,
-                                      ", but one is good and the other defective"));
+      findings.problems.push_back(
+          fmt::format("{}: is the same image as {}, but one is good and the other defective",
+                      image.sample->path, earlier.sample->path));
   };
   for (const SeenImage& image : training) {
     const auto [found, fresh] = learnt.emplace(image.facts->hash, &image);
@@ -98,10 +102,11 @@ void look_for_copies(std::span<const SeenImage> training, std::span<const SeenIm
       compare(image, *found->second);
   if (!copies.any()) return;
   findings.notes.push_back(
-      test.empty() ? str(copies.text("image", training.size()),
-                         " stand there twice, so a fold may be tested on what it has learnt")
-                   : str(copies.text("test image", test.size()),
-                         " are among the training images too, so the metrics are too good"));
+      test.empty()
+          ? fmt::format("{} stand there twice, so a fold may be tested on what it has learnt",
+                        copies.text("image", training.size()))
+          : fmt::format("{} are among the training images too, so the metrics are too good",
+                        copies.text("test image", test.size())));
 }
 
 std::string stem_of(const Sample& sample) {
@@ -121,9 +126,9 @@ void look_for_masks(std::span<const SeenImage> all, Findings& findings) {
     if (!image.sample->defective || !image.facts->two_valued) continue;
     if (const auto found = images.find(stem_of(*image.sample)); found != images.end())
       findings.problems.push_back(
-          str(image.sample->path, ": lies among the images of defects but looks like the mask of ",
-              found->second->path, "; put masks into a folder of their own, for --masks or in ",
-              "ground_truth"));
+          fmt::format("{}: lies among the images of defects but looks like the mask of {}; put "
+                      "masks into a folder of their own, for --masks or in ground_truth",
+                      image.sample->path, found->second->path));
   }
 }
 

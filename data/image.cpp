@@ -8,8 +8,8 @@ namespace assay {
 
 Image with_channels(const Image& image, int channels) {
   ASSAY_CHECK((image.channels == 1 || image.channels == 3) && (channels == 1 || channels == 3),
-              "with_channels: a picture has 1 channel or 3, but ", image.channels, " to ", channels,
-              " was asked for");
+              "with_channels: a picture has 1 channel or 3, but {} to {} was asked for",
+              image.channels, channels);
   if (image.channels == channels) return image;
   Image out(image.height, image.width, channels);
   const size_t count = static_cast<size_t>(image.height) * image.width;
@@ -48,7 +48,7 @@ Image oriented(Image image, int orientation) {
 std::string describe_sizes(std::span<const ImageSize> sizes) {
   if (sizes.empty()) return "";
   const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
-  const auto text = [](const ImageSize& s) { return str(s.width, "x", s.height); };
+  const auto text = [](const ImageSize& s) { return fmt::format("{}x{}", s.width, s.height); };
   return *least == *most ? text(*least) : text(*least) + " to " + text(*most);
 }
 

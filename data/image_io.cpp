@@ -1,5 +1,7 @@
 #include "data/image_io.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -18,10 +20,10 @@ using Bytes = std::span<const uint8_t>;
 constexpr std::array<uint8_t, 8> kPngSignature = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
 
 [[noreturn]] void fail(const std::string& name, std::string_view what) {
-  throw DataError(str(name, ": ", what));
+  throw DataError(fmt::format("{}: {}", name, what));
 }
 [[noreturn]] void fail_cut(const std::string& name, std::string_view kind) {
-  fail(name, str("the ", kind, " file ends too early; copy or download it again"));
+  fail(name, fmt::format("the {} file ends too early; copy or download it again", kind));
 }
 
 bool starts_with(Bytes bytes, std::span<const uint8_t> prefix) {
@@ -109,8 +111,10 @@ Header check_png(Bytes bytes, const std::string& name) {
     if (bytes.size() - at - 12 < length) fail_cut(name, "PNG");
     const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
     if (crc(bytes.subspan(at + 4, length + 4)) != big_endian(bytes, at + 8 + length)) {
-      fail(name, str("the PNG checksum of the part at byte ", at,
-                     " is wrong; copy or download the file again"));
+      fail(name,
+           fmt::format(
+               "the PNG checksum of the part at byte {} is wrong; copy or download the file again",
+               at));
     }
     if (type == "IHDR" && length >= 13) {
       header.width = big_endian(bytes, at + 8);
@@ -254,26 +258,28 @@ Header check_structure(Bytes bytes, std::string_view format, const std::string& 
     fail(name, "the PNG signature is damaged, as by a copy in text mode; copy the file again");
   }
   if (!format.empty())
-    fail(name, str("a ", format, " image, which is not read; convert it to PNG"));
-  fail(name, str("not a ", kReadableFormats, " image, whatever its name; convert or remove it"));
+    fail(name, fmt::format("a {} image, which is not read; convert it to PNG", format));
+  fail(name,
+       fmt::format("not a {} image, whatever its name; convert or remove it", kReadableFormats));
 }
 
 void check_bounds(const Header& header, const std::string& name) {
   const int64_t pixels = header.width * header.height;
   const auto refuse = [&](const std::string& bound) {
-    fail(name, str("the image has ", header.width, " x ", header.height, " pixels but ", bound,
-                   "; scale it down"));
+    fail(name, fmt::format("the image has {} x {} pixels but {}; scale it down", header.width,
+                           header.height, bound));
   };
   if (header.width < 1 || header.height < 1) {
-    fail(name, str("the image has ", header.width, " x ", header.height,
-                   " pixels; save it again as PNG"));
+    fail(name, fmt::format("the image has {} x {} pixels; save it again as PNG", header.width,
+                           header.height));
   }
   if (header.width > kMaxImageSide || header.height > kMaxImageSide)
-    refuse(str("at most ", kMaxImageSide, " a side can be read"));
-  if (pixels > kMaxImagePixels) refuse(str("at most ", kMaxImagePixels, " can be read"));
+    refuse(fmt::format("at most {} a side can be read", kMaxImageSide));
+  if (pixels > kMaxImagePixels) refuse(fmt::format("at most {} can be read", kMaxImagePixels));
   if (header.interlaced && pixels > kMaxInterlacedPixels)
-    fail(name, str("the image is interlaced and has ", pixels, " pixels but at most ",
-                   kMaxInterlacedPixels, " can be read so; save it without interlacing"));
+    fail(name, fmt::format("the image is interlaced and has {} pixels but at most {} can be read "
+                           "so; save it without interlacing",
+                           pixels, kMaxInterlacedPixels));
 }
 
 /// Bytes that decoding holds at its height: the file, what it expands to and the pixels, each with
@@ -286,15 +292,15 @@ size_t decoding_memory(const Header& header, size_t file) {
 void check_writable(const char* caller, const Image& image) {
   ASSAY_CHECK(image.size() > 0 && image.pixels.size() == image.size() &&
                   (image.channels == 1 || image.channels == 3),
-              caller, ": a picture of ", image.height, " x ", image.width, " x ", image.channels,
-              " with ", image.pixels.size(), " values cannot be written");
+              "{}: a picture of {} x {} x {} with {} values cannot be written", caller,
+              image.height, image.width, image.channels, image.pixels.size());
 }
 
 }  // namespace
 
 DecodedImage decode(Bytes bytes, const std::string& name, const DecodeOptions& options) {
-  ASSAY_CHECK(options.bit_depth >= 8 && options.bit_depth <= 16, "decode: a bit depth of ",
-              options.bit_depth, " is not from 8 to 16");
+  ASSAY_CHECK(options.bit_depth >= 8 && options.bit_depth <= 16,
+              "decode: a bit depth of {} is not from 8 to 16", options.bit_depth);
   static MemoryGate gate(kDecodingMemory);
   DecodedImage result;
   result.format = image_format(bytes.first(std::min(bytes.size(), kFormatBytes)));

@@ -1,5 +1,7 @@
 #include "data/listing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -43,10 +45,10 @@ Kind kind_of(const fs::path& file, const fs::file_status& status) {
   const std::string_view format = image_format(head_of(file));
   const std::string_view expected = foreign_format_of_name(file);
   if (format.empty() && expected.empty()) return {FileKind::other, "no image"};
-  if (format.empty()) return {FileKind::unsupported, str(expected)};
-  if (!is_readable_format(format)) return {FileKind::unsupported, str(format)};
+  if (format.empty()) return {FileKind::unsupported, fmt::format("{}", expected)};
+  if (!is_readable_format(format)) return {FileKind::unsupported, fmt::format("{}", format)};
   if (!expected.empty()) return {FileKind::image, ""};  // a PNG named .tif is read as what it is
-  return {FileKind::unsupported, str(format, " whose name does not end as an image's")};
+  return {FileKind::unsupported, fmt::format("{} whose name does not end as an image's", format)};
 }
 
 class Walk {
@@ -63,10 +65,10 @@ class Walk {
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
       names.push_back(it->path().filename().string());
     if (error) {
-      ASSAY_CHECK_AS(DataError, !prefix.empty(), folder.string(),
-                     ": cannot be listed: ", error.message());
+      ASSAY_CHECK_AS(DataError, !prefix.empty(), "{}: cannot be listed: {}", folder.string(),
+                     error.message());
       f_({folder, prefix.substr(0, prefix.size() - 1), FileKind::failed,
-          str("cannot be listed: ", error.message())});
+          fmt::format("cannot be listed: {}", error.message())});
       return;
     }
     std::sort(names.begin(), names.end());
@@ -155,7 +157,7 @@ std::string FileAccount::reasons() const {
   std::string text;
   for (const auto& [reason, group] : ignored_) {
     if (!text.empty()) text += "; ";
-    text += str(reason, " ", group.count, " (", listed(group.examples));
+    text += fmt::format("{} {} ({}", reason, group.count, fmt::join(group.examples, ", "));
     if (group.count > static_cast<int64_t>(group.examples.size())) text += ", ...";
     text += ")";
   }
@@ -163,12 +165,13 @@ std::string FileAccount::reasons() const {
 }
 
 std::string FileAccount::sentence() const {
-  std::string text = str(images_, images_ == 1 ? " image" : " images");
-  if (masks_ > 0) text += str(" and ", masks_, masks_ == 1 ? " mask" : " masks");
+  std::string text = fmt::format("{}{}", images_, images_ == 1 ? " image" : " images");
+  if (masks_ > 0) text += fmt::format(" and {}{}", masks_, masks_ == 1 ? " mask" : " masks");
   text += " read, ";
   const int64_t n = ignored();
   if (n == 0) return text + "no file ignored";
-  return text + str(n, n == 1 ? " file ignored: " : " files ignored: ", reasons());
+  return text +
+         fmt::format("{}{}{}", n, n == 1 ? " file ignored: " : " files ignored: ", reasons());
 }
 
 }  // namespace assay

@@ -103,7 +103,7 @@ Tensor ImageStore::batch(std::span<const size_t> images) const {
   const size_t each = static_cast<size_t>(options_.height) * options_.width * options_.channels;
   std::vector<float> values(images.size() * each);
   for (size_t n = 0; n < images.size(); ++n) {
-    ASSAY_CHECK(images[n] < size(), "batch: there is no picture ", images[n], " among ", size());
+    ASSAY_CHECK(images[n] < size(), "batch: there is no picture {} among {}", images[n], size());
     fill_picture(images_[images[n]], {}, &values[n * each]);
   }
   return Tensor::from(
@@ -149,14 +149,14 @@ struct BatchLoader::State {
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
     if (on_device) cpu.get().memory = &pinned;
-    ASSAY_CHECK_AS(UsageError, options.batch >= 1, "loader: a batch holds at least 1 picture, not ",
-                   options.batch);
-    ASSAY_CHECK_AS(UsageError, options.shifts >= 0, "loader: pictures cannot be shifted by ",
-                   options.shifts, " pixels");
+    ASSAY_CHECK_AS(UsageError, options.batch >= 1,
+                   "loader: a batch holds at least 1 picture, not {}", options.batch);
+    ASSAY_CHECK_AS(UsageError, options.shifts >= 0,
+                   "loader: pictures cannot be shifted by {} pixels", options.shifts);
     ASSAY_CHECK(!images.empty(), "loader: no pictures to make batches of");
     is_noisy.resize(store.size());
     const auto check = [&](size_t i) {
-      ASSAY_CHECK(i < store.size(), "loader: there is no picture ", i, " among ", store.size());
+      ASSAY_CHECK(i < store.size(), "loader: there is no picture {} among {}", i, store.size());
     };
     for (const size_t i : images) check(i);
     for (const size_t i : options.noisy) {
@@ -301,8 +301,8 @@ int64_t BatchLoader::batches_per_epoch() const {
 
 void BatchLoader::start_epoch(int64_t epoch, int64_t first_batch) {
   ASSAY_CHECK(epoch >= 0 && first_batch >= 0 && first_batch <= state_->batches(),
-              "loader: there is no batch ", first_batch, " in epoch ", epoch, " of ",
-              state_->batches(), " batches");
+              "loader: there is no batch {} in epoch {} of {} batches", first_batch, epoch,
+              state_->batches());
   {
     const std::lock_guard lock(state_->mutex);
     state_->order = state_->options.shuffle

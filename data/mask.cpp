@@ -1,5 +1,7 @@
 #include "data/mask.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -72,10 +74,12 @@ Image colours_mark(const DecodedImage& file, const std::string& name) {
                                         (highest <= kMostLabels || is_coloured(file.image)))))
     return marked_from(grey, 1);
   const auto refuse = [&](const std::string& what) {
-    throw DataError(str(name, ": the mask ", what,
-                        "; save it with 0 where the image is good and 255 where it is not"));
+    throw DataError(fmt::format(
+        "{}: the mask {}; save it with 0 where the image is good and 255 where it is not", name,
+        what));
   };
-  if (highest < kThreshold) refuse(str("has values from 0 to ", highest, ", which is no white"));
+  if (highest < kThreshold)
+    refuse(fmt::format("has values from 0 to {}, which is no white", highest));
   if (has_area_of(grey, file.lossy ? kAlmostBlack + 1 : 1, kThreshold - 1))
     refuse("has areas of a grey below 128, which may mark a defect or not");
   return marked_from(grey, kThreshold);
@@ -95,9 +99,10 @@ Image mask_of(const DecodedImage& file, const std::string& name) {
     mask = colours_mark(file, name);
   } else {
     mask = marked_from(file.alpha, kThreshold);
-    ASSAY_CHECK_AS(DataError, is_constant(file.image) || colours_mark(file, name) == mask, name,
-                   ": the mask's alpha marks other pixels than its colours; save it without alpha, "
-                   "0 where the image is good and 255 where it is not");
+    ASSAY_CHECK_AS(DataError, is_constant(file.image) || colours_mark(file, name) == mask,
+                   "{}: the mask's alpha marks other pixels than its colours; save it without "
+                   "alpha, 0 where the image is good and 255 where it is not",
+                   name);
   }
   return mask;
 }

@@ -1,5 +1,7 @@
 #include "data/mvtec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -34,7 +36,7 @@ bool is_folder(const fs::path& path) {
 }
 bool check_folder(const fs::path& folder, const std::string& advice, const Complain& complain) {
   if (is_folder(folder)) return true;
-  complain(str(folder.string(), ": there is no such folder; ", advice));
+  complain(fmt::format("{}: there is no such folder; {}", folder.string(), advice));
   return false;
 }
 void check_root(const fs::path& root) {
@@ -53,7 +55,7 @@ std::vector<Entry> entries_of(const fs::path& folder) {
     const std::string name = it->path().filename().string();
     if (name[0] != '.') entries.push_back({name, is_folder(it->path())});
   }
-  ASSAY_CHECK_AS(DataError, !error, folder.string(), ": cannot be listed: ", error.message());
+  ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return entries;
@@ -85,8 +87,8 @@ class Reader {
     std::string unsupported;
     list(folder, prefix, excluded, [&](ListedFile found) {
       if (found.kind == FileKind::unsupported && unsupported.empty())
-        unsupported =
-            str(" (", found.name, ": ", found.reason, ", which is not read; convert it to PNG)");
+        unsupported = fmt::format(" ({}: {}, which is not read; convert it to PNG)", found.name,
+                                  found.reason);
       if (found.kind == FileKind::image) {
         samples.push_back({.path = prefix + found.name,
                            .file = found.file,
@@ -102,12 +104,13 @@ class Reader {
       }
     });
     if (samples.empty() && !advice.empty())
-      complain_(str(folder.string(), ": no ", kReadableFormats, " image in it", unsupported, "; ",
-                    advice));
+      complain_(fmt::format("{}: no {} image in it{}; {}", folder.string(), kReadableFormats,
+                            unsupported, advice));
     if (!masks.empty())
-      data_.notes.push_back(str(masks.size(), masks.size() == 1 ? " mask lies" : " masks lie",
-                                " among the images of ", folder.string(), " (", masks.front().name,
-                                "): read as the masks of the images beside them"));
+      data_.notes.push_back(fmt::format(
+          "{}{} among the images of {} ({}): read as the masks of the images beside them",
+          masks.size(), masks.size() == 1 ? " mask lies" : " masks lie", folder.string(),
+          masks.front().name));
     match(masks, folder, prefix, samples);
     return samples;
   }
@@ -146,11 +149,11 @@ class Reader {
         folder,
         [&](ListedFile found) {
           if (found.kind == FileKind::failed)
-            complain_(str(found.file.string(), ": ", found.reason));
+            complain_(fmt::format("{}: {}", found.file.string(), found.reason));
           else if (found.kind <= FileKind::mask && !is_utf8(prefix + found.name))
             // The lists of a run are JSON and CSV, which cannot hold any other name.
-            complain_(str(found.file.string(),
-                          ": its name is not UTF-8, so no list can hold it; rename it"));
+            complain_(fmt::format("{}: its name is not UTF-8, so no list can hold it; rename it",
+                                  found.file.string()));
           else
             f(std::move(found));
         },
@@ -177,18 +180,19 @@ class Reader {
         found = targets.find(folder);
       }
       if (found == targets.end()) {
-        complain_(str(mask.file.string(), ": a mask without its image in ", images.string(),
-                      "; add the image or remove the mask"));
+        complain_(
+            fmt::format("{}: a mask without its image in {}; add the image or remove the mask",
+                        mask.file.string(), images.string()));
         continue;
       }
       Target& target = found->second;
       Sample& sample = *target.samples.front();
       if (target.samples.size() > 1) {
-        complain_(str(mask.file.string(), ": its image may be ", sample.path, " or ",
-                      target.samples[1]->path, "; rename one of them"));
+        complain_(fmt::format("{}: its image may be {} or {}; rename one of them",
+                              mask.file.string(), sample.path, target.samples[1]->path));
       } else if (!sample.masks.empty() && (folder.empty() || folder != target.folder)) {
-        complain_(str(mask.file.string(), ": ", sample.path, " has another mask, ",
-                      sample.masks.front().string(), "; remove one of them"));
+        complain_(fmt::format("{}: {} has another mask, {}; remove one of them", mask.file.string(),
+                              sample.path, sample.masks.front().string()));
       } else {
         target.folder = folder;
         sample.masks.push_back(mask.file);
@@ -249,7 +253,8 @@ class MvtecReader {
         reader_.ignore(test / entry.name, "test/" + entry.name, false);
       }
     }
-    if (!any) complain_(str(test.string(), ": no ", kReadableFormats, " image in it; ", advice));
+    if (!any)
+      complain_(fmt::format("{}: no {} image in it; {}", test.string(), kReadableFormats, advice));
     sort_by_path(data_.test);
     if (!is_folder(truth)) return;
     for (const Entry& entry : entries_of(truth)) {
@@ -284,9 +289,10 @@ Dataset read_mvtec(const fs::path& root, const std::string& object_class,
   check_root(root);
   // By the list: ".", "tile/" and "../other/tile" are folders too, but names of no class.
   const std::vector<std::string> classes = list_mvtec_classes(root);
-  ASSAY_CHECK_AS(
-      UsageError, std::find(classes.begin(), classes.end(), object_class) != classes.end(),
-      root.string(), ": no class \"", object_class, "\" in it; there are: ", listed(classes));
+  ASSAY_CHECK_AS(UsageError,
+                 std::find(classes.begin(), classes.end(), object_class) != classes.end(),
+                 "{}: no class \"{}\" in it; there are: {}", root.string(), object_class,
+                 fmt::join(classes, ", "));
   Dataset data;
   data.name = object_class;
   data.origin = "mvtec";
@@ -303,8 +309,9 @@ std::vector<std::string> list_mvtec_classes(const fs::path& root) {
     if (is_folder(root / name / "train") || is_folder(root / name / "test"))
       classes.push_back(name);
   const bool is_class = is_folder(root / "train") && is_folder(root / "test");
-  ASSAY_CHECK_AS(DataError, !classes.empty(), root.string(),
-                 ": no class in it: a class is a folder that holds train/good and test",
+  ASSAY_CHECK_AS(DataError, !classes.empty(),
+                 "{}: no class in it: a class is a folder that holds train/good and test{}",
+                 root.string(),
                  is_class ? "; this folder is one, so name the folder above it" : "");
   return classes;
 }
@@ -324,8 +331,9 @@ Dataset open_folder(const FolderOptions& options) {
   check_folder(options.bad, "--bad names a folder of defective images", refuse);
   if (options.masks) check_folder(*options.masks, "--masks names a folder of masks", refuse);
   const fs::path masks = options.masks.value_or(fs::path());
-  ASSAY_CHECK_AS(DataError, !fs::equivalent(options.good, options.bad), options.good.string(),
-                 ": is given as --good and as --bad; an image cannot be both");
+  ASSAY_CHECK_AS(DataError, !fs::equivalent(options.good, options.bad),
+                 "{}: is given as --good and as --bad; an image cannot be both",
+                 options.good.string());
 
   Dataset data;
   data.name = fs::canonical(options.good).filename().string();
@@ -339,9 +347,10 @@ Dataset open_folder(const FolderOptions& options) {
   std::vector<Sample> good =
       reader.read_images(options.good, "good/", false, kIsGood, "put good images there", folders);
   sort_by_path(good);
-  ASSAY_CHECK_AS(DataError, good.size() >= 2, options.good.string(), ": ", good.size(), " ",
-                 kReadableFormats,
-                 " images in it, but at least 2 are needed, one to learn from and one to test on");
+  ASSAY_CHECK_AS(
+      DataError, good.size() >= 2,
+      "{}: {} {} images in it, but at least 2 are needed, one to learn from and one to test on",
+      options.good.string(), good.size(), kReadableFormats);
   // Everything below --bad is defective, in a subfolder called good too: that is no defect's name.
   constexpr const char* kCalledGood = "bad-good";
   const auto defect_of = [&](const std::string& name) {
@@ -354,15 +363,15 @@ Dataset open_folder(const FolderOptions& options) {
   const auto called_good = std::count_if(data.test.begin(), data.test.end(),
                                          [&](const Sample& s) { return s.defect == kCalledGood; });
   if (called_good > 0)
-    data.notes.push_back(
-        str(called_good, " images in ", (options.bad / kGood).string(),
-            " count as defective, as all of --bad; if they are good, move them to ",
-            options.good.string()));
+    data.notes.push_back(fmt::format(
+        "{} images in {} count as defective, as all of --bad; if they are good, move them to {}",
+        called_good, (options.bad / kGood).string(), options.good.string()));
   if (options.masks) {
     reader.read_masks(masks, "masks/", options.bad, "bad/", data.test);
     ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
-                   masks.string(), ": no mask of any image in ", options.bad.string(),
-                   "; name them NAME.png or NAME_mask.png for NAME.*, or leave --masks out");
+                   "{}: no mask of any image in {}; name them NAME.png or NAME_mask.png for "
+                   "NAME.*, or leave --masks out",
+                   masks.string(), options.bad.string());
   }
 
   RandomSequence random(options.seed, RandomStream::split);

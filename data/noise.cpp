@@ -28,8 +28,8 @@ NormalPair normal_pair(uint32_t a, uint32_t b) {
 }  // namespace
 
 std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share) {
-  ASSAY_CHECK(share >= 0 && share <= 1, "noise: the share of noisy pictures is ", share,
-              ", not in [0,1]");
+  ASSAY_CHECK(share >= 0 && share <= 1, "noise: the share of noisy pictures is {:g}, not in [0,1]",
+              share);
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
   RandomSequence(seed, RandomStream::noise).shuffle(order);

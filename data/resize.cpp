@@ -141,10 +141,11 @@ Image resize_columns(const Image& in, int height) {
 }  // namespace
 
 Image resize(const Image& image, int height, int width) {
-  ASSAY_CHECK(image.size() > 0 && height > 0 && width > 0, "resize: cannot make ", height, " x ",
-              width, " pixels of ", image.height, " x ", image.width);
+  ASSAY_CHECK(image.size() > 0 && height > 0 && width > 0,
+              "resize: cannot make {} x {} pixels of {} x {}", height, width, image.height,
+              image.width);
   ASSAY_CHECK(image.channels == 1 || image.channels == 3,
-              "resize: a picture has 1 channel or 3, not ", image.channels);
+              "resize: a picture has 1 channel or 3, not {}", image.channels);
   if (image.width == width) return image.height == height ? image : resize_columns(image, height);
   const Image rows = resize_rows(image, width);
   return image.height == height ? rows : resize_columns(rows, height);

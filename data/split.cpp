@@ -56,10 +56,13 @@ class Names {
       }
     }
     const auto found = by_name_.find(name);
-    ASSAY_CHECK_AS(DataError, found != by_name_.end(), file_, ": there is no picture \"", name,
-                   "\" in the training set; this split belongs to other data");
-    ASSAY_CHECK_AS(DataError, found->second.size() == 1, file_, ": the name \"", name,
-                   "\" belongs to ", found->second.size(), " pictures; give its path");
+    ASSAY_CHECK_AS(
+        DataError, found != by_name_.end(),
+        "{}: there is no picture \"{}\" in the training set; this split belongs to other data",
+        file_, name);
+    ASSAY_CHECK_AS(DataError, found->second.size() == 1,
+                   "{}: the name \"{}\" belongs to {} pictures; give its path", file_, name,
+                   found->second.size());
     return found->second.front();
   }
 
@@ -88,14 +91,15 @@ class Lists {
   std::vector<size_t> positions(const char* key) {
     std::vector<size_t> result;
     const auto list = json_.find(key);
-    ASSAY_CHECK_AS(DataError, list != json_.end() && list->is_array() && !list->empty(), file_,
-                   ": \"", key, "\" must be a list of at least one picture");
+    ASSAY_CHECK_AS(DataError, list != json_.end() && list->is_array() && !list->empty(),
+                   "{}: \"{}\" must be a list of at least one picture", file_, key);
     for (const Json& entry : *list) {
-      ASSAY_CHECK_AS(DataError, entry.is_string(), file_, ": \"", key,
-                     "\" holds something that is no file name: ", entry.dump());
+      ASSAY_CHECK_AS(DataError, entry.is_string(),
+                     "{}: \"{}\" holds something that is no file name: {}", file_, key,
+                     entry.dump());
       result.push_back(names_.find(entry.get<std::string>()));
-      ASSAY_CHECK_AS(DataError, seen_.insert(result.back()).second, file_, ": ", entry.dump(),
-                     " is named twice");
+      ASSAY_CHECK_AS(DataError, seen_.insert(result.back()).second, "{}: {} is named twice", file_,
+                     entry.dump());
     }
     return sorted(result);
   }
@@ -109,18 +113,19 @@ class Lists {
 
 Json read_split_json(const std::filesystem::path& file) {
   Json json = Json::parse(read_bytes(file), nullptr, false);
-  ASSAY_CHECK_AS(DataError, json.is_object(), file.string(),
-                 ": not a split: it must hold "
-                 "{\"train\": [...], \"validation\": [...]}");
+  ASSAY_CHECK_AS(DataError, json.is_object(),
+                 "{}: not a split: it must hold {{\"train\": [...], \"validation\": [...]}}",
+                 file.string());
   return json;
 }
 
 }  // namespace
 
 Split draw_split(size_t n, uint64_t seed) {
-  ASSAY_CHECK_AS(DataError, n >= kMinValidation + kMinTrain, "split: ", n,
-                 " good training pictures are too few; ", kMinValidation,
-                 " are held out and at least ", kMinTrain, " must be left to learn from");
+  ASSAY_CHECK_AS(DataError, n >= kMinValidation + kMinTrain,
+                 "split: {} good training pictures are too few; {} are held out and at least {} "
+                 "must be left to learn from",
+                 n, kMinValidation, kMinTrain);
   RandomSequence random(seed, RandomStream::split);
   const std::vector<size_t> order = shuffled_range(n, random);
   const auto border = order.begin() + std::max(kMinValidation, share_of(n));
@@ -161,9 +166,9 @@ Split read_split(const std::filesystem::path& file, const std::vector<Sample>& s
 }
 
 std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed) {
-  ASSAY_CHECK_AS(UsageError, k >= 2, "folds: ", k, " folds cannot be cross-validated; at least 2");
-  ASSAY_CHECK_AS(DataError, static_cast<size_t>(k) <= defective.size(), "folds: ", defective.size(),
-                 " pictures are too few for ", k, " folds");
+  ASSAY_CHECK_AS(UsageError, k >= 2, "folds: {} folds cannot be cross-validated; at least 2", k);
+  ASSAY_CHECK_AS(DataError, static_cast<size_t>(k) <= defective.size(),
+                 "folds: {} pictures are too few for {} folds", defective.size(), k);
   std::vector<Fold> folds(k);
   RandomSequence random(seed, RandomStream::split, 1);
   for (const bool kind : {false, true}) {
@@ -174,9 +179,9 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
     // Every fold tests one, and of those it does not test one trains and one validates; of two
     // folds one tests the larger half.
     const auto needed = k == 2 ? size_t{4} : static_cast<size_t>(k);
-    ASSAY_CHECK_AS(DataError, members.size() >= needed, "folds: ", members.size(),
-                   kind ? " defective" : " good", " pictures are too few for ", k,
-                   " folds; at least ", needed);
+    ASSAY_CHECK_AS(DataError, members.size() >= needed,
+                   "folds: {}{} pictures are too few for {} folds; at least {}", members.size(),
+                   kind ? " defective" : " good", k, needed);
     random.shuffle(members);
     for (int f = 0; f < k; ++f) {
       // The defective ones start with the last fold, so that no fold gets the odd ones of both.
@@ -219,9 +224,9 @@ std::vector<Fold> read_folds(const std::filesystem::path& file,
   ASSAY_CHECK_AS(DataError,
                  json.is_object() && json.contains("folds") && json["folds"].is_array() &&
                      json["folds"].size() >= 2,
-                 source,
-                 ": not the split of a cross-validation: it must hold {\"folds\": "
-                 "[{\"train\": [...], \"validation\": [...], \"test\": [...]}, ...]}");
+                 "{}: not the split of a cross-validation: it must hold {{\"folds\": [{{\"train\": "
+                 "[...], \"validation\": [...], \"test\": [...]}}, ...]}}",
+                 source);
   const Names names(source, samples);
   std::vector<Fold> folds;
   std::set<size_t> tested;
@@ -232,19 +237,21 @@ std::vector<Fold> read_folds(const std::filesystem::path& file,
     fold.validation = lists.positions("validation");
     fold.test = lists.positions("test");
     for (const size_t i : fold.test)
-      ASSAY_CHECK_AS(DataError, tested.insert(i).second, source, ": \"", samples[i].path,
-                     "\" is tested in two folds");
+      ASSAY_CHECK_AS(DataError, tested.insert(i).second, "{}: \"{}\" is tested in two folds",
+                     source, samples[i].path);
     for (const std::vector<size_t>* part : {&fold.train, &fold.validation})
       for (const bool kind : {false, true})
         ASSAY_CHECK_AS(DataError,
                        std::any_of(part->begin(), part->end(),
                                    [&](size_t i) { return samples[i].defective == kind; }),
-                       source, ": fold ", folds.size(), " has no ", kind ? "defective" : "good",
-                       " picture to ", part == &fold.train ? "train on" : "validate with");
+                       "{}: fold {} has no {} picture to {}", source, folds.size(),
+                       kind ? "defective" : "good",
+                       part == &fold.train ? "train on" : "validate with");
   }
   for (size_t i = 0; i < samples.size(); ++i)
-    ASSAY_CHECK_AS(DataError, tested.contains(i), source, ": \"", samples[i].path,
-                   "\" is tested in no fold; this split belongs to other data");
+    ASSAY_CHECK_AS(DataError, tested.contains(i),
+                   "{}: \"{}\" is tested in no fold; this split belongs to other data", source,
+                   samples[i].path);
   return folds;
 }
 

@@ -1,5 +1,7 @@
 #include "data/stb.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
@@ -85,18 +87,18 @@ void take_pixels(const Value* from, int channels, bool alpha, const To8& to8, St
 
 StbImage stb_decode(std::span<const uint8_t> bytes, const std::string& name,
                     const StbRequest& request) {
-  ASSAY_CHECK_AS(DataError, bytes.size() <= INT_MAX, name, ": the file is larger than 2 GB");
+  ASSAY_CHECK_AS(DataError, bytes.size() <= INT_MAX, "{}: the file is larger than 2 GB", name);
   const int length = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
   const auto fail = [&] {
     if (allowance.out_of_memory) throw std::bad_alloc();
     const char* reason = stbi_failure_reason();
     throw DataError(allowance.exceeded
-                        ? str(name, ": holds more data than an image of ", width, " x ", height,
-                              " pixels has; the file is damaged or made to fill the memory")
-                        : str(name, ": the image cannot be decoded (",
-                              reason != nullptr ? reason : "unknown reason",
-                              "); save it again as PNG"));
+                        ? fmt::format("{}: holds more data than an image of {} x {} pixels has; "
+                                      "the file is damaged or made to fill the memory",
+                                      name, width, height)
+                        : fmt::format("{}: the image cannot be decoded ({}); save it again as PNG",
+                                      name, reason != nullptr ? reason : "unknown reason"));
   };
   allowance = {.bytes = request.max_allocation};
   if (!stbi_info_from_memory(bytes.data(), length, &width, &height, &channels)) fail();
@@ -138,7 +140,7 @@ std::vector<uint8_t> stb_encode_png(const Image& image) {
   std::vector<uint8_t> out;
   const int written = stbi_write_png_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), 0);
-  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of ", image.height, " x ",
+  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of {} x {}", image.height,
               image.width);
   return out;
 }
@@ -147,7 +149,7 @@ std::vector<uint8_t> stb_encode_jpeg(const Image& image, int quality) {
   std::vector<uint8_t> out;
   const int written = stbi_write_jpg_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), quality);
-  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of ", image.height, " x ",
+  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of {} x {}", image.height,
               image.width);
   return out;
 }

@@ -1,5 +1,7 @@
 #include "layers/conv.h"
 
+#include <fmt/core.h>
+
 #include "kernels/conv2d/conv2d.h"
 #include "layers/describe.h"
 
@@ -13,7 +15,7 @@ TorchLayout filter_layout(int64_t K, int64_t side, int64_t C) {
 }
 
 std::string filter_text(const char* kind, int filter, int stride, int pad) {
-  return str(kind, " ", filter, "x", filter, "/", stride, "/", pad);
+  return fmt::format("{} {}x{}/{}/{}", kind, filter, filter, stride, pad);
 }
 
 }  // namespace
@@ -55,10 +57,10 @@ Shape Conv2d::describe(const std::string& name, const Shape& input,
                       .pad = o.pad,
                       .upsample = o.upsample};
   const Shape output{s.N, s.P() / o.pool, s.Q() / o.pool, s.K};
-  const std::string what = (o.upsample > 1 ? str("upsample ", o.upsample, ", ") : "") +
+  const std::string what = (o.upsample > 1 ? fmt::format("upsample {}, ", o.upsample) : "") +
                            filter_text("conv", config_.filter, o.stride, o.pad) +
                            activation_suffix(o.activation) +
-                           (o.pool > 1 ? str(", max-pool ", o.pool) : "");
+                           (o.pool > 1 ? fmt::format(", max-pool {}", o.pool) : "");
   rows.push_back({.name = name,
                   .what = what,
                   .output = output,

@@ -1,5 +1,7 @@
 #include "layers/init.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "kernels/pointwise/pointwise.h"
@@ -51,7 +53,7 @@ const char* name_of(Init init) {
 Init init_from_name(std::string_view name) {
   for (const Init init : {Init::he, Init::keras, Init::dcgan})
     if (name == name_of(init)) return init;
-  throw UsageError(str("unknown initialisation '", name, "'; there are he, keras and dcgan"));
+  throw UsageError(fmt::format("unknown initialisation '{}'; there are he, keras and dcgan", name));
 }
 
 void init_parameters(const Module& module, Init init, uint64_t seed) {

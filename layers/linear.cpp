@@ -1,5 +1,7 @@
 #include "layers/linear.h"
 
+#include <fmt/core.h>
+
 #include "layers/describe.h"
 #include "tensor/ops.h"
 
@@ -49,15 +51,16 @@ Module::TorchSpan Linear::torch_span() const {
 
 Shape Linear::describe(const std::string& name, const Shape& input,
                        std::vector<LayerRow>& rows) const {
-  ASSAY_CHECK(input.size() == 2 && input[1] == config_.in, name, ": wants (N,", config_.in,
-              ") but gets ", to_string(input));
+  ASSAY_CHECK(input.size() == 2 && input[1] == config_.in, "{}: wants (N,{}) but gets {}", name,
+              config_.in, to_string(input));
   const Shape output{input[0], config_.out};
-  rows.push_back({.name = name,
-                  .what = str("dense ", config_.out, activation_suffix(config_.activation)),
-                  .output = output,
-                  .parameters = parameter_count(),
-                  .flops = 2 * input[0] * config_.in * config_.out,
-                  .least_bytes = (numel(input) + numel(output) + parameter_count()) * 4});
+  rows.push_back(
+      {.name = name,
+       .what = fmt::format("dense {}{}", config_.out, activation_suffix(config_.activation)),
+       .output = output,
+       .parameters = parameter_count(),
+       .flops = 2 * input[0] * config_.in * config_.out,
+       .least_bytes = (numel(input) + numel(output) + parameter_count()) * 4});
   return output;
 }
 

@@ -1,5 +1,7 @@
 #include "layers/state.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "tensor/permute.h"
@@ -32,22 +34,24 @@ void check_state(const StateDict& wanted, const StateDict& state, const std::str
     if (!state.contains(name)) missing.push_back(name);
   for (const auto& [name, t] : state)
     if (!wanted.contains(name)) unexpected.push_back(name);
-  ASSAY_CHECK_AS(CheckpointError, missing.empty() && unexpected.empty(), source,
-                 ": these are weights of another model",
-                 missing.empty() ? "" : "; missing: " + listed(missing),
-                 unexpected.empty() ? "" : "; unexpected: " + listed(unexpected));
+  ASSAY_CHECK_AS(
+      CheckpointError, missing.empty() && unexpected.empty(),
+      "{}: these are weights of another model{}{}", source,
+      missing.empty() ? "" : fmt::format("; missing: {}", fmt::join(missing, ", ")),
+      unexpected.empty() ? "" : fmt::format("; unexpected: {}", fmt::join(unexpected, ", ")));
   for (const auto& [name, t] : wanted) {
     const StoredTensor& found = state.at(name);
-    ASSAY_CHECK_AS(CheckpointError, found.shape == t.shape && found.type == t.type, source, ": ",
-                   name, " is ", name_of(found.type), " ", to_string(found.shape),
-                   " but the model has ", name_of(t.type), " ", to_string(t.shape));
+    ASSAY_CHECK_AS(CheckpointError, found.shape == t.shape && found.type == t.type,
+                   "{}: {} is {} {} but the model has {} {}", source, name, name_of(found.type),
+                   to_string(found.shape), name_of(t.type), to_string(t.shape));
   }
 }
 
 void check_finite(const std::string& name, const StoredTensor& t, const std::string& source) {
   if (const std::optional<double> value = t.not_finite())
-    throw CheckpointError(str(source, ": ", name, " holds ", *value,
-                              "; the training that wrote it went wrong, train again"));
+    throw CheckpointError(
+        fmt::format("{}: {} holds {:g}; the training that wrote it went wrong, train again", source,
+                    name, *value));
 }
 
 /// Names, types and shapes of the state, without elements.

@@ -12,7 +12,8 @@ constexpr char kBest[] = "early_stopping.best.";
 const StoredTensor& entry(const StateDict& state, const std::string& name,
                           const std::string& source) {
   const auto found = state.find(kPrefix + name);
-  ASSAY_CHECK_AS(CheckpointError, found != state.end(), source, ": ", kPrefix, name, " is missing");
+  ASSAY_CHECK_AS(CheckpointError, found != state.end(), "{}: {}{} is missing", source, kPrefix,
+                 name);
   return found->second;
 }
 
@@ -45,8 +46,8 @@ StateDict EarlyStopping::save() const {
 void EarlyStopping::load(const StateDict& state, const std::string& source) {
   const std::vector<int64_t> epochs = entry(state, "epochs", source).int64s();
   const std::vector<double> loss = entry(state, "best_loss", source).doubles();
-  ASSAY_CHECK_AS(CheckpointError, epochs.size() == 2 && loss.size() == 1, source, ": the entries ",
-                 kPrefix, "* have wrong shapes");
+  ASSAY_CHECK_AS(CheckpointError, epochs.size() == 2 && loss.size() == 1,
+                 "{}: the entries {}* have wrong shapes", source, kPrefix);
   epochs_ = static_cast<int>(epochs[0]);
   best_epoch_ = static_cast<int>(epochs[1]);
   best_loss_ = loss[0];

@@ -7,8 +7,8 @@ namespace assay {
 Optimizer::Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {
   ASSAY_CHECK(!parameters_.empty(), "optimizer: there are no parameters");
   for (const Parameter& p : parameters_)
-    ASSAY_CHECK(p.tensor.dtype() == parameters_[0].tensor.dtype(), "optimizer: the parameters ",
-                parameters_[0].name, " and ", p.name, " differ in type");
+    ASSAY_CHECK(p.tensor.dtype() == parameters_[0].tensor.dtype(),
+                "optimizer: the parameters {} and {} differ in type", parameters_[0].name, p.name);
 }
 
 void Optimizer::add_moment(std::string name) {
@@ -20,8 +20,8 @@ void Optimizer::add_moment(std::string name) {
 
 void Optimizer::check_gradients() const {
   for (const Parameter& p : parameters_)
-    ASSAY_CHECK(p.tensor.grad().defined(), "optimizer: ", p.name,
-                " has no gradient; call backward() before step()");
+    ASSAY_CHECK(p.tensor.grad().defined(),
+                "optimizer: {} has no gradient; call backward() before step()", p.name);
 }
 
 void Optimizer::step() {
@@ -85,12 +85,12 @@ void Optimizer::load(const StateDict& state, const std::string& source) {
   const std::string prefix = std::string(kind()) + ".";
   const auto entry = [&](const std::string& name, const StoredTensor& like) {
     const auto found = state.find(prefix + name);
-    ASSAY_CHECK_AS(CheckpointError, found != state.end(), source, ": ", prefix + name,
-                   " is missing");
+    ASSAY_CHECK_AS(CheckpointError, found != state.end(), "{}: {} is missing", source,
+                   prefix + name);
     const StoredTensor& t = found->second;
-    ASSAY_CHECK_AS(CheckpointError, t.shape == like.shape && t.type == like.type, source, ": ",
-                   prefix + name, " is ", name_of(t.type), " ", to_string(t.shape),
-                   " but the optimizer has ", name_of(like.type), " ", to_string(like.shape));
+    ASSAY_CHECK_AS(CheckpointError, t.shape == like.shape && t.type == like.type,
+                   "{}: {} is {} {} but the optimizer has {} {}", source, prefix + name,
+                   name_of(t.type), to_string(t.shape), name_of(like.type), to_string(like.shape));
     return t;
   };
   // All is looked at before anything changes.

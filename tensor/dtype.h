@@ -1,6 +1,8 @@
 // From the element type of a tensor to the template argument of a kernel.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string_view>
 
 #include "kernels/runtime/profile_range.h"
@@ -19,7 +21,8 @@ void with_float_type(std::string_view op, const Tensor& x, const F& f) {
     case DType::f64:
       return f.template operator()<double>();
     default:
-      throw Error(str(op, ": works on float32 and float64, not on ", name_of(x.dtype())));
+      throw Error(
+          fmt::format("{}: works on float32 and float64, not on {}", op, name_of(x.dtype())));
   }
 }
 

@@ -16,29 +16,30 @@ void check_filter(std::string_view op, const Tensor& x, const Tensor& w, int cha
   check_rank(op, x, 4, x_layout);
   check_rank(op, w, 4, "w (K,R,S,C)");
   check_alike(op, x, w);
-  ASSAY_CHECK(x.dim(3) == w.dim(channels_of_w), op, ": x ", to_string(x.shape()), " has ", x.dim(3),
-              " channels but w ", to_string(w.shape()), " wants ", w.dim(channels_of_w));
-  ASSAY_CHECK(x.size() <= std::numeric_limits<int>::max() * int64_t{8}, op, ": x ",
-              to_string(x.shape()), " is too large");
+  ASSAY_CHECK(x.dim(3) == w.dim(channels_of_w), "{}: x {} has {} channels but w {} wants {}", op,
+              to_string(x.shape()), x.dim(3), to_string(w.shape()), w.dim(channels_of_w));
+  ASSAY_CHECK(x.size() <= std::numeric_limits<int>::max() * int64_t{8}, "{}: x {} is too large", op,
+              to_string(x.shape()));
 }
 
 void check_bias(std::string_view op, const Tensor& w, const Tensor& b, int64_t channels) {
   if (!b.defined()) return;
   check_alike(op, w, b);
-  ASSAY_CHECK(b.shape() == Shape{channels}, op, ": the bias has the shape ", to_string(b.shape()),
-              " but the output has ", channels, " channels");
+  ASSAY_CHECK(b.shape() == Shape{channels},
+              "{}: the bias has the shape {} but the output has {} channels", op,
+              to_string(b.shape()), channels);
 }
 
 Conv2dShape conv2d_shape(const Tensor& x, const Tensor& w, const Tensor& b,
                          const Conv2dOptions& o) {
   check_filter("conv2d", x, w, 3, "x (N,H,W,C)");
   check_bias("conv2d", w, b, w.dim(0));
-  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0, "conv2d: stride ", o.stride, " and pad ", o.pad,
-              " must be at least 1 and 0");
-  ASSAY_CHECK(o.upsample == 1 || o.upsample == 2 || o.upsample == 4, "conv2d: upsample ",
-              o.upsample, " must be 1, 2 or 4");
-  ASSAY_CHECK(o.pool == 1 || o.pool == 2 || o.pool == 4, "conv2d: pool ", o.pool,
-              " must be 1, 2 or 4");
+  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0, "conv2d: stride {} and pad {} must be at least 1 and 0",
+              o.stride, o.pad);
+  ASSAY_CHECK(o.upsample == 1 || o.upsample == 2 || o.upsample == 4,
+              "conv2d: upsample {} must be 1, 2 or 4", o.upsample);
+  ASSAY_CHECK(o.pool == 1 || o.pool == 2 || o.pool == 4, "conv2d: pool {} must be 1, 2 or 4",
+              o.pool);
   const Conv2dShape s{.N = static_cast<int>(x.dim(0)),
                       .H = static_cast<int>(x.dim(1)),
                       .W = static_cast<int>(x.dim(2)),
@@ -51,8 +52,8 @@ Conv2dShape conv2d_shape(const Tensor& x, const Tensor& w, const Tensor& b,
                       .upsample = o.upsample};
   ASSAY_CHECK(s.H * s.upsample + 2 * s.pad >= s.R && s.W * s.upsample + 2 * s.pad >= s.S &&
                   s.P() >= o.pool && s.Q() >= o.pool,
-              "conv2d: x ", to_string(x.shape()), " is too small for w ", to_string(w.shape()),
-              " and a pooling window of ", o.pool);
+              "conv2d: x {} is too small for w {} and a pooling window of {}", to_string(x.shape()),
+              to_string(w.shape()), o.pool);
   return s;
 }
 
@@ -61,8 +62,8 @@ Conv2dShape transposed_shape(const Tensor& x, const Tensor& w, const Tensor& b,
                              const ConvTranspose2dOptions& o) {
   check_filter("conv_transpose2d", x, w, 0, "x (N,P,Q,K)");
   check_bias("conv_transpose2d", w, b, w.dim(3));
-  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0, "conv_transpose2d: stride ", o.stride, " and pad ",
-              o.pad, " must be at least 1 and 0");
+  ASSAY_CHECK(o.stride >= 1 && o.pad >= 0,
+              "conv_transpose2d: stride {} and pad {} must be at least 1 and 0", o.stride, o.pad);
   const auto side = [&](int64_t p, int64_t r) {
     return static_cast<int>((p - 1) * o.stride - 2 * o.pad + r);
   };
@@ -75,8 +76,8 @@ Conv2dShape transposed_shape(const Tensor& x, const Tensor& w, const Tensor& b,
                       .S = static_cast<int>(w.dim(2)),
                       .stride = o.stride,
                       .pad = o.pad};
-  ASSAY_CHECK(s.H >= 1 && s.W >= 1, "conv_transpose2d: x ", to_string(x.shape()), " and w ",
-              to_string(w.shape()), " leave no output");
+  ASSAY_CHECK(s.H >= 1 && s.W >= 1, "conv_transpose2d: x {} and w {} leave no output",
+              to_string(x.shape()), to_string(w.shape()));
   return s;
 }
 
@@ -138,6 +139,7 @@ FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutp
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
   const Conv2dShape s = conv2d_shape(x, w, b, o);
+  check_activation("conv2d", o.activation, o.slope, o.pool);
   const Conv2dEpilogue e{o.activation, o.slope, o.pool};
   const Conv2dOutput out = fprop(s, e, x, w, b, Tape::records({x, w, b}));
   Tensor y = out.y;
@@ -156,6 +158,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOpt
 Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
                         const ConvTranspose2dOptions& o) {
   const Conv2dShape s = transposed_shape(x, w, b, o);
+  check_activation("conv_transpose2d", o.activation, o.slope);
   const int64_t rows = int64_t{s.N} * s.H * s.W;
   Tensor y = dgrad(s, {}, {}, x, w);
   with_float_type("conv_transpose2d", x, [&]<class T>() {

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/pointwise/pointwise.h"
 #include "tensor/derivatives.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"
@@ -14,14 +15,14 @@ void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
   check_rank("linear", x, 2, "x (N,I)");
   check_rank("linear", w, 2, "w (O,I)");
   check_alike("linear", x, w);
-  ASSAY_CHECK(x.dim(1) == w.dim(1), "linear: x ", to_string(x.shape()), " has ", x.dim(1),
-              " columns but w ", to_string(w.shape()), " wants ", w.dim(1));
-  ASSAY_CHECK(x.dim(0) <= std::numeric_limits<int>::max(), "linear: x ", to_string(x.shape()),
-              " has too many rows");
+  ASSAY_CHECK(x.dim(1) == w.dim(1), "linear: x {} has {} columns but w {} wants {}",
+              to_string(x.shape()), x.dim(1), to_string(w.shape()), w.dim(1));
+  ASSAY_CHECK(x.dim(0) <= std::numeric_limits<int>::max(), "linear: x {} has too many rows",
+              to_string(x.shape()));
   if (!b.defined()) return;
   check_alike("linear", w, b);
-  ASSAY_CHECK(b.shape() == Shape{w.dim(0)}, "linear: the bias has the shape ", to_string(b.shape()),
-              " but w ", to_string(w.shape()));
+  ASSAY_CHECK(b.shape() == Shape{w.dim(0)}, "linear: the bias has the shape {} but w {}",
+              to_string(b.shape()), to_string(w.shape()));
 }
 
 /// op(a) op(b), see kernels/gemm/gemm.h. Only of weights is a packed form worth keeping, so only
@@ -46,6 +47,7 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation,
               float slope) {
   check_linear(x, w, b);
+  check_activation("linear", activation, slope);
   Tensor y = product(x, false, w, true, w.version(), b,
                      {.activation = activation, .slope = slope});  // (N,O)
   const Tensor kept = activation == Activation::none ? Tensor() : y;

@@ -14,8 +14,8 @@ namespace {
 
 void check_loss(std::string_view op, const Tensor& x, const Tensor& target) {
   check_same_shape(op, x, target);
-  ASSAY_CHECK(x.size() > 0, op, ": the tensor ", to_string(x.shape()), " has no elements");
-  ASSAY_CHECK(!Tape::records({target}), op, ": the target gets no gradient; detach() it");
+  ASSAY_CHECK(x.size() > 0, "{}: the tensor {} has no elements", op, to_string(x.shape()));
+  ASSAY_CHECK(!Tape::records({target}), "{}: the target gets no gradient; detach() it", op);
 }
 
 void record_loss(std::string_view op, const Tensor& x, Tensor& loss, const Tensor& dx) {

@@ -1,5 +1,6 @@
 // Batch normalisation.
 #include "kernels/batchnorm/batchnorm.h"
+#include "kernels/pointwise/pointwise.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"
 
@@ -9,16 +10,19 @@ namespace {
 
 BatchNormShape batch_norm_shape(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                 const BatchNormState& state, bool training) {
-  ASSAY_CHECK(x.rank() >= 2, "batch_norm: wants x (...,C) but got ", to_string(x.shape()));
+  ASSAY_CHECK(x.rank() >= 2, "batch_norm: wants x (...,C) but got {}", to_string(x.shape()));
   const int64_t C = x.dim(-1);
   for (const Tensor& t : {gamma, beta, state.running_mean, state.running_var}) {
     check_alike("batch_norm", x, t);
-    ASSAY_CHECK(t.shape() == Shape{C}, "batch_norm: x ", to_string(x.shape()), " has ", C,
-                " channels but a parameter has the shape ", to_string(t.shape()));
+    ASSAY_CHECK(t.shape() == Shape{C},
+                "batch_norm: x {} has {} channels but a parameter has the shape {}",
+                to_string(x.shape()), C, to_string(t.shape()));
   }
   const int64_t rows = C > 0 ? x.size() / C : 0;
-  ASSAY_CHECK(!training || rows >= 2, "batch_norm: x ", to_string(x.shape()),
-              " has one value per channel, which has no variance; use a larger batch");
+  ASSAY_CHECK(
+      !training || rows >= 2,
+      "batch_norm: x {} has one value per channel, which has no variance; use a larger batch",
+      to_string(x.shape()));
   return {rows, static_cast<int>(C)};
 }
 
@@ -42,6 +46,7 @@ Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tenso
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
                   const BatchNormOpOptions& op) {
   const BatchNormShape s = batch_norm_shape(x, gamma, beta, state, op.training);
+  check_activation("batch_norm", op.activation, op.slope);
   const BatchNormOptions o{op.eps, op.momentum, op.activation, op.slope};
   if (!op.training) return inference(s, o, x, gamma, beta, state);
 

@@ -38,6 +38,7 @@ Tensor scaled(const Tensor& x, const Tensor& factor) {
 }
 
 Tensor activation(const Tensor& x, Activation a, float slope) {
+  check_activation("activation", a, slope);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("activation", x, [&]<class T>() {
     activation_fprop<T>(current_context(), a, slope, x.size(), x.data<T>(), y.mutable_data<T>());
@@ -123,7 +124,7 @@ Tensor sum(const Tensor& x) {
 }
 
 Tensor mean(const Tensor& x) {
-  ASSAY_CHECK(x.size() > 0, "mean: the tensor ", to_string(x.shape()), " has no elements");
+  ASSAY_CHECK(x.size() > 0, "mean: the tensor {} has no elements", to_string(x.shape()));
   return affine(sum(x), 1.0 / static_cast<double>(x.size()), 0);
 }
 

@@ -9,10 +9,10 @@ namespace {
 
 PoolShape pool_shape(std::string_view op, const Tensor& x, int window, int stride) {
   check_rank(op, x, 4, "x (N,H,W,C)");
-  ASSAY_CHECK(window >= 1 && window <= 16 && stride >= 1, op, ": window ", window,
-              " must be 1 to 16 and stride ", stride, " at least 1");
-  ASSAY_CHECK(x.dim(1) >= window && x.dim(2) >= window, op, ": x ", to_string(x.shape()),
-              " is smaller than the window of ", window);
+  ASSAY_CHECK(window >= 1 && window <= 16 && stride >= 1,
+              "{}: window {} must be 1 to 16 and stride {} at least 1", op, window, stride);
+  ASSAY_CHECK(x.dim(1) >= window && x.dim(2) >= window, "{}: x {} is smaller than the window of {}",
+              op, to_string(x.shape()), window);
   return {.N = static_cast<int>(x.dim(0)),
           .H = static_cast<int>(x.dim(1)),
           .W = static_cast<int>(x.dim(2)),
@@ -61,7 +61,7 @@ Tensor avg_pool2d(const Tensor& x, int window, int stride) {
 
 Tensor upsample2d(const Tensor& x, int factor) {
   check_rank("upsample2d", x, 4, "x (N,H,W,C)");
-  ASSAY_CHECK(factor >= 1, "upsample2d: factor ", factor, " must be at least 1");
+  ASSAY_CHECK(factor >= 1, "upsample2d: factor {} must be at least 1", factor);
   const UpsampleShape s{static_cast<int>(x.dim(0)), static_cast<int>(x.dim(1)),
                         static_cast<int>(x.dim(2)), static_cast<int>(x.dim(3)), factor};
   Tensor y = Tensor::empty({s.N, s.H * factor, s.W * factor, s.C}, x.dtype());

@@ -43,12 +43,12 @@ size_t byte_count(const Shape& shape, StoredType type) {
 /// An array of integers at least 0: JSON would silently round 2.5 and wrap -1.
 Shape counts(const json& array) {
   Shape values;
-  ASSAY_CHECK_AS(CheckpointError, array.is_array(), "has ", array.dump(), " where a list was due");
+  ASSAY_CHECK_AS(CheckpointError, array.is_array(), "has {} where a list was due", array.dump());
   for (const json& item : array) {
     ASSAY_CHECK_AS(CheckpointError,
                    item.is_number_unsigned() &&
                        item.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()},
-                   "has ", item.dump(), " where a count was due");
+                   "has {} where a count was due", item.dump());
     values.push_back(item.get<int64_t>());
   }
   return values;
@@ -69,9 +69,9 @@ Entry parse_entry(const std::string& name, const json& value) {
     const Entry e{name, type_from_name(value.at("dtype").get<std::string>()),
                   counts(value.at("shape")), static_cast<size_t>(offsets[0]),
                   static_cast<size_t>(offsets[1])};
-    ASSAY_CHECK_AS(CheckpointError, e.end - e.begin == byte_count(e.shape, e.type), "has ",
-                   e.end - e.begin, " bytes, which is not what its shape ", to_string(e.shape),
-                   " needs");
+    ASSAY_CHECK_AS(CheckpointError, e.end - e.begin == byte_count(e.shape, e.type),
+                   "has {} bytes, which is not what its shape {} needs", e.end - e.begin,
+                   to_string(e.shape));
     return e;
   } catch (const json::exception&) {
     throw CheckpointError("tensor " + name + " is not described as dtype, shape, data_offsets");
@@ -87,21 +87,21 @@ void check_cover(std::vector<Entry> entries, size_t data_bytes) {
   });
   size_t at = 0;
   for (const Entry& e : entries) {
-    ASSAY_CHECK_AS(CheckpointError, e.begin == at, "tensor ", e.name, " begins at byte ", e.begin,
-                   " of the data where ", at, " was due");
+    ASSAY_CHECK_AS(CheckpointError, e.begin == at,
+                   "tensor {} begins at byte {} of the data where {} was due", e.name, e.begin, at);
     at = e.end;
   }
-  ASSAY_CHECK_AS(CheckpointError, at == data_bytes, "the tensors need ", at,
-                 " bytes of data but the file holds ", data_bytes);
+  ASSAY_CHECK_AS(CheckpointError, at == data_bytes,
+                 "the tensors need {} bytes of data but the file holds {}", at, data_bytes);
 }
 
 SafeTensors parse(const std::vector<uint8_t>& file) {
   uint64_t header_bytes = 0;
-  ASSAY_CHECK_AS(CheckpointError, file.size() >= 8, "the file has ", file.size(),
-                 " bytes, too few for a header");
+  ASSAY_CHECK_AS(CheckpointError, file.size() >= 8, "the file has {} bytes, too few for a header",
+                 file.size());
   std::memcpy(&header_bytes, file.data(), 8);
   ASSAY_CHECK_AS(CheckpointError, header_bytes <= kMaxHeader && header_bytes <= file.size() - 8,
-                 "the header should have ", header_bytes, " bytes but the file ends after ",
+                 "the header should have {} bytes but the file ends after {}", header_bytes,
                  file.size() - 8);
   const uint8_t* text = file.data() + 8;
   const json header = json::parse(text, text + header_bytes, nullptr, false);
@@ -116,7 +116,7 @@ SafeTensors parse(const std::vector<uint8_t>& file) {
     }
     ASSAY_CHECK_AS(CheckpointError, value.is_object(), "__metadata__ is not a JSON object");
     for (const auto& [key, item] : value.items()) {
-      ASSAY_CHECK_AS(CheckpointError, item.is_string(), "__metadata__ ", key, " is not a string");
+      ASSAY_CHECK_AS(CheckpointError, item.is_string(), "__metadata__ {} is not a string", key);
       content.metadata[key] = item.get<std::string>();
     }
   }
@@ -132,8 +132,9 @@ std::string header_of(const SafeTensors& content) {
   if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
   size_t at = 0;
   for (const auto& [name, t] : content.tensors) {
-    ASSAY_CHECK(t.bytes.size() == byte_count(t.shape, t.type), "safetensors: tensor ", name,
-                " of the shape ", to_string(t.shape), " has ", t.bytes.size(), " bytes");
+    ASSAY_CHECK(t.bytes.size() == byte_count(t.shape, t.type),
+                "safetensors: tensor {} of the shape {} has {} bytes", name, to_string(t.shape),
+                t.bytes.size());
     header[name] = {{"dtype", name_of(t.type)},
                     {"shape", t.shape},
                     {"data_offsets", {at, at + t.bytes.size()}}};
@@ -146,12 +147,13 @@ std::string header_of(const SafeTensors& content) {
 
 std::vector<uint8_t> read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
-  ASSAY_CHECK_AS(CheckpointError, in && !fs::is_directory(path), "cannot open ", path.string(),
-                 ": ", fs::exists(path) ? "it is not a readable file" : "there is no such file");
+  ASSAY_CHECK_AS(CheckpointError, in && !fs::is_directory(path), "cannot open {}: {}",
+                 path.string(),
+                 fs::exists(path) ? "it is not a readable file" : "there is no such file");
   std::vector<uint8_t> bytes(static_cast<size_t>(in.tellg()));
   in.seekg(0);
   in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  ASSAY_CHECK_AS(CheckpointError, in, "cannot read ", path.string());
+  ASSAY_CHECK_AS(CheckpointError, in, "cannot read {}", path.string());
   return bytes;
 }
 
@@ -163,14 +165,15 @@ std::vector<T> values_of(const std::vector<uint8_t>& bytes) {
 }
 
 void require_type(const StoredTensor& t, StoredType wanted) {
-  ASSAY_CHECK_AS(CheckpointError, t.type == wanted, "a tensor of type ", name_of(t.type),
-                 " stands where ", name_of(wanted), " was expected");
+  ASSAY_CHECK_AS(CheckpointError, t.type == wanted,
+                 "a tensor of type {} stands where {} was expected", name_of(t.type),
+                 name_of(wanted));
 }
 
 template <class T>
 StoredTensor stored(StoredType type, Shape shape, std::span<const T> values) {
-  ASSAY_CHECK(numel(shape) == static_cast<int64_t>(values.size()), "safetensors: the shape ",
-              to_string(shape), " does not hold ", values.size(), " values");
+  ASSAY_CHECK(numel(shape) == static_cast<int64_t>(values.size()),
+              "safetensors: the shape {} does not hold {} values", to_string(shape), values.size());
   StoredTensor s{type, std::move(shape), std::vector<uint8_t>(values.size_bytes())};
   if (!s.bytes.empty()) std::memcpy(s.bytes.data(), values.data(), values.size_bytes());
   return s;

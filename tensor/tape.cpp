@@ -26,8 +26,8 @@ std::atomic<bool>& check_finite_flag() {
 void require_finite(std::string_view op, const char* what, const Tensor& t) {
   if (!check_finite() || !t.defined() || t.dtype() == DType::u8) return;
   with_float_type(op, t, [&]<class T>() {
-    ASSAY_CHECK(all_finite<T>(current_context(), t.size(), t.data<T>()), op, ": ", what, " ",
-                to_string(t.shape()), " holds NaN or infinity");
+    ASSAY_CHECK(all_finite<T>(current_context(), t.size(), t.data<T>()),
+                "{}: {} {} holds NaN or infinity", op, what, to_string(t.shape()));
   });
 }
 
@@ -126,10 +126,10 @@ void Tape::backward(const Tensor& y, Tensor dy) {
   bool recorded = false;
   for (const Node& node : nodes_) recorded = recorded || node.output.is(y);
   ASSAY_CHECK(recorded,
-              "backward: this tensor was not recorded on this tape (was a tape live when ",
-              "it was computed, and did an input require a gradient?)");
+              "backward: this tensor was not recorded on this tape (was a tape live when it was "
+              "computed, and did an input require a gradient?)");
   if (!dy.defined()) {
-    ASSAY_CHECK(y.size() == 1, "backward: wants a gradient for an output of the shape ",
+    ASSAY_CHECK(y.size() == 1, "backward: wants a gradient for an output of the shape {}",
                 to_string(y.shape()));
     dy = Tensor::full(y.shape(), 1, y.dtype());
   }
@@ -147,8 +147,8 @@ void Tape::backward(const Tensor& y, Tensor dy) {
     const ProfileRange range("backward");
     std::vector<Tensor> gradients = node.vjp(gradient, needs);
     if (op_observer) op_observer(node.op, node.output, true);
-    ASSAY_CHECK(gradients.size() == node.inputs.size(), node.op, ": has ", node.inputs.size(),
-                " inputs but ", gradients.size(), " gradients");
+    ASSAY_CHECK(gradients.size() == node.inputs.size(), "{}: has {} inputs but {} gradients",
+                node.op, node.inputs.size(), gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       if (!needs[i] || !gradients[i].defined()) continue;
       require_finite(node.op, "a gradient", gradients[i]);

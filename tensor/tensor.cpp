@@ -1,5 +1,7 @@
 #include "tensor/tensor.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 
 #include "kernels/pointwise/pointwise.h"
@@ -25,9 +27,7 @@ int64_t numel(const Shape& shape) {
 }
 
 std::string to_string(const Shape& shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + ")";
+  return fmt::format("({})", fmt::join(shape, ", "));
 }
 
 struct Tensor::Storage {
@@ -52,10 +52,10 @@ const Tensor::Impl& Tensor::impl() const {
 
 Tensor Tensor::allocate(Shape shape, DType dtype, Device device) {
   for (const int64_t d : shape)
-    ASSAY_CHECK(d >= 0, "tensor: the shape ", to_string(shape), " has a negative dimension");
+    ASSAY_CHECK(d >= 0, "tensor: the shape {} has a negative dimension", to_string(shape));
   Context& ctx = current_context();
-  ASSAY_CHECK(device == ctx.device || !device.is_cuda(), "tensor: no context of the device ",
-              device.name(), " is current; make a ContextScope");
+  ASSAY_CHECK(device == ctx.device || !device.is_cuda(),
+              "tensor: no context of the device {} is current; make a ContextScope", device.name());
   ASSAY_CHECK(dtype != DType::f64 || !ctx.device.is_cuda(),
               "tensor: float64 is the reference, which runs in a context of the CPU");
   Allocator& memory = device == ctx.device ? *ctx.memory : cpu_allocator();
@@ -91,9 +91,9 @@ namespace {
 template <class T>
 Tensor from_host(Shape shape, std::span<const T> values) {
   Tensor t = Tensor::empty(std::move(shape), dtype_of<T>);
-  ASSAY_CHECK(t.size() == static_cast<int64_t>(values.size()), "tensor: the shape ",
-              to_string(t.shape()), " has ", t.size(), " elements but ", values.size(),
-              " values were given");
+  ASSAY_CHECK(t.size() == static_cast<int64_t>(values.size()),
+              "tensor: the shape {} has {} elements but {} values were given", to_string(t.shape()),
+              t.size(), values.size());
   copy_bytes(current_context(), t.mutable_data<T>(), t.device(), values.data(), Device::cpu(),
              values.size_bytes());
   return t;
@@ -132,14 +132,14 @@ uint64_t Tensor::version() const {
 
 int64_t Tensor::dim(int i) const {
   const int from_front = i < 0 ? i + rank() : i;
-  ASSAY_CHECK(from_front >= 0 && from_front < rank(), "tensor: no dimension ", i, " in ",
+  ASSAY_CHECK(from_front >= 0 && from_front < rank(), "tensor: no dimension {} in {}", i,
               to_string(shape()));
   return shape()[from_front];
 }
 
 template <class T>
 const T* Tensor::data() const {
-  ASSAY_CHECK(dtype() == dtype_of<T>, "tensor: holds ", name_of(dtype()), ", not ",
+  ASSAY_CHECK(dtype() == dtype_of<T>, "tensor: holds {}, not {}", name_of(dtype()),
               name_of(dtype_of<T>));
   return impl_->storage->block.template as<T>() + impl_->first;
 }
@@ -193,7 +193,7 @@ std::vector<double> Tensor::to_doubles() const {
 }
 
 double Tensor::item() const {
-  ASSAY_CHECK(size() == 1, "item: wants one element, has the shape ", to_string(shape()));
+  ASSAY_CHECK(size() == 1, "item: wants one element, has the shape {}", to_string(shape()));
   return to_doubles()[0];
 }
 
@@ -212,8 +212,8 @@ Tensor Tensor::reshape(Shape shape) const {
   const Shape wanted = shape;
   int64_t known = 1, *unknown = nullptr;
   for (int64_t& d : shape) {
-    ASSAY_CHECK(d >= 0 || (d == -1 && unknown == nullptr), "reshape: ", to_string(wanted),
-                " may have one -1 and no other negative dimension");
+    ASSAY_CHECK(d >= 0 || (d == -1 && unknown == nullptr),
+                "reshape: {} may have one -1 and no other negative dimension", to_string(wanted));
     if (d == -1)
       unknown = &d;
     else
@@ -221,7 +221,7 @@ Tensor Tensor::reshape(Shape shape) const {
   }
   if (unknown != nullptr && known > 0) *unknown = size() / known;
   ASSAY_CHECK(numel(shape) == size() && (unknown == nullptr || known > 0),
-              "reshape: ", to_string(old), " does not fit into ", to_string(wanted));
+              "reshape: {} does not fit into {}", to_string(old), to_string(wanted));
   Tensor y = view(std::move(shape), impl_->first);
   Tape::record("reshape", {*this}, y, [old](const Tensor& dy, const Needs&) {
     return std::vector<Tensor>{dy.reshape(old)};
@@ -230,8 +230,8 @@ Tensor Tensor::reshape(Shape shape) const {
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t count) const {
-  ASSAY_CHECK(rank() > 0 && begin >= 0 && count >= 0 && begin + count <= dim(0), "rows: ", begin,
-              " to ", begin + count, " are not all in ", to_string(shape()));
+  ASSAY_CHECK(rank() > 0 && begin >= 0 && count >= 0 && begin + count <= dim(0),
+              "rows: {} to {} are not all in {}", begin, begin + count, to_string(shape()));
   ASSAY_CHECK(!Tape::records({*this}), "rows: has no derivative; detach() the tensor first");
   Shape part = shape();
   part[0] = 1;
@@ -313,20 +313,20 @@ bool Tensor::sole_owner() const {
 }
 
 void check_alike(std::string_view op, const Tensor& a, const Tensor& b) {
-  ASSAY_CHECK(a.dtype() == b.dtype(), op, ": mixes ", name_of(a.dtype()), " and ",
+  ASSAY_CHECK(a.dtype() == b.dtype(), "{}: mixes {} and {}", op, name_of(a.dtype()),
               name_of(b.dtype()));
-  ASSAY_CHECK(a.device() == b.device(), op, ": mixes the devices ", a.device().name(), " and ",
+  ASSAY_CHECK(a.device() == b.device(), "{}: mixes the devices {} and {}", op, a.device().name(),
               b.device().name());
 }
 
 void check_same_shape(std::string_view op, const Tensor& a, const Tensor& b) {
-  ASSAY_CHECK(a.shape() == b.shape(), op, ": the shapes ", to_string(a.shape()), " and ",
-              to_string(b.shape()), " differ");
+  ASSAY_CHECK(a.shape() == b.shape(), "{}: the shapes {} and {} differ", op, to_string(a.shape()),
+              to_string(b.shape()));
   check_alike(op, a, b);
 }
 
 void check_rank(std::string_view op, const Tensor& x, int rank, std::string_view layout) {
-  ASSAY_CHECK(x.rank() == rank, op, ": wants ", layout, " but got ", to_string(x.shape()));
+  ASSAY_CHECK(x.rank() == rank, "{}: wants {} but got {}", op, layout, to_string(x.shape()));
 }
 
 }  // namespace assay

@@ -26,13 +26,13 @@ int make_verb(const MakeArguments& arguments) {
 }
 
 std::string to_text(const ClassCounts& counts) {
-  return str(counts.train_good, "/", counts.test_good, "/", counts.test_defective);
+  return fmt::format("{}/{}/{}", counts.train_good, counts.test_good, counts.test_defective);
 }
 
 int check_verb(const std::string& folder) {
-  ASSAY_CHECK_AS(UsageError, folder != "builtin" || std::filesystem::exists(folder),
-                 "builtin: is drawn by the program and has no files to check; assay data make "
-                 "writes them");
+  ASSAY_CHECK_AS(
+      UsageError, folder != "builtin" || std::filesystem::exists(folder),
+      "builtin: is drawn by the program and has no files to check; assay data make writes them");
   size_t problems = 0;
   std::printf("%-16s %-28s %7s  %s\n", "class", "train good/test good/defective", "masks", "sizes");
   for (const ClassReport& report : check_data(current_context(), folder)) {
@@ -47,7 +47,7 @@ int check_verb(const std::string& folder) {
     std::printf("  files: %s\n", report.files.sentence().c_str());
     problems += report.problems.size();
   }
-  ASSAY_CHECK_AS(DataError, problems == 0, folder, ": ", problems,
+  ASSAY_CHECK_AS(DataError, problems == 0, "{}: {}{}", folder, problems,
                  problems == 1 ? " problem, listed above" : " problems, listed above");
   return 0;
 }

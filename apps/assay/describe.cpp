@@ -1,4 +1,6 @@
 // assay describe MODEL
+#include <fmt/format.h>
+
 #include <cstdio>
 
 #include "apps/assay/cli.h"
@@ -15,10 +17,11 @@ struct DescribeArguments {
 };
 
 int describe_verb(const DescribeArguments& arguments) {
-  ASSAY_CHECK_AS(UsageError, arguments.batch >= 1, "--batch: ", arguments.batch, " is less than 1");
+  ASSAY_CHECK_AS(UsageError, arguments.batch >= 1, "--batch: {} is less than 1", arguments.batch);
   const std::string preset = arguments.preset.empty() ? arguments.model : arguments.preset;
-  ASSAY_CHECK_AS(UsageError, find_preset(preset).model == arguments.model, "--preset: '", preset,
-                 "' is one of ", find_preset(preset).model, ", not of ", arguments.model);
+  ASSAY_CHECK_AS(UsageError, find_preset(preset).model == arguments.model,
+                 "--preset: '{}' is one of {}, not of {}", preset, find_preset(preset).model,
+                 arguments.model);
   const auto network = make_network(preset, arguments.image_size, arguments.grey ? 1 : 0);
   std::printf("%s, batch of %d\n\n", preset.c_str(), arguments.batch);
   std::printf("%-14s %-34s %-22s %12s %10s %10s\n", "layer", "what", "output", "parameters",
@@ -48,7 +51,8 @@ int describe_verb(const DescribeArguments& arguments) {
 void add_describe(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("describe", "the layers of a model: shapes, FLOPs, bytes");
   auto arguments = std::make_shared<DescribeArguments>();
-  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
+      ->required();
   add_preset_option(*verb, arguments->preset);
   verb->add_option("--batch", arguments->batch, "images")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");

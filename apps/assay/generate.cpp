@@ -23,7 +23,7 @@ struct GenerateArguments {
 int generate_verb(const GenerateArguments& arguments) {
   constexpr int64_t kMost = 1'000'000;
   ASSAY_CHECK_AS(UsageError, arguments.count >= 1 && arguments.count <= kMost,
-                 "--count: ", arguments.count, " is not from 1 to ", kMost);
+                 "--count: {} is not from 1 to {}", arguments.count, kMost);
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
@@ -33,9 +33,7 @@ int generate_verb(const GenerateArguments& arguments) {
   const Tensor z = draw_latents(seed, 0, arguments.count);
 
   const auto file = [&](int64_t i) {
-    char name[32];
-    std::snprintf(name, sizeof name, "%06lld.png", static_cast<long long>(i));
-    return std::filesystem::path(arguments.out) / name;
+    return std::filesystem::path(arguments.out) / fmt::format("{:06}.png", i);
   };
   if (!arguments.force)
     for (int64_t i = 0; i < arguments.count; ++i) check_is_new(file(i));

@@ -17,18 +17,19 @@ Json collect() {
   Json sets = Json::array();
   for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
     if (isa_available(isa)) sets.push_back(name_of(isa));
-  return {{"version", ASSAY_VERSION},
-          {"compiler", ASSAY_COMPILER},
-          {"build", ASSAY_BUILD_TYPE},
-          {"cpu", cpu_name()},
-          {"instruction_set", name_of(active_isa())},
-          {"instruction_sets", sets},
-          {"threads", available_threads()},
-          {"cuda", cuda_available() ? Json(device_name(Device::cuda())) : Json(false)},
-          {"libraries",
-           {{"CLI11", CLI11_VERSION},
-            {"nlohmann-json", str(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR,
-                                  ".", NLOHMANN_JSON_VERSION_PATCH)}}}};
+  return {
+      {"version", ASSAY_VERSION},
+      {"compiler", ASSAY_COMPILER},
+      {"build", ASSAY_BUILD_TYPE},
+      {"cpu", cpu_name()},
+      {"instruction_set", name_of(active_isa())},
+      {"instruction_sets", sets},
+      {"threads", available_threads()},
+      {"cuda", cuda_available() ? Json(device_name(Device::cuda())) : Json(false)},
+      {"libraries",
+       {{"CLI11", CLI11_VERSION},
+        {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
+                                      NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)}}}};
 }
 
 int info_verb(bool as_json) {

@@ -107,7 +107,8 @@ int flushed(int code) {
     std::signal(SIGPIPE, SIG_DFL);
     std::raise(SIGPIPE);
   }
-  return fail(kExitFailure, str("the standard output cannot be written: ", std::strerror(reason)));
+  return fail(kExitFailure,
+              fmt::format("the standard output cannot be written: {}", std::strerror(reason)));
 }
 
 /// What is wrong with the command line, and which help explains it.
@@ -123,7 +124,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
                                     [&](const auto* v) { return v->get_name() == argv[1]; });
   std::string text = error.what();
   if (unknown) {
-    text = str("'", argv[1], "' is no verb; there are:");
+    text = fmt::format("'{}' is no verb; there are:", argv[1]);
     for (const CLI::App* v : verbs) text += " " + v->get_name();
   }
   return text + "; see " + verb + " --help";

@@ -1,4 +1,6 @@
 // assay predict RUN PATH...
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -36,12 +38,12 @@ void add_folder(const fs::path& folder, std::vector<Input>& inputs) {
   const size_t before = inputs.size();
   walk_files(folder, [&](const ListedFile& found) {
     ASSAY_CHECK_AS(DataError, found.kind != FileKind::unsupported && found.kind != FileKind::failed,
-                   found.file.string(), ": ", found.reason,
-                   ", which is not read; convert it to PNG");
+                   "{}: {}, which is not read; convert it to PNG", found.file.string(),
+                   found.reason);
     if (found.kind == FileKind::image) inputs.push_back({found.file, found.name});
   });
-  ASSAY_CHECK_AS(DataError, inputs.size() > before, folder.string(), ": holds no ",
-                 kReadableFormats, " image");
+  ASSAY_CHECK_AS(DataError, inputs.size() > before, "{}: holds no {} image", folder.string(),
+                 kReadableFormats);
 }
 
 std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
@@ -49,9 +51,8 @@ std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
   for (const fs::path path : paths) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
-    ASSAY_CHECK_AS(DataError, fs::exists(status), "'", path.string(),
-                   "': ", error ? error.message() : "there is no such file or folder",
-                   "; name pictures, or folders of them");
+    ASSAY_CHECK_AS(DataError, fs::exists(status), "'{}': {}; name pictures, or folders of them",
+                   path.string(), error ? error.message() : "there is no such file or folder");
     if (fs::is_directory(status)) {
       add_folder(path, inputs);
     } else {
@@ -72,10 +73,11 @@ void name_heat_maps(const fs::path& out, bool replace, std::vector<Input>& input
     const fs::path stem = (out / input.name).replace_extension();
     input.heat_map = stem.string() + ".png";
     for (int i = 2; !taken.insert(input.heat_map).second; ++i)
-      input.heat_map = str(stem.string(), "_", i, ".png");
-    ASSAY_CHECK_AS(UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
-                   "--out: the heat map ", input.heat_map.string(),
-                   " would replace a picture that is judged; choose another folder");
+      input.heat_map = fmt::format("{}_{}.png", stem.string(), i);
+    ASSAY_CHECK_AS(
+        UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
+        "--out: the heat map {} would replace a picture that is judged; choose another folder",
+        input.heat_map.string());
     if (!replace) check_is_new(input.heat_map);
   }
 }
@@ -168,8 +170,8 @@ int predict_verb(const PredictArguments& arguments) {
   const auto detector = load_detector(folder);
   std::vector<Input> inputs = find_inputs(arguments.paths);
   if (!arguments.out.empty()) {
-    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(), "--out: ", config.model,
-                   " judges whole pictures and draws no heat maps");
+    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(),
+                   "--out: {} judges whole pictures and draws no heat maps", config.model);
     name_heat_maps(arguments.out, arguments.force, inputs);
   }
   const auto images = judge_all(*detector, inputs);

@@ -1,4 +1,6 @@
 // assay profile MODEL
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -108,11 +110,9 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
   }
 }
 
-/// Empty for nothing.
-std::string decimal(double value, const char* unit = "") {
-  char text[32] = "";
-  if (value > 0) std::snprintf(text, sizeof text, "%.1f%s", value, unit);
-  return text;
+/// Empty unless the value is positive.
+std::string cell(double value, const char* unit = "") {
+  return value > 0 ? fmt::format("{:.1f}{}", value, unit) : "";
 }
 
 /// The time that the machine's peaks allow over the time taken: what bounds the operation,
@@ -137,9 +137,9 @@ void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& pea
     std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
                 op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
                 100 * op.seconds / total,
-                decimal(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
-                decimal(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
-                decimal(100 * share, " %").c_str());
+                cell(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
+                cell(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
+                cell(100 * share, " %").c_str());
     least += share * op.seconds;
     if (op.flops > 0) counted += op.seconds;
   }
@@ -166,7 +166,7 @@ std::optional<Peaks> print_peaks() {
 
 std::string where() {
   const Context& ctx = current_context();
-  return ctx.device.type == DeviceType::cpu ? std::to_string(ctx.threads->threads()) + " threads"
+  return ctx.device.type == DeviceType::cpu ? fmt::format("{} threads", ctx.threads->threads())
                                             : device_name(ctx.device);
 }
 
@@ -177,8 +177,7 @@ int profile_verb(const ProfileArguments& arguments) {
   config.precision = arguments.precision;
   if (arguments.image_size != 0) config.image_size = arguments.image_size;
   check(config);
-  ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: ", arguments.steps,
-                 " is less than 1");
+  ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: {} is less than 1", arguments.steps);
   const RunContext context(arguments.threads, config.device, config.precision);
   const ExampleStep step = find_model(config.model).example_step(config);
 
@@ -209,7 +208,8 @@ int profile_verb(const ProfileArguments& arguments) {
 void add_profile(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("profile", "time of each operation of a training step");
   auto arguments = std::make_shared<ProfileArguments>();
-  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
+      ->required();
   add_preset_option(*verb, arguments->preset);
   verb->add_option("--batch", arguments->batch, "images a step")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "apps/assay/cli.h"
+#include "kernels/runtime/error.h"
 
 namespace assay {
 namespace {
@@ -16,13 +17,8 @@ constexpr int kBarWidth = 24;
 
 std::string clock_text(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
-  char text[32];
-  if (s >= 3600)
-    std::snprintf(text, sizeof text, "%lld:%02d:%02d", static_cast<long long>(s / 3600),
-                  static_cast<int>(s / 60 % 60), static_cast<int>(s % 60));
-  else
-    std::snprintf(text, sizeof text, "%d:%02d", static_cast<int>(s / 60), static_cast<int>(s % 60));
-  return text;
+  if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
 double seconds_between(std::chrono::steady_clock::time_point a,
@@ -87,9 +83,10 @@ void Progress::update(int64_t done, int64_t total, const std::string& note) {
 TrainingHooks hooks_of(Progress& progress) {
   return {.progress =
               [&](const TrainingProgress& at) {
-                char note[64];
-                std::snprintf(note, sizeof note, "epoch %d, loss %.5f", at.epoch, at.loss);
-                progress.update(at.step, at.most_steps, at.note.empty() ? note : at.note);
+                progress.update(at.step, at.most_steps,
+                                at.note.empty()
+                                    ? fmt::format("epoch {}, loss {:.5f}", at.epoch, at.loss)
+                                    : at.note);
               },
           .stop_requested = stop_requested,
           .say = [&](const std::string& line) { progress.say(line); }};

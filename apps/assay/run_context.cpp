@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "apps/assay/cli.h"
@@ -10,8 +12,8 @@ namespace {
 constexpr int kMostThreads = 1024;
 
 int checked_threads(int threads) {
-  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads, "--threads: ", threads,
-                 " is not from 0 to ", kMostThreads);
+  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads,
+                 "--threads: {} is not from 0 to {}", threads, kMostThreads);
   return threads == 0 ? available_threads() : threads;
 }
 
@@ -32,13 +34,15 @@ void add_preset_option(CLI::App& verb, std::string& preset) {
   std::vector<std::string> presets;
   for (const std::string& model : model_names())
     for (const std::string& name : presets_of(model)) presets.push_back(name);
-  verb.add_option("--preset", preset, "a named reading of the model: " + listed(presets));
+  verb.add_option("--preset", preset,
+                  fmt::format("a named reading of the model: {}", fmt::join(presets, ", ")));
 }
 
 void check_is_new(const std::filesystem::path& file) {
   std::error_code ignored;
-  ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(file, ignored), "--out: ", file.string(),
-                 " is there already; choose another folder, or give --force to replace it");
+  ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(file, ignored),
+                 "--out: {} is there already; choose another folder, or give --force to replace it",
+                 file.string());
 }
 
 void add_threads_option(CLI::App& verb, int& threads) {

@@ -1,6 +1,8 @@
 // assay suite
 #include "apps/suite/suite.h"
 
+#include <fmt/core.h>
+
 #include <charconv>
 #include <cstdio>
 
@@ -26,8 +28,8 @@ void parse_shard(const std::string& text, SuiteOptions& options) {
   const auto first = std::from_chars(text.data(), end, options.shard);
   const bool slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
   const auto second = slash ? std::from_chars(first.ptr + 1, end, options.shards) : first;
-  ASSAY_CHECK_AS(UsageError, slash && second.ec == std::errc() && second.ptr == end, "--shard: '",
-                 text, "' is not I/N");
+  ASSAY_CHECK_AS(UsageError, slash && second.ec == std::errc() && second.ptr == end,
+                 "--shard: '{}' is not I/N", text);
 }
 
 int list_cells(const SuiteOptions& options) {
@@ -69,7 +71,7 @@ int suite_verb(SuiteArguments arguments) {
   const std::vector<FailedCell> failed =
       run_suite(options, [&](const Cell& cell, const Turn& turn) {
         progress = std::make_unique<Progress>(
-            str("[", turn.number, "/", turn.of, "] ", cell.folder.string()));
+            fmt::format("[{}/{}] {}", turn.number, turn.of, cell.folder.string()));
         return hooks_of(*progress);
       });
   progress.reset();
@@ -80,8 +82,9 @@ int suite_verb(SuiteArguments arguments) {
   }
   std::string reasons;
   for (const FailedCell& cell : failed)
-    reasons += str(reasons.empty() ? "" : "; ", cell.folder.string(), ": ", cell.reason);
-  ASSAY_CHECK(failed.empty(), failed.size(), " of the suite's runs failed: ", reasons);
+    reasons +=
+        fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", cell.folder.string(), cell.reason);
+  ASSAY_CHECK(failed.empty(), "{} of the suite's runs failed: {}", failed.size(), reasons);
   return 0;
 }
 

@@ -1,4 +1,6 @@
 // assay train MODEL
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -90,8 +92,8 @@ void complete(RunConfig& config) {
   ASSAY_CHECK_AS(
       UsageError, !config.data.empty(),
       "--data: is missing; give builtin, a folder in MVTec's layout, or --good and --bad");
-  ASSAY_CHECK_AS(UsageError, !config.object_class.empty(),
-                 "--class: is missing; there are: ", listed(list_classes(config.data)));
+  ASSAY_CHECK_AS(UsageError, !config.object_class.empty(), "--class: is missing; there are: {}",
+                 fmt::join(list_classes(config.data), ", "));
 }
 
 int train_verb(const TrainArguments& arguments, const ConfigOptions& options) {
@@ -122,7 +124,8 @@ void add_train(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("train", "train a model on one class, then evaluate it");
   auto arguments = std::make_shared<TrainArguments>();
   auto options = std::make_shared<ConfigOptions>(*verb);
-  verb->add_option("model", arguments->model, listed(model_names()))->required();
+  verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
+      ->required();
   add_preset_option(*verb, arguments->preset);
   verb->add_option("--out", arguments->out, "the run folder")->required();
   verb->add_flag("--resume", arguments->resume, "go on where the run in --out was broken off");

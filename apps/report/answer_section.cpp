@@ -23,29 +23,30 @@ std::string at_threshold(const SeedGroup& group) {
   const int64_t defects = m["tp"].get<int64_t>() + m["fn"].get<int64_t>();
   const int64_t good = m["fp"].get<int64_t>() + m["tn"].get<int64_t>();
   const std::string false_alarms = count_text(group.summary("fp"));
-  return str(" At its threshold ", name_of_group(group), " finds ", count_text(group.summary("tp")),
-             " of ", counted(defects, "defect"), " with ", false_alarms,
-             false_alarms == "1" ? " false alarm" : " false alarms", " in ",
-             counted(good, "good image"), group.runs.size() > 1 ? " (mean over seeds)." : ".");
+  return fmt::format(" At its threshold {} finds {} of {} with {}{} in {}{}", name_of_group(group),
+                     count_text(group.summary("tp")), counted(defects, "defect"), false_alarms,
+                     false_alarms == "1" ? " false alarm" : " false alarms",
+                     counted(good, "good image"),
+                     group.runs.size() > 1 ? " (mean over seeds)." : ".");
 }
 
 std::string verdict_on_one(const ClassFindings& c, const SeedGroup& group) {
   const auto interval = group.interval(kAuroc);
   const std::string name = name_of_group(group);
-  if (!interval) return str(name, " on ", escape_html(c.name), ": no AUROC exists.");
+  if (!interval) return fmt::format("{} on {}: no AUROC exists.", name, escape_html(c.name));
   const bool better = interval->low > kChance;
-  return str("Only ", name, " was run on ", escape_html(c.name), ". It ",
-             better ? "tells defective from good images" : "cannot be told from guessing",
-             ": AUROC ", decimal(mean_auroc(group), 2), ", 95&nbsp;% interval ",
-             range_text(*interval), ".", at_threshold(group));
+  return fmt::format("Only {} was run on {}. It {}: AUROC {}, 95&nbsp;% interval {}.{}", name,
+                     escape_html(c.name),
+                     better ? "tells defective from good images" : "cannot be told from guessing",
+                     decimal(mean_auroc(group), 2), range_text(*interval), at_threshold(group));
 }
 
 /// On two that cannot be compared.
 std::string verdict_on_apart(const ClassFindings& c) {
-  std::string text = str("No comparison on ", escape_html(c.name), ": ");
+  std::string text = fmt::format("No comparison on {}: ", escape_html(c.name));
   for (const SeedGroup* group : c.best)
-    text += str(group == c.best.front() ? "" : " and ", name_of_group(*group), " (AUROC ",
-                decimal(mean_auroc(*group), 2), ")");
+    text += fmt::format("{}{} (AUROC {})", group == c.best.front() ? "" : " and ",
+                        name_of_group(*group), decimal(mean_auroc(*group), 2));
   return text + " have no seed in common on which both have scored the same images.";
 }
 
@@ -61,18 +62,20 @@ std::string verdict_on_two(const ClassFindings& c) {
   const SeedGroup& best = swapped ? *d.second : *d.first;
   const SeedGroup& next = swapped ? *d.first : *d.second;
   const std::string leader = name_of_group(best), follower = name_of_group(next);
-  std::string text = d.clear() ? str("<b>", leader, "</b> tells ", on,
-                                     "&rsquo;s defects from good images better than ", follower)
-                               : str("The data does not tell <b>", leader, "</b> and <b>", follower,
-                                     "</b> apart on ", on);
-  text += str(": AUROC ", decimal(ahead, 2), " against ", decimal(behind, 2),
-              ", 95&nbsp;% interval of the difference ", range_text(interval));
-  text += str(" (", counted(d.good + d.defective, "image"));
+  std::string text =
+      d.clear() ? fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}",
+                              leader, on, follower)
+                : fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
+                              follower, on);
+  text += fmt::format(": AUROC {} against {}, 95&nbsp;% interval of the difference {}",
+                      decimal(ahead, 2), decimal(behind, 2), range_text(interval));
+  text += fmt::format(" ({}", counted(d.good + d.defective, "image"));
   const bool uneven =
       static_cast<int64_t>(std::max(d.first->runs.size(), d.second->runs.size())) > d.seeds;
   if (d.seeds > 1 || uneven) text += ", " + counted(d.seeds, "seed");
   if (uneven) text += " that both have";
-  if (d.seeds > 1) text += str(", ahead in ", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
+  if (d.seeds > 1)
+    text += fmt::format(", ahead in {}", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
   text += ").";
   if (const auto own = best.interval(kAuroc); own && own->low <= kChance)
     text += " Even the better one cannot be told from guessing.";
@@ -94,15 +97,15 @@ std::string means_over_classes(const Findings& findings) {
     }
     if (group == nullptr) continue;
     const double mean = sum / static_cast<double>(findings.classes.size());
-    parts.push_back(str(name_of_group(*group), " ", decimal(mean, 3)));
+    parts.push_back(fmt::format("{} {}", name_of_group(*group), decimal(mean, 3)));
     pooled |= group->config().model == "cnn";
   }
   if (parts.size() < 2) return "";
-  return paragraph(
-      str("Mean AUROC over all ", findings.classes.size(), " classes: ", enumerated(parts),
-          pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
-                   "the others among them."
-                 : "."));
+  return paragraph(fmt::format(
+      "Mean AUROC over all {} classes: {}{}", findings.classes.size(), enumerated(parts),
+      pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
+               "the others among them."
+             : "."));
 }
 
 /// Over all classes, where there are several.
@@ -122,12 +125,12 @@ std::string overall(const Findings& findings) {
   if (compared < 2) return "";
   std::vector<std::string> parts;
   for (const auto& [name, n] : clear)
-    parts.push_back(
-        str("<b>", name, "</b> is clearly ahead on ", n == compared ? "all" : std::to_string(n)));
+    parts.push_back(fmt::format("<b>{}</b> is clearly ahead on {}", name,
+                                n == compared ? "all" : std::to_string(n)));
   if (undecided > 0)
-    parts.push_back(str("on ", undecided, " the data does not tell the best two apart"));
+    parts.push_back(fmt::format("on {} the data does not tell the best two apart", undecided));
   const std::string text =
-      str("Models were compared on ", compared, " classes: ", enumerated(parts), ".");
+      fmt::format("Models were compared on {} classes: {}.", compared, enumerated(parts));
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
@@ -152,10 +155,10 @@ std::string matrix_cell(const SeedGroup& group, bool best) {
   const auto summary = group.summary(kAuroc);
   std::string auroc = summary_text(summary);
   if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
-  return str(auroc, " <small>", interval_text(group.interval(kAuroc)), "</small><br><small>F1 ",
-             summary_text(group.summary("f1"), 2),
-             ", all: ", mean_text(group.summary("f1_all_positive")), "</small>",
-             collapsed(group) ? "<br><small>collapsed</small>" : "");
+  return fmt::format("{} <small>{}</small><br><small>F1 {}, all: {}</small>{}", auroc,
+                     interval_text(group.interval(kAuroc)), summary_text(group.summary("f1"), 2),
+                     mean_text(group.summary("f1_all_positive")),
+                     collapsed(group) ? "<br><small>collapsed</small>" : "");
 }
 
 std::string matrix(const Findings& findings) {
@@ -175,14 +178,15 @@ std::string matrix(const Findings& findings) {
                           ? "<small>not run</small>"
                           : matrix_cell(**mine, !c.best.empty() && *mine == c.best.front()));
     }
-    cells.push_back(c.difference
-                        ? str("<small>", name_of_group(*c.difference->first), " &minus; ",
-                              name_of_group(*c.difference->second), "</small><br>",
-                              decimal(c.difference->difference.auroc->estimate, 3), " <small>",
-                              interval_text(c.difference->difference.auroc->interval),
-                              "</small><br><small>",
-                              c.difference->clear() ? "clear of 0" : "contains 0", "</small>")
-                        : kNone);
+    cells.push_back(
+        c.difference
+            ? fmt::format(
+                  "<small>{} &minus; {}</small><br>{} <small>{}</small><br><small>{}</small>",
+                  name_of_group(*c.difference->first), name_of_group(*c.difference->second),
+                  decimal(c.difference->difference.auroc->estimate, 3),
+                  interval_text(c.difference->difference.auroc->interval),
+                  c.difference->clear() ? "clear of 0" : "contains 0")
+            : kNone);
     table.row(cells);
   }
   return table.html();
@@ -272,8 +276,9 @@ std::string verdict_on(const ClassFindings& c) {
   if (c.best.size() == 2) return verdict_on_apart(c);
   if (!c.best.empty()) return verdict_on_one(c, *c.best.front());
   if (!c.compared.empty())
-    return str("No verdict on ", escape_html(c.name), ": its test images are all of one kind.");
-  return str("No model that judges images was run on ", escape_html(c.name), ".");
+    return fmt::format("No verdict on {}: its test images are all of one kind.",
+                       escape_html(c.name));
+  return fmt::format("No model that judges images was run on {}.", escape_html(c.name));
 }
 
 void add_answer(Page& page, const Findings& findings) {
@@ -283,8 +288,9 @@ void add_answer(Page& page, const Findings& findings) {
   std::string list;
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty())
-      list += str("<li", c.difference && c.difference->clear() ? " class=\"clear\"" : "", ">",
-                  verdict_on(c), synthetic_tag(c.synthetic), "</li>\n");
+      list += fmt::format("<li{}>{}{}</li>\n",
+                          c.difference && c.difference->clear() ? " class=\"clear\"" : "",
+                          verdict_on(c), synthetic_tag(c.synthetic));
   page.add("<ul class=\"answer\">\n" + list + "</ul>\n");
   page.add(interval_charts(findings));
   page.add(matrix(findings));

@@ -31,7 +31,7 @@ std::string shortened(const std::string& text, size_t most) {
 }
 
 std::string line_kind(int colour) {
-  return "line" + std::to_string(colour);
+  return fmt::format("line{}", colour);
 }
 
 /// The text stands on the side of the line that has more room.
@@ -56,13 +56,13 @@ std::vector<double> shares_of(const std::vector<double>& values, const Scale& x,
 std::string outline(const std::vector<double>& shares, const Scale& x, const Scale& y,
                     const std::string& kind) {
   const double step = (x.last() - x.first()) / static_cast<double>(shares.size());
-  std::string points = fixed(x.first()) + "," + fixed(y.first());
+  std::string points = fmt::format("{:.1f},{:.1f}", x.first(), y.first());
   for (size_t b = 0; b < shares.size(); ++b)
     for (const size_t end : {b, b + 1})
       points +=
-          str(" ", fixed(x.first() + step * static_cast<double>(end)), ",", fixed(y(shares[b])));
-  points += str(" ", fixed(x.last()), ",", fixed(y.first()));
-  return str("<polygon class=\"", kind, "\" points=\"", points, "\"/>");
+          fmt::format(" {:.1f},{:.1f}", x.first() + step * static_cast<double>(end), y(shares[b]));
+  points += fmt::format(" {:.1f},{:.1f}", x.last(), y.first());
+  return fmt::format("<polygon class=\"{}\" points=\"{}\"/>", kind, points);
 }
 
 }  // namespace
@@ -127,12 +127,12 @@ std::string histograms(const std::string& title, const Axis& axis, const std::ve
     const Scale y(0, tallest, ScaleKind::linear, bottom, bottom - kRow);
     body += line_between(kLeft, bottom, kChartWidth - kRight, bottom, "grid");
     body += line_between(kLeft, y(tallest), kChartWidth - kRight, y(tallest), "grid");
-    body += text_at(kLeft - 6, y(tallest) + 10, "end", fixed(tallest, 2)) +
+    body += text_at(kLeft - 6, y(tallest) + 10, "end", fmt::format("{:.2f}", tallest)) +
             text_at(kLeft - 6, bottom, "end", "0");
     body += text_at(14, bottom - kRow / 2, "start", shown[i]->name, "name") +
             text_at(14, bottom - kRow / 2 + 14, "start",
-                    std::to_string(shown[i]->values.size()) + " images");
-    body += outline(shares[i], x, y, "fill" + std::to_string(shown[i]->colour));
+                    fmt::format("{} images", shown[i]->values.size()));
+    body += outline(shares[i], x, y, fmt::format("fill{}", shown[i]->colour));
   }
   body += marked(x, threshold, kTop, bottom, "threshold " + tick_text(threshold));
   return framed(title, bottom + kAxisRoom, body + horizontal_axis(x, bottom, axis.title));
@@ -159,14 +159,16 @@ std::string interval_chart(const std::string& title, const std::string& x_title,
       const double middle = y - 8;
       body += text_at(22, middle + 4, "start", shortened(r.name, 17), "name");
       body += line_between(x.first(), middle, x.last(), middle, "grid");
-      body += str("<rect class=\"faint fill", r.colour, "\" x=\"", fixed(x(r.low)), "\" y=\"",
-                  fixed(middle - 4), "\" width=\"", fixed(std::max(x(r.high) - x(r.low), 1.0)),
-                  "\" height=\"8\" rx=\"2\"/>");
+      body += fmt::format(
+          "<rect class=\"faint fill{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"8\" "
+          "rx=\"2\"/>",
+          r.colour, x(r.low), middle - 4, std::max(x(r.high) - x(r.low), 1.0));
       for (const double v : r.singles)
         body += line_between(x(v), middle - 5, x(v), middle + 5, line_kind(r.colour));
-      body += str("<circle class=\"fill", r.colour, "\" cx=\"", fixed(x(r.value)), "\" cy=\"",
-                  fixed(middle), "\" r=\"4.5\"/>");
-      body += text_at(kChartWidth - kRight, middle + 4, "end", fixed(r.value, 2), "name");
+      body += fmt::format("<circle class=\"fill{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\"/>",
+                          r.colour, x(r.value), middle);
+      body +=
+          text_at(kChartWidth - kRight, middle + 4, "end", fmt::format("{:.2f}", r.value), "name");
     }
   }
   y += 8;

@@ -110,12 +110,12 @@ std::string loss_chart(const RunResult& run) {
     lines.push_back(validation);
   }
   const bool cnn = run.config.model == "cnn";
-  Chart chart{.title = cnn ? str("Loss of the ", folders.size(), " folds") : "Loss",
+  Chart chart{.title = cnn ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
               .x = {.title = "epoch"},
               .y = {.title = cnn ? "cross-entropy (nats)" : "mean squared error",
                     .kind = ScaleKind::logarithmic}};
   if (const auto best = run.metrics.value("best_epoch", 0); !cnn && best > 0)
-    chart.mark = {static_cast<double>(best), "best epoch " + std::to_string(best)};
+    chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
   return line_chart(chart, lines);
 }
 
@@ -148,7 +148,7 @@ std::string kinds_table(const ClassFindings& c) {
       const auto counts = of_model.find(kind);
       cells.push_back(counts == of_model.end()
                           ? kNone
-                          : str(counts->second.first, " of ", counts->second.second));
+                          : fmt::format("{} of {}", counts->second.first, counts->second.second));
     }
     table.row(cells);
   };
@@ -172,7 +172,7 @@ const RunResult* noisy_run(const ClassFindings& c) {
 
 void add_model(Page& page, const SeedGroup& group, size_t most_panels) {
   const RunResult& run = *group.runs.front();
-  page.add(str("<h4>", name_of_group(group), ", seed ", run.config.seed, "</h4>\n"));
+  page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
   page.add(panels_of(run, most_panels));
 }
@@ -189,8 +189,8 @@ void add_class(Page& page, const ClassFindings& c, size_t most_panels) {
     constexpr size_t kMost = 3;
     const std::string panels = noise_panels_of(*noisy, kMost);
     if (!panels.empty())
-      page.add(str("<h4>What noise does to ", model_name(noisy->config.model, noisy->config.preset),
-                   "</h4>\n", panels));
+      page.add(fmt::format("<h4>What noise does to {}</h4>\n{}",
+                           model_name(noisy->config.model, noisy->config.preset), panels));
   }
 }
 

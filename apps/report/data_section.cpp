@@ -29,7 +29,7 @@ const RunResult& run_with_split(const ClassFindings& c) {
 std::string split_text(const RunResult& run) {
   const auto& images = run.metrics["images"];
   const std::string text =
-      str(images["train"].get<int64_t>(), " + ", images["validation"].get<int64_t>());
+      fmt::format("{} + {}", images["train"].get<int64_t>(), images["validation"].get<int64_t>());
   return run.config.model == "cnn" ? text + " in a fold" : text;
 }
 
@@ -50,15 +50,15 @@ void add_data(Page& page, const Findings& findings) {
     std::vector<std::string> defects;
     for (const auto& [kind, count] : kinds) {
       defective += count;
-      defects.push_back(str(escape_html(kind), " ", count));
+      defects.push_back(fmt::format("{} {}", escape_html(kind), count));
     }
-    table.row(
-        {link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic),
-         escape_html(data_name(run.config)),
-         defects.empty() ? kNone : str("<span class=\"wrap\">", enumerated(defects), "</span>"),
-         size_text(run.metrics["images"].value("sizes", "")), split_text(run),
-         run.judges() ? std::to_string(good) : kNone,
-         run.judges() ? std::to_string(defective) : kNone});
+    table.row({link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic),
+               escape_html(data_name(run.config)),
+               defects.empty() ? kNone
+                               : fmt::format("<span class=\"wrap\">{}</span>", enumerated(defects)),
+               size_text(run.metrics["images"].value("sizes", "")), split_text(run),
+               run.judges() ? std::to_string(good) : kNone,
+               run.judges() ? std::to_string(defective) : kNone});
   }
   page.add(table.html());
   page.add(paragraph(

@@ -29,7 +29,7 @@ class Gathering {
     ClassFindings& found = classes_.emplace_back();
     found.name = run.config.object_class;
     const std::string id = id_of(found.name);
-    found.id = id_is_taken(id) ? str(id, "-", keys_.size()) : id;
+    found.id = id_is_taken(id) ? fmt::format("{}-{}", id, keys_.size()) : id;
     found.synthetic = run.metrics.value("synthetic", false);
     return found;
   }

@@ -22,8 +22,8 @@ std::string game_charts(const RunResult& run) {
       line.points.emplace_back(static_cast<double>(r.step), r.mean.*figure);
     return line;
   };
-  return str(
-      "<div class=\"charts\">\n",
+  return fmt::format(
+      "<div class=\"charts\">\n{}{}</div>\n",
       line_chart({.title = "Losses of the two networks",
                   .x = {.title = "generator steps"},
                   .y = {.title = "binary cross-entropy (nats)", .kind = ScaleKind::logarithmic}},
@@ -33,8 +33,7 @@ std::string game_charts(const RunResult& run) {
                   .x = {.title = "generator steps"},
                   .y = {.title = "probability of being real", .high = 1}},
                  {series("real images, D(x)", &GanFigures::d_real, 1),
-                  series("generated ones, D(G(z))", &GanFigures::d_fake, 0)}),
-      "</div>\n");
+                  series("generated ones, D(G(z))", &GanFigures::d_fake, 0)}));
 }
 
 /// The grid of the fixed latents at the last step that has one.
@@ -52,13 +51,12 @@ std::string sheets(const RunResult& run) {
   const fs::path grid = last_grid(run), figures = run.folder.figures();
   const std::string steps =
       grid.empty() ? "" : std::to_string(std::stoll(grid.stem().string().substr(5)));
-  return str(
-      "<div class=\"sheets\">\n",
+  return fmt::format(
+      "<div class=\"sheets\">\n{}{}{}</div>\n",
       captioned_image(grid, "Generated, after " + steps + " generator steps"),
       captioned_image(figures / "real.png", "Real: training images as the network sees them"),
       captioned_image(figures / "nearest.png",
-                      "Generated above, below each the training image nearest to it"),
-      "</div>\n");
+                      "Generated above, below each the training image nearest to it"));
 }
 
 std::string memorisation_table(const Json& m) {
@@ -76,10 +74,12 @@ std::string memorisation_table(const Json& m) {
 void add_generator(Page& page, const ClassFindings& c, size_t i) {
   const RunResult& run = *c.generators[i];
   const Json& m = run.metrics;
-  page.subsection(str("gan-", c.id, c.generators.size() > 1 ? str("-", i + 1) : ""),
-                  str(escape_html(c.name), ", ", model_name(run.config.model, run.config.preset),
-                      ", seed ", run.config.seed, synthetic_tag(c.synthetic)),
-                  escape_html(c.name));
+  page.subsection(
+      fmt::format("gan-{}{}", c.id, c.generators.size() > 1 ? fmt::format("-{}", i + 1) : ""),
+      fmt::format("{}, {}, seed {}{}", escape_html(c.name),
+                  model_name(run.config.model, run.config.preset), run.config.seed,
+                  synthetic_tag(c.synthetic)),
+      escape_html(c.name));
   std::string remarks;
   for (const Json& remark : m["remarks"]) remarks += escape_html(remark.get<std::string>()) + " ";
   page.add(paragraph(remarks));

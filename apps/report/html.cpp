@@ -30,14 +30,14 @@ std::string escape_html(const std::string& text) {
 
 void Page::section(const std::string& id, const std::string& title) {
   contents_.push_back({id, title, {}});
-  body_ += str("<h2 id=\"", id, "\">", title, "</h2>\n");
+  body_ += fmt::format("<h2 id=\"{}\">{}</h2>\n", id, title);
 }
 
 void Page::subsection(const std::string& id, const std::string& title,
                       const std::string& in_contents) {
-  ASSAY_CHECK(!contents_.empty(), "page: the subsection ", id, " stands in no section");
+  ASSAY_CHECK(!contents_.empty(), "page: the subsection {} stands in no section", id);
   contents_.back().below.push_back({id, in_contents.empty() ? title : in_contents, {}});
-  body_ += str("<h3 id=\"", id, "\">", title, "</h3>\n");
+  body_ += fmt::format("<h3 id=\"{}\">{}</h3>\n", id, title);
 }
 
 std::string Page::html(const std::string& title) const {
@@ -53,20 +53,21 @@ std::string Page::html(const std::string& title) const {
     contents += "</li>\n";
   }
   // The policy makes the browser itself refuse whatever is not in this file.
-  return str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
-             "img-src data:; style-src 'unsafe-inline'\">\n",
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-             "<meta name=\"color-scheme\" content=\"light dark\">\n<title>", escape_html(title),
-             "</title>\n<style>", kStyle, "</style>\n</head>\n<body>\n", "<header>\n", lead_,
-             "</header>\n<nav aria-label=\"Contents\"><p>Contents</p>\n<ul>\n", contents,
-             "</ul></nav>\n<main>\n", body_, "</main>\n</body>\n</html>\n");
+  return fmt::format(
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+      "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+      "style-src 'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light "
+      "dark\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<header>\n{}</header>\n<nav "
+      "aria-label=\"Contents\"><p>Contents</p>\n<ul>\n{}</ul></nav>\n<main>\n{}</main>\n</body>\n</"
+      "html>\n",
+      escape_html(title), kStyle, lead_, contents, body_);
 }
 
 Table::Table(const std::vector<std::string>& columns, size_t numeric_from)
     : columns_(columns.size()), numeric_from_(numeric_from) {
   body_ = "<thead><tr>";
-  for (size_t i = 0; i < columns_; ++i) body_ += str("<th", kind(i), ">", columns[i], "</th>");
+  for (size_t i = 0; i < columns_; ++i) body_ += fmt::format("<th{}>{}</th>", kind(i), columns[i]);
   body_ += "</tr></thead>\n<tbody>\n";
 }
 
@@ -75,32 +76,33 @@ std::string Table::kind(size_t column) const {
 }
 
 void Table::row(const std::vector<std::string>& cells) {
-  ASSAY_CHECK(cells.size() == columns_, "table: a row of ", cells.size(), " cells for ", columns_,
-              " columns");
+  ASSAY_CHECK(cells.size() == columns_, "table: a row of {} cells for {} columns", cells.size(),
+              columns_);
   body_ += "<tr>";
-  for (size_t i = 0; i < columns_; ++i) body_ += str("<td", kind(i), ">", cells[i], "</td>");
+  for (size_t i = 0; i < columns_; ++i) body_ += fmt::format("<td{}>{}</td>", kind(i), cells[i]);
   body_ += "</tr>\n";
   ++rows_;
 }
 
 void Table::group(const std::string& name) {
-  body_ += str("<tr class=\"group\"><th colspan=\"", columns_, "\">", name, "</th></tr>\n");
+  body_ += fmt::format("<tr class=\"group\"><th colspan=\"{}\">{}</th></tr>\n", columns_, name);
 }
 
 std::string Table::html() const {
-  return str("<div class=\"scroll\" tabindex=\"0\"><table>\n", body_, "</tbody></table></div>\n");
+  return fmt::format("<div class=\"scroll\" tabindex=\"0\"><table>\n{}</tbody></table></div>\n",
+                     body_);
 }
 
 std::string paragraph(const std::string& html, const std::string& kind) {
-  return str("<p", kind.empty() ? "" : " class=\"" + kind + "\"", ">", html, "</p>\n");
+  return fmt::format("<p{}>{}</p>\n", kind.empty() ? "" : " class=\"" + kind + "\"", html);
 }
 
 std::string folded(const std::string& summary, const std::string& html) {
-  return str("<details><summary>", summary, "</summary>\n", html, "</details>\n");
+  return fmt::format("<details><summary>{}</summary>\n{}</details>\n", summary, html);
 }
 
 std::string link_to(const std::string& id, const std::string& html) {
-  return str("<a href=\"#", id, "\">", html, "</a>");
+  return fmt::format("<a href=\"#{}\">{}</a>", id, html);
 }
 
 std::string base64(std::span<const uint8_t> bytes) {

@@ -16,8 +16,8 @@ std::string class_cell(const ClassFindings& c) {
 
 /// "0.884 (0.750)": no F1 without that of calling every image defective.
 std::string f1_text(const SeedGroup& group, const char* metric = "f1") {
-  return str(summary_text(group.summary(metric)), " <small>(",
-             mean_text(group.summary("f1_all_positive")), ")</small>");
+  return fmt::format("{} <small>({})</small>", summary_text(group.summary(metric)),
+                     mean_text(group.summary("f1_all_positive")));
 }
 
 std::vector<std::pair<const ClassFindings*, const SeedGroup*>> groups_of(const Findings& findings,
@@ -61,8 +61,8 @@ std::string studys_drop(const ClassFindings& c) {
 std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
   const auto d = difference_of(noisy, clean);
   if (!d) return kNone;
-  return str(decimal(d->difference.auroc->estimate, 3), " <small>",
-             interval_text(d->difference.auroc->interval), "</small>");
+  return fmt::format("{} <small>{}</small>", decimal(d->difference.auroc->estimate, 3),
+                     interval_text(d->difference.auroc->interval));
 }
 
 void add_noise_rows(Table& table, const ClassFindings& c, const std::string& model) {
@@ -118,8 +118,8 @@ std::string over_folds(const Json& summary) {
 }
 
 std::string f1_beside_all_positive(const Json& of) {
-  return str(number(of.value("f1", Json())), " <small>(",
-             number(of.value("f1_all_positive", Json()), 2), ")</small>");
+  return fmt::format("{} <small>({})</small>", number(of.value("f1", Json())),
+                     number(of.value("f1_all_positive", Json()), 2));
 }
 
 void add_folds(Table& table, const Json& m) {
@@ -155,7 +155,7 @@ void add_cnn(Page& page, const Findings& findings) {
     toothbrush |= c->name == "toothbrush" && !c->synthetic;
     for (const RunResult* run : group->runs) {
       const std::string name =
-          str(class_cell(*c), ", ", name_of_group(*group), ", seed ", run->config.seed);
+          fmt::format("{}, {}, seed {}", class_cell(*c), name_of_group(*group), run->config.seed);
       add_cross_validation(runs, name, run->metrics);
       folds.group(name);
       add_folds(folds, run->metrics);

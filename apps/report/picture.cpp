@@ -47,8 +47,8 @@ std::map<std::string, std::string> verdicts_of(const RunResult& run) {
   std::map<std::string, std::string> verdicts;
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const auto& row = table.rows[i];
-    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] =
-        str(escape_html(row[path]), ": score ", decimal(scores[i], 2), ", called ", row[predicted]);
+    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
+        "{}: score {}, called {}", escape_html(row[path]), decimal(scores[i], 2), row[predicted]);
   }
   return verdicts;
 }
@@ -71,7 +71,8 @@ std::string tiles_html(const fs::path& file, int rows, int columns,
 }
 
 std::string span(const std::string& html, const char* kind = nullptr) {
-  return str("<span", kind == nullptr ? "" : str(" class=\"", kind, "\""), ">", html, "</span>");
+  return fmt::format("<span{}>{}</span>", kind == nullptr ? "" : fmt::format(" class=\"{}\"", kind),
+                     html);
 }
 
 /// Heat maps are judged where there are masks.
@@ -83,9 +84,11 @@ bool has_masks(const RunResult& run) {
 std::string colour_scale(const RunResult& run) {
   const bool ssim = run.config.model == "ni-cae" && run.config.score == "ssim";
   const nlohmann::ordered_json top = run.metrics.value("heat_scale", nlohmann::ordered_json());
-  return str("<div class=\"scale\">residual (", ssim ? "1 &minus; SSIM" : "squared error",
-             "): 0 <i></i> ", top.is_number() ? tick_text(top.get<double>()) + " and more" : "more",
-             "; one scale for all images of this model, set on held-out good images</div>\n");
+  return fmt::format(
+      "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
+      "set on held-out good images</div>\n",
+      ssim ? "1 &minus; SSIM" : "squared error",
+      top.is_number() ? tick_text(top.get<double>()) + " and more" : "more");
 }
 
 }  // namespace
@@ -95,14 +98,15 @@ std::string embedded_image(const Image& image, const std::string& description, i
                           ? image
                           : resize(image, std::max(1, image.height * widest / image.width), widest);
   const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
-  return str("<img alt=\"", escape_html(description), "\" width=\"", shown.width, "\" height=\"",
-             shown.height, "\" src=\"data:image/jpeg;base64,", base64(bytes), "\">");
+  return fmt::format(
+      "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
+      escape_html(description), shown.width, shown.height, base64(bytes));
 }
 
 std::string captioned_image(const fs::path& png, const std::string& caption) {
   if (!fs::exists(png)) return "";
-  return str("<figure>", embedded_image(read_image(png), caption, kSheetWidth), "<figcaption>",
-             caption, "</figcaption></figure>\n");
+  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
+                     embedded_image(read_image(png), caption, kSheetWidth), caption);
 }
 
 std::string panels_of(const RunResult& run, size_t most) {
@@ -115,9 +119,9 @@ std::string panels_of(const RunResult& run, size_t most) {
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
   for (const fs::path& file : files)
-    html += str("\n", tiles_html(file, 1, kPanelTiles, names),
-                span(verdicts[file.stem().string()], "whole"));
-  return str(html, "\n</div>\n", colour_scale(run), "</figure>\n");
+    html += fmt::format("\n{}{}", tiles_html(file, 1, kPanelTiles, names),
+                        span(verdicts[file.stem().string()], "whole"));
+  return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
 std::string noise_panels_of(const RunResult& run, size_t most) {
@@ -133,11 +137,11 @@ std::string noise_panels_of(const RunResult& run, size_t most) {
                  : i == 1 ? "reconstruction"
                           : "residual");
   for (const fs::path& file : files) {
-    html += str("\n", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
+    html += fmt::format("\n{}", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
     const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
-    html += span(str("with noise, ", verdicts[stem]), "whole");
+    html += span(fmt::format("with noise, {}", verdicts[stem]), "whole");
   }
-  return str(html, "\n</div>\n", colour_scale(run), "</figure>\n");
+  return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
 }  // namespace assay

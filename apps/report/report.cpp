@@ -22,13 +22,13 @@ std::string introduction(const Findings& findings) {
     if (std::find(models.begin(), models.end(), name) == models.end()) models.push_back(name);
   }
   for (const ClassFindings& c : findings.classes) classes.push_back(escape_html(c.name));
-  return paragraph(str(
-      counted(static_cast<int64_t>(findings.runs.size()), "run"), " of ", enumerated(models),
-      " on ", classes.size() > 6 ? str(classes.size(), " classes") : enumerated(classes),
-      ". Each model learns from images of one class of product and then says of others how "
-      "likely they show a defect. The models are those of a study of 2021, arXiv:2107.09204: a "
-      "supervised CNN, which needs images of defects; the autoencoders KD-CAE and NI-CAE, which "
-      "learn from good images alone; and a DCGAN, which only makes images."));
+  return paragraph(fmt::format(
+      "{} of {} on {}. Each model learns from images of one class of product and then says of "
+      "others how likely they show a defect. The models are those of a study of 2021, "
+      "arXiv:2107.09204: a supervised CNN, which needs images of defects; the autoencoders KD-CAE "
+      "and NI-CAE, which learn from good images alone; and a DCGAN, which only makes images.",
+      counted(static_cast<int64_t>(findings.runs.size()), "run"), enumerated(models),
+      classes.size() > 6 ? fmt::format("{} classes", classes.size()) : enumerated(classes)));
 }
 
 std::string synthetic_note(const Findings& findings) {
@@ -36,10 +36,10 @@ std::string synthetic_note(const Findings& findings) {
   const bool all = std::all_of(findings.classes.begin(), findings.classes.end(),
                                [](const ClassFindings& c) { return c.synthetic; });
   return paragraph(
-      str("<b>Synthetic data.</b> ", all ? "All classes here are" : "Some classes are",
-          " of the built-in images, which a program draws (marked", synthetic_tag(true),
-          "). Results on them show that the machinery works; they say nothing about "
-          "real products."),
+      fmt::format(
+          "<b>Synthetic data.</b> {} of the built-in images, which a program draws (marked{}). "
+          "Results on them show that the machinery works; they say nothing about real products.",
+          all ? "All classes here are" : "Some classes are", synthetic_tag(true)),
       "note");
 }
 
@@ -50,13 +50,14 @@ std::string warnings(const Findings& findings) {
     if (const std::string words = collapse_in_words(run); !words.empty())
       items += "<li>" + escape_html(words) + "</li>\n";
   for (const auto& [name, reason] : findings.failed)
-    items += str("<li>", escape_html(name),
-                 " failed, so it is not in this report: ", escape_html(reason), "</li>\n");
+    items += fmt::format("<li>{} failed, so it is not in this report: {}</li>\n", escape_html(name),
+                         escape_html(reason));
   for (const fs::path& folder : findings.unfinished)
     if (!findings.failed.contains(folder.filename().string()))
-      items += str("<li>", escape_html(folder.filename().string()),
-                   " is not finished, so it is not in this report; the same command goes on with "
-                   "it.</li>\n");
+      items += fmt::format(
+          "<li>{} is not finished, so it is not in this report; the same command goes on with "
+          "it.</li>\n",
+          escape_html(folder.filename().string()));
   return items.empty()
              ? ""
              : "<div class=\"note\"><b>Look at these runs.</b><ul>\n" + items + "</ul></div>\n";
@@ -66,8 +67,9 @@ std::string warnings(const Findings& findings) {
 
 fs::path write_report(const fs::path& root) {
   const Findings findings(root);
-  ASSAY_CHECK_AS(DataError, !findings.runs.empty(), root.string(),
-                 ": holds no finished run to report; train one, or run a suite into it");
+  ASSAY_CHECK_AS(DataError, !findings.runs.empty(),
+                 "{}: holds no finished run to report; train one, or run a suite into it",
+                 root.string());
   Page page;
   page.lead("<h1>Finding defects in images of products</h1>\n");
   page.lead(introduction(findings));

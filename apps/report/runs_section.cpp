@@ -29,14 +29,15 @@ void add_networks(Page& page, const Findings& findings) {
                  std::to_string(row.parameters), decimal(static_cast<double>(row.flops) / 1e6, 2)});
       flops += static_cast<double>(row.flops);
     }
-    page.subsection(str("network-", shown.size()),
-                    str(model_name(c.model, c.preset), ", ", c.image_size,
-                        "&thinsp;&times;&thinsp;", c.image_size, c.grey ? ", grey" : ", colour"),
+    page.subsection(fmt::format("network-{}", shown.size()),
+                    fmt::format("{}, {}&thinsp;&times;&thinsp;{}{}", model_name(c.model, c.preset),
+                                c.image_size, c.image_size, c.grey ? ", grey" : ", colour"),
                     model_name(c.model, c.preset));
     page.add(table.html());
-    page.add(paragraph(str(network->parameter_count(), " parameters; ", decimal(flops / 1e9, 3),
-                           " GFLOP forward for an image (a multiply-add counts as two)."),
-                       "soft"));
+    page.add(paragraph(
+        fmt::format("{} parameters; {} GFLOP forward for an image (a multiply-add counts as two).",
+                    network->parameter_count(), decimal(flops / 1e9, 3)),
+        "soft"));
   }
 }
 
@@ -45,14 +46,14 @@ std::string machine_of(const RunResult& run) {
   std::ifstream in(run.folder.machine());
   const Json m = Json::parse(in, nullptr, false);
   if (!m.is_object()) return "not noted";
-  return str(escape_html(m.value("cpu", "unknown")), ", ",
-             escape_html(m.value("instruction_set", "")), ", ",
-             counted(m.value("threads", 0), "thread"));
+  return fmt::format("{}, {}, {}", escape_html(m.value("cpu", "unknown")),
+                     escape_html(m.value("instruction_set", "")),
+                     counted(m.value("threads", 0), "thread"));
 }
 
 std::string range_of(std::vector<int64_t> values) {
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return *least == *most ? std::to_string(*least) : str(*least, " to ", *most);
+  return *least == *most ? std::to_string(*least) : fmt::format("{} to {}", *least, *most);
 }
 
 /// Runs of one class, model and machine together: hundreds of runs stay readable.
@@ -66,9 +67,9 @@ void add_times(Page& page, const Findings& findings) {
   std::map<std::string, std::pair<double, int64_t>> machines;
   for (const RunResult& run : findings.runs) {
     const std::string machine = machine_of(run);
-    const std::string key =
-        str(run.config.object_class, "\n", run.config.preset, "\n", run.config.train_noise,
-            run.config.test_noise, "\n", machine, run.config.device, run.config.precision);
+    const std::string key = fmt::format(
+        "{}\n{}\n{}{}\n{}{}{}", run.config.object_class, run.config.preset, run.config.train_noise,
+        run.config.test_noise, machine, run.config.device, run.config.precision);
     if (rows[key].runs.empty()) order.push_back(key);
     rows[key].runs.push_back(&run);
     machines[machine].first += run.metrics.value("seconds_train", 0.0);
@@ -96,12 +97,12 @@ void add_times(Page& page, const Findings& findings) {
   page.add(table.html());
   std::vector<std::string> lines;
   for (const auto& [machine, sum] : machines)
-    lines.push_back(str(counted(sum.second, "run"), " with ", duration_text(sum.first),
-                        " of training on ", machine));
-  page.add(paragraph(str("Together: ", enumerated(lines),
-                         ". Reading images and evaluation are not in "
-                         "these times."),
-                     "soft"));
+    lines.push_back(fmt::format("{} with {} of training on {}", counted(sum.second, "run"),
+                                duration_text(sum.first), machine));
+  page.add(
+      paragraph(fmt::format("Together: {}. Reading images and evaluation are not in these times.",
+                            enumerated(lines)),
+                "soft"));
 }
 
 void add_commands(Page& page, const Findings& findings) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 
 #include "apps/report/html.h"
 #include "kernels/runtime/error.h"
@@ -114,27 +113,19 @@ std::vector<double> Scale::symmetric_powers() const {
   return result;
 }
 
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string tick_text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
+  return fmt::format("{:.4g}", value);
 }
 
 std::string text_at(double x, double y, const char* anchor, const std::string& text,
                     const char* kind) {
-  return str("<text class=\"", kind, "\" x=\"", fixed(x), "\" y=\"", fixed(y), "\" text-anchor=\"",
-             anchor, "\">", escape_html(text), "</text>");
+  return fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>",
+                     kind, x, y, anchor, escape_html(text));
 }
 
 std::string line_between(double x0, double y0, double x1, double y1, const std::string& kind) {
-  return str("<line class=\"", kind, "\" x1=\"", fixed(x0), "\" y1=\"", fixed(y0), "\" x2=\"",
-             fixed(x1), "\" y2=\"", fixed(y1), "\"/>");
+  return fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>",
+                     kind, x0, y0, x1, y1);
 }
 
 std::string polyline(const std::vector<std::pair<double, double>>& points,
@@ -152,8 +143,8 @@ std::string polyline(const std::vector<std::pair<double, double>>& points,
     kept.push_back(p);
   }
   std::string text;
-  for (const auto& [x, y] : kept) text += fixed(x) + "," + fixed(y) + " ";
-  return str("<polyline class=\"", kind, "\" points=\"", text, "\"/>");
+  for (const auto& [x, y] : kept) text += fmt::format("{:.1f},{:.1f} ", x, y);
+  return fmt::format("<polyline class=\"{}\" points=\"{}\"/>", kind, text);
 }
 
 std::string horizontal_axis(const Scale& x, double bottom, const std::string& title) {
@@ -173,9 +164,10 @@ std::string axes(const Scale& x, const Scale& y, const std::string& x_title,
     svg += text_at(x.first() - 6, y(v) + 4, "end", tick_text(v));
   }
   svg += horizontal_axis(x, y.first(), x_title);
-  return svg + str("<text class=\"tick\" text-anchor=\"middle\" transform=\"translate(12,",
-                   fixed((y.first() + y.last()) / 2), ") rotate(-90)\">", escape_html(y_title),
-                   "</text>");
+  return svg + fmt::format(
+                   "<text class=\"tick\" text-anchor=\"middle\" transform=\"translate(12,{:.1f}) "
+                   "rotate(-90)\">{}</text>",
+                   (y.first() + y.last()) / 2, escape_html(y_title));
 }
 
 std::string legend(const std::vector<LegendEntry>& entries, double left, double top) {
@@ -193,9 +185,10 @@ double legend_height(const std::vector<LegendEntry>& entries, double left) {
 }
 
 std::string framed(const std::string& title, double height, const std::string& body) {
-  return str("<figure><svg class=\"chart\" viewBox=\"0 0 ", kChartWidth, " ", fixed(height, 0),
-             "\" role=\"img\" aria-label=\"", escape_html(title), "\">",
-             text_at(kTitleX, 20, "start", title, "title"), body, "</svg></figure>\n");
+  return fmt::format(
+      "<figure><svg class=\"chart\" viewBox=\"0 0 {} {:.0f}\" role=\"img\" "
+      "aria-label=\"{}\">{}{}</svg></figure>\n",
+      kChartWidth, height, escape_html(title), text_at(kTitleX, 20, "start", title, "title"), body);
 }
 
 }  // namespace assay

@@ -43,8 +43,6 @@ class Scale {
   double low_, high_, first_, last_;  // low and high mapped
 };
 
-/// "12.3": a position, or a value with so many decimals.
-std::string fixed(double value, int digits = 1);
 /// As few digits as a tick needs.
 std::string tick_text(double value);
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 
 #include "apps/report/html.h"
 #include "kernels/runtime/error.h"
@@ -12,10 +10,9 @@
 namespace assay {
 
 std::string decimal(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, std::abs(value));
-  const bool zero = std::strtod(text, nullptr) == 0;
-  return str(value < 0 && !zero ? "&minus;" : "", text);
+  const std::string text = fmt::format("{:.{}f}", std::abs(value), digits);
+  const bool zero = text.find_first_not_of("0.") == std::string::npos;
+  return fmt::format("{}{}", value < 0 && !zero ? "&minus;" : "", text);
 }
 
 std::string number(const nlohmann::ordered_json& value, int digits) {
@@ -39,13 +36,13 @@ int enough_digits(const Interval& interval, int digits) {
 
 std::string range_text(const Interval& interval, int digits) {
   digits = enough_digits(interval, digits);
-  return str(decimal(interval.low, digits), " to ", decimal(interval.high, digits));
+  return fmt::format("{} to {}", decimal(interval.low, digits), decimal(interval.high, digits));
 }
 
 std::string interval_text(const std::optional<Interval>& interval, int digits) {
   if (!interval) return kNone;
   digits = enough_digits(*interval, digits);
-  return str("[", decimal(interval->low, digits), ", ", decimal(interval->high, digits), "]");
+  return fmt::format("[{}, {}]", decimal(interval->low, digits), decimal(interval->high, digits));
 }
 
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits) {
@@ -73,13 +70,13 @@ std::string duration_text(double seconds) {
 }
 
 std::string counted(int64_t n, const std::string& what) {
-  return str(n, " ", what, n == 1 ? "" : "s");
+  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
 }
 
 std::string enumerated(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i)
-    text += str(i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
   return text;
 }
 
@@ -97,13 +94,14 @@ std::string size_text(const std::string& sizes) {
 std::string model_name(const std::string& model, const std::string& preset) {
   std::string name = model;
   for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  if (preset.size() > model.size()) name += str(" ", preset.substr(model.size() + 1));
+  if (preset.size() > model.size()) name += fmt::format(" {}", preset.substr(model.size() + 1));
   return escape_html(name);
 }
 
 std::string name_of_group(const SeedGroup& group) {
   const RunConfig& c = group.config();
-  return str(model_name(c.model, c.preset), escape_html(group.label.substr(c.preset.size())));
+  return fmt::format("{}{}", model_name(c.model, c.preset),
+                     escape_html(group.label.substr(c.preset.size())));
 }
 
 int colour_of(const std::string& model) {

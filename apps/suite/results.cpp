@@ -1,7 +1,6 @@
 #include "apps/suite/results.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <map>
 #include <set>
@@ -74,8 +73,8 @@ void tell_apart(std::vector<SeedGroup>& groups) {
     const Json values = Json::parse(to_json(mine));
     for (const std::string& option : options) {
       const Json& value = values[option];
-      groups[i].label +=
-          str(", ", option, " ", value.is_string() ? value.get<std::string>() : value.dump());
+      groups[i].label += fmt::format(", {} {}", option,
+                                     value.is_string() ? value.get<std::string>() : value.dump());
     }
   }
 }
@@ -134,9 +133,7 @@ Json json_of(const std::optional<SeedSummary>& s) {
 }
 
 std::string text_of(const Json& value) {
-  char text[32] = "-";
-  if (value.is_number()) std::snprintf(text, sizeof text, "%.3f", value.get<double>());
-  return text;
+  return value.is_number() ? fmt::format("{:.3f}", value.get<double>()) : "-";
 }
 
 std::string text_of(const std::optional<SeedSummary>& summary) {
@@ -191,7 +188,7 @@ void check_tables(const RunResult& run) {
     if (fs::exists(folder.good_scores())) read_csv(folder.good_scores()).numbers("score");
   } catch (const Error& error) {
     throw CheckpointError(
-        str(error.what(), "; run assay evaluate ", quoted(folder.root().string())));
+        fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
   if (run.config.model == "dcgan") {
     read_gan_history(folder);
@@ -279,8 +276,9 @@ void note_failed_runs(const fs::path& root, const std::map<std::string, std::str
 
 std::string in_short(const Json& metrics) {
   if (!metrics.contains("image_auroc")) return metrics["remarks"][0];
-  return str("image AUROC ", text_of(metrics["image_auroc"]), ", F1 ", text_of(metrics["f1"]),
-             " (calling all defective: ", text_of(metrics["f1_all_positive"]), ")");
+  return fmt::format("image AUROC {}, F1 {} (calling all defective: {})",
+                     text_of(metrics["image_auroc"]), text_of(metrics["f1"]),
+                     text_of(metrics["f1_all_positive"]));
 }
 
 std::string table_of(const std::vector<RunResult>& runs) {
@@ -290,17 +288,19 @@ std::string table_of(const std::vector<RunResult>& runs) {
   for (const SeedGroup& group : seed_groups(runs)) {
     const auto interval = group.interval("image_auroc");
     const auto all = group.summary("f1_all_positive");
-    table +=
-        padded(group.config().object_class, 12) + padded(group.label, 26) +
-        padded(std::to_string(group.runs.size()), 7) +
-        padded(text_of(group.summary("image_auroc")), 15) +
-        padded(interval ? str(text_of(interval->low), " ", text_of(interval->high)) : "-", 15) +
-        padded(text_of(group.summary("f1")), 15) + (all ? text_of(Json(all->mean)) : "-") + "\n";
+    table += padded(group.config().object_class, 12) + padded(group.label, 26) +
+             padded(std::to_string(group.runs.size()), 7) +
+             padded(text_of(group.summary("image_auroc")), 15) +
+             padded(interval ? fmt::format("{} {}", text_of(interval->low), text_of(interval->high))
+                             : "-",
+                    15) +
+             padded(text_of(group.summary("f1")), 15) + (all ? text_of(Json(all->mean)) : "-") +
+             "\n";
   }
   for (const RunResult& run : runs)
     if (!run.judges())
       table += padded(run.config.object_class, 12) + padded(run.config.preset, 26) +
-               padded(str("seed ", run.config.seed), 7) + in_short(run.metrics) + "\n";
+               padded(fmt::format("seed {}", run.config.seed), 7) + in_short(run.metrics) + "\n";
   return table;
 }
 
@@ -309,16 +309,19 @@ std::string collapse_in_words(const RunResult& run) {
   const std::string& model = run.config.model;
   const std::string name = run.folder.root().filename().string();
   if (model == "cnn")
-    return str(name,
-               " collapsed: a fold gives all its held-out images one probability; try another "
-               "--seed, a smaller --lr or --class-weights");
+    return fmt::format(
+        "{} collapsed: a fold gives all its held-out images one probability; try another --seed, a "
+        "smaller --lr or --class-weights",
+        name);
   if (model == "dcgan")
-    return str(name,
-               " collapsed: the generator makes nearly the same image each time; try another "
-               "--seed or a smaller --lr");
-  return str(name,
-             " collapsed: the output is the same for every held-out image; try another --seed, a "
-             "smaller --lr or --init he");
+    return fmt::format(
+        "{} collapsed: the generator makes nearly the same image each time; try another --seed or "
+        "a smaller --lr",
+        name);
+  return fmt::format(
+      "{} collapsed: the output is the same for every held-out image; try another --seed, a "
+      "smaller --lr or --init he",
+      name);
 }
 
 std::vector<fs::path> unfinished_runs(const fs::path& root) {

@@ -1,5 +1,7 @@
 #include "apps/suite/suite.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -46,7 +48,7 @@ std::vector<Plan> plans_of(const std::string& profile) {
              {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"},
              "ring"},
             {"dcgan", kAll, 1, 0, {"clean/clean"}, "ring"}};
-  throw UsageError(str("--profile: '", profile, "' is neither quick nor paper"));
+  throw UsageError(fmt::format("--profile: '{}' is neither quick nor paper", profile));
 }
 
 /// On the built-in data an object and a texture come first.
@@ -66,14 +68,14 @@ std::vector<std::string> classes_of(const SuiteOptions& options, const Plan& pla
 void check_distinct(const char* option, std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  ASSAY_CHECK_AS(UsageError, twice == names.end(), option, ": names ", *twice, " twice");
+  ASSAY_CHECK_AS(UsageError, twice == names.end(), "{}: names {} twice", option, *twice);
 }
 
 void check_classes(const std::string& data, const std::vector<std::string>& classes) {
   const std::vector<std::string> known = list_classes(data);
   for (const std::string& name : classes)
-    ASSAY_CHECK_AS(UsageError, std::find(known.begin(), known.end(), name) != known.end(), data,
-                   ": has no class '", name, "'; there are: ", listed(known));
+    ASSAY_CHECK_AS(UsageError, std::find(known.begin(), known.end(), name) != known.end(),
+                   "{}: has no class '{}'; there are: {}", data, name, fmt::join(known, ", "));
 }
 
 void set_noise(RunConfig& config, const std::string& condition) {
@@ -81,8 +83,8 @@ void set_noise(RunConfig& config, const std::string& condition) {
   const auto known = [](const std::string& word) { return word == "clean" || word == "noisy"; };
   config.train_noise = condition.substr(0, slash);
   config.test_noise = slash == std::string::npos ? "" : condition.substr(slash + 1);
-  ASSAY_CHECK_AS(UsageError, known(config.train_noise) && known(config.test_noise), "--noise: '",
-                 condition, "' is not training/test, each clean or noisy");
+  ASSAY_CHECK_AS(UsageError, known(config.train_noise) && known(config.test_noise),
+                 "--noise: '{}' is not training/test, each clean or noisy", condition);
 }
 
 Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string& object_class,
@@ -101,8 +103,9 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   }
   if (options.image_size > 0) config.image_size = options.image_size;
   set_noise(config, condition);
-  std::string name = str(plan.preset, "-", object_class, "-seed", seed);
-  if (condition != "clean/clean") name += str("-", config.train_noise, "-", config.test_noise);
+  std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);
+  if (condition != "clean/clean")
+    name += fmt::format("-{}-{}", config.train_noise, config.test_noise);
   cell.folder = name;
   check(config);
   cell.command = command_of(config, options.out / cell.folder);
@@ -185,7 +188,7 @@ std::string mismatch(const SuiteOptions& options, const Cell& cell) {
     const std::vector<std::string> changed = differences(found, cell.config);
     return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
   } catch (const CheckpointError& damage) {
-    return str("a damaged file (", damage.what(), ")");
+    return fmt::format("a damaged file ({})", damage.what());
   }
 }
 
@@ -194,11 +197,11 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
   check_distinct("--noise", options.noise);
   ASSAY_CHECK_AS(UsageError,
                  options.shards >= 1 && options.shard >= 1 && options.shard <= options.shards,
-                 "--shard: ", options.shard, "/", options.shards, " is not I/N with I from 1 to N");
-  ASSAY_CHECK_AS(UsageError, options.seeds >= 0, "--seeds: ", options.seeds, " is less than 0");
-  ASSAY_CHECK_AS(UsageError, options.steps >= 0, "--steps: ", options.steps, " is less than 0");
-  ASSAY_CHECK_AS(UsageError, options.image_size >= 0, "--image-size: ", options.image_size,
-                 " is less than 0");
+                 "--shard: {}/{} is not I/N with I from 1 to N", options.shard, options.shards);
+  ASSAY_CHECK_AS(UsageError, options.seeds >= 0, "--seeds: {} is less than 0", options.seeds);
+  ASSAY_CHECK_AS(UsageError, options.steps >= 0, "--steps: {} is less than 0", options.steps);
+  ASSAY_CHECK_AS(UsageError, options.image_size >= 0, "--image-size: {} is less than 0",
+                 options.image_size);
   check_classes(options.data, options.classes);
   for (const std::string& model : options.models) presets_of(model);
   std::vector<Cell> cells;
@@ -231,8 +234,10 @@ std::vector<FailedCell> run_suite(
     if (!RunFolder(options.out / cell.folder).finished())
       open.push_back(&cell);
     else if (const std::string other = mismatch(options, cell); !other.empty())
-      failed.push_back({cell.folder, str("the finished run there has ", other,
-                                         "; choose another --out, or remove that run")});
+      failed.push_back(
+          {cell.folder,
+           fmt::format("the finished run there has {}; choose another --out, or remove that run",
+                       other)});
   }
   Turn turn{0, static_cast<int>(open.size())};
   for (const Cell* cell : open) {
@@ -246,7 +251,7 @@ std::vector<FailedCell> run_suite(
     } catch (const Interrupted&) {
       throw Interrupted("interrupted; the same command goes on where this one stopped");
     } catch (const std::exception& e) {
-      hooks.say(str("failed: ", e.what()));
+      hooks.say(fmt::format("failed: {}", e.what()));
       failed.push_back({cell->folder, e.what()});
       continue;
     }

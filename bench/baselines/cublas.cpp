@@ -9,8 +9,8 @@ namespace assay::bench {
 namespace {
 
 void check_cublas(cublasStatus_t status, const char* call) {
-  ASSAY_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: ", cublasLtGetStatusString(status),
-              " from ", call);
+  ASSAY_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: {} from {}",
+              cublasLtGetStatusString(status), call);
 }
 #define ASSAY_CUBLAS_CHECK(call) check_cublas((call), #call)
 
@@ -74,7 +74,7 @@ class CublasLibrary final : public BlasLibrary {
 
   std::string name() const override {
     const size_t v = cublasLtGetVersion();
-    return str("cuBLASLt ", v / 10000, '.', v / 100 % 100, '.', v % 100);
+    return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
   }
 
   std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int most) override {
@@ -93,7 +93,7 @@ class CublasLibrary final : public BlasLibrary {
     for (int i = 0; i < n; ++i) {
       const auto& result = found[static_cast<size_t>(i)];
       if (result.state != CUBLAS_STATUS_SUCCESS) continue;
-      plans.push_back({str("algorithm ", id_of(result.algo), ", choice ", i),
+      plans.push_back({fmt::format("algorithm {}, choice {}", id_of(result.algo), i),
                        [this, product, result](const void* a, const void* b, void* c) {
                          run(*product, result, a, b, c);
                        }});

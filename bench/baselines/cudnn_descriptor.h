@@ -15,7 +15,7 @@ inline void check_cudnn(cudnnStatus_t status, const char* call) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char message[512] = "";
   cudnnGetLastErrorString(message, sizeof message);
-  throw Error(str("cuDNN: ", cudnnGetErrorString(status), " from ", call, ": ", message));
+  throw Error(fmt::format("cuDNN: {} from {}: {}", cudnnGetErrorString(status), call, message));
 }
 #define ASSAY_CUDNN_CHECK(call) ::assay::bench::check_cudnn((call), #call)
 

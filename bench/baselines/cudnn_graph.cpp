@@ -1,5 +1,7 @@
 #include "bench/baselines/cudnn_graph.h"
 
+#include <fmt/core.h>
+
 #include <map>
 
 namespace assay::bench {
@@ -151,7 +153,7 @@ std::string notes_of(const std::vector<cudnnBackendNumericalNote_t>& notes) {
   std::string text;
   for (const auto note : notes)
     if (const auto found = names.find(note); found != names.end())
-      text = str(text, text.empty() ? "" : " ", found->second);
+      text = fmt::format("{}{}{}", text, text.empty() ? "" : " ", found->second);
   return text;
 }
 
@@ -233,15 +235,16 @@ std::vector<EngineChoice> engine_choices(const GraphTarget& target, const Operat
     for (const Descriptor& knob :
          config.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR,
                             CUDNN_KNOB_TYPE_COUNTS))
-      knobs = str(knobs, knobs.empty() ? "" : " ",
-                  knob.values<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE,
-                                                      CUDNN_TYPE_KNOB_TYPE)
-                      .at(0),
-                  '=', knob.integer(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+      knobs = fmt::format("{}{}{}={}", knobs, knobs.empty() ? "" : " ",
+                          knob.values<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE,
+                                                              CUDNN_TYPE_KNOB_TYPE)
+                              .at(0),
+                          knob.integer(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
     const auto notes = engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                                                   CUDNN_TYPE_NUMERICAL_NOTE);
     EngineChoice choice{
-        config, str("engine ", engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), " (", knobs, ")"),
+        config,
+        fmt::format("engine {} ({})", engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), knobs),
         notes_of(notes)};
     for (const auto note : notes)
       if (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||

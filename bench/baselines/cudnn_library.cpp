@@ -1,5 +1,7 @@
 #include "bench/baselines/cudnn_library.h"
 
+#include <fmt/core.h>
+
 namespace assay::bench {
 namespace {
 
@@ -45,7 +47,7 @@ CudnnLibrary::~CudnnLibrary() {
 
 std::string CudnnLibrary::name() const {
   const size_t v = cudnnGetVersion();
-  return str("cuDNN ", v / 10000, '.', v / 100 % 100, '.', v % 100);
+  return fmt::format("cuDNN {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
 }
 
 std::vector<std::vector<ConvCandidate>> CudnnLibrary::convolution(const ConvRequest& r,
@@ -74,7 +76,7 @@ std::vector<ConvCandidate> CudnnLibrary::graph_convolutions(const ConvRequest& r
                           plan->run(in_order(p, bias), workspace);
                         }};
       };
-      candidates.push_back({str(name_of(l), ' ', choice.name), l, build});
+      candidates.push_back({fmt::format("{} {}", name_of(l), choice.name), l, build});
     }
   return candidates;
 }

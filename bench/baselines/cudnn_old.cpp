@@ -1,4 +1,6 @@
 // The older API of cuDNN: one function per pass, an algorithm to choose.
+#include <fmt/core.h>
+
 #include <array>
 
 #include "bench/baselines/cudnn_library.h"
@@ -116,8 +118,9 @@ std::vector<ConvCandidate> old_convolutions(cudnnHandle_t handle, const ConvRequ
     const bool tensor_cores = g.math != CUDNN_FMA_MATH;
     if (g.math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
     if (tensor_cores && r.mode.element == Element::f32 && !r.mode.tf32) continue;
-    const std::string name = str(name_of(l), " old ", name_of_algorithm(r.pass, g.algorithm),
-                                 tensor_cores ? " tensor" : " fma");
+    const std::string name =
+        fmt::format("{} old {}{}", name_of(l), name_of_algorithm(r.pass, g.algorithm),
+                    tensor_cores ? " tensor" : " fma");
     candidates.push_back({name, l, [=] {
                             auto plan = std::make_shared<OldPlan>(r, l);
                             plan->algorithm = g.algorithm;

@@ -1,5 +1,7 @@
 #include "bench/baselines/onednn.h"
 
+#include <fmt/core.h>
+
 #include <dnnl.hpp>
 #include <memory>
 #include <unordered_map>
@@ -113,7 +115,7 @@ std::vector<PeerKernel> onednn_kernels(const Layer& layer, Pass pass) {
 
 std::string onednn_version() {
   const dnnl_version_t* v = dnnl_version();
-  return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+  return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
 }
 
 }  // namespace assay::bench

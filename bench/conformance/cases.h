@@ -20,6 +20,9 @@ struct Case {
   void (*launch)(const uint32_t* in, uint32_t* out, void* stream);
 };
 
+/// Instructions of the case mma_chain_tf32, 8 products each.
+inline constexpr int kChain = 125;
+
 std::vector<Case> cases();       // kernels.cu
 std::vector<Case> sm90_cases();  // kernels_sm90.cu
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "bench/conformance/adders.h"
 #include "bench/conformance/cases.h"
 #include "kernels/runtime/cuda/cuda_context.h"
 #include "kernels/runtime/error.h"
@@ -49,7 +50,7 @@ Words run(Context& ctx, const Case& c) {
 // A line per case: its name and the output words in hexadecimal.
 std::map<std::string, Words> read(const std::string& path) {
   std::ifstream file(path);
-  ASSAY_CHECK_AS(DataError, file.good(), "conformance: cannot read '", path, "'");
+  ASSAY_CHECK_AS(DataError, file.good(), "conformance: cannot read '{}'", path);
   std::map<std::string, Words> outputs;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
@@ -69,13 +70,13 @@ void write(std::ofstream& file, const Case& c, const Words& out) {
 // "" or the first difference.
 std::string difference(const Case& c, const Words& got, const Words& expected) {
   if (expected.size() != got.size())
-    return str("has ", expected.size(), " stored words instead of ", got.size());
+    return fmt::format("has {} stored words instead of {}", expected.size(), got.size());
   for (size_t i = 0; i < got.size(); ++i) {
     if (c.tolerance == 0 && got[i] != expected[i])
-      return str("word ", i, " is ", std::hex, got[i], " instead of ", expected[i]);
+      return fmt::format("word {} is {:x} instead of {:x}", i, got[i], expected[i]);
     const float g = std::bit_cast<float>(got[i]), e = std::bit_cast<float>(expected[i]);
     if (c.tolerance > 0 && !(std::abs(double{g} - e) <= c.tolerance))
-      return str("element ", i, " is ", g, " instead of ", e, " +- ", c.tolerance);
+      return fmt::format("element {} is {:g} instead of {:g} +- {:g}", i, g, e, c.tolerance);
   }
   return {};
 }
@@ -111,6 +112,8 @@ int run_all(const std::string& path, bool write_them) {
     // Flushed, so that whoever waits for a case that hangs knows which one came before it.
     std::cout << c.name << ": " << (text.empty() ? "ok" : text) << std::endl;
     differ += text.empty() ? 0 : 1;
+    if (std::strcmp(c.name, "mma_chain_tf32") == 0)
+      std::cout << "tensor cores add as " << adder_of(inputs_of(c), out) << std::endl;
   }
   std::cout << all.size() << " cases, " << differ << " differ, " << skipped << " skipped\n";
   return differ == 0 ? 0 : 1;

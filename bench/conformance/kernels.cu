@@ -65,6 +65,12 @@ __global__ void mma_m16n8k4_tf32(const uint32_t* in, uint32_t* out) {
 __global__ void mma_m16n8k8_tf32(const uint32_t* in, uint32_t* out) {
   run_mma<4, 2>(in, out, [](auto& d, auto& a, auto& b) { ptx::mma_m16n8k8_tf32(d, a, b); });
 }
+// 1000 products: long enough to tell how the additions are rounded (adders.h).
+__global__ void mma_chain_tf32(const uint32_t* in, uint32_t* out) {
+  run_mma<4, 2>(in, out, [](auto& d, auto& a, auto& b) {
+    for (int i = 0; i < kChain; ++i) ptx::mma_m16n8k8_tf32(d, a, b);
+  });
+}
 __global__ void mma_m16n8k16_bf16(const uint32_t* in, uint32_t* out) {
   // The upper half of a float is a bf16 of its own; two of them make a register.
   run_mma<4, 2>(in, out, [](auto& d, auto& a, auto& b) {
@@ -188,6 +194,8 @@ std::vector<Case> cases() {
       {"mma_m16n8k8_tf32", Input::floats, 320, 128, mma_bound(8), false, launch<mma_m16n8k8_tf32>},
       {"mma_m16n8k16_bf16", Input::floats, 320, 128, mma_bound(16), false,
        launch<mma_m16n8k16_bf16>},
+      {"mma_chain_tf32", Input::floats, 320, 128, mma_bound(8 * kChain), false,
+       launch<mma_chain_tf32>},
       {"ldmatrix_x1", Input::bits, 128, 32, 0, false, launch<ldmatrix_x1>},
       {"ldmatrix_x2", Input::bits, 128, 64, 0, false, launch<ldmatrix_x2>},
       {"ldmatrix_x4", Input::bits, 128, 128, 0, false, launch<ldmatrix_x4>},

@@ -3,6 +3,7 @@
 //   bench_conv2d [--batch N] [--threads N] [Google Benchmark's flags, e.g.
 //   --benchmark_filter=kdcae]
 #include <benchmark/benchmark.h>
+#include <fmt/core.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -19,7 +20,7 @@ void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, cons
                  Pass pass) {
   const double error = verify(ctx, layer, pass);
   if (!(error < kMostError)) {
-    state.SkipWithError(("wrong result: relative error " + std::to_string(error)).c_str());
+    state.SkipWithError(fmt::format("wrong result: relative error {:f}", error).c_str());
     return;
   }
   Operands o(layer.shape, layer.epilogue);

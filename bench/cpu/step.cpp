@@ -5,6 +5,7 @@
 // MiB is the peak resident size of the process less that before the first step, the optimizer's
 // moments included.
 #include <benchmark/benchmark.h>
+#include <fmt/core.h>
 #include <malloc.h>
 
 #include <cmath>
@@ -48,7 +49,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
     const double error = Step(preset, 4).gradient_error();
     if (!(error < kMostError)) {
       state.SkipWithError(
-          ("the loss does not follow its gradient: " + std::to_string(error)).c_str());
+          fmt::format("the loss does not follow its gradient: {:f}", error).c_str());
       return;
     }
   }
@@ -87,8 +88,7 @@ int main(int argc, char** argv) {
     for (const int64_t batch : {1, 32})
       for (const bool training : {true, false})
         benchmark::RegisterBenchmark(
-            (std::string(preset) + (training ? "/train/" : "/infer/") + std::to_string(batch))
-                .c_str(),
+            fmt::format("{}{}{}", preset, training ? "/train/" : "/infer/", batch).c_str(),
             [&peaks, preset, batch, training](benchmark::State& state) {
               bench_network(state, peaks, preset, batch, training);
             })

@@ -1,6 +1,8 @@
 // Whole layers, ours fused into one or two kernels against the best sequence of cuDNN's: stage
 // `blocks`. forward: upsampling, convolution, bias, activation, max-pool. backward: from the
 // gradient at the output to those of x (but for a network's first layer), w and bias.
+#include <fmt/core.h>
+
 #include "bench/gpu/conv_operands.h"
 #include "bench/layer_shapes.h"
 #include "kernels/random/random.h"
@@ -156,8 +158,8 @@ Sequence their_forward(Bench& bench, const Block& b, MathMode mode, Layout l, co
       fused ? Call() : bench.dnn->bias_activation(b.before_pool(), t, l, b.e.activation, b.e.slope);
   const Call pool = b.pools() ? bench.dnn->max_pool(b.before_pool(), t, l, b.e.pool) : Call();
   Sequence s;
-  s.name = str(fused ? "fused " : "", conv.name, fused ? "" : " + bias and activation",
-               pool ? " + pool" : "");
+  s.name = fmt::format("{}{}{}{}", fused ? "fused " : "", conv.name,
+                       fused ? "" : " + bias and activation", pool ? " + pool" : "");
   s.forward = [=, &bench](const TensorSets& v, int set) {
     const auto p = [&](size_t i) { return v.view(set, i).data; };
     if (b.upsamples()) upsample(bench.ctx, v.view(set, kX), b.s.upsample, v.view(set, kXUp));
@@ -176,7 +178,7 @@ Sequence their_backward(Bench& bench, const Block& b, MathMode mode, Layout l, c
       b.activates() ? bench.dnn->activation_backward(z, t, l, b.e.activation, b.e.slope) : Call();
   const Call bias = bench.dnn->bias_gradient(z, t, l);
   Sequence s;
-  s.name = str(b.first ? "" : plans.dgrad->name + ", ", plans.wgrad->name);
+  s.name = fmt::format("{}{}", b.first ? "" : plans.dgrad->name + ", ", plans.wgrad->name);
   s.backward = [=, &bench](const TensorSets& v, int set) {
     const auto p = [&](size_t i) { return v.view(set, b.at(i)).data; };
     if (unpool) unpool({p(kZ), p(kY), p(kDy), p(kDa)});
@@ -198,7 +200,7 @@ std::vector<Sequence> their_sequences(Bench& bench, const Block& b, Precision pr
   const double gate = most_error(precision);
   const Conv2dShape s = bare(b.s);
   const auto search = [&](ConvSource& source, const ConvRequest& r) {
-    return best_plan(bench, str(key_of(r), ' ', name_of(l)), r, source, gate, l);
+    return best_plan(bench, fmt::format("{} {}", key_of(r), name_of(l)), r, source, gate, l);
   };
   Plans plans;
   {
@@ -338,8 +340,8 @@ void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Pr
   mine.work(forward)(0);
   const double error = error_of(ctx, b, source, *mine.sets, forward);
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= most_error(precision), "ours is wrong: relative error ", error, ", allowed ",
-              most_error(precision));
+  ASSAY_CHECK(error <= most_error(precision), "ours is wrong: relative error {:g}, allowed {:g}",
+              error, most_error(precision));
 
   std::optional<Runner> other = best_sequence(bench, row, source, b, precision, forward);
   row["base"] = bench.dnn ? bench.dnn->name() : "none in this build";
@@ -360,11 +362,11 @@ std::vector<Cell> cells(const Settings& settings) {
     if (layer.transposed || !(b.upsamples() || b.pools() || b.activates())) continue;  // bare
     for (const bool forward : {true, false})
       for (const Precision precision : kModes)
-        all.push_back(
-            {str("blocks/", layer.name, forward ? "/forward/" : "/backward/", name_of(precision)),
-             [=](benchmark::State& state, Bench& bench, Row& row) {
-               measure(state, bench, row, b, precision, forward);
-             }});
+        all.push_back({fmt::format("blocks/{}{}{}", layer.name,
+                                   forward ? "/forward/" : "/backward/", name_of(precision)),
+                       [=](benchmark::State& state, Bench& bench, Row& row) {
+                         measure(state, bench, row, b, precision, forward);
+                       }});
   }
   return all;
 }

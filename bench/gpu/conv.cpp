@@ -1,5 +1,7 @@
 // Bare convolutions, ours against the best plan of cuDNN: stages `models` and `suites`. The
 // contract is the library's: no bias, no pooling, no upsampling; those are raced in gpu_blocks.
+#include <fmt/core.h>
+
 #include "bench/gpu/conv_operands.h"
 #include "bench/layer_shapes.h"
 
@@ -41,7 +43,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
     run_ours(bench.ctx, s, pass, one[0]);
     const double error = one.check(source.sample(pass));
     row["relative_error"] = error;
-    ASSAY_CHECK(error <= gate, "ours is wrong: relative error ", error, ", allowed ", gate);
+    ASSAY_CHECK(error <= gate, "ours is wrong: relative error {:g}, allowed {:g}", error, gate);
     ours.launches = bench.timer.launches_for([&](int) { run_ours(bench.ctx, s, pass, one[0]); });
   }
   ours.cold_launches = cold_launches(ours.launches, ConvSets::bytes(s, Element::f32));
@@ -86,7 +88,7 @@ std::vector<Cell> cells(const Settings& settings) {
       for (const Precision precision : kModes) {
         const Conv2dShape s = bare(layer.shape);
         all.push_back(
-            {str(layer.suite, '/', layer.name, '/', name_of(pass), '/', name_of(precision)),
+            {fmt::format("{}/{}/{}/{}", layer.suite, layer.name, name_of(pass), name_of(precision)),
              [=, count = layer.count](benchmark::State& state, Bench& bench, Row& row) {
                row["count"] = count;
                measure(state, bench, row, source_of(bench, s), pass, precision);

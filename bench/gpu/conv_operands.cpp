@@ -1,5 +1,7 @@
 #include "bench/gpu/conv_operands.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -95,12 +97,12 @@ double ConvSets::check(const ConvSample& sample) {
 
 std::string key_of(const ConvRequest& r) {
   const Conv2dShape& s = r.shape;
-  return str(name_of(r.pass), " n", s.N, " h", s.H, " w", s.W, " c", s.C, " k", s.K, " r", s.R,
-             " s", s.S, " /", s.stride, " p", s.pad,
-             r.mode.element == Element::bf16 ? " bf16"
-             : r.mode.tf32                   ? " tf32"
-                                             : " fp32",
-             r.bias ? str(" bias f", static_cast<int>(r.activation)) : "");
+  return fmt::format("{} n{} h{} w{} c{} k{} r{} s{} /{} p{}{}{}", name_of(r.pass), s.N, s.H, s.W,
+                     s.C, s.K, s.R, s.S, s.stride, s.pad,
+                     r.mode.element == Element::bf16 ? " bf16"
+                     : r.mode.tf32                   ? " tf32"
+                                                     : " fp32",
+                     r.bias ? fmt::format(" bias f{}", static_cast<int>(r.activation)) : "");
 }
 
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,

@@ -6,6 +6,8 @@
 //               density by way of a product (it neither forms distances nor sums exponentials)
 //   optimizers  alone: no library of NVIDIA's has them
 //   memory      batch norm and max-pool against cuDNN, the better layout; SSIM alone
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "bench/gpu/device_ops.h"
@@ -188,7 +190,7 @@ void race_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmShape&
   const Vectors& v = *ours.buffers;
   const double error = gemm_error(bench.ctx, s, v.at(0, 0), v.at(0, 1), v.at(0, 2));
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= most_gemm_error(precision), "ours is wrong: relative error ", error);
+  ASSAY_CHECK(error <= most_gemm_error(precision), "ours is wrong: relative error {:g}", error);
   auto best = best_product(bench, row, s, precision);
   if (!best) return bench.race(state, row, mine, nullptr);
   const auto theirs = best->contender(bench, 4 * (a + b + c));
@@ -229,8 +231,8 @@ void race_kde(benchmark::State& state, Bench& bench, Row& row, const KdeShape& s
   for (int i = 0; i < kChecked; ++i)
     nats = std::max(nats, std::abs(got[static_cast<size_t>(i)] - want[static_cast<size_t>(i)]));
   row["error_nats"] = nats;
-  ASSAY_CHECK(nats <= (precision == Precision::tf32 ? 0.5 : 0.05), "ours is wrong: ", nats,
-              " nats");
+  ASSAY_CHECK(nats <= (precision == Precision::tf32 ? 0.5 : 0.05), "ours is wrong: {:g} nats",
+              nats);
   const GemmShape product{s.m, s.n, s.D, false, true};
   auto best = best_product(bench, row, product, precision);
   if (!best) return bench.race(state, row, mine, nullptr);
@@ -265,7 +267,7 @@ void time_optimizer(benchmark::State& state, Bench& bench, Row& row, int64_t par
   const auto before = to_host(bench.ctx, ours.buffers->at(1, 0), parameters),
              after = to_host(bench.ctx, ours.buffers->at(0, 0), parameters);
   for (size_t i = 0; i < before.size(); ++i)  // a positive gradient lowers each weight
-    ASSAY_CHECK(after[i] < before[i], "ours is wrong: weight ", i, " did not fall");
+    ASSAY_CHECK(after[i] < before[i], "ours is wrong: weight {} did not fall", i);
   const auto mine = ours.contender(bench, 16 * parameters);
   bench.race(state, row, mine, nullptr);
 }
@@ -319,7 +321,7 @@ void race_memory(benchmark::State& state, Bench& bench, Row& row, Racer<Vectors>
     return TensorView{ours.buffers->at(0, i), extents[i]};
   });
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= kMostError, "ours is wrong: relative error ", error);
+  ASSAY_CHECK(error <= kMostError, "ours is wrong: relative error {:g}", error);
   if (!bench.dnn) {
     no_opponent(row, "none in this build");
     return bench.race(state, row, mine, nullptr);
@@ -334,7 +336,7 @@ void race_memory(benchmark::State& state, Bench& bench, Row& row, Racer<Vectors>
           bench.timer.record([&](int set) { racer.run(*racer.buffers, set); }, 4, 1);
       const double their_error =
           error_of(bench.ctx, check, extents, [&](size_t i) { return racer.buffers->view(0, i); });
-      ASSAY_CHECK(their_error <= kMostError, "relative error ", their_error);
+      ASSAY_CHECK(their_error <= kMostError, "relative error {:g}", their_error);
       const double us = median({bench.timer.warm(few), bench.timer.warm(few)});
       if (best && us >= least) continue;
       least = us;
@@ -459,7 +461,7 @@ void time_ssim(benchmark::State& state, Bench& bench, Row& row, Extent e) {
   mine.work(0);
   const double error = ssim_error(bench.ctx, s, *ours.buffers);
   row["absolute_error"] = error;
-  ASSAY_CHECK(error <= kMostError, "ours is wrong: ", error);
+  ASSAY_CHECK(error <= kMostError, "ours is wrong: {:g}", error);
   bench.race(state, row, mine, nullptr);
 }
 
@@ -479,7 +481,7 @@ std::vector<Cell> cells(const Settings& settings) {
   std::vector<Extent> tensors = {{2, 8, 8, 16}}, pictures = {{2, 24, 20, 3}};
   if (real_device()) {
     for (const int n : {512, 1024, 2048, 4096, 8192})
-      products.push_back({str("square-", n), {n, n, n}});
+      products.push_back({fmt::format("square-{}", n), {n, n, n}});
     densities = {{1000, 200, 8192}, {10000, 1000, 8192}, {50000, 10000, 8192}};
     parameters = {300'000, 1'000'000, 10'000'000, 100'000'000};
     tensors = {{N, 32, 32, 64}, {N, 16, 16, 128}, {N, 8, 8, 256}, {N, 128, 128, 32}};
@@ -487,29 +489,29 @@ std::vector<Cell> cells(const Settings& settings) {
   }
   for (const auto& [name, s] : products)
     for (const Precision p : kModes)
-      all.push_back({str("gemm/", name, "/product/", name_of(p)),
+      all.push_back({fmt::format("gemm/{}/product/{}", name, name_of(p)),
                      [s = s, p](benchmark::State& state, Bench& bench, Row& row) {
                        race_gemm(state, bench, row, s, p);
                      }});
   for (const KdeShape& s : densities)
     for (const Precision p : {Precision::fp32, Precision::tf32x3, Precision::tf32})
-      all.push_back({str("kde/", s.n, "x", s.m, "x", s.D, "/density/", name_of(p)),
+      all.push_back({fmt::format("kde/{}x{}x{}/density/{}", s.n, s.m, s.D, name_of(p)),
                      [s, p](benchmark::State& state, Bench& bench, Row& row) {
                        race_kde(state, bench, row, s, p);
                      }});
   for (const int64_t n : parameters)
     for (const bool adam : {true, false})
-      all.push_back({str("optimizers/", n, adam ? "/adam" : "/rmsprop", "/fp32"),
+      all.push_back({fmt::format("optimizers/{}{}/fp32", n, adam ? "/adam" : "/rmsprop"),
                      [n, adam](benchmark::State& state, Bench& bench, Row& row) {
                        time_optimizer(state, bench, row, n, adam);
                      }});
   for (const Extent& e : pictures)
-    all.push_back({str("memory/n", e.N, 'c', e.C, '-', e.H, 'x', e.W, "/ssim/fp32"),
+    all.push_back({fmt::format("memory/n{}c{}-{}x{}/ssim/fp32", e.N, e.C, e.H, e.W),
                    [e](benchmark::State& state, Bench& bench, Row& row) {
                      time_ssim(state, bench, row, e);
                    }});
   for (const Extent& e : tensors) {
-    const std::string size = str('n', e.N, 'c', e.C, '-', e.H, 'x', e.W);
+    const std::string size = fmt::format("n{}c{}-{}x{}", e.N, e.C, e.H, e.W);
     all.push_back({"memory/" + size + "/batchnorm/fp32",
                    [e](benchmark::State& state, Bench& bench, Row& row) {
                      race_batchnorm(state, bench, row, e);

@@ -1,5 +1,6 @@
 #include "bench/gpu/program.h"
 
+#include <fmt/core.h>
 #include <unistd.h>  // isatty
 
 #include <algorithm>
@@ -50,7 +51,7 @@ Settings parse(int& argc, char** argv) {
 
 std::set<std::string> lines_of(const std::string& path) {
   std::ifstream file(path);
-  ASSAY_CHECK_AS(UsageError, file.good(), "--cells: cannot read '", path, "'");
+  ASSAY_CHECK_AS(UsageError, file.good(), "--cells: cannot read '{}'", path);
   std::set<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.insert(line);
   return lines;
@@ -187,7 +188,8 @@ int run_program(int argc, char** argv,
   const double start = now();
   for (Cell& cell : cells(settings)) {
     // Each rung has rows of its own, so that they stand side by side in the results.
-    if (settings.algo != ConvAlgo::automatic) cell.name += str('/', name_of(settings.algo));
+    if (settings.algo != ConvAlgo::automatic)
+      cell.name += fmt::format("/{}", name_of(settings.algo));
     if (wanted && !wanted->contains(cell.name)) continue;
     if (list) std::cout << cell.name << '\n';
     benchmark::RegisterBenchmark(cell.name.c_str(),

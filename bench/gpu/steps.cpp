@@ -1,5 +1,7 @@
 // Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
 // stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/pytorch.
+#include <fmt/core.h>
+
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -47,7 +49,7 @@ void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
   const double most = 5 * most_error(ctx.precision);
   for (const auto& [name, bound] : {std::pair("loss_error", most), std::pair("output_error", most),
                                     std::pair("gradient_error", 0.3)})
-    ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: ", name, " ", row[name].dump());
+    ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: {} {}", name, row[name].dump());
 }
 
 void time_step(benchmark::State& state, Bench& bench, Row& row, const std::string& preset,
@@ -63,7 +65,7 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
     Step small(preset, std::min(batch, 4), image_size(preset));
     const double error = small.gradient_error();
     row["relative_error"] = error;
-    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: ", error);
+    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: {:g}", error);
   }
   verify(bench.ctx, row, preset, batch);
   Step step(preset, batch, image_size(preset));
@@ -111,8 +113,8 @@ std::vector<Cell> cells(const Settings& settings) {
   for (const char* preset : {"cnn", "kd-cae", "ni-cae", "dcgan"})
     for (const Way way : {Way::train_graph, Way::train_eager, Way::infer_graph, Way::infer_eager})
       for (const Precision p : kModes)
-        all.push_back({str("steps/", preset, "-b", settings.batch, '/',
-                           kWayNames[static_cast<int>(way)], '/', name_of(p)),
+        all.push_back({fmt::format("steps/{}-b{}/{}/{}", preset, settings.batch,
+                                   kWayNames[static_cast<int>(way)], name_of(p)),
                        [=](benchmark::State& state, Bench& bench, Row& row) {
                          time_step(state, bench, row, preset, p, way);
                        }});

@@ -12,8 +12,7 @@ void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOp
                         const T* x, const T* gamma, const T* beta, T* y, T* mean, T* rstd,
                         T* running_mean, T* running_var) {
   ASSAY_CHECK(s.rows >= 2 && s.C >= 1,
-              "batchnorm: training needs at least 2 rows and 1 channel, x is (", s.rows, ",", s.C,
-              ")");
+              "batchnorm: training needs at least 2 rows and 1 channel, x is ({},{})", s.rows, s.C);
   ASSAY_DISPATCH(T, ctx, batchnorm_training, s, o, x, gamma, beta, y, mean, rstd, running_mean,
                  running_var);
 }

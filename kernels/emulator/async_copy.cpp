@@ -1,5 +1,7 @@
 // cp.async: copies of 4, 8 or 16 bytes from global to shared memory (PTX ISA, "Data Movement and
 // Conversion Instructions: Non-bulk copy").
+#include <fmt/core.h>
+
 #include <cstring>
 
 #include "kernels/emulator/async.h"
@@ -21,7 +23,7 @@ void CopyQueue::issue(void* shared, const void* global, int bytes, bool valid, S
   shared_pointer(shared_address(shared), n);
   if (reinterpret_cast<uintptr_t>(shared) % n != 0 ||
       (valid && reinterpret_cast<uintptr_t>(global) % n != 0))
-    fail(str("cp.async of ", bytes, " bytes at ", text(site), ": misaligned address"));
+    fail(fmt::format("cp.async of {} bytes at {}: misaligned address", bytes, text(site)));
   if (mp.checking()) mp.checker->async_write_begins(shared, n, valid ? global : nullptr, site);
   Copy copy{shared, global, bytes, valid, mp.happens_late(), site};
   if (copy.late)

@@ -1,5 +1,7 @@
 #include "kernels/emulator/barriers.h"
 
+#include <fmt/core.h>
+
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/multiprocessor.h"
 
@@ -15,20 +17,21 @@ void Barriers::clear() {
 }
 
 Barriers::Barrier& Barriers::join(unsigned id, unsigned threads, Site site) {
-  if (id >= 16) fail(str("there is no barrier ", id, "; at ", text(site)));
+  if (id >= 16) fail(fmt::format("there is no barrier {}; at {}", id, text(site)));
   if (threads % 32 != 0 || threads > multiprocessor->size())
-    fail(str("barrier ", id, " of ", threads, " threads at ", text(site),
-             ": the count must be a multiple of 32, at most the block"));
+    fail(fmt::format(
+        "barrier {} of {} threads at {}: the count must be a multiple of 32, at most the block", id,
+        threads, text(site)));
   Barrier& b = barriers_[id];
   if (b.arrived.empty()) {
     b.site = site;
     b.expected = threads;
   } else if (b.expected != threads) {
-    fail(str("barrier ", id, " at ", text(site), " expects ", threads, " threads, but at ",
-             text(b.site), " ", b.expected));
+    fail(fmt::format("barrier {} at {} expects {} threads, but at {} {}", id, text(site), threads,
+                     text(b.site), b.expected));
   } else if (threads == 0 && config().strict_sites && !same_place(b.site, site)) {
-    fail(str("barrier divergence: __syncthreads at ", text(site), " while others wait at ",
-             text(b.site)));
+    fail(fmt::format("barrier divergence: __syncthreads at {} while others wait at {}", text(site),
+                     text(b.site)));
   }
   b.arrived.push_back(&multiprocessor->running());
   return b;
@@ -61,7 +64,7 @@ void Barriers::sync(unsigned id, unsigned threads, Site site) {
 }
 
 void Barriers::arrive(unsigned id, unsigned threads, Site site) {
-  if (threads == 0) fail(str("bar.arrive at ", text(site), " needs a count of threads"));
+  if (threads == 0) fail(fmt::format("bar.arrive at {} needs a count of threads", text(site)));
   Barrier& b = join(id, threads, site);
   if (b.arrived.size() >= threads) release(b);
 }
@@ -71,7 +74,7 @@ void Barriers::thread_exits() {
   for (Barrier& b : barriers_) {
     if (b.arrived.empty() || b.expected != 0) continue;
     if (config().strict_exit)
-      fail(str("the thread exits while others wait in __syncthreads at ", text(b.site)));
+      fail(fmt::format("the thread exits while others wait in __syncthreads at {}", text(b.site)));
     if (b.arrived.size() >= multiprocessor->alive()) release(b);
   }
 }
@@ -119,7 +122,7 @@ void complete_if_done(uint64_t* barrier) {
 void check_address(uint64_t* barrier, Site site) {
   shared_pointer(shared_address(barrier), sizeof *barrier);
   if (reinterpret_cast<uintptr_t>(barrier) % 8 != 0)
-    fail(str("mbarrier: misaligned, at ", text(site)));
+    fail(fmt::format("mbarrier: misaligned, at {}", text(site)));
 }
 
 }  // namespace
@@ -127,13 +130,13 @@ void check_address(uint64_t* barrier, Site site) {
 void memory_barrier_check(uint64_t* barrier, Site site) {
   check_address(barrier, site);
   if (word_of(barrier).magic != kMagic)
-    fail(str("mbarrier: not initialised, or overwritten; used at ", text(site)));
+    fail(fmt::format("mbarrier: not initialised, or overwritten; used at {}", text(site)));
 }
 
 void memory_barrier_init(uint64_t* barrier, uint32_t arrivals, Site site) {
   check_address(barrier, site);
   if (arrivals == 0 || arrivals >= 1u << 16)
-    fail(str("mbarrier: count ", arrivals, " at ", text(site)));
+    fail(fmt::format("mbarrier: count {} at {}", arrivals, text(site)));
   word_of(barrier) = {
       .phase = 0, .pending = arrivals, .expected = arrivals, .magic = kMagic, .bytes = 0};
   multiprocessor->memory_barriers.side(barrier) = {};
@@ -142,7 +145,8 @@ void memory_barrier_init(uint64_t* barrier, uint32_t arrivals, Site site) {
 void memory_barrier_arrive(uint64_t* barrier, uint32_t expected_bytes, Site site) {
   memory_barrier_check(barrier, site);
   Word& word = word_of(barrier);
-  if (word.pending == 0) fail(str("mbarrier: more arrivals than it was made for, at ", text(site)));
+  if (word.pending == 0)
+    fail(fmt::format("mbarrier: more arrivals than it was made for, at {}", text(site)));
   word.bytes += expected_bytes;
   --word.pending;
   if (multiprocessor->checking())

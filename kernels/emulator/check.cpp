@@ -1,5 +1,7 @@
 #include "kernels/emulator/check.h"
 
+#include <fmt/core.h>
+
 #include "kernels/emulator/device_memory.h"
 #include "kernels/emulator/instructions.h"
 #include "kernels/emulator/multiprocessor.h"
@@ -70,17 +72,17 @@ void Checker::access(const void* p, size_t bytes, AccessKind kind, const void* p
   const bool write = (kind & kWrite) != 0;
   if (mp_.shared.contains(p)) {
     ++mp_.statistics.accesses_checked;
-    if (misaligned) fail(str("misaligned shared memory access at ", source_line(pc)));
+    if (misaligned) fail(fmt::format("misaligned shared memory access at {}", source_line(pc)));
     const size_t offset = mp_.shared.offset(p);
     if (config().profile) profiler_.access(me.warp, me.lane, offset, bytes, pc, false, write);
     shared_.access(me.index, offset, bytes, kind, pc);
   } else if (is_device_address(address)) {
     ++mp_.statistics.accesses_checked;
-    if (misaligned) fail(str("misaligned global memory access at ", source_line(pc)));
+    if (misaligned) fail(fmt::format("misaligned global memory access at {}", source_line(pc)));
     if (config().profile) profiler_.access(me.warp, me.lane, address, bytes, pc, true, write);
     GlobalShadow::instance().access(clocks_, block_number(), me.index, address, bytes, kind, pc);
   } else if (mp_.stacks().contains(p) && !mp_.stacks().in_stack(me.index, p)) {
-    fail(str("access to another thread's local memory at ", source_line(pc)));
+    fail(fmt::format("access to another thread's local memory at {}", source_line(pc)));
   }
 }
 

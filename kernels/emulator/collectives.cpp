@@ -4,6 +4,8 @@
 // waits) and yields; the last lane to come does the work of all. That costs one switch a lane, and
 // makes a check easy that hardware does not do: all lanes must be in the same operation, at the
 // same place, with the same mask.
+#include <fmt/core.h>
+
 #include <bit>
 
 #include "kernels/emulator/check.h"
@@ -20,8 +22,8 @@ void for_each_lane(uint32_t mask, const F& f) {
 }
 
 std::string describe(const Thread& t) {
-  return str(t.collective->name, " at ", text(t.site), " (lane ", t.lane, ", mask ", std::hex,
-             t.mask, ")");
+  return fmt::format("{} at {} (lane {}, mask {:x})", t.collective->name, text(t.site), t.lane,
+                     t.mask);
 }
 
 }  // namespace
@@ -39,7 +41,7 @@ bool complete_warp_collective(unsigned w, unsigned lane) {
     const Thread& t = lanes[i];
     if (t.collective != asked.collective || t.mask != asked.mask ||
         (config().strict_sites && !same_place(t.site, asked.site)))
-      fail(str("divergent warp collective: ", describe(asked), ", but ", describe(t)));
+      fail(fmt::format("divergent warp collective: {}, but {}", describe(asked), describe(t)));
     operands[i] = t.operands;
   });
   ++mp.statistics.collectives;
@@ -56,7 +58,7 @@ void warp_collective(const WarpOperation& operation, uint32_t mask, void* operan
   Multiprocessor& mp = *multiprocessor;
   Thread& me = mp.running();
   if ((mask >> me.lane & 1) == 0)
-    fail(str(operation.name, " at ", text(site), ": the calling lane is not in its mask"));
+    fail(fmt::format("{} at {}: the calling lane is not in its mask", operation.name, text(site)));
   me.collective = &operation;
   me.mask = mask;
   me.operands = operands;
@@ -71,14 +73,14 @@ void warpgroup_collective(const WarpgroupOperation& operation, void* operands, S
   Thread& me = mp.running();
   const unsigned g = me.index / 128;
   if (g >= mp.warpgroups())
-    fail(str(operation.name, " at ", text(site), ": the block ends inside this warpgroup"));
+    fail(fmt::format("{} at {}: the block ends inside this warpgroup", operation.name, text(site)));
   Warpgroup& group = mp.warpgroup(g);
   if (group.arrived == 0) {
     group.collective = &operation;
     group.site = site;
   } else if (group.collective != &operation || !same_place(group.site, site)) {
-    fail(str("divergent warpgroup collective: ", operation.name, " at ", text(site), ", but ",
-             group.collective->name, " at ", text(group.site)));
+    fail(fmt::format("divergent warpgroup collective: {} at {}, but {} at {}", operation.name,
+                     text(site), group.collective->name, text(group.site)));
   }
   group.operands[me.index % 128] = operands;
   if (++group.arrived < 128) {
@@ -131,11 +133,13 @@ void execute_shuffle(void* const* operands, uint32_t mask) {
   for_each_lane(mask, [&](unsigned lane) {
     auto& s = operand_of<ShuffleOperand>(operands, lane);
     if (s.width < 1 || s.width > 32 || !std::has_single_bit(static_cast<unsigned>(s.width)))
-      fail(str("shuffle: width ", s.width, " is no power of two up to 32"));
+      fail(fmt::format("shuffle: width {} is no power of two up to 32", s.width));
     const unsigned source = source_lane(s, lane);
     if ((mask >> source & 1) == 0)
-      fail(str("shuffle: lane ", lane, " reads lane ", source,
-               ", which does not take part (it is not in the mask or has exited)"));
+      fail(
+          fmt::format("shuffle: lane {} reads lane {}, which does not take part (it is not in the "
+                      "mask or has exited)",
+                      lane, source));
     s.result = operand_of<ShuffleOperand>(operands, source).value;
   });
 }

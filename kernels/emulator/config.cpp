@@ -19,14 +19,14 @@ Enum one_of(const std::string& key, const std::string& value,
     if (value == name) return static_cast<Enum>(index);
     known += index++ == 0 ? name : std::string(", ") + name;
   }
-  throw UsageError(str("ASSAY_EMULATOR: ", key, "=", value, " is none of ", known));
+  throw UsageError(fmt::format("ASSAY_EMULATOR: {}={} is none of {}", key, value, known));
 }
 
 uint64_t number(const std::string& key, const std::string& value) {
   char* end = nullptr;
   const uint64_t n = std::strtoull(value.c_str(), &end, 10);
-  ASSAY_CHECK_AS(UsageError, !value.empty() && *end == '\0', "ASSAY_EMULATOR: ", key, "=", value,
-                 " is no number");
+  ASSAY_CHECK_AS(UsageError, !value.empty() && *end == '\0', "ASSAY_EMULATOR: {}={} is no number",
+                 key, value);
   return n;
 }
 
@@ -53,9 +53,10 @@ void apply(Config& c, const std::string& list) {
     else if (key == "profile")
       c.profile = number(key, value) != 0;
     else
-      throw UsageError(str("ASSAY_EMULATOR: '", word,
-                           "' is none of order=, async=, streams=, seed=, threads=, check=, "
-                           "profile="));
+      throw UsageError(
+          fmt::format("ASSAY_EMULATOR: '{}' is none of order=, async=, streams=, seed=, threads=, "
+                      "check=, profile=",
+                      word));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/emulator/faults.h"
 
+#include <fmt/core.h>
 #include <signal.h>
 
 #include <memory>
@@ -29,15 +30,15 @@ void on_fault(int signal, siginfo_t* info, void*) {
     return;
   }
   if (signal == SIGILL || signal == SIGTRAP)
-    fail(str("undefined behaviour (array bound, shift or overflow) at ",
-             source_line(static_cast<const char*>(info->si_addr) + 1)));
+    fail(fmt::format("undefined behaviour (array bound, shift or overflow) at {}",
+                     source_line(static_cast<const char*>(info->si_addr) + 1)));
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   const unsigned me = mp->running().index;
   const auto stack = reinterpret_cast<uintptr_t>(mp->stacks().stack(me));
   if (address < stack && mp->stacks().contains(info->si_addr))
     fail("stack overflow: the thread's local memory is larger than config().stack_bytes");
   if (is_device_address(address)) fail("global memory access out of bounds, or to freed memory");
-  fail(str("access to the invalid address ", info->si_addr, " (or a misaligned vector)"));
+  fail(fmt::format("access to the invalid address {} (or a misaligned vector)", info->si_addr));
 }
 
 }  // namespace

@@ -116,8 +116,7 @@ Stacks::Stacks(size_t count, size_t bytes)
     : count_(count), bytes_(bytes), guard_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
   void* base = mmap(nullptr, count * (bytes + guard_), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  ASSAY_CHECK(base != MAP_FAILED, "emulator: no memory for ", count, " stacks of ", bytes,
-              " bytes");
+  ASSAY_CHECK(base != MAP_FAILED, "emulator: no memory for {} stacks of {} bytes", count, bytes);
   base_ = static_cast<unsigned char*>(base);
   for (size_t i = 0; i < count; ++i) mprotect(stack(i) - guard_, guard_, PROT_NONE);
 }

@@ -1,4 +1,6 @@
 // A grid: its blocks are dealt out to OS threads, and each OS thread is a multiprocessor.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <atomic>
 #include <mutex>
@@ -64,13 +66,13 @@ Multiprocessor& multiprocessor_of_this_thread(unsigned threads) {
 void check_launch_shape(dim3 grid, dim3 block, size_t dynamic_shared) {
   const size_t threads = size_t{block.x} * block.y * block.z;
   if (threads == 0 || threads > 1024 || block.z > 64)
-    throw Error(str("launch: a block of ", block.x, "x", block.y, "x", block.z, " threads"));
+    throw Error(fmt::format("launch: a block of {}x{}x{} threads", block.x, block.y, block.z));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 ||
       grid.z > 65535)
-    throw Error(str("launch: a grid of ", grid.x, "x", grid.y, "x", grid.z, " blocks"));
+    throw Error(fmt::format("launch: a grid of {}x{}x{} blocks", grid.x, grid.y, grid.z));
   if (dynamic_shared > SharedMemory::kMostBytes)
-    throw Error(str("launch: ", dynamic_shared, " bytes of dynamic shared memory; the most is ",
-                    SharedMemory::kMostBytes));
+    throw Error(fmt::format("launch: {} bytes of dynamic shared memory; the most is {}",
+                            dynamic_shared, SharedMemory::kMostBytes));
 }
 
 }  // namespace

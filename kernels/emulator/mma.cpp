@@ -5,11 +5,14 @@
 //   A (16 x K)   rows g and g + 8, columns q (+4 for tf32; pairs 2q, 2q+1, +8 for bf16)
 //   B (K x 8)    rows as A's columns, column g
 //   C, D (16x8)  rows g and g + 8, columns 2q and 2q + 1
+#include <fmt/core.h>
+
 #include <bit>
 #include <cstring>
 
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/multiprocessor.h"
+#include "kernels/emulator/tensor_core.h"
 
 namespace assay::emulator {
 namespace {
@@ -26,7 +29,7 @@ float high_bf16(uint32_t bits) {
 }
 
 void require_full_warp(const char* instruction, uint32_t mask) {
-  if (mask != ~0u) fail(str(instruction, ": lanes of the warp have exited"));
+  if (mask != ~0u) fail(fmt::format("{}: lanes of the warp have exited", instruction));
 }
 
 template <int K>
@@ -72,9 +75,8 @@ void execute_mma(void* const* operands, uint32_t mask) {
     const float* c = static_cast<const MmaOperand*>(operands[lane])->d;
     for (int e = 0; e < 4; ++e) d[lane / 4 + 8 * (e / 2)][2 * (lane % 4) + e % 2] = c[e];
   }
-  for (int m = 0; m < 16; ++m)
-    for (int k = 0; k < K; ++k)
-      for (int n = 0; n < 8; ++n) d[m][n] += tile.a[m][k] * tile.b[k][n];
+  constexpr int kBlock = K == 16 ? kAmpere.block_bf16 : kAmpere.block_tf32;
+  for (int m = 0; m < 16; ++m) tensor_core_row(kBlock, kAmpere.extra_bits, tile.a[m], tile.b, d[m]);
   for (int lane = 0; lane < 32; ++lane) {
     float* out = static_cast<const MmaOperand*>(operands[lane])->d;
     for (int e = 0; e < 4; ++e) out[e] = d[lane / 4 + 8 * (e / 2)][2 * (lane % 4) + e % 2];

@@ -1,8 +1,9 @@
 #include "kernels/emulator/profile.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <map>
 
 #include "kernels/emulator/report.h"
@@ -128,13 +129,9 @@ std::string profile_report() {
   std::string table =
       "memory        line                        requests  wavefronts or sectors / least\n";
   for (const LineProfile& p : profile()) {
-    char row[256];
-    std::snprintf(row, sizeof row, "%s %-5s  %-26s %9llu  %12llu / %-12llu%s\n",
-                  p.global ? "global" : "shared", p.write ? "store" : "load", p.line.c_str(),
-                  static_cast<unsigned long long>(p.requests),
-                  static_cast<unsigned long long>(p.cost), static_cast<unsigned long long>(p.ideal),
-                  5 * p.cost > 6 * p.ideal ? "  <--" : "");
-    table += row;
+    table += fmt::format("{} {:<5}  {:<26} {:>9}  {:>12} / {:<12}{}\n",
+                         p.global ? "global" : "shared", p.write ? "store" : "load", p.line,
+                         p.requests, p.cost, p.ideal, 5 * p.cost > 6 * p.ideal ? "  <--" : "");
   }
   return table;
 }

@@ -63,7 +63,7 @@ std::vector<std::string> source_lines(const std::vector<const void*>& addresses)
     const auto offset =
         reinterpret_cast<uintptr_t>(addresses[i]) - reinterpret_cast<uintptr_t>(info.dli_fbase) - 1;
     by_program[info.dli_fname].push_back(i);
-    command[info.dli_fname] += str(" 0x", std::hex, offset);
+    command[info.dli_fname] += fmt::format(" 0x{:x}", offset);
   }
   for (const auto& [program, indices] : by_program) {
     const std::string call = "addr2line -e '" + program + "'" + command[program] + " 2>/dev/null";

@@ -4,6 +4,8 @@
 // `order` decides who is next. When nobody can run, an asynchronous copy in flight is completed
 // (the "hardware" gets its turn); when there is none either, the block is deadlocked, and the
 // report says who waits where.
+#include <fmt/core.h>
+
 #include <bit>
 #include <map>
 
@@ -16,8 +18,8 @@ constinit thread_local BuiltIns* current = nullptr;
 thread_local Multiprocessor* multiprocessor = nullptr;
 
 std::string name_of(const Thread& t) {
-  return str("block (", t.block_index.x, ",", t.block_index.y, ",", t.block_index.z, ") thread (",
-             t.thread_index.x, ",", t.thread_index.y, ",", t.thread_index.z, ")");
+  return fmt::format("block ({},{},{}) thread ({},{},{})", t.block_index.x, t.block_index.y,
+                     t.block_index.z, t.thread_index.x, t.thread_index.y, t.thread_index.z);
 }
 
 void fail(const std::string& what) {
@@ -115,7 +117,7 @@ void Multiprocessor::entry() {
   try {
     (*self.kernel_)();
   } catch (const std::exception& e) {
-    error = str("the kernel threw: ", e.what(), " [", name_of(self.running()), "]");
+    error = fmt::format("the kernel threw: {} [{}]", e.what(), name_of(self.running()));
   }
   if (!error.empty()) self.abandon(std::move(error));
   self.thread_exits();
@@ -209,7 +211,8 @@ static std::string ranges(const std::vector<unsigned>& v) {
   for (size_t i = 0; i < v.size();) {
     size_t last = i;
     while (last + 1 < v.size() && v[last + 1] == v[last] + 1) ++last;
-    out += str(i > 0 ? "," : "", v[i], last > i ? str("-", v[last]) : "");
+    out +=
+        fmt::format("{}{}{}", i > 0 ? "," : "", v[i], last > i ? fmt::format("-{}", v[last]) : "");
     i = last + 1;
     if (out.size() > 500) return out + ",...";
   }
@@ -221,13 +224,13 @@ std::string Multiprocessor::deadlock_report() {
   for (unsigned i = 0; i < block_threads_; ++i) {
     const Thread& t = threads_[i];
     by_place[t.state == State::done ? "have exited"
-                                    : str("wait in ", t.operation, " at ", text(t.site))]
+                                    : fmt::format("wait in {} at {}", t.operation, text(t.site))]
         .push_back(i);
   }
   const uint3 b = threads_[0].block_index;
-  std::string report = str("deadlock in block (", b.x, ",", b.y, ",", b.z, "):");
+  std::string report = fmt::format("deadlock in block ({},{},{}):", b.x, b.y, b.z);
   for (const auto& [place, threads] : by_place)
-    report += str("\n    ", threads.size(), " threads ", place, ": ", ranges(threads));
+    report += fmt::format("\n    {} threads {}: {}", threads.size(), place, ranges(threads));
   return report;
 }
 
@@ -235,11 +238,11 @@ std::string Multiprocessor::deadlock_report() {
 std::string Multiprocessor::leftover_report() {
   for (const Warpgroup& group : warpgroups_)
     if (!group.products.empty())
-      return str("the block ends with a wgmma that nobody waited for, issued at ",
-                 text(group.products.first_site()));
+      return fmt::format("the block ends with a wgmma that nobody waited for, issued at {}",
+                         text(group.products.first_site()));
   if (!bulk_copies.empty())
-    return str("the block ends with a TMA load that nobody waited for, issued at ",
-               text(bulk_copies.first_site()));
+    return fmt::format("the block ends with a TMA load that nobody waited for, issued at {}",
+                       text(bulk_copies.first_site()));
   return shared.overflow_report();
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/emulator/shadow_global.h"
 
+#include <fmt/core.h>
 #include <sys/mman.h>
 
 #include "kernels/emulator/device_memory.h"
@@ -59,21 +60,22 @@ void GlobalShadow::report(const Cell& cell, const Accessor& who, AccessKind kind
   const auto line = [](uint32_t block, const void* address) {
     return block == kCopy ? std::string("a copy") : source_line(address);
   };
-  std::string other = str(name_of(static_cast<AccessKind>(cell.kind)), " by ");
-  if (cell.block != kCopy) other += str("block ", cell.block, " thread ", cell.thread, " at ");
+  std::string other = fmt::format("{} by ", name_of(static_cast<AccessKind>(cell.kind)));
+  if (cell.block != kCopy) other += fmt::format("block {} thread {} at ", cell.block, cell.thread);
   other += line(cell.block, cell.pc);
-  const std::string here = str(name_of(kind), " at ", line(who.block, pc));
-  if (cell.operation == number_) fail(str("global memory race: ", here, ", ", other));
-  fail(str("global memory race between streams: ", here, " in stream ", operation_.stream, ", ",
-           other, " in stream ", places_[cell.operation].first,
-           "; no event or synchronisation orders them"));
+  const std::string here = fmt::format("{} at {}", name_of(kind), line(who.block, pc));
+  if (cell.operation == number_) fail(fmt::format("global memory race: {}, {}", here, other));
+  fail(
+      fmt::format("global memory race between streams: {} in stream {}, {} in stream {}; no event "
+                  "or synchronisation orders them",
+                  here, operation_.stream, other, places_[cell.operation].first));
 }
 
 void GlobalShadow::access(const Clocks& clocks, uint32_t block, unsigned thread, uintptr_t address,
                           size_t bytes, AccessKind kind, const void* pc) {
   if (!in_allocation(address, bytes))
-    fail(str("global memory ", name_of(kind), " of ", bytes, " bytes out of bounds or freed, at ",
-             source_line(pc)));
+    fail(fmt::format("global memory {} of {} bytes out of bounds or freed, at {}", name_of(kind),
+                     bytes, source_line(pc)));
   const Accessor who{&clocks, block, thread};
   for (uintptr_t b = address; b < address + bytes;) {
     const uintptr_t end = std::min(address + bytes, (b | 3) + 1);

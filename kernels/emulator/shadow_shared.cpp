@@ -1,5 +1,7 @@
 #include "kernels/emulator/shadow_shared.h"
 
+#include <fmt/core.h>
+
 #include "kernels/emulator/multiprocessor.h"
 #include "kernels/emulator/report.h"
 
@@ -32,15 +34,15 @@ void SharedShadow::begin_block() {
 }
 
 std::string SharedShadow::place(size_t offset) const {
-  return str("(offset ", static_cast<int64_t>(offset) - int64_t{SharedMemory::kDynamicBase},
-             " from the start of dynamic shared memory)");
+  return fmt::format("(offset {} from the start of dynamic shared memory)",
+                     static_cast<int64_t>(offset) - int64_t{SharedMemory::kDynamicBase});
 }
 
 void SharedShadow::access(unsigned thread, size_t offset, size_t bytes, AccessKind kind,
                           const void* pc) {
   if (!mp_.shared.in_variable(offset, bytes))
-    fail(str("shared memory ", name_of(kind), " of ", bytes, " bytes out of bounds at ",
-             source_line(pc), " ", place(offset)));
+    fail(fmt::format("shared memory {} of {} bytes out of bounds at {} {}", name_of(kind), bytes,
+                     source_line(pc), place(offset)));
   touched_ = std::max(touched_, (offset + bytes + 3) / 4);
   for_each_word(offset, bytes, [&](size_t b, uint8_t mask) {
     access_word(words_[b / 4], thread, b, mask, kind, pc);
@@ -50,15 +52,18 @@ void SharedShadow::access(unsigned thread, size_t offset, size_t bytes, AccessKi
 void SharedShadow::access_word(Word& word, unsigned thread, size_t offset, uint8_t mask,
                                AccessKind kind, const void* pc) {
   if ((word.pending & mask) != 0)
-    fail(str("shared memory ", name_of(kind), " at ", source_line(pc),
-             " of data that an unfinished asynchronous copy is writing ", place(offset)));
+    fail(fmt::format(
+        "shared memory {} at {} of data that an unfinished asynchronous copy is writing {}",
+        name_of(kind), source_line(pc), place(offset)));
   if ((kind & kWrite) != 0) {
     if (word.wgmma_readers != 0)
-      fail(str("shared memory ", name_of(kind), " at ", source_line(pc),
-               " while a wgmma that nobody has waited for still reads it ", place(offset)));
+      fail(fmt::format(
+          "shared memory {} at {} while a wgmma that nobody has waited for still reads it {}",
+          name_of(kind), source_line(pc), place(offset)));
     word.initialised |= mask;
   } else if ((word.initialised & mask) != mask) {
-    fail(str("read of uninitialised shared memory at ", source_line(pc), " ", place(offset)));
+    fail(fmt::format("read of uninitialised shared memory at {} {}", source_line(pc),
+                     place(offset)));
   }
   cell_for(word, thread, offset, mask, kind, pc) = {pc, clocks_.now(thread),
                                                     static_cast<uint16_t>(thread), mask, kind};
@@ -77,9 +82,9 @@ SharedShadow::Cell& SharedShadow::cell_for(Word& word, unsigned thread, size_t o
       ordered = &c;
     } else if ((c.bytes & mask) != 0 && ((c.kind | kind) & kWrite) != 0 &&
                (c.kind & kind & kAtomic) == 0) {
-      fail(str("shared memory race: ", name_of(kind), " at ", source_line(pc), ", ",
-               name_of(static_cast<AccessKind>(c.kind)), " by thread ", c.thread, " at ",
-               source_line(c.pc), ", no barrier between ", place(offset)));
+      fail(fmt::format("shared memory race: {} at {}, {} by thread {} at {}, no barrier between {}",
+                       name_of(kind), source_line(pc), name_of(static_cast<AccessKind>(c.kind)),
+                       c.thread, source_line(c.pc), place(offset)));
     }
   }
   if (chosen != nullptr) return *chosen;
@@ -112,8 +117,10 @@ void SharedShadow::require_proxy_fence(size_t offset, size_t bytes, const void* 
     for (const Cell& c : words_[b / 4].cells)
       if (c.bytes != 0 && (c.kind & kWrite) != 0 && (c.kind & kAsync) == 0 &&
           !clocks_.fenced(c.thread, c.time))
-        fail(str("wgmma at ", source_line(pc), " reads shared memory that thread ", c.thread,
-                 " wrote at ", source_line(c.pc), " without a fence.proxy.async after it"));
+        fail(
+            fmt::format("wgmma at {} reads shared memory that thread {} wrote at {} without a "
+                        "fence.proxy.async after it",
+                        source_line(pc), c.thread, source_line(c.pc)));
   });
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/emulator/shared_memory.h"
 
+#include <fmt/core.h>
 #include <sys/mman.h>
 
 #include <atomic>
@@ -51,11 +52,11 @@ void* SharedMemory::variable(int id, size_t bytes, size_t align) {
   if (where == nullptr) {
     static_bytes_ += bytes;
     if (static_bytes_ > kMostStaticBytes)
-      fail(str("the block uses ", static_bytes_, " bytes of static shared memory; the most is ",
-               kMostStaticBytes));
+      fail(fmt::format("the block uses {} bytes of static shared memory; the most is {}",
+                       static_bytes_, kMostStaticBytes));
     if (static_bytes_ + dynamic_bytes_ > kMostBytes)
-      fail(str("the block uses ", static_bytes_ + dynamic_bytes_,
-               " bytes of shared memory; the most is ", kMostBytes));
+      fail(fmt::format("the block uses {} bytes of shared memory; the most is {}",
+                       static_bytes_ + dynamic_bytes_, kMostBytes));
     add_region(round_up(top_, align), bytes);
     where = arena_ + regions_.back().begin;
   }
@@ -72,9 +73,10 @@ std::string SharedMemory::overflow_report() const {
   for (size_t r = 0; r < regions_.size(); ++r)
     for (size_t i = 0; i < kRedZone; ++i)
       if (arena_[regions_[r].end + i] != kRed)
-        return str("shared memory was written past the end of ",
-                   r == 0 ? std::string("the dynamic part") : str("static variable ", r), " (",
-                   regions_[r].end - regions_[r].begin, " bytes), ", i, " bytes behind it");
+        return fmt::format(
+            "shared memory was written past the end of {} ({} bytes), {} bytes behind it",
+            r == 0 ? std::string("the dynamic part") : fmt::format("static variable {}", r),
+            regions_[r].end - regions_[r].begin, i);
   return {};
 }
 
@@ -100,8 +102,10 @@ uint32_t shared_address(const void* p) {
 
 void* shared_pointer(uint32_t address, size_t bytes) {
   if (!multiprocessor->shared.in_variable(address, bytes))
-    fail(str("an asynchronous or matrix access of ", bytes,
-             " bytes is out of the bounds of shared memory (address ", address, ")"));
+    fail(
+        fmt::format("an asynchronous or matrix access of {} bytes is out of the bounds of shared "
+                    "memory (address {})",
+                    bytes, address));
   return multiprocessor->shared.at(address);
 }
 

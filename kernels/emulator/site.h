@@ -5,6 +5,8 @@
 // a warp that wait in two different shuffles are told apart from one warp in one shuffle.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <cstring>
 #include <string>
 #include <version>
@@ -47,8 +49,7 @@ inline bool same_place(const Site& a, const Site& b) {
 /// "sgemm.cu:41"
 inline std::string text(const Site& site) {
   const char* slash = std::strrchr(site.file_name(), '/');
-  return std::string(slash != nullptr ? slash + 1 : site.file_name()) + ":" +
-         std::to_string(site.line());
+  return fmt::format("{}:{}", slash != nullptr ? slash + 1 : site.file_name(), site.line());
 }
 
 }  // namespace assay::emulator

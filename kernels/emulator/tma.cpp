@@ -1,5 +1,7 @@
 // The tensor memory accelerator: one thread asks for a box of a matrix, and the copy engine brings
 // it to shared memory, swizzled, zero outside of the matrix, and counts its bytes off an mbarrier.
+#include <fmt/core.h>
+
 #include <cstring>
 
 #include "kernels/emulator/check.h"
@@ -10,7 +12,7 @@ namespace assay::emulator {
 TensorMap make_tensor_map(const void* base, uint64_t columns, uint64_t rows, uint64_t row_bytes,
                           uint32_t box_columns, uint32_t box_rows, uint32_t swizzle_bytes) {
   const auto check = [](bool holds, const char* what) {
-    if (!holds) throw Error(str("tensor map: ", what));
+    if (!holds) throw Error(fmt::format("tensor map: {}", what));
   };
   check(reinterpret_cast<uintptr_t>(base) % 16 == 0, "the address must be a multiple of 16");
   check(row_bytes % 16 == 0, "the bytes of a row must be a multiple of 16");
@@ -90,9 +92,10 @@ void tma_load_2d(void* shared, const TensorMap& map, uint64_t* barrier, int colu
   const uint32_t bytes = 4 * map.box_columns * map.box_rows;
   const uint32_t address = shared_address(shared);
   if (address % 128 != 0)
-    fail(str("TMA at ", text(site), ": the destination must be a multiple of 128 bytes"));
+    fail(fmt::format("TMA at {}: the destination must be a multiple of 128 bytes", text(site)));
   if (map.swizzle_bytes == 128 && address % 1024 != 0)
-    fail(str("TMA at ", text(site), ": a 128-byte swizzle needs a destination aligned to 1024"));
+    fail(fmt::format("TMA at {}: a 128-byte swizzle needs a destination aligned to 1024",
+                     text(site)));
   shared_pointer(address, bytes);
   memory_barrier_check(barrier, site);
   Multiprocessor& mp = *multiprocessor;

@@ -3,6 +3,8 @@
 // A and B are tiles in shared memory, named by 64-bit descriptors; the accumulators are registers
 // of 128 threads. Between the issue and the wait the tensor cores own both: a late product
 // therefore hides the accumulators behind NaN, and check mode refuses writes to the operands.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -10,6 +12,7 @@
 
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/multiprocessor.h"
+#include "kernels/emulator/tensor_core.h"
 
 namespace assay::emulator {
 namespace {
@@ -57,21 +60,22 @@ const WarpgroupOperation kWgmmaM64N64K8Tf32{"wgmma.m64n64k8.tf32", execute_wgmma
 const WarpgroupOperation kWgmmaCommit{"wgmma.commit_group", execute_commit};
 
 void WgmmaQueue::Product::run() const {
-  float pa[kM][kK], pb[kK][kN], product[kM][kN] = {};
+  float pa[kM][kK], pb[kK][kN], sum[kM][kN];
   for (int k = 0; k < kK; ++k) {
     for (int m = 0; m < kM; ++m) pa[m][k] = load_tf32(a, m, k);
     for (int n = 0; n < kN; ++n) pb[k][n] = load_tf32(b, n, k);
   }
-  for (int m = 0; m < kM; ++m)
-    for (int k = 0; k < kK; ++k)
-      for (int n = 0; n < kN; ++n) product[m][n] += pa[m][k] * pb[k][n];
   // Thread (warp w, g, q) holds the mma.sync layout of rows 16w .. 16w+15, for each 8 columns.
-  for (int t = 0; t < 128; ++t)
-    for (int e = 0; e < kRegisters; ++e) {
-      const int row = 16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8;
-      const int column = 8 * (e / 4) + 2 * (t % 4) + e % 2;
-      d[t][e] = (accumulate ? d[t][e] : 0.0f) + product[row][column];
-    }
+  const auto for_each_register = [&](const auto& f) {
+    for (int t = 0; t < 128; ++t)
+      for (int e = 0; e < kRegisters; ++e)
+        f(d[t][e],
+          sum[16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8][8 * (e / 4) + 2 * (t % 4) + e % 2]);
+  };
+  for_each_register([&](float from, float& s) { s = accumulate ? from : 0.0f; });
+  for (int m = 0; m < kM; ++m)
+    tensor_core_row(kHopper.block_tf32, kHopper.extra_bits, pa[m], pb, sum[m]);
+  for_each_register([](float& to, float s) { to = s; });
 }
 
 void WgmmaQueue::Product::hide_accumulators() {
@@ -110,7 +114,7 @@ void WgmmaQueue::issue(void* const* operands, Site site) {
   for (int i = 0; i < 128; ++i) {
     const auto& x = *static_cast<const WgmmaOperand*>(operands[i]);
     if (x.a != p.a || x.b != p.b || x.accumulate != p.accumulate)
-      fail(str("wgmma at ", text(site), ": descriptors differ inside the warpgroup"));
+      fail(fmt::format("wgmma at {}: descriptors differ inside the warpgroup", text(site)));
     p.d[i] = x.d;
   }
   p.note_operands(+1);
@@ -161,7 +165,8 @@ void wgmma_fence() {
 
 void wgmma_check_fence(Site site) {
   if (!multiprocessor->running().wgmma_fenced)
-    fail(str("wgmma.mma_async at ", text(site), " without a wgmma.fence since the last wait"));
+    fail(
+        fmt::format("wgmma.mma_async at {} without a wgmma.fence since the last wait", text(site)));
 }
 
 void wgmma_wait(int pending_groups, Site site) {

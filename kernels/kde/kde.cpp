@@ -8,8 +8,10 @@
 namespace assay {
 namespace {
 void check(const KdeShape& s) {
-  ASSAY_CHECK(s.n >= 1 && s.m >= 0 && s.D >= 1, "kde: ", s.n, " training points, ", s.m,
-              " queries, ", s.D, " dimensions; at least one point and one dimension are needed");
+  ASSAY_CHECK(s.n >= 1 && s.m >= 0 && s.D >= 1,
+              "kde: {} training points, {} queries, {} dimensions; at least one point and one "
+              "dimension are needed",
+              s.n, s.m, s.D);
 }
 }  // namespace
 
@@ -17,7 +19,7 @@ template <class T>
 void kde_log_density(Context& ctx, const KdeShape& s, double h, const T* train, const T* queries,
                      double* log_density) {
   check(s);
-  ASSAY_CHECK(h > 0, "kde: bandwidth ", h, " is not above 0");
+  ASSAY_CHECK(h > 0, "kde: bandwidth {:g} is not above 0", h);
   ASSAY_DISPATCH(T, ctx, kde_log_density, s, h, train, queries, log_density);
 }
 

@@ -14,7 +14,7 @@ void rmsprop_update(Context& ctx, const RmspropStep& o, const std::vector<OptimS
 
 template <class T>
 void adam_update(Context& ctx, const AdamStep& o, const std::vector<OptimSlot<T>>& slots) {
-  ASSAY_CHECK(o.t >= 1, "adam_update: steps count from 1, t is ", o.t);
+  ASSAY_CHECK(o.t >= 1, "adam_update: steps count from 1, t is {}", o.t);
   ASSAY_DISPATCH(T, ctx, adam_update, o, slots);
 }
 

@@ -2,12 +2,53 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/runtime/device.h"
 
 namespace assay {
 
 enum class Activation : uint8_t { none, relu, leaky_relu, sigmoid, tanh };
+inline constexpr Activation kActivations[] = {Activation::none, Activation::relu,
+                                              Activation::leaky_relu, Activation::sigmoid,
+                                              Activation::tanh};
+
+/// What the kernels assume of an activation.
+struct ActivationTraits {
+  const char* name;
+  /// f(max z) = max f(z), so a convolution may pool before it applies f. (leaky_relu: slope > 0)
+  bool non_decreasing;
+  /// f'(z) follows from y = f(z), so the backward pass keeps y and never z. (leaky_relu: slope > 0)
+  bool slope_from_output;
+};
+constexpr ActivationTraits traits_of(Activation a) {
+  switch (a) {
+    case Activation::none:
+      return {"none", true, true};
+    case Activation::relu:
+      return {"relu", true, true};
+    case Activation::leaky_relu:
+      return {"leaky_relu", true, true};
+    case Activation::sigmoid:
+      return {"sigmoid", true, true};
+    case Activation::tanh:
+      return {"tanh", true, true};
+  }
+  return {};
+}
+inline const char* name_of(Activation a) {
+  return traits_of(a).name;
+}
+
+/// Every backward kernel takes y. An activation without this property (GELU) needs a z that the
+/// forward pass keeps: tensor/ops_*.cpp, conv2d, gemm and batchnorm would have to store it.
+constexpr bool every_slope_follows_from_output() {
+  for (const Activation a : kActivations)
+    if (!traits_of(a).slope_from_output) return false;
+  return true;
+}
+static_assert(every_slope_follows_from_output(),
+              "activation_slope() computes f'(z) from y alone; this activation needs z");
 
 /// y = f(z). `slope` is leaky_relu's slope below 0.
 template <class T>
@@ -26,8 +67,7 @@ ASSAY_HD inline T activate(Activation a, T slope, T z) {
   }
 }
 
-/// f'(z) from y = f(z) alone: every activation here allows it (leaky_relu for slope > 0), so the
-/// backward pass needs the output and never the pre-activation.
+/// f'(z) from y = f(z) alone (ActivationTraits::slope_from_output).
 template <class T>
 ASSAY_HD inline T activation_slope(Activation a, T slope, T y) {
   switch (a) {
@@ -43,7 +83,5 @@ ASSAY_HD inline T activation_slope(Activation a, T slope, T y) {
       return T(1);
   }
 }
-
-const char* name_of(Activation a);
 
 }  // namespace assay

@@ -7,19 +7,13 @@
 
 namespace assay {
 
-const char* name_of(Activation a) {
-  switch (a) {
-    case Activation::relu:
-      return "relu";
-    case Activation::leaky_relu:
-      return "leaky_relu";
-    case Activation::sigmoid:
-      return "sigmoid";
-    case Activation::tanh:
-      return "tanh";
-    default:
-      return "none";
-  }
+void check_activation(const char* op, Activation a, float slope, int pool) {
+  ASSAY_CHECK(a != Activation::leaky_relu || slope > 0,
+              "{}: leaky_relu has slope {} but needs one above 0", op, slope);
+  ASSAY_CHECK(pool == 1 || traits_of(a).non_decreasing,
+              "{}: {} is not non-decreasing, so it cannot be fused behind a pool of {}; call "
+              "activation() and max_pool2d() instead",
+              op, name_of(a), pool);
 }
 
 template <class T>

@@ -6,6 +6,10 @@
 
 namespace assay {
 
+/// Throws unless `op` can fuse this activation (leaky_relu: slope > 0) behind a max-pool of
+/// `pool` x `pool` (1: no pool).
+void check_activation(const char* op, Activation a, float slope, int pool = 1);
+
 /// y = f(x), n elements; y may be x.
 template <class T>
 void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y);

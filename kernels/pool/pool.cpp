@@ -8,13 +8,14 @@
 namespace assay {
 namespace {
 void check(const PoolShape& s, const char* name) {
-  ASSAY_CHECK(s.window >= 1 && s.window <= 16 && s.stride >= 1, name, ": window ", s.window,
-              " with stride ", s.stride, "; a window of 1 to 16 and a stride above 0 are possible");
-  ASSAY_CHECK(s.H >= s.window && s.W >= s.window, name, ": a window of ", s.window,
-              " does not fit into ", s.H, "x", s.W);
+  ASSAY_CHECK(s.window >= 1 && s.window <= 16 && s.stride >= 1,
+              "{}: window {} with stride {}; a window of 1 to 16 and a stride above 0 are possible",
+              name, s.window, s.stride);
+  ASSAY_CHECK(s.H >= s.window && s.W >= s.window, "{}: a window of {} does not fit into {}x{}",
+              name, s.window, s.H, s.W);
 }
 void check(const UpsampleShape& s) {
-  ASSAY_CHECK(s.factor >= 1, "upsample: factor ", s.factor, " is below 1");
+  ASSAY_CHECK(s.factor >= 1, "upsample: factor {} is below 1", s.factor);
 }
 }  // namespace
 

@@ -27,15 +27,15 @@ void sync_folder(const fs::path& folder) {
 
 void cannot_write(const fs::path& file, int reason) {
   const bool full = reason == ENOSPC || reason == EDQUOT;
-  throw Error(str(file.string(), ": cannot be written: ", std::strerror(reason),
-                  full ? "; make room and try again" : "; choose another place"));
+  throw Error(fmt::format("{}: cannot be written: {}{}", file.string(), std::strerror(reason),
+                          full ? "; make room and try again" : "; choose another place"));
 }
 
 fs::path AtomicFile::temporary_of(const fs::path& path) {
   char host[64] = "";
   ::gethostname(host, sizeof host - 1);
   fs::path temporary = path;
-  temporary += str(".", host, "-", ::getpid(), ".tmp");
+  temporary += fmt::format(".{}-{}.tmp", host, ::getpid());
   return temporary;
 }
 

@@ -21,7 +21,7 @@ Enum from_name(const char* what, const char* name, const char* const (&names)[kC
     if (std::strcmp(name, names[i]) == 0) return static_cast<Enum>(i);
     known += (i == 0 ? "" : ", ") + std::string(names[i]);
   }
-  throw UsageError(str(what, ": '", name, "' is none of ", known));
+  throw UsageError(fmt::format("{}: '{}' is none of {}", what, name, known));
 }
 }  // namespace
 

@@ -4,7 +4,8 @@
 // fit: "conv2d: x has C=3 but w has C=4". The command line turns the type into its exit code.
 #pragma once
 
-#include <sstream>
+#include <fmt/core.h>
+
 #include <stdexcept>
 #include <string>
 
@@ -31,28 +32,13 @@ struct DeviceError : Error {
   using Error::Error;
 };
 
-/// Concatenates anything that can be streamed.
-template <class... Parts>
-std::string str(const Parts&... parts) {
-  std::ostringstream out;
-  ((out << parts), ...);
-  return out.str();
-}
-
-/// "a, b, c".
-template <class Names>
-std::string listed(const Names& names) {
-  std::string text;
-  for (const auto& name : names) (text += text.empty() ? "" : ", ") += name;
-  return text;
-}
-
 }  // namespace assay
 
-/// Throws assay::Error with the concatenated parts unless `cond` holds.
+/// Throws assay::Error unless `cond` holds. The other arguments are those of fmt::format; the
+/// format string is checked when it is compiled.
 #define ASSAY_CHECK(cond, ...) ASSAY_CHECK_AS(::assay::Error, cond, __VA_ARGS__)
-/// The same with the type of the error named.
-#define ASSAY_CHECK_AS(ErrorType, cond, ...)                 \
-  do {                                                       \
-    if (!(cond)) throw ErrorType(::assay::str(__VA_ARGS__)); \
+/// ASSAY_CHECK that throws an ErrorType.
+#define ASSAY_CHECK_AS(ErrorType, cond, ...)                  \
+  do {                                                        \
+    if (!(cond)) throw ErrorType(::fmt::format(__VA_ARGS__)); \
   } while (0)

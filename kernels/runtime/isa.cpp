@@ -15,11 +15,11 @@ Isa choose() {
   if (const char* forced = std::getenv("ASSAY_CPU"); forced != nullptr && *forced != '\0') {
     for (Isa isa : kAll) {
       if (std::strcmp(forced, name_of(isa)) != 0) continue;
-      ASSAY_CHECK_AS(UsageError, isa_available(isa), "ASSAY_CPU=", forced,
-                     ": this build or this machine does not have it");
+      ASSAY_CHECK_AS(UsageError, isa_available(isa),
+                     "ASSAY_CPU={}: this build or this machine does not have it", forced);
       return isa;
     }
-    throw UsageError(str("ASSAY_CPU=", forced, " is none of portable, avx2, avx512"));
+    throw UsageError(fmt::format("ASSAY_CPU={} is none of portable, avx2, avx512", forced));
   }
   return isa_available(Isa::avx512) ? Isa::avx512
          : isa_available(Isa::avx2) ? Isa::avx2
@@ -50,8 +50,8 @@ bool isa_available(Isa isa) {
 }
 
 void set_active_isa(Isa isa) {
-  ASSAY_CHECK_AS(UsageError, isa_available(isa), "instruction set ", name_of(isa),
-                 ": this build or this machine does not have it");
+  ASSAY_CHECK_AS(UsageError, isa_available(isa),
+                 "instruction set {}: this build or this machine does not have it", name_of(isa));
   active().store(isa, std::memory_order_relaxed);
 }
 

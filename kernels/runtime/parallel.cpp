@@ -85,7 +85,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
-  ASSAY_CHECK_AS(UsageError, threads >= 1, "threads: ", threads, " asked for, at least 1 needed");
+  ASSAY_CHECK_AS(UsageError, threads >= 1, "threads: {} asked for, at least 1 needed", threads);
   for (int i = 1; i < threads; ++i) state_->workers.emplace_back([this] { state_->work(); });
 }
 

@@ -8,8 +8,8 @@
 namespace assay {
 namespace {
 void check(const SsimShape& s) {
-  ASSAY_CHECK(s.H >= kSsimTaps && s.W >= kSsimTaps, "ssim: pictures of ", s.H, "x", s.W,
-              " are smaller than the window of 11x11");
+  ASSAY_CHECK(s.H >= kSsimTaps && s.W >= kSsimTaps,
+              "ssim: pictures of {}x{} are smaller than the window of 11x11", s.H, s.W);
 }
 }  // namespace
 

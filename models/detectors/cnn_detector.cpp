@@ -1,5 +1,7 @@
 #include "models/detectors/cnn_detector.h"
 
+#include <fmt/core.h>
+
 #include "layers/state.h"
 #include "models/training/checkpoint.h"
 #include "tensor/ops.h"
@@ -16,7 +18,7 @@ CnnDetector::CnnDetector(RunConfig config) : Detector(std::move(config)) {
   scoring_.threshold = kEven;
   for (int fold = 0; fold < config_.folds; ++fold) {
     networks_.push_back(make_network(config_.preset, config_.image_size, config_.channels()));
-    scoring_.part_names.push_back("fold" + std::to_string(fold));
+    scoring_.part_names.push_back(fmt::format("fold{}", fold));
   }
 }
 

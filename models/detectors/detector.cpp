@@ -21,8 +21,9 @@ class Metadata {
       : entries_(entries), source_(source) {}
   const std::string& text(const std::string& key) const {
     const auto found = entries_.find(key);
-    ASSAY_CHECK_AS(CheckpointError, found != entries_.end(), source_, ": its metadata say no '",
-                   key, "'; it was not written by 'assay train'");
+    ASSAY_CHECK_AS(CheckpointError, found != entries_.end(),
+                   "{}: its metadata say no '{}'; it was not written by 'assay train'", source_,
+                   key);
     return found->second;
   }
   /// Finite and at least `least`.
@@ -33,14 +34,15 @@ class Metadata {
     const double value = std::strtod(digits.c_str(), &end);
     ASSAY_CHECK_AS(CheckpointError,
                    !digits.empty() && *end == '\0' && std::isfinite(value) && value >= least,
-                   source_, ": its metadata say ", key, " '", digits,
-                   "', which cannot be; train again with --force");
+                   "{}: its metadata say {} '{}', which cannot be; train again with --force",
+                   source_, key, digits);
     return value;
   }
   /// The file's entry is what config.json beside it makes of it.
   void expect(const std::string& key, const std::string& wanted) const {
-    ASSAY_CHECK_AS(CheckpointError, text(key) == wanted, source_, ": is of ", key, ' ', text(key),
-                   ", but config.json beside it says ", wanted);
+    ASSAY_CHECK_AS(CheckpointError, text(key) == wanted,
+                   "{}: is of {} {}, but config.json beside it says {}", source_, key, text(key),
+                   wanted);
   }
 
  private:
@@ -123,8 +125,8 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
 
 SafeTensors Detector::read_model(const RunFolder& folder) {
   const std::string file = folder.model().string();
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file), file,
-                 ": not there; the training has not ended, go on with --resume");
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file),
+                 "{}: not there; the training has not ended, go on with --resume", file);
   SafeTensors model = read_checked(file);
   read_metadata(model.metadata, file);
   return model;
@@ -133,8 +135,9 @@ SafeTensors Detector::read_model(const RunFolder& folder) {
 std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
   const RunConfig config = load_config(folder.config());
   const Model& model = find_model(config.model);
-  ASSAY_CHECK_AS(UsageError, model.make_detector != nullptr, folder.root().string(),
-                 ": is a run of ", config.model, ", which judges no pictures");
+  ASSAY_CHECK_AS(UsageError, model.make_detector != nullptr,
+                 "{}: is a run of {}, which judges no pictures", folder.root().string(),
+                 config.model);
   std::unique_ptr<Detector> detector = model.make_detector(config);
   detector->load(folder);
   return detector;

@@ -1,5 +1,7 @@
 #include "models/detectors/kd_cae_detector.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "layers/state.h"
@@ -19,11 +21,11 @@ void check_latents(const StoredTensor& z, int64_t D, const std::string& source) 
   ASSAY_CHECK_AS(
       CheckpointError,
       z.type == StoredType::f32 && z.shape.size() == 2 && z.shape[0] >= 1 && z.shape[1] == D,
-      source, ": its latents are ", name_of(z.type), ' ', to_string(z.shape),
-      " but the model's are F32 (n, ", D, "); train again with --force");
+      "{}: its latents are {} {} but the model's are F32 (n, {}); train again with --force", source,
+      name_of(z.type), to_string(z.shape), D);
   for (const float value : z.tensor().to_floats())
-    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value), source, ": its latents hold ", value,
-                   "; train again with --force");
+    ASSAY_CHECK_AS(CheckpointError, std::isfinite(value),
+                   "{}: its latents hold {:g}; train again with --force", source, value);
 }
 
 }  // namespace
@@ -76,22 +78,21 @@ void KdCaeDetector::load(const RunFolder& folder) {
   const auto z = latents.tensors.find("z");
   const auto bandwidth = model.metadata.find("bandwidth");
   ASSAY_CHECK_AS(CheckpointError, z != latents.tensors.end() && bandwidth != model.metadata.end(),
-                 folder.latents().string(), ": has no latents 'z', or ", folder.model().string(),
-                 " no bandwidth; train again with --force");
+                 "{}: has no latents 'z', or {} no bandwidth; train again with --force",
+                 folder.latents().string(), folder.model().string());
   const auto of = latents.metadata.find("model"), checksum = model.metadata.find("checksum");
   ASSAY_CHECK_AS(CheckpointError,
                  of == latents.metadata.end() || checksum == model.metadata.end() ||
                      of->second == checksum->second,
-                 folder.latents().string(), ": belongs to another model than ",
-                 folder.model().string(),
-                 "; put back the one it was made with, or train again "
-                 "with --force");
+                 "{}: belongs to another model than {}; put back the one it was made with, or "
+                 "train again with --force",
+                 folder.latents().string(), folder.model().string());
   check_latents(z->second, network_.latent_size(config_.image_size), folder.latents().string());
   try {
     density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
   } catch (const Error&) {
-    throw CheckpointError(str(folder.model().string(), ": its bandwidth '", bandwidth->second,
-                              "' is none; train again with --force"));
+    throw CheckpointError(fmt::format("{}: its bandwidth '{}' is none; train again with --force",
+                                      folder.model().string(), bandwidth->second));
   }
 }
 

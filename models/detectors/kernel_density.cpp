@@ -15,7 +15,7 @@ namespace {
 
 KdeShape shape_of(const Tensor& train, const Tensor& queries) {
   ASSAY_CHECK(train.rank() == 2 && queries.rank() == 2 && train.dim(1) == queries.dim(1),
-              "kde: latents are ", to_string(train.shape()), " but queries ",
+              "kde: latents are {} but queries {}", to_string(train.shape()),
               to_string(queries.shape()));
   return {static_cast<int>(train.dim(0)), static_cast<int>(queries.dim(0)),
           static_cast<int>(train.dim(1))};
@@ -106,8 +106,9 @@ Bandwidth parse_bandwidth(const std::string& text) {
   // Beyond, the square of the bandwidth or of a distance over it leaves the doubles.
   constexpr double kLeast = 1e-100, kMost = 1e100;
   ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && value >= kLeast && value <= kMost,
-                 "--kde-bandwidth: '", text, "' is neither a number from ", kLeast, " to ", kMost,
-                 " nor scott, silverman, median or loo");
+                 "--kde-bandwidth: '{}' is neither a number from {:g} to {:g} nor scott, "
+                 "silverman, median or loo",
+                 text, kLeast, kMost);
   return {BandwidthRule::fixed, value};
 }
 
@@ -129,16 +130,17 @@ double leave_one_out_log_likelihood(const std::vector<double>& squared, int n, i
 
 KdeDetector::KdeDetector(Tensor latents, double bandwidth)
     : latents_(std::move(latents)), h_(bandwidth) {
-  ASSAY_CHECK(latents_.rank() == 2 && latents_.dim(0) >= 1, "kde: latents are ",
-              to_string(latents_.shape()), ", not (n, D) with n at least 1");
-  ASSAY_CHECK(std::isfinite(h_) && h_ > 0, "kde: the bandwidth is ", h_,
-              "; are all latents the same?");
+  ASSAY_CHECK(latents_.rank() == 2 && latents_.dim(0) >= 1,
+              "kde: latents are {}, not (n, D) with n at least 1", to_string(latents_.shape()));
+  ASSAY_CHECK(std::isfinite(h_) && h_ > 0, "kde: the bandwidth is {:g}; are all latents the same?",
+              h_);
 }
 
 KdeDetector KdeDetector::fit(Tensor latents, const Bandwidth& bandwidth) {
   if (bandwidth.rule == BandwidthRule::fixed) return {std::move(latents), bandwidth.value};
-  ASSAY_CHECK(latents.rank() == 2 && latents.dim(0) >= 2, "kde: latents are ",
-              to_string(latents.shape()), "; a bandwidth rule needs two at least");
+  ASSAY_CHECK(latents.rank() == 2 && latents.dim(0) >= 2,
+              "kde: latents are {}; a bandwidth rule needs two at least",
+              to_string(latents.shape()));
   const int n = static_cast<int>(latents.dim(0));
   const double D = static_cast<double>(latents.dim(1));
   double h = 0;

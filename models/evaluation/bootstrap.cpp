@@ -86,10 +86,9 @@ struct Samples {
 };
 
 void check_options(const BootstrapOptions& options) {
-  ASSAY_CHECK(options.resamples > 0, "bootstrap: resamples=", options.resamples,
-              " must be positive");
+  ASSAY_CHECK(options.resamples > 0, "bootstrap: resamples={} must be positive", options.resamples);
   ASSAY_CHECK(options.confidence > 0 && options.confidence < 1,
-              "bootstrap: confidence=", options.confidence, " is not between 0 and 1");
+              "bootstrap: confidence={:g} is not between 0 and 1", options.confidence);
 }
 
 }  // namespace

@@ -16,22 +16,22 @@ double least_divisor(const MeanDeviation& part) {
 }  // namespace
 
 double Calibration::z(size_t part, double value) const {
-  ASSAY_CHECK(part < parts.size(), "calibration: part ", part, " of ", parts.size());
+  ASSAY_CHECK(part < parts.size(), "calibration: part {} of {}", part, parts.size());
   const MeanDeviation& good = parts[part];
   return (value - good.mean) / std::max(good.deviation, least_divisor(good));
 }
 
 bool Calibration::is_constant(size_t part) const {
-  ASSAY_CHECK(part < parts.size(), "calibration: part ", part, " of ", parts.size());
+  ASSAY_CHECK(part < parts.size(), "calibration: part {} of {}", part, parts.size());
   return parts[part].deviation <= least_divisor(parts[part]);
 }
 
 double Calibration::score(std::span<const double> values) const {
-  ASSAY_CHECK(!values.empty() && values.size() == parts.size(), "calibration: ", values.size(),
-              " values for ", parts.size(), " parts");
+  ASSAY_CHECK(!values.empty() && values.size() == parts.size(),
+              "calibration: {} values for {} parts", values.size(), parts.size());
   double highest = -std::numeric_limits<double>::infinity();
   for (size_t part = 0; part < values.size(); ++part) {
-    ASSAY_CHECK(std::isfinite(values[part]), "calibration: part ", part, " of the score is ",
+    ASSAY_CHECK(std::isfinite(values[part]), "calibration: part {} of the score is {:g}", part,
                 values[part]);
     highest = std::max(highest, z(part, values[part]));
   }
@@ -42,8 +42,8 @@ Calibration calibrate(std::span<const std::vector<double>> parts) {
   ASSAY_CHECK(!parts.empty(), "calibrate: no part of a score");
   Calibration calibration;
   for (const std::vector<double>& part : parts) {
-    ASSAY_CHECK(part.size() == parts[0].size(), "calibrate: parts of ", parts[0].size(), " and ",
-                part.size(), " images");
+    ASSAY_CHECK(part.size() == parts[0].size(), "calibrate: parts of {} and {} images",
+                parts[0].size(), part.size());
     calibration.parts.push_back(mean_deviation(part));
   }
   std::vector<double> scores, values(parts.size());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <string>
 
 #include "kernels/runtime/error.h"
@@ -89,9 +88,7 @@ void draw_colour_bar(Image& to, int left, double heat_scale) {
     const Colour c = heat_colour(1 - (y + 0.5) / to.height);
     for (int x = 0; x < kBarWidth; ++x) std::copy(c.begin(), c.end(), to.at(y, left + x));
   }
-  char top[32];
-  std::snprintf(top, sizeof top, "%.2g", heat_scale);
-  draw_text(to, left + kBarWidth + 3, 2, top);
+  draw_text(to, left + kBarWidth + 3, 2, fmt::format("{:.2g}", heat_scale));
   draw_text(to, left + kBarWidth + 3, to.height - 10, "0");
 }
 
@@ -129,8 +126,8 @@ std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
   const int side = (figure.width - kBarRoom) / columns - kGap;
   ASSAY_CHECK(side > 0 && figure.width == columns * (side + kGap) + kBarRoom &&
                   figure.height == rows * (side + kGap) - kGap,
-              "tiles_of: a picture of ", figure.width, "x", figure.height, " has no ", rows, "x",
-              columns, " square tiles");
+              "tiles_of: a picture of {}x{} has no {}x{} square tiles", figure.width, figure.height,
+              rows, columns);
   std::vector<Image> tiles;
   for (int i = 0; i < rows * columns; ++i) {
     Image& tile = tiles.emplace_back(side, side, figure.channels);

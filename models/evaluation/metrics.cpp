@@ -40,11 +40,11 @@ double threshold_below(std::span<const Level> levels, size_t i) {
 }  // namespace
 
 std::vector<Level> rank_scores(std::span<const double> scores, std::span<const uint8_t> defective) {
-  ASSAY_CHECK(scores.size() == defective.size(), "rank_scores: ", scores.size(), " scores but ",
-              defective.size(), " labels");
+  ASSAY_CHECK(scores.size() == defective.size(), "rank_scores: {} scores but {} labels",
+              scores.size(), defective.size());
   std::vector<Level> levels(scores.size());
   for (size_t i = 0; i < scores.size(); ++i) {
-    ASSAY_CHECK(std::isfinite(scores[i]), "rank_scores: score ", i, " is ", scores[i]);
+    ASSAY_CHECK(std::isfinite(scores[i]), "rank_scores: score {} is {:g}", i, scores[i]);
     levels[i] = {.score = scores[i], .good = !defective[i], .defective = defective[i] != 0};
   }
   std::sort(levels.begin(), levels.end(),

@@ -13,7 +13,7 @@ namespace {
 
 void check_size(const char* what, size_t size, int H, int W) {
   ASSAY_CHECK(H > 0 && W > 0 && size == static_cast<size_t>(H) * static_cast<size_t>(W),
-              "pixel metrics: the ", what, " has ", size, " pixels but H=", H, " W=", W);
+              "pixel metrics: the {} has {} pixels but H={} W={}", what, size, H, W);
 }
 
 /// Area under a polygon up to x = limit, fed point by point from x = 0.
@@ -69,7 +69,7 @@ void PixelEvaluation::add(std::span<const float> heat, std::span<const uint8_t> 
                           int W) {
   check_size("heat map", heat.size(), H, W);
   for (size_t i = 0; i < heat.size(); ++i) {
-    ASSAY_CHECK(std::isfinite(heat[i]), "pixel metrics: pixel ", i, " of the heat map is ",
+    ASSAY_CHECK(std::isfinite(heat[i]), "pixel metrics: pixel {} of the heat map is {:g}", i,
                 heat[i]);
   }
   if (mask.empty()) {
@@ -99,8 +99,8 @@ void PixelEvaluation::sort_descending() {
 }
 
 PixelMetrics PixelEvaluation::metrics(double fpr_limit) {
-  ASSAY_CHECK(fpr_limit > 0 && fpr_limit <= 1, "pixel metrics: the FPR limit ", fpr_limit,
-              " is not in (0, 1]");
+  ASSAY_CHECK(fpr_limit > 0 && fpr_limit <= 1, "pixel metrics: the FPR limit {:g} is not in (0, 1]",
+              fpr_limit);
   if (good_.empty() || defective_.empty()) return {};
   sort_descending();
 

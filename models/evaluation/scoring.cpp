@@ -1,6 +1,5 @@
 #include "models/evaluation/scoring.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -51,20 +50,17 @@ void add_alternatives(Json& json, const Scoring& scoring, const std::vector<Scor
 }
 
 std::string number(const Json& value) {
-  if (value.is_null()) return "n/a";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f", value.get<double>());
-  return text;
+  return value.is_null() ? "n/a" : fmt::format("{:.3f}", value.get<double>());
 }
 
 std::string interval(const Json& value) {
-  return value.is_null() ? "" : str(" [", number(value[0]), ", ", number(value[1]), "]");
+  return value.is_null() ? "" : fmt::format(" [{}, {}]", number(value[0]), number(value[1]));
 }
 
 /// Why there is no AUROC.
 std::string missing_kind(const Json& m) {
   const bool defective = m["tp"].get<int64_t>() + m["fn"].get<int64_t>() > 0;
-  return str(": the test set has no ", defective ? "good" : "defective", " picture");
+  return fmt::format(": the test set has no {} picture", defective ? "good" : "defective");
 }
 
 }  // namespace
@@ -159,19 +155,21 @@ Json metrics_json(const RunConfig& config, const Scoring& scoring,
 }
 
 std::string summary_of(const Json& m) {
-  std::string text = str(
-      m["model"].get<std::string>(), " on ", m["class"].get<std::string>(),
-      m["synthetic"].get<bool>() ? " (synthetic)" : "", ", seed ", m["seed"].get<uint64_t>(), "\n",
-      "  image AUROC  ", number(m["image_auroc"]), interval(m["intervals"]["image_auroc"]),
-      m["image_auroc"].is_null() ? missing_kind(m) : "  (95 % bootstrap interval)", "\n",
-      "  F1           ", number(m["f1"]), interval(m["intervals"]["f1"]), "  at s > ",
-      number(m["threshold"]), "; calling every image defective: ", number(m["f1_all_positive"]),
-      "\n", "  oracle F1    ", number(m["f1_max"]), "  (threshold chosen on the test images)\n");
+  std::string text = fmt::format(
+      "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {}; calling every "
+      "image defective: {}\n  oracle F1    {}  (threshold chosen on the test images)\n",
+      m["model"].get<std::string>(), m["class"].get<std::string>(),
+      m["synthetic"].get<bool>() ? " (synthetic)" : "", m["seed"].get<uint64_t>(),
+      number(m["image_auroc"]), interval(m["intervals"]["image_auroc"]),
+      m["image_auroc"].is_null() ? missing_kind(m) : "  (95 % bootstrap interval)", number(m["f1"]),
+      interval(m["intervals"]["f1"]), number(m["threshold"]), number(m["f1_all_positive"]),
+      number(m["f1_max"]));
   if (!m["pixel_auroc"].is_null())
-    text += str("  pixel AUROC  ", number(m["pixel_auroc"]), ", AUPRO ", number(m["aupro"]), "\n");
+    text +=
+        fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m["pixel_auroc"]), number(m["aupro"]));
   for (const auto& [key, value] : m.items())
     if (key.rfind("auroc_", 0) == 0)
-      text += str("  AUROC of ", key.substr(6), " alone: ", number(value), "\n");
+      text += fmt::format("  AUROC of {} alone: {}\n", key.substr(6), number(value));
   return text;
 }
 

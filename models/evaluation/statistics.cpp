@@ -11,7 +11,7 @@ namespace {
 
 void check_finite(const char* who, std::span<const double> values) {
   for (size_t i = 0; i < values.size(); ++i) {
-    ASSAY_CHECK(std::isfinite(values[i]), who, ": value ", i, " is ", values[i]);
+    ASSAY_CHECK(std::isfinite(values[i]), "{}: value {} is {:g}", who, i, values[i]);
   }
 }
 
@@ -24,7 +24,7 @@ double mean_of(std::span<const double> values) {
 }  // namespace
 
 MeanDeviation mean_deviation(std::span<const double> values) {
-  ASSAY_CHECK(values.size() >= 2, "mean_deviation: needs at least 2 values but got ",
+  ASSAY_CHECK(values.size() >= 2, "mean_deviation: needs at least 2 values but got {}",
               values.size());
   check_finite("mean_deviation", values);
   const double mean = mean_of(values);
@@ -37,7 +37,7 @@ MeanDeviation mean_deviation(std::span<const double> values) {
 
 double percentile_of_sorted(std::span<const double> sorted, double percent) {
   ASSAY_CHECK(!sorted.empty(), "percentile: needs at least one value");
-  ASSAY_CHECK(percent >= 0 && percent <= 100, "percentile: ", percent, " is not in [0, 100]");
+  ASSAY_CHECK(percent >= 0 && percent <= 100, "percentile: {:g} is not in [0, 100]", percent);
   const double position = percent / 100 * static_cast<double>(sorted.size() - 1);
   const size_t below = static_cast<size_t>(position);
   const size_t above = std::min(below + 1, sorted.size() - 1);

@@ -1,5 +1,7 @@
 #include "models/experiments/autoencoder_run.h"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
 #include "models/experiments/detector_evaluation.h"
@@ -143,14 +145,16 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
-  hooks.say(str(config.object_class, ": ", split.train.size(), " training, ",
-                split.validation.size(), " validation and ", test.size(), " test images"));
+  hooks.say(fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
+                        split.train.size(), split.validation.size(), test.size()));
   for (const std::string& remark : remarks) hooks.say(remark);
   if (const auto [without, all] = without_mask(data.test); without > 0)
-    hooks.say(str(without, " of ", all, " defective test images have no mask: no pixel metrics"));
+    hooks.say(
+        fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
   if (split.validation.size() < 16)
-    hooks.say(str(split.validation.size(),
-                  " held-out good images make a rough deviation, and so a rough threshold"));
+    hooks.say(
+        fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",
+                    split.validation.size()));
   AutoencoderRun(detector, folder, good, split).train(hooks);
   if (detector.collapsed())
     hooks.say(

@@ -1,8 +1,9 @@
 #include "models/experiments/cnn_run.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "kernels/runtime/philox.h"
@@ -35,8 +36,8 @@ std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
   if (file.empty())
     return stratified_folds(labels_of(pictures, all_of(pictures)), config.folds, config.seed);
   std::vector<Fold> folds = read_folds(file, pictures.samples());
-  ASSAY_CHECK_AS(UsageError, folds.size() == static_cast<size_t>(config.folds), file.string(),
-                 ": has ", folds.size(), " folds; give --folds ", folds.size());
+  ASSAY_CHECK_AS(UsageError, folds.size() == static_cast<size_t>(config.folds),
+                 "{}: has {} folds; give --folds {}", file.string(), folds.size(), folds.size());
   return folds;
 }
 
@@ -128,14 +129,12 @@ class CrossValidation {
       TrainingProgress all = at;
       all.step += number * at.most_steps;
       all.most_steps *= config_.folds;
-      char note[64];
-      std::snprintf(note, sizeof note, "fold %d of %d, epoch %d, loss %.5f", number + 1,
-                    config_.folds, at.epoch, at.loss);
-      all.note = note;
+      all.note = fmt::format("fold {} of {}, epoch {}, loss {:.5f}", number + 1, config_.folds,
+                             at.epoch, at.loss);
       hooks.progress(all);
     };
     mine.say = [number, &hooks](const std::string& line) {
-      hooks.say(str("fold ", number + 1, ": ", line));
+      hooks.say(fmt::format("fold {}: {}", number + 1, line));
     };
     return mine;
   }
@@ -223,7 +222,7 @@ Json evaluate_folds(CnnDetector& detector, const RunConfig& config, const RunFol
     for (size_t i = 0; i < folds[f].test.size(); ++i) {
       const Sample& sample = pictures.sample(folds[f].test[i]);
       images[folds[f].test[i]] = {.path = sample.path,
-                                  .set = "fold" + std::to_string(f),
+                                  .set = fmt::format("fold{}", f),
                                   .defective = sample.defective,
                                   .defect = sample.defect,
                                   .parts = {},
@@ -261,10 +260,10 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
   const std::vector<std::string> remarks = remarks_on(data, config, pictures, nullptr);
   begin_run(config, folder, start);
   write_folds(folder.split(), folds, pictures.samples());
-  hooks.say(str(config.object_class, ": ", pictures.size(), " images in ", folds.size(),
-                " folds of about ", folds.front().train.size(), " training, ",
-                folds.front().validation.size(), " validation and ", folds.front().test.size(),
-                " test images"));
+  hooks.say(fmt::format(
+      "{}: {} images in {} folds of about {} training, {} validation and {} test images",
+      config.object_class, pictures.size(), folds.size(), folds.front().train.size(),
+      folds.front().validation.size(), folds.front().test.size()));
   for (const std::string& remark : remarks) hooks.say(remark);
   CnnDetector detector(config);
   CrossValidation(detector, folder, pictures, folds).train(hooks);
@@ -286,20 +285,17 @@ Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
 
 std::string cnn_summary(const Json& metrics) {
   const auto number = [](const Json& value) {
-    char text[32] = "n/a";
-    if (!value.is_null()) std::snprintf(text, sizeof text, "%.3f", value.get<double>());
-    return std::string(text);
+    return value.is_null() ? "n/a" : fmt::format("{:.3f}", value.get<double>());
   };
   const Json& folds = metrics["folds_summary"];
   const Json &auroc = folds["image_auroc"], &f1 = folds["f1"];
   std::string text = summary_of(metrics);
   if (!auroc.is_null() && !f1.is_null())
-    text += str("  over ", metrics["folds"].size(), " folds: AUROC ", number(auroc["mean"]), " +- ",
-                number(auroc["deviation"]), ", F1 ", number(f1["mean"]), " +- ",
-                number(f1["deviation"]), "\n");
-  return text +
-         str("  F1 at the validation images' thresholds: ", number(metrics["f1_val_threshold"]),
-             "\n");
+    text += fmt::format("  over {} folds: AUROC {} +- {}, F1 {} +- {}\n", metrics["folds"].size(),
+                        number(auroc["mean"]), number(auroc["deviation"]), number(f1["mean"]),
+                        number(f1["deviation"]));
+  return text + fmt::format("  F1 at the validation images' thresholds: {}\n",
+                            number(metrics["f1_val_threshold"]));
 }
 
 }  // namespace assay

@@ -1,7 +1,8 @@
 #include "models/experiments/gan_run.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "data/image_io.h"
@@ -176,18 +177,13 @@ Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, cons
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
   const std::vector<GanRecord> history = read_gan_history(folder);
-  ASSAY_CHECK_AS(CheckpointError, !history.empty(), folder.history().string(),
-                 ": not there, but the losses of the game stand in it; train again with --force");
+  ASSAY_CHECK_AS(CheckpointError, !history.empty(),
+                 "{}: not there, but the losses of the game stand in it; train again with --force",
+                 folder.history().string());
   Json metrics = metrics_of(config, split, history, memorisation);
   metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
   write_file(folder.metrics(), metrics.dump(2) + "\n");
   return metrics;
-}
-
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
 }
 
 }  // namespace
@@ -202,8 +198,8 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
-  hooks.say(str(config.object_class, ": ", split.train.size(), " training images and ",
-                split.validation.size(), " held out"));
+  hooks.say(fmt::format("{}: {} training images and {} held out", config.object_class,
+                        split.train.size(), split.validation.size()));
   for (const std::string& remark : remarks) hooks.say(remark);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
@@ -224,10 +220,11 @@ Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
   const RunConfig config = load_config(folder.config());
   const std::string source = folder.model().string();
-  ASSAY_CHECK_AS(UsageError, config.model == "dcgan", folder.root().string(), ": is a run of ",
-                 config.model, ", which generates no pictures; train a dcgan");
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(folder.model()), source,
-                 ": not there; the training has not ended, go on with --resume");
+  ASSAY_CHECK_AS(UsageError, config.model == "dcgan",
+                 "{}: is a run of {}, which generates no pictures; train a dcgan",
+                 folder.root().string(), config.model);
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(folder.model()),
+                 "{}: not there; the training has not ended, go on with --resume", source);
   auto gan = make_dcgan(config);
   load_state(*gan, read_checked(folder.model()).tensors, source);
   return gan;
@@ -246,30 +243,36 @@ bool blew_up(const DcganOutcome& outcome) {
 }
 
 std::vector<std::string> remarks_on(const DcganOutcome& o) {
-  const std::string game = str("D(x) ", fixed(o.last.d_real, 2), ", D(G(z)) ",
-                               fixed(o.last.d_fake, 2), " over the last steps");
-  const std::string spread = str("two generated pictures differ by ", fixed(o.spread_generated, 3),
-                                 ", two training pictures by ", fixed(o.spread_training, 3));
+  const std::string game =
+      fmt::format("D(x) {:.2f}, D(G(z)) {:.2f} over the last steps", o.last.d_real, o.last.d_fake);
+  const std::string spread =
+      fmt::format("two generated pictures differ by {:.3f}, two training pictures by {:.3f}",
+                  o.spread_generated, o.spread_training);
   std::vector<std::string> remarks;
   if (blew_up(o)) {
-    remarks.push_back(str("The game blew up: the generator's loss is ", fixed(o.last.loss_g, 1),
-                          "; try a smaller --lr or another --seed."));
+    remarks.push_back(fmt::format(
+        "The game blew up: the generator's loss is {:.1f}; try a smaller --lr or another --seed.",
+        o.last.loss_g));
   } else if (discriminator_won(o)) {
     remarks.push_back(
-        str("The discriminator won: it is sure of nearly every picture (", game,
-            "), so the generator learns little more; try fewer --steps or a smaller --lr."));
+        fmt::format("The discriminator won: it is sure of nearly every picture ({}), so the "
+                    "generator learns little more; try fewer --steps or a smaller --lr.",
+                    game));
   } else {
-    remarks.push_back(str("Neither network won: ", game, "."));
+    remarks.push_back(fmt::format("Neither network won: {}.", game));
   }
   if (collapsed(o))
-    remarks.push_back(str("The generator collapsed: its pictures are nearly the same (", spread,
-                          "); try another --seed or a smaller --lr."));
+    remarks.push_back(
+        fmt::format("The generator collapsed: its pictures are nearly the same ({}); try another "
+                    "--seed or a smaller --lr.",
+                    spread));
   else if (o.spread_generated < 0.5 * o.spread_training)
-    remarks.push_back(str("The generator shows little variety: ", spread, "."));
+    remarks.push_back(fmt::format("The generator shows little variety: {}.", spread));
   if (o.copies > 0)
-    remarks.push_back(str(o.copies, " of ", o.generated,
-                          " generated pictures are nearer to a training picture than any two of "
-                          "those are to each other: they may be copies."));
+    remarks.push_back(
+        fmt::format("{} of {} generated pictures are nearer to a training picture than any two of "
+                    "those are to each other: they may be copies.",
+                    o.copies, o.generated));
   else
     remarks.push_back(
         "No generated picture is nearer to a training picture than any two of those are to each "
@@ -279,17 +282,17 @@ std::vector<std::string> remarks_on(const DcganOutcome& o) {
 
 std::string dcgan_summary(const Json& m) {
   const Json& nearest = m["memorisation"];
-  const auto median = [&](const char* set) {
-    return fixed(nearest[set]["median"].get<double>(), 3);
-  };
-  std::string text = str(
-      m["preset"].get<std::string>(), " on ", m["class"].get<std::string>(),
-      m["synthetic"].get<bool>() ? " (synthetic)" : "", ", seed ", m["seed"].get<uint64_t>(), ", ",
-      m["steps"].get<int64_t>(), " generator steps\n", "  losses       D ",
-      fixed(m["loss_d"].get<double>(), 3), ", G ", fixed(m["loss_g"].get<double>(), 3), "; D(x) ",
-      fixed(m["d_real"].get<double>(), 3), ", D(G(z)) ", fixed(m["d_fake"].get<double>(), 3), "\n",
-      "  nearest training picture (median distance): generated ", median("generated"),
-      ", training's own ", median("training"), ", held out ", median("held_out"), "\n");
+  const auto median = [&](const char* set) { return nearest[set]["median"].get<double>(); };
+  std::string text = fmt::format(
+      "{} on {}{}, seed {}, {} generator steps\n  losses       D {:.3f}, G {:.3f}; D(x) {:.3f}, "
+      "D(G(z)) {:.3f}\n  "
+      "nearest training picture (median distance): generated {:.3f}, training's own {:.3f}, held "
+      "out {:.3f}\n",
+      m["preset"].get<std::string>(), m["class"].get<std::string>(),
+      m["synthetic"].get<bool>() ? " (synthetic)" : "", m["seed"].get<uint64_t>(),
+      m["steps"].get<int64_t>(), m["loss_d"].get<double>(), m["loss_g"].get<double>(),
+      m["d_real"].get<double>(), m["d_fake"].get<double>(), median("generated"), median("training"),
+      median("held_out"));
   for (const Json& remark : m["remarks"]) text += "  " + remark.get<std::string>() + "\n";
   return text;
 }

@@ -1,5 +1,7 @@
 #include "models/experiments/registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -137,7 +139,8 @@ std::vector<std::string> model_names() {
 const Model& find_model(const std::string& name) {
   for (const Model& model : kModels)
     if (name == model.name) return model;
-  throw UsageError(str("unknown model '", name, "'; there are: ", listed(model_names())));
+  throw UsageError(
+      fmt::format("unknown model '{}'; there are: {}", name, fmt::join(model_names(), ", ")));
 }
 
 }  // namespace assay

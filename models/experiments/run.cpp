@@ -85,23 +85,25 @@ bool holds_run(const RunFolder& folder) {
 bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
   const std::string name = folder.root().string();
   if (folder.empty()) return true;
-  ASSAY_CHECK_AS(UsageError, holds_run(folder), name,
-                 ": holds files that are no run of Assay's; choose another --out");
+  ASSAY_CHECK_AS(UsageError, holds_run(folder),
+                 "{}: holds files that are no run of Assay's; choose another --out", name);
   if (start == Start::force) return true;
-  ASSAY_CHECK_AS(UsageError, start != Start::fresh, name,
-                 ": is not empty; go on with --resume or start anew with --force");
-  ASSAY_CHECK_AS(UsageError, std::filesystem::exists(folder.config()), name,
-                 ": has lost its config.json; start anew with --force or choose another --out");
+  ASSAY_CHECK_AS(UsageError, start != Start::fresh,
+                 "{}: is not empty; go on with --resume or start anew with --force", name);
+  ASSAY_CHECK_AS(UsageError, std::filesystem::exists(folder.config()),
+                 "{}: has lost its config.json; start anew with --force or choose another --out",
+                 name);
   RunConfig before = load_config(folder.config());
-  ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset, name, ": is a run of ",
-                 before.preset, ", not of ", config.preset, "; choose another --out");
+  ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset,
+                 "{}: is a run of {}, not of {}; choose another --out", name, before.preset,
+                 config.preset);
   // The data set may have moved, with the run or without; its pictures are checked by name.
   if (data_name(before) == data_name(config)) before.data = config.data;
   const std::vector<std::string> changed = differences(before, config);
-  ASSAY_CHECK_AS(UsageError, changed.empty(), name, ": was started with ",
-                 change_of(changed.front(), before, config),
-                 "; give the same options, choose another --out, or start anew with assay train "
-                 "--force");
+  ASSAY_CHECK_AS(UsageError, changed.empty(),
+                 "{}: was started with {}; give the same options, choose another --out, or start "
+                 "anew with assay train --force",
+                 name, change_of(changed.front(), before, config));
   return !folder.finished();
 }
 
@@ -116,7 +118,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
   ASSAY_CHECK_AS(UsageError,
                  !std::filesystem::exists(folder.root(), ignored) ||
                      std::filesystem::is_directory(folder.root(), ignored),
-                 name, ": is a file, not a folder for a run");
+                 "{}: is a file, not a folder for a run", name);
   const RunClaim claim(folder);
   if (!prepare(folder, config, start)) {
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
@@ -142,8 +144,9 @@ Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
 Json read_metrics(const RunFolder& folder) {
   std::ifstream in(folder.metrics());
   Json metrics = Json::parse(in, nullptr, false);
-  ASSAY_CHECK_AS(CheckpointError, has_what_is_read(metrics), folder.metrics().string(),
-                 ": is not there or damaged; run assay evaluate ", folder.root().string());
+  ASSAY_CHECK_AS(CheckpointError, has_what_is_read(metrics),
+                 "{}: is not there or damaged; run assay evaluate {}", folder.metrics().string(),
+                 folder.root().string());
   return metrics;
 }
 

@@ -25,9 +25,10 @@ Cnn::Cnn(Variant variant, int image_size, int channels) : Network(image_size, ch
     C = filters;
     side = (side + 2 * pad - 2) / 2;
   }
-  ASSAY_CHECK_AS(UsageError, side >= 1, "cnn: the image size ", image_size,
-                 " is too small for five times a convolution and max-pooling by 2; use at least ",
-                 study ? 32 : 94);
+  ASSAY_CHECK_AS(UsageError, side >= 1,
+                 "cnn: the image size {} is too small for five times a convolution and max-pooling "
+                 "by 2; use at least {}",
+                 image_size, study ? 32 : 94);
   classifier_
       .add<Linear>(LinearConfig{.in = int64_t{side} * side * C,
                                 .out = kHidden,

@@ -1,5 +1,7 @@
 #include "models/networks/network.h"
 
+#include <fmt/format.h>
+
 #include "models/networks/cnn.h"
 #include "models/networks/dcgan.h"
 #include "models/networks/kd_cae.h"
@@ -28,7 +30,7 @@ const Preset& find_preset(std::string_view name) {
     if (name == p.name) return p;
     names.push_back(p.name);
   }
-  throw UsageError(str("unknown preset '", name, "'; there are ", listed(names)));
+  throw UsageError(fmt::format("unknown preset '{}'; there are {}", name, fmt::join(names, ", ")));
 }
 
 std::vector<LayerRow> Network::table(int64_t n) const {
@@ -38,19 +40,19 @@ std::vector<LayerRow> Network::table(int64_t n) const {
 }
 
 void check_image_size(std::string_view model, int image_size, int multiple, int least) {
-  ASSAY_CHECK_AS(UsageError, image_size % multiple == 0 && image_size >= least, model,
-                 ": the image size ", image_size, " must be a multiple of ", multiple,
-                 " and at least ", least);
+  ASSAY_CHECK_AS(UsageError, image_size % multiple == 0 && image_size >= least,
+                 "{}: the image size {} must be a multiple of {} and at least {}", model,
+                 image_size, multiple, least);
 }
 
 std::unique_ptr<Network> make_network(std::string_view preset, int image_size, int channels) {
   const Preset& p = find_preset(preset);
   const int size = image_size == 0 ? p.image_size : image_size;
   const int c = channels == 0 ? p.channels : channels;
-  ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, p.name, ": the image size ", size,
-                 " must be 1 to 4096");
-  ASSAY_CHECK_AS(UsageError, c == 1 || c == 3, p.name, ": ", c,
-                 " channels; pictures have 1 (grey) or 3");
+  ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
+                 p.name, size);
+  ASSAY_CHECK_AS(UsageError, c == 1 || c == 3, "{}: {} channels; pictures have 1 (grey) or 3",
+                 p.name, c);
   const std::string_view name = p.name;
   if (name == "cnn") return std::make_unique<Cnn>(Cnn::Variant::study, size, c);
   if (name == "cnn-codelab") return std::make_unique<Cnn>(Cnn::Variant::codelab, size, c);

@@ -1,5 +1,7 @@
 #include "models/run/config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -44,15 +46,16 @@ std::string option_of(const std::string& member) {
 
 void check_options_of_model(const RunConfig& config) {
   for (const std::string& member : differences(default_config(config.model, config.preset), config))
-    ASSAY_CHECK_AS(UsageError, has_option(config.model, member), option_of(member),
-                   ": is an option of ", listed(kModelsWith.at(member)), ", not of ", config.model);
+    ASSAY_CHECK_AS(UsageError, has_option(config.model, member),
+                   "{}: is an option of {}, not of {}", option_of(member),
+                   fmt::join(kModelsWith.at(member), ", "), config.model);
 }
 
 void check_one_of(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names) {
   for (const std::string& name : names)
     if (value == name) return;
-  throw UsageError(str(option, ": '", value, "' is none of ", listed(names)));
+  throw UsageError(fmt::format("{}: '{}' is none of {}", option, value, fmt::join(names, ", ")));
 }
 
 /// Radford et al., 2016, arXiv:1511.06434, section 4. A game has no best epoch: it is played to the
@@ -95,8 +98,8 @@ std::vector<std::string> presets_of(const std::string& model) {
     if (preset.model == model) names.push_back(preset.name);
     if (models.empty() || models.back() != preset.model) models.push_back(preset.model);
   }
-  ASSAY_CHECK_AS(UsageError, !names.empty(), "unknown model '", model,
-                 "'; there are: ", listed(models));
+  ASSAY_CHECK_AS(UsageError, !names.empty(), "unknown model '{}'; there are: {}", model,
+                 fmt::join(models, ", "));
   return names;
 }
 
@@ -120,7 +123,7 @@ void check(const RunConfig& c) {
                  "--good and --bad: give both, or --data and --class");
   ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.good.empty(), "--masks: needs --good and --bad");
   const auto at_least = [](const char* option, double value, double least) {
-    ASSAY_CHECK_AS(UsageError, value >= least, option, ": ", value, " is less than ", least);
+    ASSAY_CHECK_AS(UsageError, value >= least, "{}: {:g} is less than {:g}", option, value, least);
   };
   check_one_of("--preset", c.preset, presets_of(c.model));
   at_least("--epochs", c.epochs, 1);
@@ -128,8 +131,8 @@ void check(const RunConfig& c) {
   at_least("--batch", c.batch, 1);
   at_least("--patience", c.patience, 1);
   at_least("--min-steps", static_cast<double>(c.min_steps), 0);
-  ASSAY_CHECK_AS(UsageError, std::isfinite(c.lr) && c.lr > 0, "--lr: ", c.lr,
-                 " is not a positive number");
+  ASSAY_CHECK_AS(UsageError, std::isfinite(c.lr) && c.lr > 0, "--lr: {:g} is not a positive number",
+                 c.lr);
   at_least("--image-size", c.image_size, 1);
   make_network(c.preset, c.image_size, c.channels());  // knows which sizes it can have
   at_least("--k-steps", c.k_steps, 1);
@@ -143,17 +146,18 @@ void check(const RunConfig& c) {
   ASSAY_CHECK_AS(
       UsageError,
       c.device != "cpu" || precision == Precision::fp32 || precision == Precision::fp32_strict,
-      "--precision ", c.precision, ": not on the CPU; there it is fp32 or fp32-strict");
+      "--precision {}: not on the CPU; there it is fp32 or fp32-strict", c.precision);
   ASSAY_CHECK_AS(UsageError, !c.denoise || c.train_noise == "noisy",
                  "--denoise: needs --train-noise noisy");
   check_one_of("--score", c.score, {"ssim", "mse"});
   at_least("--folds", c.folds, 2);
   at_least("--shifts", c.shifts, 0);
-  ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size, "--shifts: ", c.shifts,
-                 " pixels would move a picture of ", c.image_size, " out of itself");
+  ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size,
+                 "--shifts: {} pixels would move a picture of {} out of itself", c.shifts,
+                 c.image_size);
   for (const std::string& text : {c.data, c.object_class, c.good, c.bad, c.masks, c.split_file})
-    ASSAY_CHECK_AS(UsageError, is_utf8(text), '\'', text,
-                   "' is not UTF-8, so config.json cannot hold it; rename it");
+    ASSAY_CHECK_AS(UsageError, is_utf8(text),
+                   "'{}' is not UTF-8, so config.json cannot hold it; rename it", text);
   parse_bandwidth(c.kde_bandwidth);
   check_options_of_model(c);
 }
@@ -168,10 +172,11 @@ void save(const RunConfig& config, const std::filesystem::path& file) {
 
 RunConfig load_config(const std::filesystem::path& file) {
   std::error_code error;
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error, file.string(),
-                 ": not there, so this is no run folder; train a model into it first");
+  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error,
+                 "{}: not there, so this is no run folder; train a model into it first",
+                 file.string());
   std::ifstream in(file);
-  ASSAY_CHECK_AS(CheckpointError, in.good(), file.string(), ": cannot be read");
+  ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: cannot be read", file.string());
   try {
     const auto json = nlohmann::json::parse(in);
     json.at("model");  // any other option may be missing in the file of an older version
@@ -180,10 +185,10 @@ RunConfig load_config(const std::filesystem::path& file) {
     return config;
   } catch (const nlohmann::json::exception& e) {
     throw CheckpointError(
-        str(file.string(), ": is no configuration of a run; train again with --force"));
+        fmt::format("{}: is no configuration of a run; train again with --force", file.string()));
   } catch (const UsageError& e) {
     throw CheckpointError(
-        str(file.string(), ": was edited (", e.what(), "); train again with --force"));
+        fmt::format("{}: was edited ({}); train again with --force", file.string(), e.what()));
   }
 }
 

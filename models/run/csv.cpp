@@ -69,7 +69,7 @@ std::string csv_number(double value) {
 size_t CsvTable::column(const std::string& name) const {
   for (size_t i = 0; i < columns.size(); ++i)
     if (columns[i] == name) return i;
-  throw Error(str("csv: there is no column '", name, "'"));
+  throw Error(fmt::format("csv: there is no column '{}'", name));
 }
 
 std::vector<double> CsvTable::numbers(const std::string& name) const {
@@ -81,14 +81,15 @@ std::vector<double> CsvTable::numbers(const std::string& name) const {
 
 CsvTable read_csv(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  ASSAY_CHECK(in.good(), file.string(), ": cannot be read");
+  ASSAY_CHECK(in.good(), "{}: cannot be read", file.string());
   std::vector<std::vector<std::string>> rows =
       parse({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
-  ASSAY_CHECK(!rows.empty(), file.string(), ": is empty");
+  ASSAY_CHECK(!rows.empty(), "{}: is empty", file.string());
   CsvTable table{std::move(rows.front()), {}};
   for (size_t i = 1; i < rows.size(); ++i) {
-    ASSAY_CHECK(rows[i].size() == table.columns.size(), file.string(), ": row ", i + 1, " has ",
-                rows[i].size(), " fields but the first has ", table.columns.size());
+    ASSAY_CHECK(rows[i].size() == table.columns.size(),
+                "{}: row {} has {} fields but the first has {}", file.string(), i + 1,
+                rows[i].size(), table.columns.size());
     table.rows.push_back(std::move(rows[i]));
   }
   return table;

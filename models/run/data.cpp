@@ -75,9 +75,9 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
   if (config.data == "folder") learn_from_any_good(data);
   const Split split = read_split(file, data.train_good);
   for (const std::vector<size_t>* part : {&split.train, &split.validation})
-    ASSAY_CHECK_AS(DataError, part->size() >= 2, file.string(), ": one picture for ",
-                   part == &split.train ? "training" : "validation",
-                   " has no spread; give two at least");
+    ASSAY_CHECK_AS(DataError, part->size() >= 2,
+                   "{}: one picture for {} has no spread; give two at least", file.string(),
+                   part == &split.train ? "training" : "validation");
   return split;
 }
 

@@ -70,8 +70,9 @@ std::vector<std::vector<double>> RunFolder::read_history_columns(
     const CsvTable table = read_csv(history());
     for (const std::string& name : names) columns.push_back(table.numbers(name));
   } catch (const Error& error) {
-    throw CheckpointError(str(history().string(), ": is damaged (", error.what(),
-                              "); remove it to go on without the losses of past epochs"));
+    throw CheckpointError(
+        fmt::format("{}: is damaged ({}); remove it to go on without the losses of past epochs",
+                    history().string(), error.what()));
   }
   return columns;
 }
@@ -105,9 +106,9 @@ RunClaim::RunClaim(const RunFolder& folder) {
   lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(lock_);
-  throw UsageError(str(root.string(),
-                       ": another process is writing this run; wait for it or choose "
-                       "another --out"));
+  throw UsageError(
+      fmt::format("{}: another process is writing this run; wait for it or choose another --out",
+                  root.string()));
 }
 
 RunClaim::~RunClaim() {

@@ -1,6 +1,8 @@
 // What a run leaves on disk: the names of its files, and how they are written.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -44,7 +46,7 @@ class RunFolder {
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
-  RunFolder fold(int i) const { return RunFolder(root_ / ("fold" + std::to_string(i))); }
+  RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
 
   /// Nothing is there, or an empty folder.
   bool empty() const;

@@ -1,6 +1,5 @@
 #include "models/training/checkpoint.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <optional>
 
@@ -25,11 +24,7 @@ class Checksum {
     add(text.data(), text.size());
   }
   void add(int64_t number) { add(&number, sizeof number); }
-  std::string hex() const {
-    char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_.value()));
-    return text;
-  }
+  std::string hex() const { return fmt::format("{:016x}", hash_.value()); }
 
  private:
   Fnv hash_;
@@ -53,8 +48,8 @@ std::string checksum_of(const SafeTensors& content) {
 
 const std::string& entry(const SafeTensors& content, const char* key, const std::string& source) {
   const auto found = content.metadata.find(key);
-  ASSAY_CHECK_AS(CheckpointError, found != content.metadata.end(), source, ": says no '", key,
-                 "', so it is no checkpoint; train again with --force");
+  ASSAY_CHECK_AS(CheckpointError, found != content.metadata.end(),
+                 "{}: says no '{}', so it is no checkpoint; train again with --force", source, key);
   return found->second;
 }
 
@@ -63,8 +58,8 @@ const std::string& entry(const SafeTensors& content, const char* key, const std:
 void check_finite(const StateDict& state) {
   for (const auto& [name, tensor] : state)
     if (const std::optional<double> value = tensor.not_finite())
-      throw Error(str("training: ", name, " holds ", *value,
-                      ", so no checkpoint is written; try a smaller --lr"));
+      throw Error(fmt::format(
+          "training: {} holds {}, so no checkpoint is written; try a smaller --lr", name, *value));
 }
 
 std::string write_checked(const std::filesystem::path& file, SafeTensors content) {
@@ -79,9 +74,8 @@ SafeTensors read_checked(const std::filesystem::path& file) {
   const auto found = content.metadata.find(kChecksum);
   ASSAY_CHECK_AS(CheckpointError,
                  found == content.metadata.end() || found->second == checksum_of(content),
-                 file.string(),
-                 ": was damaged or edited (its checksum does not fit); train again "
-                 "with --force");
+                 "{}: was damaged or edited (its checksum does not fit); train again with --force",
+                 file.string());
   return content;
 }
 
@@ -105,10 +99,10 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
 TrainingPosition load_checkpoint(const std::filesystem::path& file, const TrainingState& state) {
   const std::string source = file.string();
   const SafeTensors content = read_checked(file);
-  ASSAY_CHECK_AS(CheckpointError, content.metadata.count(kChecksum) == 1, source,
-                 ": has no checksum, so it is no checkpoint; train again with --force");
+  ASSAY_CHECK_AS(CheckpointError, content.metadata.count(kChecksum) == 1,
+                 "{}: has no checksum, so it is no checkpoint; train again with --force", source);
   const std::string& model = entry(content, "model", source);
-  ASSAY_CHECK_AS(CheckpointError, model == state.model, source, ": is of ", model, ", not of ",
+  ASSAY_CHECK_AS(CheckpointError, model == state.model, "{}: is of {}, not of {}", source, model,
                  state.model);
   StateDict weights;
   for (const auto& [name, tensor] : content.tensors)

@@ -32,8 +32,10 @@ double mean_probability(std::span<const float> logits) {
 }
 
 void check_loss(double loss, const char* whose, int64_t step, const std::function<void()>& again) {
-  ASSAY_CHECK(std::isfinite(loss), "training: the loss of the ", whose, " became ", loss,
-              " in step ", step, op_to_blame(again), ": the game blew up; try a smaller --lr");
+  ASSAY_CHECK(
+      std::isfinite(loss),
+      "training: the loss of the {} became {} in step {}{}: the game blew up; try a smaller --lr",
+      whose, loss, step, op_to_blame(again));
 }
 
 void add_with_prefix(StateDict& to, const std::string& prefix, StateDict from) {

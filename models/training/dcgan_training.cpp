@@ -1,8 +1,9 @@
 #include "models/training/dcgan_training.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 
 #include "data/image_io.h"
@@ -69,13 +70,11 @@ class Game {
     for (const auto& [step, now] : steps) {
       for (const auto& [name, figure] : kFigures) sums_.*figure += now.*figure;
       ++summed_;
-      char note[64];
-      std::snprintf(note, sizeof note, "D(x) %.2f, D(G(z)) %.2f", now.d_real, now.d_fake);
       hooks_.progress({.step = step,
                        .most_steps = most_steps_,
                        .epoch = epoch_of(step),
                        .loss = now.loss_g,
-                       .note = note});
+                       .note = fmt::format("D(x) {:.2f}, D(G(z)) {:.2f}", now.d_real, now.d_fake)});
     }
   }
 
@@ -86,8 +85,7 @@ class Game {
 
   void write_grid() {
     count(players_.finish());  // no pictures of a game that blew up
-    char name[32];
-    std::snprintf(name, sizeof name, "step_%06lld.png", static_cast<long long>(players_.steps()));
+    const std::string name = fmt::format("step_{:06}.png", players_.steps());
     const Tensor z = draw_latents(config_.seed, 0, kGridImages);
     write_png(folder_.figures() / name, image_grid(generate_images(gan_, z), kGridColumns));
   }
@@ -121,12 +119,14 @@ class Game {
     const SafeTensors content = read_checked(source);
     const auto entry = [&](const char* key) {
       const auto found = content.metadata.find(key);
-      ASSAY_CHECK_AS(CheckpointError, found != content.metadata.end(), source, ": says no '", key,
-                     "', so it is no checkpoint of a DCGAN; train again with --force");
+      ASSAY_CHECK_AS(
+          CheckpointError, found != content.metadata.end(),
+          "{}: says no '{}', so it is no checkpoint of a DCGAN; train again with --force", source,
+          key);
       return found->second;
     };
-    ASSAY_CHECK_AS(CheckpointError, entry("model") == config_.preset, source, ": is of ",
-                   entry("model"), ", not of ", config_.preset);
+    ASSAY_CHECK_AS(CheckpointError, entry("model") == config_.preset, "{}: is of {}, not of {}",
+                   source, entry("model"), config_.preset);
     entry("checksum");  // was compared where it is there
     players_.load(content.tensors, source);
     for (const auto& [name, figure] : kFigures)
@@ -137,14 +137,15 @@ class Game {
     std::erase_if(history_, [&](const GanRecord& r) { return r.step > players_.steps(); });
     if (players_.steps() - summed_ > (history_.empty() ? 0 : history_.back().step))
       hooks_.say("history.csv has lost lines: their losses and seconds are missing from now on");
-    hooks_.say(str("going on after step ", players_.steps()));
+    hooks_.say(fmt::format("going on after step {}", players_.steps()));
   }
 
   [[noreturn]] void interrupt() {
     count(players_.finish());
     save();
-    throw Interrupted(str("interrupted after step ", players_.steps(),
-                          "; the checkpoint is written, go on with --resume"));
+    throw Interrupted(
+        fmt::format("interrupted after step {}; the checkpoint is written, go on with --resume",
+                    players_.steps()));
   }
 
   Dcgan& gan_;

@@ -10,8 +10,8 @@ float* Readback::slot(int64_t number) const {
 }
 
 void Readback::push(const Tensor& figures) {
-  ASSAY_CHECK(!full() && figures.size() == figures_, "readback: no slot for ", figures.size(),
-              " figures");
+  ASSAY_CHECK(!full() && figures.size() == figures_, "readback: no slot for {} figures",
+              figures.size());
   const int64_t number = popped_ + static_cast<int64_t>(reads_.size());
   reads_.push_back(std::make_unique<AsyncRead>(current_context(), slot(number),
                                                figures.data<float>(),

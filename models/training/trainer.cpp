@@ -1,5 +1,7 @@
 #include "models/training/trainer.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -40,8 +42,9 @@ class Training {
       const Clock::time_point start = Clock::now();
       const double train_loss = run_epoch();
       const double validation_loss = task_.validation_loss();
-      ASSAY_CHECK(std::isfinite(validation_loss), "training: the validation loss became ",
-                  validation_loss, " in epoch ", at_.epoch + 1, "; try a smaller --lr");
+      ASSAY_CHECK(std::isfinite(validation_loss),
+                  "training: the validation loss became {:g} in epoch {}; try a smaller --lr",
+                  validation_loss, at_.epoch + 1);
       at_ = {.epoch = at_.epoch + 1};
       const bool stop =
           early_stopping_.update(validation_loss, task_.optimizer.steps(), task_.module);
@@ -50,8 +53,9 @@ class Training {
       folder_.write_history(history_);
       save_checkpoint(folder_.checkpoint(), state(), at_);
       if (stop && at_.epoch < config_.epochs)
-        hooks_.say(str("stopped after epoch ", at_.epoch,
-                       ": the validation loss did not improve for ", config_.patience, " epochs"));
+        hooks_.say(
+            fmt::format("stopped after epoch {}: the validation loss did not improve for {} epochs",
+                        at_.epoch, config_.patience));
     }
     if (!config_.keep_last) early_stopping_.restore_best(task_.module);
     return result();
@@ -68,7 +72,7 @@ class Training {
     std::erase_if(history_, [&](const EpochRecord& e) { return e.epoch > at_.epoch; });
     if (history_.size() < static_cast<size_t>(at_.epoch))
       hooks_.say("history.csv has lost epochs: their losses and seconds are missing from now on");
-    hooks_.say(str("going on after epoch ", at_.epoch, ", step ", task_.optimizer.steps()));
+    hooks_.say(fmt::format("going on after epoch {}, step {}", at_.epoch, task_.optimizer.steps()));
   }
 
   /// Mean loss over the images of the epoch.
@@ -134,9 +138,9 @@ class Training {
   }
 
   void count(const Batch& batch, int64_t step, double loss) {
-    ASSAY_CHECK(std::isfinite(loss), "training: the loss became ", loss, " in epoch ",
-                at_.epoch + 1, ", batch ", at_.batch + 1, op_to_blame([&] { task_.loss(batch); }),
-                "; try a smaller --lr");
+    ASSAY_CHECK(std::isfinite(loss),
+                "training: the loss became {:g} in epoch {}, batch {}{}; try a smaller --lr", loss,
+                at_.epoch + 1, at_.batch + 1, op_to_blame([&] { task_.loss(batch); }));
     const auto images = static_cast<int64_t>(batch.images.size());
     at_.loss_sum += loss * static_cast<double>(images);
     at_.batch += 1;
@@ -147,8 +151,9 @@ class Training {
   [[noreturn]] void interrupt() {
     finish_steps();
     save_checkpoint(folder_.checkpoint(), state(), at_);
-    throw Interrupted(str("interrupted in epoch ", at_.epoch + 1, ", batch ", at_.batch,
-                          "; the checkpoint is written, go on with --resume"));
+    throw Interrupted(fmt::format(
+        "interrupted in epoch {}, batch {}; the checkpoint is written, go on with --resume",
+        at_.epoch + 1, at_.batch));
   }
 
   TrainingResult result() const {

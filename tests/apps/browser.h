@@ -1,6 +1,8 @@
 // Opens a page in headless Chromium and asks it what it shows.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -105,10 +107,12 @@ inline nlohmann::json look_at(const std::string& chromium, const std::string& pa
   put(folder / "probed.html", probed);
   // A window cannot be as narrow as a phone; a frame can.
   put(folder / "frame.html",
-      "<!doctype html><body style='margin:0'><iframe src='probed.html' style='border:0;width:" +
-          std::to_string(width) +
-          "px;height:900px'></iframe><pre id='answer'></pre><script>addEventListener('message', e "
-          "=> document.getElementById('answer').textContent = JSON.stringify(e.data))</script>");
+      fmt::format(
+          "<!doctype html><body style='margin:0'><iframe src='probed.html' "
+          "style='border:0;width:{}px;height:900px'></iframe><pre "
+          "id='answer'></pre><script>addEventListener('message', e => "
+          "document.getElementById('answer').textContent = JSON.stringify(e.data))</script>",
+          width));
   Running browser(Running::Program{
       {chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
        "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",

@@ -1,4 +1,6 @@
 // Whole runs of the models besides KD-CAE, through the program, on a few small pictures.
+#include <fmt/core.h>
+
 #include <set>
 #include <sstream>
 
@@ -16,10 +18,10 @@ void write_class_for_folds(const fs::path& root) {
     Image image = small_picture(50 + i, 20, 20);
     for (int x = 0; x < 20; ++x)
       for (int c = 0; c < 3; ++c) image.at(7 + i, x)[c] = 255;
-    put(root / "tile/test/line" / (std::to_string(i) + ".png"), image);
+    put(root / "tile/test/line" / fmt::format("{}.png", i), image);
   }
   for (int i = 0; i < 2; ++i)
-    put(root / "tile/test/good" / (std::to_string(i) + ".png"), small_picture(70 + i, 20, 20));
+    put(root / "tile/test/good" / fmt::format("{}.png", i), small_picture(70 + i, 20, 20));
 }
 
 std::vector<std::string> training(const std::string& model, const fs::path& data,
@@ -162,7 +164,7 @@ TEST_CASE("NI-CAE: the four noise conditions, the pictures that have noise, and 
   const TemporaryFolder folder;
   write_class_for_folds(folder / "data");
   for (int i = 0; i < 10; ++i)  // 22 good pictures: 14 to train, so one of them has noise
-    put(folder / "data/tile/train/good" / ("more" + std::to_string(i) + ".png"),
+    put(folder / "data/tile/train/good" / fmt::format("more{}.png", i),
         small_picture(200 + i, 20, 20));
   std::set<std::string> models;
   for (const char* train_noise : {"clean", "noisy"})

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,7 +151,7 @@ inline void write_small_class(const fs::path& root, const std::string& name = "t
         for (int c = 0; c < 3; ++c) image.at(y, x)[c] = 255;
     return image;
   };
-  const auto file = [](int i) { return std::to_string(100 + i) + ".png"; };
+  const auto file = [](int i) { return fmt::format("{}.png", 100 + i); };
   for (int i = 0; i < 12; ++i) put(root / name / "train/good" / file(i), picture(i, false));
   for (int i = 0; i < 2; ++i) put(root / name / "test/good" / file(i), picture(20 + i, false));
   for (int i = 0; i < squares; ++i)

@@ -1,4 +1,6 @@
 // Whole runs through the program: verdicts, resume to the same bits, thread counts, suites.
+#include <fmt/core.h>
+
 #include <set>
 
 #include "tests/apps/program.h"
@@ -232,7 +234,7 @@ TEST_CASE("options come from a file too, and the command line wins") {
 TEST_CASE("pictures of one's own: --good, --bad and --masks") {
   const TemporaryFolder folder;
   for (int i = 0; i < 13; ++i)
-    put(folder / "fine" / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+    put(folder / "fine" / fmt::format("{}.png", i), small_picture(i, 20, 20));
   Image mask(20, 20, 1);
   for (int x = 5; x < 10; ++x) *mask.at(6, x) = 255;
   put(folder / "broken/a.png", small_picture(90, 20, 20));
@@ -258,7 +260,7 @@ TEST_CASE("pictures of one's own: --good, --bad and --masks") {
 TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   const TemporaryFolder folder;
   const fs::path good = folder / "fine", run = folder / "run";
-  for (int i = 0; i < 20; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
   put(folder / "broken/a.png", small_picture(90, 20, 20));
   require_success(
       run_assay({"train", "kd-cae", "--good", good.string(), "--bad", (folder / "broken").string(),
@@ -270,7 +272,7 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   const nlohmann::json split = read_json(run / "split.json");
   const std::string gone = split["train"][0];  // "good/7.png"
   fs::remove(good / fs::path(gone).filename());
-  for (int i = 20; i < 26; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  for (int i = 20; i < 26; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
   require_success(run_assay({"evaluate", run.string()}));
   const std::string now = read_text(run / "scores.csv");
   for (const char* part : {"train", "validation"})
@@ -299,7 +301,7 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   // Two folders of one's own are two data sets, though their pictures have the same names.
   put(folder / "fine2/0.png", small_picture(3, 20, 20));
   for (int i = 1; i < 20; ++i)
-    put(folder / "fine2" / (std::to_string(i) + ".png"), small_picture(40 + i, 20, 20));
+    put(folder / "fine2" / fmt::format("{}.png", i), small_picture(40 + i, 20, 20));
   require_success(run_assay({"train", "kd-cae", "--good", (folder / "fine2").string(), "--bad",
                              (folder / "broken").string(), "--out", (folder / "own/b").string(),
                              "--image-size", "16", "--epochs", "1", "--seed", "1"}));
@@ -312,7 +314,7 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
 TEST_CASE("pictures of one's own: a split may name any good picture, and more may come") {
   const TemporaryFolder folder;
   const fs::path good = folder / "fine";
-  for (int i = 0; i < 20; ++i) put(good / (std::to_string(i) + ".png"), small_picture(i, 20, 20));
+  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
   put(folder / "broken/a.png", small_picture(90, 20, 20));
   const auto train = [&](const char* out, const std::vector<std::string>& more) {
     std::vector<std::string> words = {"train",        "kd-cae",

@@ -1,5 +1,7 @@
 // What the report says of runs whose scores are known: sentences by rule, seeds, what may be
 // quoted.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -30,8 +32,8 @@ void write_run(const fs::path& root, const Fake& fake) {
   config.seed = fake.seed;
   config.lr = fake.lr;
   config.train_noise = config.test_noise = fake.noise;
-  std::string name = config.preset + "-" + config.object_class + "-" + std::to_string(fake.seed) +
-                     "-" + fake.noise + std::to_string(fake.lr);
+  std::string name = fmt::format("{}-{}-{}-{}{:f}", config.preset, config.object_class, fake.seed,
+                                 fake.noise, fake.lr);
   const RunFolder folder(root / name);
   folder.create();
   save(config, folder.config());

@@ -1,6 +1,8 @@
 // A library that plays cuDNN, so that the race runs without one: its plans are our own kernels on
 // converted operands, in both layouts and element types. Of each convolution's plans one computes
 // nothing, one refuses to be built, and one is slow.
+#include <fmt/core.h>
+
 #include "bench/gpu/device_ops.h"
 #include "bench/gpu/timer.h"
 #include "kernels/pointwise/pointwise.h"
@@ -97,7 +99,7 @@ class FakeDnn final : public DnnLibrary {
       else
         conv2d_wgrad<float>(ctx_, s, {}, p[0], {p[2]}, p[1], nullptr);
     });
-    return {str(name_of(l), ' ', what), l, [=, bias = r.bias] {
+    return {fmt::format("{} {}", name_of(l), what), l, [=, bias = r.bias] {
               return ConvPlan{"", 16, [=](const ConvPointers& p, void*) {
                                 std::vector<void*> pointers = {p.x, p.w, p.y};
                                 if (bias) pointers.push_back(const_cast<void*>(p.bias));

@@ -1,5 +1,7 @@
 #include "data/dataset.h"
 
+#include <fmt/core.h>
+
 #include <set>
 
 #include "data/check.h"
@@ -20,14 +22,14 @@ namespace fs = std::filesystem;
 void make_nut(const fs::path& root) {
   const fs::path nut = root / "nut";
   for (const int i : {0, 1, 2}) {
-    put(nut / "train/good" / str("00", i, ".png"), small_picture(i));
+    put(nut / "train/good" / fmt::format("00{}.png", i), small_picture(i));
   }
   for (const int i : {0, 1}) {
-    put(nut / "test/good" / str("00", i, ".png"), small_picture(10 + i));
-    put(nut / "test/crack" / str("00", i, ".png"), small_picture(20 + i));
+    put(nut / "test/good" / fmt::format("00{}.png", i), small_picture(10 + i));
+    put(nut / "test/crack" / fmt::format("00{}.png", i), small_picture(20 + i));
     Image mask(12, 10, 1);
     mask.pixels[static_cast<size_t>(i)] = 255;
-    put(nut / "ground_truth/crack" / str("00", i, "_mask.png"), mask);
+    put(nut / "ground_truth/crack" / fmt::format("00{}_mask.png", i), mask);
   }
   put(nut / "test/dirt/000.png", small_picture(30, 12, 10, 1));
   put(nut / "readme.txt", std::string("MVTec AD"));
@@ -182,7 +184,8 @@ TEST_CASE("a mask of another size than its picture is refused when it is read") 
 
 TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by the seed") {
   const TemporaryFolder root;
-  for (int i = 0; i < 11; ++i) put(root / "fine" / str(10 + i, ".jpg.png"), small_picture(i));
+  for (int i = 0; i < 11; ++i)
+    put(root / "fine" / fmt::format("{}.jpg.png", 10 + i), small_picture(i));
   put(root / "broken/a.png", small_picture(1));
   put(root / "broken/b.PNG", small_picture(2));
   put(root / "broken/good/c.png", small_picture(3));

@@ -1,5 +1,7 @@
 #include "data/findings.h"
 
+#include <fmt/format.h>
+
 #include <deque>
 
 #include "data/check.h"
@@ -129,7 +131,7 @@ TEST_CASE("masks of everything, of the complement and of less than a pixel are n
 TEST_CASE("data check finds all of it in files") {
   const TemporaryFolder root;
   const auto path = [&](const std::string& name) { return root / ("nut/" + name); };
-  for (int i = 0; i < 10; ++i) put(path(str("train/good/", i, ".png")), small_picture(i));
+  for (int i = 0; i < 10; ++i) put(path(fmt::format("train/good/{}.png", i)), small_picture(i));
   put(path("test/good/0.png"), small_picture(3));
   put(path("test/crack/0.png"), small_picture(20, 12, 30));
   put(path("test/crack/masks/0.png"), [] {

@@ -1,5 +1,7 @@
 #include "data/listing.h"
 
+#include <fmt/format.h>
+
 #include <sys/stat.h>
 
 #include "data/mvtec.h"
@@ -24,8 +26,8 @@ std::vector<std::string> walked(const fs::path& folder, std::vector<fs::path> ex
   walk_files(
       folder,
       [&](const ListedFile& found) {
-        lines.push_back(str(found.name, " ", kKinds[static_cast<int>(found.kind)],
-                            found.reason.empty() ? "" : ": ", found.reason));
+        lines.push_back(fmt::format("{} {}{}{}", found.name, kKinds[static_cast<int>(found.kind)],
+                                    found.reason.empty() ? "" : ": ", found.reason));
       },
       excluded);
   return lines;
@@ -145,7 +147,7 @@ TEST_CASE("an image that is not read is named where it is the only one") {
 
 TEST_CASE("a folder for one purpose inside another serves its own alone") {
   const TemporaryFolder root;
-  for (int i = 0; i < 4; ++i) put(root / str("own/", i, ".png"), small_picture(i));
+  for (int i = 0; i < 4; ++i) put(root / fmt::format("own/{}.png", i), small_picture(i));
   put(root / "own/broken/5.png", small_picture(5));
   put(root / "own/broken/masks/5.png", Image(12, 10, 1));
   const Dataset data = open_folder({root / "own", root / "own/broken", root / "own/broken/masks"});
@@ -161,7 +163,7 @@ TEST_CASE("a folder for one purpose inside another serves its own alone") {
 
 TEST_CASE("masks among the images of defects are theirs, and are named") {
   const TemporaryFolder root;
-  for (int i = 0; i < 4; ++i) put(root / str("fine/", i, ".png"), small_picture(i));
+  for (int i = 0; i < 4; ++i) put(root / fmt::format("fine/{}.png", i), small_picture(i));
   put(root / "broken/5.png", small_picture(5));
   put(root / "broken/5_mask.png", Image(12, 10, 1));
   put(root / "fine/0_mask.png", Image(12, 10, 1));

@@ -1,5 +1,7 @@
 #include "data/loader.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <set>
 
@@ -23,7 +25,7 @@ std::vector<Sample> some_samples(int n) {
   std::vector<Sample> samples;
   for (int i = 0; i < n; ++i) {
     Sample sample;
-    sample.path = str("train/good/", i);
+    sample.path = fmt::format("train/good/{}", i);
     sample.defective = i % 3 == 0;
     sample.draw = [i] {
       Picture picture{small_picture(i), std::nullopt};
@@ -103,8 +105,8 @@ DEVICE_TEST_CASE("a store holds every picture at the model's size, the same at a
 TEST_CASE("a store reads everything first and names the first file that is broken") {
   const testing::TemporaryFolder root;
   for (int i = 0; i < 9; ++i) {
-    testing::put(root / "nut/train/good" / str(i, ".png"), small_picture(i));
-    testing::put(root / "nut/test/good" / str(i, ".png"), small_picture(i));
+    testing::put(root / "nut/train/good" / fmt::format("{}.png", i), small_picture(i));
+    testing::put(root / "nut/test/good" / fmt::format("{}.png", i), small_picture(i));
   }
   testing::put(root / "nut/train/good/4.png", std::string("broken"));
   testing::put(root / "nut/train/good/7.png", std::string("broken too"));

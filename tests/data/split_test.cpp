@@ -1,5 +1,7 @@
 #include "data/split.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -58,7 +60,7 @@ TEST_CASE("15 % validate, at least 8, and the seed draws them") {
 TEST_CASE("a split goes to disk and back") {
   const testing::TemporaryFolder folder;
   std::vector<std::string> paths;
-  for (int i = 0; i < 20; ++i) paths.push_back(str("train/good/", 100 + i, ".png"));
+  for (int i = 0; i < 20; ++i) paths.push_back(fmt::format("train/good/{}.png", 100 + i));
   const std::vector<Sample> samples = named(paths);
   const Split split = draw_split(20, 3);
   write_split(folder / "split.json", split, samples);

@@ -2,6 +2,7 @@
 // found. Each planted bug runs under nine schedules, in the fast build (which sees wrong values,
 // faults, deadlocks and divergence) and in the check build (which must report it every time).
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <functional>
 #include <sstream>
@@ -140,7 +141,7 @@ std::vector<Planted> plain_wrongs() {
          const float result = x.host()[0];
          cudaStreamDestroy(a);
          cudaStreamDestroy(b);
-         return result == 4.0f ? std::string() : str("(1 + 1) * 2 is ", result);
+         return result == 4.0f ? std::string() : fmt::format("(1 + 1) * 2 is {:g}", result);
        },
        Fast::sometimes, "race between streams"},
   };

@@ -1,6 +1,8 @@
 // Runs a test under every schedule of the emulator.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string>
 
 #include "kernels/emulator/api.h"
@@ -32,8 +34,7 @@ void for_each_schedule(const F& f) {
   uint64_t seed = 1;
   for (const std::string order : {"sequential", "reverse", "random"})
     for (const std::string async : {"early", "late", "random"}) {
-      const std::string list =
-          "order=" + order + ",async=" + async + ",seed=" + std::to_string(seed++);
+      const std::string list = fmt::format("order={},async={},seed={}", order, async, seed++);
       cudaDeviceReset();
       emulator::apply(emulator::config(), list);
       f(list);

@@ -1,5 +1,6 @@
 // Streams, events and graphs of the emulated device behave as CUDA says, under every policy.
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cstring>
 
@@ -62,7 +63,7 @@ void for_each_policy(const F& f) {
   for (const std::string policy : {"eager", "late", "random"})
     for (int seed = 1; seed <= 5; ++seed) {
       cudaDeviceReset();
-      const std::string list = "streams=" + policy + ",seed=" + std::to_string(seed);
+      const std::string list = fmt::format("streams={},seed={}", policy, seed);
       emulator::apply(emulator::config(), list);
       INFO(list);
       f();

@@ -1,5 +1,7 @@
 #include "tests/emulator/workloads.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -30,7 +32,7 @@ class Comparison {
  public:
   void element(size_t i, double got, double expected, double bound) {
     if (text_.empty() && !(std::abs(got - expected) <= bound))
-      text_ = str("element ", i, " is ", got, " instead of ", expected, " +- ", bound);
+      text_ = fmt::format("element {} is {:g} instead of {:g} +- {:g}", i, got, expected, bound);
   }
   const std::string& text() const { return text_; }
 

@@ -7,12 +7,33 @@ namespace assay {
 namespace {
 
 constexpr int64_t kSizes[] = {0, 1, 3, 17, 64, 1001, 70001};
-constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::leaky_relu,
-                                       Activation::sigmoid, Activation::tanh};
 constexpr float kSlope = 0.2f;
 
 std::vector<double> poisoned_doubles(int64_t n) {
   return test::widen(test::poisoned(n));
+}
+
+TEST_CASE("activation: the declared traits are those of the formula") {
+  for (const Activation a : kActivations) {
+    CAPTURE(name_of(a));
+    const double slope = kSlope, step = 1e-6;
+    double before = activate(a, slope, -9.0);
+    for (double z = -8.99; z < 9; z += 0.01) {
+      const double y = activate(a, slope, z);
+      if (traits_of(a).non_decreasing) CHECK(y >= before);
+      before = y;
+      if (std::abs(z) < 2 * step) continue;  // the kink of relu and leaky_relu
+      const double difference =
+          (activate(a, slope, z + step) - activate(a, slope, z - step)) / (2 * step);
+      CHECK(activation_slope(a, slope, y) == doctest::Approx(difference).epsilon(1e-6));
+    }
+  }
+}
+
+TEST_CASE("activation: a leaky_relu without a slope above 0 is refused") {
+  CHECK_THROWS_WITH_AS(check_activation("conv2d", Activation::leaky_relu, 0),
+                       doctest::Contains("leaky_relu has slope 0 but needs one above 0"), Error);
+  for (const Activation a : kActivations) CHECK_NOTHROW(check_activation("conv2d", a, kSlope, 2));
 }
 
 TEST_CASE("activation: forward and backward equal the float64 reference") {

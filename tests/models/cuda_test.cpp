@@ -1,6 +1,8 @@
 // The models train on a CUDA device: step by step with the losses of the CPU, to the same bits
 // every time, and to those bits too when the step is replayed from a graph, whose losses the host
 // looks at one step late. Small pictures, few of them.
+#include <fmt/core.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <memory>
@@ -42,7 +44,7 @@ ImageStore pictures(int side, int count = 5) {  // a last batch that is smaller 
   std::vector<Sample> samples;
   for (int i = 0; i < count; ++i) {
     Sample& sample = samples.emplace_back();
-    sample.path = "train/good/" + std::to_string(i) + ".png";
+    sample.path = fmt::format("train/good/{}.png", i);
     sample.defective = i % 2 == 1;
     sample.draw = [i, side] { return Picture{testing::small_picture(i, side, side), {}}; };
   }
@@ -231,7 +233,7 @@ struct Poisoned {
     try {
       train(hooks);
     } catch (const Interrupted& e) {
-      return str("a checkpoint was written: ", e.what());
+      return fmt::format("a checkpoint was written: {}", e.what());
     } catch (const Error& e) {
       return e.what();
     }
@@ -272,8 +274,8 @@ TEST_CASE("a NaN on CUDA is found in its step and ends in no checkpoint") {
       };
       hooks.stop_requested = [&] { return stop; };
       // The next step that is queued behind the poison is 6 or, where one is ahead, 7.
-      CHECK(p.message(hooks).find(str("the loss became nan in epoch 2, batch ", graphs ? 3 : 2)) !=
-            std::string::npos);
+      CHECK(p.message(hooks).find(fmt::format("the loss became nan in epoch 2, batch {}",
+                                              graphs ? 3 : 2)) != std::string::npos);
       CHECK(read_bytes(p.run.checkpoint()) == checkpoint);
       CHECK(p.run.read_history().size() == 1);
     }

@@ -2,6 +2,7 @@
 #include "models/training/dcgan_training.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
@@ -35,7 +36,7 @@ ImageStore small_pictures(int n) {
   std::vector<Sample> samples;
   for (int i = 0; i < n; ++i) {
     Sample& sample = samples.emplace_back();
-    sample.path = "train/good/" + std::to_string(i) + ".png";
+    sample.path = fmt::format("train/good/{}.png", i);
     sample.draw = [i] { return Picture{testing::small_picture(i, 64, 64), {}}; };
   }
   return {current_context(), samples, {.height = 64, .width = 64, .channels = 3}};

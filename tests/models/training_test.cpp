@@ -2,6 +2,7 @@
 #include "models/training/trainer.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -39,7 +40,7 @@ ImageStore small_pictures() {
   std::vector<Sample> samples;
   for (int i = 0; i < 7; ++i) {
     Sample& sample = samples.emplace_back();
-    sample.path = "train/good/" + std::to_string(i) + ".png";
+    sample.path = fmt::format("train/good/{}.png", i);
     sample.draw = [i] {
       Picture picture{Image(4, 4, 1), {}};
       for (size_t p = 0; p < picture.image.size(); ++p)

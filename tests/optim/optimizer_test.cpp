@@ -1,6 +1,7 @@
 #include "optim/optimizer.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cmath>
 
@@ -20,7 +21,7 @@ std::vector<Parameter> make_parameters(uint64_t seed, DType type = DType::f32) {
   std::vector<Parameter> parameters;
   for (const Shape& shape : {Shape{3, 5}, Shape{1}, Shape{17}}) {
     Parameter p;
-    p.name = str("p", parameters.size());
+    p.name = fmt::format("p{}", parameters.size());
     p.tensor = random.normal(shape);
     p.tensor.set_requires_grad(true);
     parameters.push_back(p);

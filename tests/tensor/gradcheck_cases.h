@@ -3,6 +3,8 @@
 // look here for each operation that a model records.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string>
 #include <vector>
 
@@ -136,7 +138,7 @@ inline std::vector<GradcheckCase> loss_cases(RandomTensors& r) {
                    {r.normal({2, 3})}});
   for (const double weight : {1.0, 3.5})
     cases.push_back({"bce_with_logits_loss",
-                     "weight " + std::to_string(weight),
+                     fmt::format("weight {:f}", weight),
                      [=](const auto& in) {
                        return bce_with_logits_loss(in[0], target.to(in[0].dtype()), weight);
                      },

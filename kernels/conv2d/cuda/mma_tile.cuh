@@ -54,6 +54,9 @@ struct Tf32 {
 /// Three TF32 products. An operand is big + small, each of 11 bits; what is left, and the product
 /// of the small parts, is 2^-22 of the whole. (Markidis et al., "NVIDIA Tensor Core
 /// Programmability, Performance & Precision", section V; CUTLASS example 28 for convolutions.)
+/// Tensor cores truncate their sums, so a long chain of them would drift toward zero: the products
+/// of 16 elements go into fragments that begin at 0, and fp32 additions add those to the sums.
+/// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
 struct Tf32x3 {
   struct A {
     Tf32::A big, small;
@@ -73,9 +76,12 @@ struct Tf32x3 {
     return {Tf32::b(column), Tf32::b(rest_column)};
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
-    Tf32::multiply(sums, a.small, b.big);  // the small ones first
-    Tf32::multiply(sums, a.big, b.small);
-    Tf32::multiply(sums, a.big, b.big);
+    float products[4] = {};
+    Tf32::multiply(products, a.small, b.big);  // the small ones first
+    Tf32::multiply(products, a.big, b.small);
+    Tf32::multiply(products, a.big, b.big);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) sums[e] += products[e];
   }
 };
 

@@ -11,7 +11,7 @@ namespace assay::cuda {
 /// Four channels are read at once, so where channels come by fours their tensor must lie as the
 /// allocator gives it, or whole pixels further. Null is well aligned.
 inline void check_aligned(const char* what, const float* p) {
-  ASSAY_CHECK(aligned16(p), "conv2d: ", what, " does not start at a multiple of 16 bytes");
+  ASSAY_CHECK(aligned16(p), "conv2d: {} does not start at a multiple of 16 bytes", what);
 }
 inline void check_aligned(const Conv2dGrad<float>& g) {
   check_aligned("dy", g.dy);

@@ -142,7 +142,9 @@ struct FmaMath {
 /// Tensor cores: warps of kM/kWarpsM x kN/kWarpsN results each, in fragments of 16 x 8: 32 x 32 of
 /// a tile of 64 x 64, else 64 x 32.
 ///   tf32    one product of operands rounded to 10 bits
-///   tf32x3  v = high + low, both TF32: low high + high low + high high, as accurate as fp32
+///   tf32x3  v = high + low, both TF32: low high + high low + high high. Tensor cores truncate
+///           their sums, so these go into fragments that begin at 0 and are added to the sums in
+///           fp32, or a long k would drift toward zero (conv2d/cuda/mma_tile.cuh)
 ///   bf16    operands rounded to 7 bits, two of them in a register
 template <Precision kPrecision, int kM_, int kN_>
 struct MmaMath {
@@ -244,11 +246,14 @@ struct MmaMath {
                                   [[maybe_unused]] const uint32_t (&b_low)[2]) {
     if constexpr (kPrecision == Precision::bf16) {
       ptx::mma_m16n8k16_bf16(sum, a, b);
+    } else if constexpr (kPrecision == Precision::tf32x3) {
+      float products[4] = {};
+      ptx::mma_m16n8k8_tf32(products, a_low, b);  // the small ones first
+      ptx::mma_m16n8k8_tf32(products, a, b_low);
+      ptx::mma_m16n8k8_tf32(products, a, b);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum[e] += products[e];
     } else {
-      if constexpr (kPrecision == Precision::tf32x3) {  // the small ones first
-        ptx::mma_m16n8k8_tf32(sum, a_low, b);
-        ptx::mma_m16n8k8_tf32(sum, a, b_low);
-      }
       ptx::mma_m16n8k8_tf32(sum, a, b);
     }
   }

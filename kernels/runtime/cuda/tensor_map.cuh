@@ -34,8 +34,9 @@ inline ptx::TensorMap make_tensor_map(const float* base, uint64_t columns, uint6
       encode(&map.map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, const_cast<float*>(base), size,
              row_bytes, box, every_element, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
              CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  ASSAY_CHECK_AS(DeviceError, result == CUDA_SUCCESS, "tensor map: cuTensorMapEncodeTiled gives ",
-                 static_cast<int>(result), " for a matrix of ", rows, "x", columns);
+  ASSAY_CHECK_AS(DeviceError, result == CUDA_SUCCESS,
+                 "tensor map: cuTensorMapEncodeTiled gives {} for a matrix of {}x{}",
+                 static_cast<int>(result), rows, columns);
   return map;
 #else
   return emulator::make_tensor_map(base, columns, rows, columns * sizeof(float), box_columns,

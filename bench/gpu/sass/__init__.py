@@ -1,0 +1,1 @@
+"""Static analysis of compiled kernels (sass_report.py)."""
