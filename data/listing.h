@@ -41,7 +41,8 @@ void walk_files(const std::filesystem::path& folder, const std::function<void(Li
 /// How many files were read, how many were not, and why: the counts that a verb ends with.
 class FileAccount {
  public:
-  void add_image() { ++images_; }
+  void add_images(int64_t n) { images_ += n; }
+  void add_image() { add_images(1); }
   void add_mask() { ++masks_; }
   void add_ignored(const std::string& name, const std::string& reason);
 

@@ -99,16 +99,29 @@ std::vector<ImageSize> ImageStore::file_sizes() const {
   return sizes;
 }
 
-Tensor ImageStore::batch(std::span<const size_t> images) const {
-  const size_t each = static_cast<size_t>(options_.height) * options_.width * options_.channels;
-  std::vector<float> values(images.size() * each);
+Tensor batch_of(std::span<const Image* const> images) {
+  ASSAY_CHECK(!images.empty(), "batch: of no images");
+  const Image& first = *images.front();
+  std::vector<float> values(images.size() * first.size());
   for (size_t n = 0; n < images.size(); ++n) {
-    ASSAY_CHECK(images[n] < size(), "batch: there is no picture {} among {}", images[n], size());
-    fill_picture(images_[images[n]], {}, &values[n * each]);
+    const Image& image = *images[n];
+    ASSAY_CHECK(image.height == first.height && image.width == first.width &&
+                    image.channels == first.channels,
+                "batch: images of {} x {} x {} and {} x {} x {}", first.height, first.width,
+                first.channels, image.height, image.width, image.channels);
+    fill_picture(image, {}, &values[n * first.size()]);
   }
   return Tensor::from(
-      {static_cast<int64_t>(images.size()), options_.height, options_.width, options_.channels},
-      values);
+      {static_cast<int64_t>(images.size()), first.height, first.width, first.channels}, values);
+}
+
+Tensor ImageStore::batch(std::span<const size_t> images) const {
+  std::vector<const Image*> chosen;
+  for (const size_t i : images) {
+    ASSAY_CHECK(i < size(), "batch: there is no picture {} among {}", i, size());
+    chosen.push_back(&images_[i]);
+  }
+  return batch_of(chosen);
 }
 
 std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch) {

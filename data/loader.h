@@ -15,6 +15,10 @@ namespace assay {
 /// An image as a model takes it: resized (resize.h), grey or RGB.
 Image at_size(const Image& image, int height, int width, int channels);
 
+/// Images of one size as numbers in [0,1], without noise or augmentation. Error for none, or where
+/// sizes differ. // (n,H,W,C)
+Tensor batch_of(std::span<const Image* const> images);
+
 /// All pictures of a list of samples at the size of a model, 8 bits a value.
 class ImageStore {
  public:
