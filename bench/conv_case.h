@@ -83,10 +83,10 @@ inline double verify(Context& ctx, const Layer& layer, Pass pass) {
   return error_of(o.dw, want);
 }
 
-/// Most of it that a correct fp32 kernel may have.
-inline constexpr double kMostError = 1e-5;
+/// The largest error of a correct fp32 kernel.
+inline constexpr double kMaxError = 1e-5;
 
-/// Whether training asks for this pass: nobody wants the gradient at the picture. A transposed
+/// Whether training asks for this pass: nobody wants the gradient at the image. A transposed
 /// convolution's forward is dgrad, so its first layer lacks fprop instead.
 inline bool is_used(const Layer& layer, Pass pass) {
   return !layer.first || pass != (layer.transposed ? Pass::fprop : Pass::dgrad);

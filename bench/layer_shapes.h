@@ -1,6 +1,8 @@
-// The one table of convolutions: our four models', the DCGAN's for 128 pixels and three well-known
-// suites, by the names of kernels/conv2d/conv2d.h.
+// Convolutions of three public suites: ResNet-50, VGG-16 and DeepBench. Those of our own networks:
+// model_layers.h. Sizes have the names of kernels/conv2d/conv2d.h.
 #pragma once
+
+#include <fmt/core.h>
 
 #include <string>
 #include <vector>
@@ -20,74 +22,10 @@ struct Layer {
   Conv2dShape shape;
   Conv2dEpilogue epilogue;
   bool transposed = false;  ///< forward is dgrad: a transposed convolution
-  bool first = false;       ///< its input is the picture: no dgrad in training
+  bool first = false;       ///< nobody wants the gradient at its input
   std::string suite = "models";
-  int count = 1;  ///< how often the network has it: the weight in sums
+  int count = 1;  ///< how often the network has it
 };
-
-/// Convolutions of a DCGAN whose discriminator begins with 64 filters, generator first: 4x4 filters
-/// that double or halve the picture, and one of 4x4 pixels at either end.
-inline std::vector<Layer> dcgan_layers(const std::string& suite, const std::string& name, int N,
-                                       int image_size) {
-  constexpr int kChannels = 3, kLatent = 100;
-  // A picture of C channels and its half of K, which a transposed convolution turns round.
-  const auto halving = [N](int size, int C, int K) {
-    return Conv2dShape{N, size, size, C, K, 4, 4, 2, 1, 1};
-  };
-  std::vector<Conv2dShape> halvings = {halving(image_size, kChannels, 64)};
-  while (halvings.back().H > 8)
-    halvings.push_back(halving(halvings.back().H / 2, halvings.back().K, 2 * halvings.back().K));
-  const int most = halvings.back().K;
-  const auto ending = [&](int K) { return Conv2dShape{N, 4, 4, most, K, 4, 4, 1, 0, 1}; };
-  std::vector<Layer> layers = {{name + ".g1", ending(kLatent), {}, true, true, suite}};
-  int g = 1, d = 0;
-  for (auto s = halvings.rbegin(); s != halvings.rend(); ++s)
-    layers.push_back({fmt::format("{}.g{}", name, ++g), *s, {}, true, false, suite});
-  for (const Conv2dShape& s : halvings) {
-    const bool first = d == 0;
-    layers.push_back({fmt::format("{}.d{}", name, ++d), s,
-                      first ? Conv2dEpilogue{Activation::leaky_relu, 0.2f, 1} : Conv2dEpilogue{},
-                      false, first, suite});
-  }
-  layers.push_back({fmt::format("{}.d{}", name, ++d), ending(1), {}, false, false, suite});
-  return layers;
-}
-
-/// Layers of all four models at batch N, in the order of their forward passes.
-inline std::vector<Layer> model_layers(int N) {
-  const Conv2dEpilogue pool2{Activation::relu, 0, 2}, pool4{Activation::relu, 0, 4},
-      relu{Activation::relu, 0, 1}, sigmoid{Activation::sigmoid, 0, 1};
-  const auto same = [N](int size, int C, int K, int upsample = 1) {
-    return Conv2dShape{N, size, size, C, K, 3, 3, 1, 1, upsample};
-  };
-  std::vector<Layer> layers = {
-      {"cnn.1", same(200, 3, 16), pool2, false, true},
-      {"cnn.2", same(100, 16, 16), pool2},
-      {"cnn.3", same(50, 16, 16), pool2},
-      {"cnn.4", same(25, 16, 16), pool2},
-      {"cnn.5", same(12, 16, 16), pool2},
-      {"kdcae.e1", same(128, 3, 32), pool2, false, true},
-      {"kdcae.e2", same(64, 32, 64), pool2},
-      {"kdcae.e3", same(32, 64, 128), pool4},
-      {"kdcae.d1", same(8, 128, 128), relu},
-      {"kdcae.d2", same(8, 128, 64, 4), relu},
-      {"kdcae.d3", same(32, 64, 32, 2), relu},
-      {"kdcae.out", same(64, 32, 3, 2), sigmoid},
-      {"nicae.e1", same(256, 1, 128), pool2, false, true},
-      {"nicae.e2", same(128, 128, 64), pool2},
-      {"nicae.e3", same(64, 64, 16), pool2},
-      {"nicae.e4", same(32, 16, 8), pool2},
-      {"nicae.e5", same(16, 8, 4), pool2},
-      {"nicae.d1", same(8, 4, 4), relu},
-      {"nicae.d2", same(8, 4, 8, 2), relu},
-      {"nicae.d3", same(16, 8, 16, 2), relu},
-      {"nicae.d4", same(32, 16, 64, 2), relu},
-      {"nicae.d5", same(64, 64, 128, 2), relu},
-      {"nicae.out", {N, 128, 128, 128, 1, 1, 1, 1, 0, 2}, sigmoid},
-  };
-  for (Layer& layer : dcgan_layers("models", "dcgan", N, 64)) layers.push_back(std::move(layer));
-  return layers;
-}
 
 /// The layer as a library has it: upsampled already.
 inline Conv2dShape bare(Conv2dShape s) {
@@ -179,15 +117,6 @@ inline std::vector<Layer> deepbench_layers() {
       layers.push_back({describe(s), s, {}, false, false, "deepbench", 1});
     }
   return layers;
-}
-
-inline std::vector<Layer> all_layers(int N) {
-  std::vector<Layer> all = model_layers(N);
-  for (Layer& layer : dcgan_layers("dcgan-128", "dcgan128", N, 128))
-    all.push_back(std::move(layer));
-  for (Layer& layer : imagenet_layers(N)) all.push_back(std::move(layer));
-  for (Layer& layer : deepbench_layers()) all.push_back(std::move(layer));
-  return all;
 }
 
 }  // namespace assay::bench

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bench/operands.h"
+#include "models/experiments/registry.h"
 #include "models/networks/dcgan.h"
-#include "models/networks/network.h"
 #include "models/training/recorded_step.h"
 #include "optim/adam.h"
 #include "optim/rmsprop.h"

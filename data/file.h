@@ -24,8 +24,8 @@ bool is_utf8(std::string_view text);
 std::string printable(std::string_view text);
 
 /// A name as JSON and CSV hold it: itself where it is UTF-8; else "file:" and its bytes with those
-/// that a URI may not hold as %NN, which urllib.parse.unquote_to_bytes turns back. So is a name that
-/// begins with "file:".
+/// that a URI may not hold as %NN, which urllib.parse.unquote_to_bytes turns back. So is a name
+/// that begins with "file:".
 std::string list_name(std::string_view name);
 
 /// Makes a folder and those above it. Error that names it and the reason.

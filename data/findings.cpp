@@ -48,7 +48,7 @@ void look_at_bits(std::span<const SeenImage> images, int bit_depth, Findings& fi
     if (image.facts->max_value >> bit_depth != 0) above.add(image.sample->path);
   }
   if (!deep.any()) return;
-  const int used = std::max(8, static_cast<int>(std::bit_width(static_cast<unsigned>(max_value))));
+  const int used = bits_used(max_value);
   if (used < bit_depth && used < kFullDepth)
     findings.notes.push_back(
         fmt::format("{} have 16 bits a value but use {} (the largest value is {}), so they look "
@@ -159,6 +159,11 @@ void look_at_masks(std::span<const SeenImage> images, Findings& findings) {
 }
 
 }  // namespace
+
+int bits_used(int max_value) {
+  if (max_value <= 0) return 16;
+  return std::max(8, static_cast<int>(std::bit_width(static_cast<unsigned>(max_value))));
+}
 
 bool differs_in_shape(ImageSize a, ImageSize b) {
   const double ratio = aspect_of(a) / aspect_of(b);

@@ -28,6 +28,10 @@ struct Findings {
 Findings find_out(std::span<const SeenImage> training, std::span<const SeenImage> test,
                   int bit_depth = 16);
 
+/// The bits a value of 16-bit images whose largest value is known: 8 to 16; 16 for a largest value
+/// of 0, as images of 8 bits have.
+int bits_used(int max_value);
+
 /// Whether an image's shape differs so much from another that squashing it to the same square
 /// changes what is seen: by more than a quarter.
 bool differs_in_shape(ImageSize a, ImageSize b);

@@ -30,8 +30,8 @@ struct ImageStream::State {
 
   std::mutex mutex;  // guards all that follows
   std::condition_variable changed;
-  std::deque<Slot> slots;   // in the order of the source
-  int64_t first = 0;        // number of the first slot
+  std::deque<Slot> slots;    // in the order of the source
+  int64_t first = 0;         // number of the first slot
   int64_t next_waiting = 0;  // number of the first slot that nobody decodes
   bool ended = false, stop = false;
   std::exception_ptr error;

@@ -14,10 +14,10 @@ namespace assay {
 
 struct StreamedImage {
   std::filesystem::path file;
-  std::string name;    ///< below the folder that it was found in
-  Image image;         ///< at the size that was asked for; empty where the file cannot be read
+  std::string name;  ///< below the folder that it was found in
+  Image image;       ///< at the size that was asked for; empty where the file cannot be read
   ImageFacts facts;
-  std::string error;   ///< why the file cannot be read: a sentence that begins with its path
+  std::string error;  ///< why the file cannot be read: a sentence that begins with its path
 };
 
 class ImageStream {

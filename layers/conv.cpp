@@ -61,12 +61,14 @@ Shape Conv2d::describe(const std::string& name, const Shape& input,
                            filter_text("conv", config_.filter, o.stride, o.pad) +
                            activation_suffix(o.activation) +
                            (o.pool > 1 ? fmt::format(", max-pool {}", o.pool) : "");
+  const Conv2dEpilogue epilogue{o.activation, o.slope, o.pool};
   rows.push_back({.name = name,
                   .what = what,
                   .output = output,
                   .parameters = parameter_count(),
                   .flops = conv2d_flops(s),
-                  .least_bytes = conv2d_least_bytes(s, {o.activation, o.slope, o.pool})});
+                  .least_bytes = conv2d_least_bytes(s, epilogue),
+                  .conv = ConvCall{s, epilogue}});
   return output;
 }
 
@@ -98,13 +100,23 @@ Shape ConvTranspose2d::describe(const std::string& name, const Shape& input,
   // A multiply-add for each input pixel, filter tap and pair of channels.
   const int64_t flops = 2 * numel(input) * config_.filter * config_.filter * config_.C_out;
   const int64_t elements = numel(input) + numel(output) + parameter_count();
+  const Conv2dShape s{.N = static_cast<int>(output[0]),
+                      .H = static_cast<int>(output[1]),
+                      .W = static_cast<int>(output[2]),
+                      .C = config_.C_out,
+                      .K = config_.C_in,
+                      .R = config_.filter,
+                      .S = config_.filter,
+                      .stride = o.stride,
+                      .pad = o.pad};
   rows.push_back({.name = name,
                   .what = filter_text("transposed conv", config_.filter, o.stride, o.pad) +
                           activation_suffix(o.activation),
                   .output = output,
                   .parameters = parameter_count(),
                   .flops = flops,
-                  .least_bytes = elements * 4});
+                  .least_bytes = elements * 4,
+                  .conv = ConvCall{s, {}, true}});
   return output;
 }
 

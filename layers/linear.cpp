@@ -60,7 +60,8 @@ Shape Linear::describe(const std::string& name, const Shape& input,
        .output = output,
        .parameters = parameter_count(),
        .flops = 2 * input[0] * config_.in * config_.out,
-       .least_bytes = (numel(input) + numel(output) + parameter_count()) * 4});
+       .least_bytes = (numel(input) + numel(output) + parameter_count()) * 4,
+       .is_product = true});
   return output;
 }
 

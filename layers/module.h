@@ -1,10 +1,12 @@
 // Module: parameters and buffers with names, a forward pass, and a description of itself.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "kernels/conv2d/conv2d.h"
 #include "kernels/pointwise/activation_formula.h"
 #include "tensor/tensor.h"
 
@@ -39,6 +41,14 @@ struct Buffer {
   int64_t* count = nullptr;
 };
 
+/// The kernel call of a convolution layer. A transposed layer has the convolution that maps its
+/// output to its input: its forward pass is dgrad.
+struct ConvCall {
+  Conv2dShape shape;
+  Conv2dEpilogue epilogue;
+  bool transposed = false;
+};
+
 /// One line of a network table.
 struct LayerRow {
   std::string name;  ///< PyTorch's, as "encoder.3"
@@ -47,6 +57,8 @@ struct LayerRow {
   int64_t parameters = 0;
   int64_t flops = 0;        ///< forward; multiply-adds count as two
   int64_t least_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
+  std::optional<ConvCall> conv = {};  ///< set by convolution layers
+  bool is_product = false;            ///< a dense layer: every pass is a matrix product
 };
 
 /// A layer or a network. Copying is not possible; handles on its tensors are.

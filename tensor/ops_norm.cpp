@@ -30,9 +30,13 @@ Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tenso
                  const Tensor& gamma, const Tensor& beta, const BatchNormState& state) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("batch_norm", x, [&]<class T>() {
-    batchnorm_inference<T>(current_context(), s, o, x.data<T>(), gamma.data<T>(), beta.data<T>(),
-                           state.running_mean.data<T>(), state.running_var.data<T>(),
-                           y.mutable_data<T>());
+    batchnorm_inference<T>(current_context(), s, o,
+                           {.x = x.data<T>(),
+                            .gamma = gamma.data<T>(),
+                            .beta = beta.data<T>(),
+                            .running_mean = state.running_mean.data<T>(),
+                            .running_var = state.running_var.data<T>(),
+                            .y = y.mutable_data<T>()});
   });
   Tape::record("batch_norm", {x, gamma, beta}, y,
                [](const Tensor&, const Needs&) -> std::vector<Tensor> {
@@ -53,10 +57,15 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Batc
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   const Tensor mean = Tensor::empty({s.C}, x.dtype()), rstd = Tensor::empty({s.C}, x.dtype());
   with_float_type("batch_norm", x, [&]<class T>() {
-    batchnorm_training<T>(current_context(), s, o, x.data<T>(), gamma.data<T>(), beta.data<T>(),
-                          y.mutable_data<T>(), mean.mutable_data<T>(), rstd.mutable_data<T>(),
-                          state.running_mean.mutable_data<T>(),
-                          state.running_var.mutable_data<T>());
+    batchnorm_training<T>(current_context(), s, o,
+                          {.x = x.data<T>(),
+                           .gamma = gamma.data<T>(),
+                           .beta = beta.data<T>(),
+                           .y = y.mutable_data<T>(),
+                           .mean = mean.mutable_data<T>(),
+                           .rstd = rstd.mutable_data<T>(),
+                           .running_mean = state.running_mean.mutable_data<T>(),
+                           .running_var = state.running_var.mutable_data<T>()});
   });
   ++state.batches;
   const Tensor kept = op.activation == Activation::none ? Tensor() : y;
@@ -64,10 +73,16 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Batc
     const Tensor dx = Tensor::empty(x.shape(), x.dtype());
     const Tensor dgamma = Tensor::empty({s.C}, x.dtype()), dbeta = Tensor::empty({s.C}, x.dtype());
     with_float_type("batch_norm", x, [&]<class T>() {
-      batchnorm_backward<T>(current_context(), s, o, x.data<T>(), data_or_null<T>(kept),
-                            dy.data<T>(), gamma.data<T>(), mean.data<T>(), rstd.data<T>(),
-                            dx.mutable_data<T>(), dgamma.mutable_data<T>(),
-                            dbeta.mutable_data<T>());
+      batchnorm_backward<T>(current_context(), s, o,
+                            {.x = x.data<T>(),
+                             .y = data_or_null<T>(kept),
+                             .dy = dy.data<T>(),
+                             .gamma = gamma.data<T>(),
+                             .mean = mean.data<T>(),
+                             .rstd = rstd.data<T>(),
+                             .dx = dx.mutable_data<T>(),
+                             .dgamma = dgamma.mutable_data<T>(),
+                             .dbeta = dbeta.mutable_data<T>()});
     });
     return std::vector<Tensor>{dx, dgamma, dbeta};
   });

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
 
 #include "apps/assay/cli.h"
+#include "kernels/conv2d/algorithm.h"
 #include "models/experiments/registry.h"
 #include "models/networks/network.h"
 
@@ -13,21 +15,15 @@ namespace {
 struct DescribeArguments {
   std::string model, preset;
   int batch = 1, image_size = 0;
-  bool grey = false;
+  bool grey = false, algorithms = false;
+  std::string device = "cpu", precision = "fp32", algorithm = "automatic";
 };
 
-int describe_verb(const DescribeArguments& arguments) {
-  ASSAY_CHECK_AS(UsageError, arguments.batch >= 1, "--batch: {} is less than 1", arguments.batch);
-  const std::string preset = arguments.preset.empty() ? arguments.model : arguments.preset;
-  ASSAY_CHECK_AS(UsageError, find_preset(preset).model == arguments.model,
-                 "--preset: '{}' is one of {}, not of {}", preset, find_preset(preset).model,
-                 arguments.model);
-  const auto network = make_network(preset, arguments.image_size, arguments.grey ? 1 : 0);
-  std::printf("%s, batch of %d\n\n", preset.c_str(), arguments.batch);
+void print_layers(const std::vector<LayerRow>& rows, int64_t parameters) {
   std::printf("%-14s %-34s %-22s %12s %10s %10s\n", "layer", "what", "output", "parameters",
               "MFLOP", "least MB");
   int64_t flops = 0, bytes = 0, activations = 0;
-  for (const LayerRow& row : network->table(arguments.batch)) {
+  for (const LayerRow& row : rows) {
     std::printf("%-14s %-34s %-22s %12lld %10.2f %10.2f\n", row.name.c_str(), row.what.c_str(),
                 to_string(row.output).c_str(), static_cast<long long>(row.parameters),
                 static_cast<double>(row.flops) / 1e6, static_cast<double>(row.least_bytes) / 1e6);
@@ -35,14 +31,107 @@ int describe_verb(const DescribeArguments& arguments) {
     bytes += row.least_bytes;
     activations += numel(row.output);
   }
-  const int64_t parameters = network->parameter_count();
-  // Weights, gradients and two moments; each layer's output and its gradient.
+  // Weights, their gradients and two moments of Adam; each layer's output and its gradient.
   const double step_bytes = 4.0 * static_cast<double>(4 * parameters + 2 * activations);
   std::printf(
       "\n%lld parameters, %.3f GFLOP forward, about %.3f GFLOP a training step; forward moves "
       "at least %.1f MB; a training step holds about %.1f MB\n",
       static_cast<long long>(parameters), static_cast<double>(flops) / 1e9,
       3 * static_cast<double>(flops) / 1e9, static_cast<double>(bytes) / 1e6, step_bytes / 1e6);
+}
+
+// ---- Which kernels run ----
+
+/// What a kernel's dispatch looks at. Nothing runs, so the device need not be there.
+Context context_of(const DescribeArguments& arguments) {
+  ASSAY_CHECK_AS(UsageError, arguments.device == "cpu" || arguments.device == "cuda",
+                 "--device: '{}' is neither cpu nor cuda", arguments.device);
+  ASSAY_CHECK_AS(DeviceError, arguments.device == "cpu" || built_with_cuda(),
+                 "--device cuda: this build has no CUDA kernels; configure with the preset cuda or "
+                 "emulated");
+  Context ctx;
+  ctx.device = {arguments.device == "cuda" ? DeviceType::cuda : DeviceType::cpu};
+  ctx.precision = precision_from_name(arguments.precision.c_str());
+  ctx.conv = conv2d_algorithm_from_name(ctx.device, arguments.algorithm);
+  return ctx;
+}
+
+/// What each algorithm that was printed covers, for the list at the end.
+using Explanations = std::map<std::string, std::string>;
+
+void print_choice(const char* pass, const char* name, const char* file) {
+  std::printf("  %-6s %-20s %s\n", pass, name, file);
+}
+
+void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name, ConvPass pass,
+                     Explanations& explanations) {
+  const Conv2dChoice choice = conv2d_algorithm(ctx, pass, call.shape, call.epilogue);
+  print_choice(name, choice.gemm != nullptr ? "gemm" : choice.name(), choice.file(pass));
+  if (choice.lowering != Lowering::none)
+    std::printf("         %s (kernels/conv2d/lowering.cpp)\n", reason_of(choice.lowering));
+  if (choice.gemm != nullptr) {
+    explanations["gemm"] = choice.gemm->covers_text;
+    return;
+  }
+  explanations[choice.name()] = choice.conv->covers_text;
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
+    if (&row == choice.conv) break;
+    const Coverage coverage = row.covers(ctx, pass, choice.shape, choice.epilogue);
+    const bool has_pass = pass == ConvPass::fprop   ? row.fprop != nullptr
+                          : pass == ConvPass::dgrad ? row.dgrad != nullptr
+                                                    : row.wgrad != nullptr;
+    if (has_pass && coverage.fit != Coverage::chosen)
+      std::printf("         not %s: %s\n", row.name, coverage.reason);
+  }
+}
+
+/// Per layer and pass: the algorithm, its file, and what kept the algorithms above it in the table
+/// from running. dx of the first layer is in the table, though no training asks for it.
+void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
+  Explanations explanations;
+  for (const LayerRow& row : rows) {
+    if (!row.conv && !row.is_product) continue;
+    std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
+    if (row.is_product) {
+      const GemmAlgorithm& gemm = gemm_algorithm(ctx);
+      for (const char* pass : {"y", "dx", "dw"}) print_choice(pass, "gemm", gemm.file);
+      explanations["gemm"] = gemm.covers_text;
+      continue;
+    }
+    const bool transposed = row.conv->transposed;
+    const auto print = [&](const char* name, ConvPass pass) {
+      print_conv_pass(ctx, *row.conv, name, pass, explanations);
+    };
+    print(transposed ? "dx" : "fprop", ConvPass::fprop);
+    print(transposed ? "y" : "dgrad", ConvPass::dgrad);
+    print("wgrad", ConvPass::wgrad);
+  }
+  std::printf("\n");
+  for (const auto& [name, text] : explanations)
+    std::printf("%s\n  %s\n", name.c_str(), text.c_str());
+}
+
+int describe_verb(const DescribeArguments& arguments) {
+  ASSAY_CHECK_AS(UsageError, arguments.batch >= 1, "--batch: {} is less than 1", arguments.batch);
+  const std::string preset = arguments.preset.empty()
+                                 ? find_model(arguments.model).presets.front().name
+                                 : arguments.preset;
+  const std::string model = model_of_preset(preset).name;
+  ASSAY_CHECK_AS(UsageError, model == arguments.model, "--preset: '{}' is one of {}, not of {}",
+                 preset, model, arguments.model);
+  const auto network = make_network(preset, arguments.image_size, arguments.grey ? 1 : 0);
+  const std::vector<LayerRow> rows = network->table(arguments.batch);
+  if (arguments.algorithms) {
+    const Context ctx = context_of(arguments);
+    std::printf(
+        "%s, batch of %d, %s, %s, algorithm %s\n\n", preset.c_str(), arguments.batch,
+        ctx.device.is_cuda() ? "cuda" : fmt::format("cpu ({})", name_of(active_isa())).c_str(),
+        name_of(ctx.precision), name_of(ctx.conv));
+    print_algorithms(rows, ctx);
+    return 0;
+  }
+  std::printf("%s, batch of %d\n\n", preset.c_str(), arguments.batch);
+  print_layers(rows, network->parameter_count());
   return 0;
 }
 
@@ -57,6 +146,21 @@ void add_describe(CLI::App& app, Action& run) {
   verb->add_option("--batch", arguments->batch, "images")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");
   verb->add_flag("--grey", arguments->grey, "one channel");
+  CLI::Option* algorithms =
+      verb->add_flag("--algorithms", arguments->algorithms,
+                     "which kernel runs for each layer and pass, in which file, and why");
+  verb->add_option("--device", arguments->device, "of --algorithms: cpu | cuda")
+      ->capture_default_str()
+      ->needs(algorithms);
+  verb->add_option("--precision", arguments->precision,
+                   "of --algorithms: fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+      ->capture_default_str()
+      ->needs(algorithms);
+  verb->add_option("--algorithm", arguments->algorithm,
+                   "of --algorithms: as if this one were asked for; on the cpu naive | blocked | "
+                   "fused | winograd")
+      ->capture_default_str()
+      ->needs(algorithms);
   verb->callback([=, &run] { run = [=] { return describe_verb(*arguments); }; });
 }
 

@@ -17,6 +17,9 @@
 #include "data/stream.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/figures.h"
+#include "models/experiments/configure.h"
+#include "models/experiments/registry.h"
+#include "models/run/data.h"
 
 namespace assay {
 namespace {
@@ -80,7 +83,8 @@ class Inputs {
       fail(path, fmt::format("'{}': {}; name images, or folders of them", path.string(),
                              error ? error.message() : "there is no such file or folder"));
     else
-      push_({.file = path, .name = path.filename().string(), .image = {}, .facts = {}, .error = {}});
+      push_(
+          {.file = path, .name = path.filename().string(), .image = {}, .facts = {}, .error = {}});
   }
 
   void add_folder(const fs::path& folder) {
@@ -103,8 +107,7 @@ class Inputs {
           ignored_.add_ignored(printable(found.file.string()), found.reason);
       }
     });
-    if (!any)
-      fail(folder, fmt::format("{}: holds no {} image", folder.string(), kReadableFormats));
+    if (!any) fail(folder, fmt::format("{}: holds no {} image", folder.string(), kReadableFormats));
   }
 
   void fail(const fs::path& path, const std::string& error) {
@@ -136,7 +139,8 @@ class HeatMapNames {
     if (!arguments_.force) check_is_new(map);
     return map;
   }
-  /// All of them at once, before any is written; what comes from the standard input cannot be known.
+  /// All of them at once, before any is written; what comes from the standard input cannot be
+  /// known.
   void check_all() const {
     HeatMapNames trial(arguments_);
     std::vector<StreamedImage> images;
@@ -175,14 +179,15 @@ class Prediction {
         {.height = config.image_size,
          .width = config.image_size,
          .channels = config.channels(),
+         .bit_depth = bit_depth_of(config),
          .threads = threads,
          .ahead = std::max(2 * config.batch, 2 * threads),
          .stop_requested = stop_requested});
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
       // What is there is judged now: nobody waits for a batch to fill.
-      for (StreamedImage image; static_cast<int>(batch.size()) < config.batch &&
-                                stream.take(image, batch.empty());) {
+      for (StreamedImage image;
+           static_cast<int>(batch.size()) < config.batch && stream.take(image, batch.empty());) {
         if (image.error.empty())
           batch.push_back(std::move(image));
         else
@@ -207,15 +212,13 @@ class Prediction {
   std::string sentence() {
     account_.add_images(judged_);
     std::string text = fmt::format("{}; {} called defective", account_.sentence(), defective_);
-    if (failures_ > 0)
-      text += fmt::format("; {} cannot be read, named above", failures_);
+    if (failures_ > 0) text += fmt::format("; {} cannot be read, named above", failures_);
     return text;
   }
 
  private:
   void say_held_failure() {
-    if (!held_failure_.empty())
-      fmt::print(stderr, "assay: error: {}\n", printable(held_failure_));
+    if (!held_failure_.empty()) fmt::print(stderr, "assay: error: {}\n", printable(held_failure_));
     held_failure_.clear();
   }
 
@@ -233,7 +236,8 @@ class Prediction {
     for (const StreamedImage& image : batch) images.push_back(&image.image);
     const Tensor x = batch_of(images);
     const Judgement judgement = detector_.judge(x);
-    const std::vector<float> originals = arguments_.out.empty() ? std::vector<float>() : x.to_floats();
+    const std::vector<float> originals =
+        arguments_.out.empty() ? std::vector<float>() : x.to_floats();
     for (size_t n = 0; n < batch.size(); ++n) {
       ScoredImage scored;
       scored.path = batch[n].file.string();
@@ -327,7 +331,8 @@ void add_predict(CLI::App& app, Action& run) {
   verb->add_flag("--force", arguments->force, "replace files that are in --out already");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "print one JSON array");
   CLI::Option* lines =
-      verb->add_flag("--jsonl", arguments->json_lines, "print a JSON object a line")->excludes(json);
+      verb->add_flag("--jsonl", arguments->json_lines, "print a JSON object a line")
+          ->excludes(json);
   verb->add_flag("--csv", arguments->csv, "print CSV")->excludes(json)->excludes(lines);
   verb->add_flag("--null", arguments->null, "names on the standard input end with a zero byte");
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,
@@ -335,7 +340,8 @@ void add_predict(CLI::App& app, Action& run) {
   add_threads_option(*verb, arguments->threads);
   verb->footer(
       "Results come as they are made. A file that cannot be read is named, the others are judged,\n"
-      "and the exit code is 3. In JSON and CSV a path that is not UTF-8 is written as file: and its\n"
+      "and the exit code is 3. In JSON and CSV a path that is not UTF-8 is written as file: and "
+      "its\n"
       "bytes, those that a URI may not hold as %NN.");
   verb->callback([=, &run] { run = [=] { return predict_verb(*arguments); }; });
 }

@@ -8,8 +8,10 @@
 #include <string_view>
 
 #include "apps/assay/cli.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/peaks.h"
 #include "kernels/runtime/transfer.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "tensor/tape.h"
 
@@ -19,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct ProfileArguments {
-  std::string model, preset, device = "cpu", precision = "fp32";
+  std::string model, preset, device = "cpu", precision = "fp32", algorithm = "automatic";
   int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
@@ -30,6 +32,7 @@ struct OpTime {
   bool backward;
   double seconds;
   int64_t flops = 0, bytes = 0;  ///< 0: not counted
+  std::string algorithm = {};  ///< of a convolution: what ran, which may not be what was asked for
 };
 
 /// Times what happens between the ends of two operations. On a GPU each is waited for, so what
@@ -79,6 +82,22 @@ Passes backward_of(std::string_view op, int products) {
   return {static_cast<double>(products), static_cast<double>(products)};
 }
 
+std::string algorithm_of(const LayerRow& row, ConvPass pass) {
+  const Conv2dChoice choice =
+      conv2d_algorithm(current_context(), pass, row.conv->shape, row.conv->epilogue);
+  return choice.gemm != nullptr ? "gemm" : choice.name();
+}
+/// Of the forward pass, or of the backward passes: the gradient of the weights and, with two
+/// products, that of the input.
+std::string algorithms_of(const LayerRow& row, bool backward, int products) {
+  if (!row.conv) return "";
+  const bool transposed = row.conv->transposed;
+  if (!backward) return algorithm_of(row, transposed ? ConvPass::dgrad : ConvPass::fprop);
+  const std::string weights = algorithm_of(row, ConvPass::wgrad);
+  if (products < 2) return weights;
+  return algorithm_of(row, transposed ? ConvPass::fprop : ConvPass::dgrad) + ", " + weights;
+}
+
 /// Forward, the operations with weights stand in the order of the layers. A backward pass undoes
 /// the latest forward pass of its kind and shape that is not yet undone.
 void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>& layers) {
@@ -95,6 +114,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
       const ExampleStep::Layer& layer = layers[next++];
       op.flops = layer.row.flops;
       op.bytes = layer.row.least_bytes;
+      op.algorithm = algorithms_of(layer.row, false, 1);
       open.push_back({&op, &layer});
       continue;
     }
@@ -106,6 +126,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
     const Passes passes = backward_of(op.op, layer.backward_products);
     op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
     op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
+    op.algorithm = algorithms_of(layer.row, true, layer.backward_products);
     open.erase(std::next(undone).base());
   }
 }
@@ -129,17 +150,17 @@ void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& pea
   constexpr double kGiga = 1e-9;
   double total = 0, least = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
-  std::printf("%-30s %-22s %10s %7s %10s %8s %9s\n", "op", "output", "ms", "share", "GFLOP/s",
-              "GB/s", "roofline");
+  std::printf("%-30s %-22s %10s %7s %10s %8s %9s  %s\n", "op", "output", "ms", "share", "GFLOP/s",
+              "GB/s", "roofline", "algorithm");
   for (const OpTime& op : ops) {
     const std::string name = std::string(op.op) + (op.backward ? " backward" : "");
     const double share = peaks ? roofline_share(op, *peaks) : 0;
-    std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s\n", name.c_str(),
+    std::printf("%-30s %-22s %10.3f %6.1f%% %10s %8s %9s  %s\n", name.c_str(),
                 op.output.empty() ? "" : to_string(op.output).c_str(), op.seconds * 1e3,
                 100 * op.seconds / total,
                 cell(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
                 cell(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
-                cell(100 * share, " %").c_str());
+                cell(100 * share, " %").c_str(), op.algorithm.c_str());
     least += share * op.seconds;
     if (op.flops > 0) counted += op.seconds;
   }
@@ -179,6 +200,8 @@ int profile_verb(const ProfileArguments& arguments) {
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: {} is less than 1", arguments.steps);
   const RunContext context(arguments.threads, config.device, config.precision);
+  current_context().conv =
+      conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
   const ExampleStep step = find_model(config.model).example_step(config);
 
   StepTimer timer;
@@ -217,6 +240,10 @@ void add_profile(CLI::App& app, Action& run) {
   verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
   verb->add_option("--precision", arguments->precision,
                    "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+      ->capture_default_str();
+  verb->add_option("--algorithm", arguments->algorithm,
+                   "of the convolutions; on the cpu naive | blocked | fused | winograd. Where it "
+                   "does not cover a layer the next one runs; the last column says which")
       ->capture_default_str();
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return profile_verb(*arguments); }; });

@@ -1,4 +1,4 @@
-// How far a run has come: a bar with the time left on a terminal, plain lines elsewhere.
+// Progress of a run: a bar with the time left on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <chrono>
@@ -9,17 +9,18 @@
 
 namespace assay {
 
-/// Writes to stderr; results go to stdout. Colour only on a terminal and without NO_COLOR.
+/// Writes to stderr; results go to stdout. A bar only on a terminal that is not TERM=dumb, never
+/// wider than it is at the moment; colour only without NO_COLOR.
 class Progress {
  public:
-  explicit Progress(std::string label);
+  explicit Progress(const std::string& label);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` of at most `total` steps; `note` says how it goes.
+  /// `done` of at most `total` steps; `note` is shown beside, for example the loss.
   void update(int64_t done, int64_t total, const std::string& note);
-  /// A line that stays, above the bar.
+  /// Prints a line above the bar.
   void say(const std::string& line);
 
  private:
@@ -32,7 +33,7 @@ class Progress {
   int64_t first_done_ = -1;  // a resumed run does not start at zero
 };
 
-/// Training that shows itself on `progress` and stops on Ctrl-C. `progress` outlives the hooks.
+/// Hooks that report to `progress` and stop on Ctrl-C. `progress` must outlive them.
 TrainingHooks hooks_of(Progress& progress);
 
 }  // namespace assay

@@ -31,11 +31,8 @@ CLI::Validator whole_number() {
 }
 
 void add_preset_option(CLI::App& verb, std::string& preset) {
-  std::vector<std::string> presets;
-  for (const std::string& model : model_names())
-    for (const std::string& name : presets_of(model)) presets.push_back(name);
   verb.add_option("--preset", preset,
-                  fmt::format("a named reading of the model: {}", fmt::join(presets, ", ")));
+                  fmt::format("a named variant of the model: {}", fmt::join(preset_names(), ", ")));
 }
 
 void check_is_new(const std::filesystem::path& file) {

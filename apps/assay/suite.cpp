@@ -47,7 +47,7 @@ int list_cells(const SuiteOptions& options) {
   return 0;
 }
 
-/// What all runs in the folder found, and what is wrong with some.
+/// Prints the table of all runs in the folder and notes on collapsed or unfinished ones.
 void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& options) {
   std::printf("%s", table_of(runs).c_str());
   for (const RunResult& run : runs)

@@ -5,6 +5,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 namespace {
@@ -17,7 +18,7 @@ bool collapsed(const SeedGroup& group) {
                      [](const RunResult* run) { return run->metrics.value("collapsed", false); });
 }
 
-/// "At its threshold CNN finds 19 of 24 defects, with 1 false alarm in 16 good images."
+/// "At its threshold X finds 19 of 24 defects, with 1 false alarm in 16 good images."
 std::string at_threshold(const SeedGroup& group) {
   const auto& m = group.runs.front()->metrics;
   const int64_t defects = m["tp"].get<int64_t>() + m["fn"].get<int64_t>();
@@ -84,9 +85,8 @@ std::string verdict_on_two(const ClassFindings& c) {
 
 /// Of the models that were run on every class.
 std::string means_over_classes(const Findings& findings) {
-  std::vector<std::string> parts;
-  bool pooled = false;
-  for (const char* model : {"cnn", "kd-cae", "ni-cae"}) {
+  std::vector<std::string> parts, pooled;
+  for (const std::string& model : model_names()) {
     double sum = 0;
     const SeedGroup* group = nullptr;
     for (const ClassFindings& c : findings.classes) {
@@ -98,14 +98,16 @@ std::string means_over_classes(const Findings& findings) {
     if (group == nullptr) continue;
     const double mean = sum / static_cast<double>(findings.classes.size());
     parts.push_back(fmt::format("{} {}", name_of_group(*group), decimal(mean, 3)));
-    pooled |= group->config().model == "cnn";
+    if (find_model(model).learns_from_defects) pooled.push_back(model_name(model, model));
   }
   if (parts.size() < 2) return "";
-  return paragraph(fmt::format(
-      "Mean AUROC over all {} classes: {}{}", findings.classes.size(), enumerated(parts),
-      pooled ? "; the CNN&rsquo;s is over all images of a class, the training images of "
-               "the others among them."
-             : "."));
+  std::string text =
+      fmt::format("Mean AUROC over all {} classes: {}", findings.classes.size(), enumerated(parts));
+  if (!pooled.empty())
+    text += fmt::format(
+        "; for {} over all images of a class, the training images of the others among them",
+        enumerated(pooled));
+  return paragraph(text + ".");
 }
 
 /// Over all classes, where there are several.
@@ -134,7 +136,7 @@ std::string overall(const Findings& findings) {
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
-/// The labels of all groups that are compared, in the order of the study.
+/// A group of each label that is compared, in the order of the registry.
 std::vector<const SeedGroup*> columns_of(const Findings& findings) {
   std::vector<const SeedGroup*> columns;
   for (const ClassFindings& c : findings.classes)
@@ -142,9 +144,9 @@ std::vector<const SeedGroup*> columns_of(const Findings& findings) {
       if (std::none_of(columns.begin(), columns.end(),
                        [&](const SeedGroup* other) { return other->label == group->label; }))
         columns.push_back(group);
-  const auto place = [](const SeedGroup* g) {
-    const std::string& model = g->config().model;
-    return std::pair(model == "cnn" ? 0 : model == "kd-cae" ? 1 : 2, g->label);
+  const std::vector<std::string> models = model_names();
+  const auto place = [&](const SeedGroup* g) {
+    return std::pair(std::find(models.begin(), models.end(), g->config().model), g->label);
   };
   std::sort(columns.begin(), columns.end(),
             [&](const SeedGroup* a, const SeedGroup* b) { return place(a) < place(b); });
@@ -224,7 +226,7 @@ std::string interval_charts(const Findings& findings) {
   return html.empty() ? "" : "<div class=\"charts\">\n" + html + "</div>\n";
 }
 
-/// The CNN is judged on all images of a class, the others on its test images.
+/// A cross-validated model is evaluated on all images of a class, the others on its test images.
 bool scored_other_images(const Findings& findings) {
   for (const ClassFindings& c : findings.classes) {
     if (!c.difference) continue;
@@ -262,10 +264,11 @@ std::string how_to_read(const Findings& findings) {
       "their AUROC differs on the same images; where its interval contains 0 the data does not "
       "tell them apart.";
   if (scored_other_images(findings))
-    text +=
-        " The CNN learns from defects, so it is cross-validated and its own AUROC and F1 are over "
-        "all images of the class, while the other models are judged on its test images; sentences "
-        "and differences use only the images that both have scored.";
+    text += fmt::format(
+        " Models that learn from defects ({}) are cross-validated, so their own AUROC and F1 are "
+        "over all images of the class, while the others are evaluated on its test images; "
+        "sentences and differences use only the images that both have scored.",
+        enumerated(models_that_learn_from_defects(findings)));
   return paragraph(text, "soft");
 }
 

@@ -7,6 +7,7 @@
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/metrics.h"
+#include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
 namespace assay {
@@ -37,11 +38,12 @@ std::string score_histograms(const RunResult& run) {
   double most = threshold;
   for (const Group& g : groups)
     for (const double v : g.values) most = std::max(most, v);
-  const Axis axis =
-      run.config.model == "cnn"
-          ? Axis{.title = "score: probability of being defective", .low = 0, .high = 1}
-          : Axis{.title = "score: deviations above held-out good images",
-                 .kind = most > 5 * threshold ? ScaleKind::symmetric : ScaleKind::linear};
+  const ReportText& text = find_model(run.config.model).report;
+  Axis axis{.title = "score: " + text.score};
+  if (text.score_is_probability)
+    axis.high = 1;
+  else if (most > 5 * threshold)
+    axis.kind = ScaleKind::symmetric;
   return histograms("Scores by kind of image", axis, groups, threshold);
 }
 
@@ -90,13 +92,10 @@ std::string curve_charts(const ClassFindings& c) {
   return "<div class=\"charts\">\n" + charts + "</div>\n";
 }
 
-/// Training and validation loss; of the CNN one pair of lines a fold.
+/// Training and validation loss; of a cross-validation one pair of lines a fold.
 std::string loss_chart(const RunResult& run) {
-  std::vector<RunFolder> folders = {run.folder};
-  if (run.config.model == "cnn") {
-    folders.clear();
-    for (int i = 0; i < run.config.folds; ++i) folders.push_back(run.folder.fold(i));
-  }
+  const ModelSpec& model = find_model(run.config.model);
+  const std::vector<RunFolder> folders = training_folders(run.config, run.folder);
   std::vector<Series> lines;
   for (const RunFolder& folder : folders) {
     const bool first = lines.empty(), thin = folders.size() > 1;
@@ -109,12 +108,11 @@ std::string loss_chart(const RunResult& run) {
     lines.push_back(train);
     lines.push_back(validation);
   }
-  const bool cnn = run.config.model == "cnn";
-  Chart chart{.title = cnn ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
+  const bool folds = model.learns_from_defects;
+  Chart chart{.title = folds ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
               .x = {.title = "epoch"},
-              .y = {.title = cnn ? "cross-entropy (nats)" : "mean squared error",
-                    .kind = ScaleKind::logarithmic}};
-  if (const auto best = run.metrics.value("best_epoch", 0); !cnn && best > 0)
+              .y = {.title = model.report.loss, .kind = ScaleKind::logarithmic}};
+  if (const auto best = run.metrics.value("best_epoch", 0); !folds && best > 0)
     chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
   return line_chart(chart, lines);
 }

@@ -3,6 +3,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
+#include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
 namespace assay {
@@ -19,10 +20,14 @@ std::map<std::string, int64_t> kinds_in_test(const RunResult& run) {
   return kinds;
 }
 
-/// Of the first run, whose metrics say it; the CNN's counts are those of a fold.
+bool has_folds(const RunResult& run) {
+  return find_model(run.config.model).learns_from_defects;
+}
+
+/// The run whose counts of images are shown: one without folds where there is one.
 const RunResult& run_with_split(const ClassFindings& c) {
   for (const SeedGroup* group : c.groups)
-    if (group->config().model != "cnn") return *group->runs.front();
+    if (!has_folds(*group->runs.front())) return *group->runs.front();
   return c.groups.empty() ? *c.generators.front() : *c.groups.front()->runs.front();
 }
 
@@ -30,7 +35,24 @@ std::string split_text(const RunResult& run) {
   const auto& images = run.metrics["images"];
   const std::string text =
       fmt::format("{} + {}", images["train"].get<int64_t>(), images["validation"].get<int64_t>());
-  return run.config.model == "cnn" ? text + " in a fold" : text;
+  return has_folds(run) ? text + " in a fold" : text;
+}
+
+std::string where_models_learn(const Findings& findings) {
+  const auto sentence = [](const std::vector<std::string>& models, const char* one,
+                           const char* several) {
+    return models.empty() ? "" : enumerated(models) + (models.size() == 1 ? one : several);
+  };
+  const std::string text = sentence(
+      names_of_models(findings, [](const ModelSpec& m) { return !m.learns_from_defects; }),
+      " learns from good training images alone. ", " learn from good training images alone. ");
+  return text +
+         "The held-out good images choose the best epoch and set the threshold; test images do "
+         "neither. " +
+         sentence(
+             models_that_learn_from_defects(findings),
+             " pools all images of a class; the fold that did not train on an image scores it.",
+             " pool all images of a class; the fold that did not train on an image scores it.");
 }
 
 }  // namespace
@@ -61,11 +83,7 @@ void add_data(Page& page, const Findings& findings) {
                run.judges() ? std::to_string(defective) : kNone});
   }
   page.add(table.html());
-  page.add(paragraph(
-      "The autoencoders and the DCGAN learn from good training images alone. The held-out good "
-      "images choose the best epoch and set the threshold; test images do neither. The CNN pools "
-      "all images of a class and is judged on each by the fold that did not train on it.",
-      "soft"));
+  page.add(paragraph(where_models_learn(findings), "soft"));
 }
 
 }  // namespace assay

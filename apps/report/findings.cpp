@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -81,6 +82,31 @@ const SeedGroup* ClassFindings::group_of(const std::string& model) const {
   for (const SeedGroup* group : compared)
     if (group->config().model == model) return group;
   return nullptr;
+}
+
+std::vector<const ModelSpec*> models_of(const Findings& findings) {
+  std::vector<const ModelSpec*> models;
+  for (const std::string& name : model_names())
+    if (std::any_of(findings.runs.begin(), findings.runs.end(),
+                    [&](const RunResult& run) { return run.config.model == name; }))
+      models.push_back(&find_model(name));
+  return models;
+}
+
+std::vector<std::string> names_of_models(const Findings& findings,
+                                         const std::function<bool(const ModelSpec&)>& wanted) {
+  std::vector<std::string> names;
+  for (const ModelSpec* model : models_of(findings))
+    if (wanted(*model)) names.push_back(model_name(model->name, model->name));
+  return names;
+}
+
+std::vector<std::string> models_that_learn_from_defects(const Findings& findings) {
+  return names_of_models(findings, [](const ModelSpec& m) { return m.learns_from_defects; });
+}
+
+int colour_of(const std::string& model) {
+  return find_model(model).report.colour;
 }
 
 double mean_auroc(const SeedGroup& group) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/suite/results.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 
@@ -17,7 +19,7 @@ struct ClassFindings {
   std::string id;  ///< in links
   bool synthetic = false;
   std::vector<const SeedGroup*> groups;      ///< of models that judge images
-  std::vector<const RunResult*> generators;  ///< DCGANs
+  std::vector<const RunResult*> generators;  ///< runs of models that score no images
   /// Those that the answer compares: each model without noise where there is such a run, else all
   /// of its groups.
   std::vector<const SeedGroup*> compared;
@@ -44,6 +46,15 @@ struct Findings {
 
   bool synthetic() const;  ///< some of the data was drawn by a program
 };
+
+/// The models of the runs, in the order of the registry.
+std::vector<const ModelSpec*> models_of(const Findings& findings);
+/// Those of them for which `wanted` holds, as the report names them.
+std::vector<std::string> names_of_models(const Findings& findings,
+                                         const std::function<bool(const ModelSpec&)>& wanted);
+/// The colour of a model in every chart.
+int colour_of(const std::string& model);
+std::vector<std::string> models_that_learn_from_defects(const Findings& findings);
 
 /// A mean over the runs' metrics: 0 where a metric is missing in all.
 double mean_auroc(const SeedGroup& group);

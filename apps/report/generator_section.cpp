@@ -95,9 +95,9 @@ void add_generators(Page& page, const Findings& findings) {
   if (std::all_of(findings.classes.begin(), findings.classes.end(),
                   [](const ClassFindings& c) { return c.generators.empty(); }))
     return;
-  page.section("generators", "Generated images (DCGAN)");
+  page.section("generators", "Generated images");
   page.add(
-      paragraph("A DCGAN makes images and judges none, so it has no part in the answer above. "
+      paragraph("A generator makes images and judges none, so it has no part in the answer above. "
                 "Is it memory? The tables give the distance of each image to the training "
                 "image that is nearest: root mean squared difference of the pixels, from 0 (the "
                 "same) to 1 (black and white). A generator that copies lies nearer to training "

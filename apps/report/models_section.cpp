@@ -4,6 +4,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 namespace {
@@ -21,7 +22,7 @@ std::string f1_text(const SeedGroup& group, const char* metric = "f1") {
 }
 
 std::vector<std::pair<const ClassFindings*, const SeedGroup*>> groups_of(const Findings& findings,
-                                                                         const char* model) {
+                                                                         const std::string& model) {
   std::vector<std::pair<const ClassFindings*, const SeedGroup*>> found;
   for (const ClassFindings& c : findings.classes)
     for (const SeedGroup* group : c.groups)
@@ -29,33 +30,35 @@ std::vector<std::pair<const ClassFindings*, const SeedGroup*>> groups_of(const F
   return found;
 }
 
-void add_kd_cae(Page& page, const Findings& findings) {
-  const auto groups = groups_of(findings, "kd-cae");
-  if (groups.empty()) return;
-  page.subsection("kd-cae", "KD-CAE by class (table 2 of the study)", "KD-CAE by class");
-  Table table({"class", "runs", "AUROC of the score", "reconstruction alone", "density alone",
-               "F1 (all defective)", "F1 at percentile 99", "pixel AUROC", "AUPRO"},
-              2);
-  for (const auto& [c, group] : groups)
-    table.row(
-        {class_cell(*c),
-         name_of_group(*group) + ", " + counted(static_cast<int64_t>(group->runs.size()), "seed"),
-         summary_text(group->summary("image_auroc")),
-         summary_text(group->summary("auroc_reconstruction")),
-         summary_text(group->summary("auroc_density")), f1_text(*group),
-         f1_text(*group, "f1_percentile99"), summary_text(group->summary("pixel_auroc")),
-         summary_text(group->summary("aupro"))});
+void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) {
+  const auto groups = groups_of(findings, model.name);
+  const ReportText::ByClass& text = model.report.by_class;
+  if (groups.empty() || text.title.empty()) return;
+  page.subsection(model.name, text.title, text.short_title);
+  std::vector<std::string> titles = {"class", "runs", "AUROC of the score"};
+  for (const auto& [key, title] : text.parts) titles.push_back(title);
+  titles.insert(titles.end(),
+                {"F1 (all defective)", "F1 at percentile 99", "pixel AUROC", "AUPRO"});
+  Table table(titles, 2);
+  for (const auto& [c, group] : groups) {
+    std::vector<std::string> cells = {
+        class_cell(*c),
+        name_of_group(*group) + ", " + counted(static_cast<int64_t>(group->runs.size()), "seed"),
+        summary_text(group->summary("image_auroc"))};
+    for (const auto& [key, title] : text.parts) cells.push_back(summary_text(group->summary(key)));
+    cells.insert(cells.end(), {f1_text(*group), f1_text(*group, "f1_percentile99"),
+                               summary_text(group->summary("pixel_auroc")),
+                               summary_text(group->summary("aupro"))});
+    table.row(cells);
+  }
   page.add(table.html());
-  page.add(paragraph(
-      "The score is the larger of two deviations from held-out good images: of the reconstruction "
-      "error, and of the density of the latent among those of the training images.",
-      "soft"));
+  page.add(paragraph(text.note, "soft"));
 }
 
-/// What the study says of the noise's harm. It prints no other numbers of NI-CAE.
-std::string studys_drop(const ClassFindings& c) {
-  if (c.synthetic) return kNone;
-  return c.name == "toothbrush" ? "28.10 %" : c.name == "transistor" ? "2.56 %" : kNone;
+/// What a publication prints of the class, which it knows by its name; kNone for synthetic data.
+std::string published(const std::map<std::string, std::string>& by_class, const ClassFindings& c) {
+  const auto found = by_class.find(c.name);
+  return c.synthetic || found == by_class.end() ? kNone : found->second;
 }
 
 std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
@@ -80,22 +83,25 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
     table.row({class_cell(c), model_name(config.model, config.preset), config.train_noise,
                config.test_noise, summary_text(group->summary("image_auroc")),
                clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
-               f1_text(*group), drop, both ? studys_drop(c) : kNone});
+               f1_text(*group), drop,
+               both ? published(find_model(model).report.published_noise_drop, c) : kNone});
   }
 }
 
 void add_noise(Page& page, const Findings& findings) {
+  std::vector<const ModelSpec*> models = models_of(findings);
+  std::stable_partition(models.begin(), models.end(),
+                        [](const ModelSpec* m) { return m->report.noise_is_studied; });
   std::vector<std::pair<const ClassFindings*, std::string>> with_noise;
   for (const ClassFindings& c : findings.classes)
-    for (const char* model : {"ni-cae", "kd-cae"})
+    for (const ModelSpec* model : models)
       if (std::any_of(c.groups.begin(), c.groups.end(), [&](const SeedGroup* g) {
-            return g->config().model == model &&
-                   (!g->clean() || g->config().model == std::string("ni-cae"));
+            return g->config().model == model->name &&
+                   (!g->clean() || model->report.noise_is_studied);
           }))
-        with_noise.emplace_back(&c, model);
+        with_noise.emplace_back(&c, model->name);
   if (with_noise.empty()) return;
-  page.subsection("noise", "NI-CAE with and without noise (table 3 of the study)",
-                  "NI-CAE and noise");
+  page.subsection("noise", "With and without noise (table 3 of the study)", "Noise");
   Table table({"class", "model", "training", "test", "AUROC", "against clean", "F1 (all defective)",
                "F1 drop", "F1 drop in the study"},
               4);
@@ -142,22 +148,24 @@ void add_cross_validation(Table& table, const std::string& name, const Json& m) 
              number(m["images"].value("test", Json()), 0)});
 }
 
-void add_cnn(Page& page, const Findings& findings) {
-  const auto groups = groups_of(findings, "cnn");
+void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& model) {
+  const auto groups = groups_of(findings, model.name);
   if (groups.empty()) return;
-  page.subsection("cnn", "CNN by class and fold", "CNN folds");
+  const std::string name = model_name(model.name, model.name);
+  page.subsection(model.name, name + " by class and fold", name + " folds");
   Table runs({"run", "AUROC, pooled", "AUROC over folds", "F1 at 0.5 (all defective)",
               "F1 at the folds&rsquo; thresholds", "images"});
   Table folds({"fold", "AUROC", "F1 at 0.5 (all defective)", "F1 at its own threshold",
                "its own threshold", "images", "epochs", "best epoch"});
-  bool toothbrush = false;
+  std::set<std::string> quotes;
   for (const auto& [c, group] : groups) {
-    toothbrush |= c->name == "toothbrush" && !c->synthetic;
+    if (const std::string quote = published(model.report.published, *c); quote != kNone)
+      quotes.insert(quote);
     for (const RunResult* run : group->runs) {
-      const std::string name =
+      const std::string title =
           fmt::format("{}, {}, seed {}", class_cell(*c), name_of_group(*group), run->config.seed);
-      add_cross_validation(runs, name, run->metrics);
-      folds.group(name);
+      add_cross_validation(runs, title, run->metrics);
+      folds.group(title);
       add_folds(folds, run->metrics);
     }
   }
@@ -167,11 +175,7 @@ void add_cnn(Page& page, const Findings& findings) {
                 "images together, with the probabilities of different networks side by side. "
                 "A fold&rsquo;s own threshold is the best on its validation images.",
                 "soft"));
-  if (toothbrush)
-    page.add(
-        paragraph("The study prints for its CNN on toothbrush an AUROC of about 65 % at best "
-                  "and an F1 of about 25 %.",
-                  "soft"));
+  for (const std::string& quote : quotes) page.add(paragraph(quote, "soft"));
   page.add(folded("Every fold", folds.html()));
 }
 
@@ -193,13 +197,18 @@ void add_all_metrics(Page& page, const Findings& findings) {
                  summary_text(g->summary("aupro"))});
   }
   page.add(table.html());
+  const std::vector<std::string> without_heat = names_of_models(
+      findings, [](const ModelSpec& m) { return m.make_detector && !m.draws_heat_maps; });
+  const std::string heat =
+      without_heat.empty() ? "" : "no heat maps come from " + enumerated(without_heat) + ", and ";
   page.add(paragraph(
       "AP: average precision. FPR at 95&nbsp;% TPR: false alarms when 95&nbsp;% of the defects are "
       "found. "
       "Oracle F1: at the threshold that is best on the test images themselves, which no one has in "
       "practice. Pixel metrics compare heat maps with the masks of the defects; AUPRO counts each "
       "defective region alike, up to a false positive rate of 0.3. &ndash; stands where a metric "
-      "does not exist: the CNN draws no heat maps, and without masks no heat map can be judged.",
+      "does not exist: " +
+          heat + "without masks no heat map can be judged.",
       "soft"));
 }
 
@@ -235,9 +244,11 @@ void add_seeds(Page& page, const Findings& findings) {
 void add_models(Page& page, const Findings& findings) {
   if (findings.groups.empty()) return;
   page.section("models", "Model by model");
-  add_kd_cae(page, findings);
+  const std::vector<const ModelSpec*> models = models_of(findings);
+  for (const ModelSpec* model : models) add_by_class(page, findings, *model);
   add_noise(page, findings);
-  add_cnn(page, findings);
+  for (const ModelSpec* model : models)
+    if (model->learns_from_defects) add_cross_validated(page, findings, *model);
   add_all_metrics(page, findings);
   add_seeds(page, findings);
 }

@@ -10,6 +10,7 @@
 #include "data/resize.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/figures.h"
+#include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
 namespace assay {
@@ -82,12 +83,11 @@ bool has_masks(const RunResult& run) {
 
 /// What the residual's colours mean. Older runs do not say where the scale ends.
 std::string colour_scale(const RunResult& run) {
-  const bool ssim = run.config.model == "ni-cae" && run.config.score == "ssim";
   const nlohmann::ordered_json top = run.metrics.value("heat_scale", nlohmann::ordered_json());
   return fmt::format(
       "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
       "set on held-out good images</div>\n",
-      ssim ? "1 &minus; SSIM" : "squared error",
+      find_model(run.config.model).report.heat(run.config),
       top.is_number() ? tick_text(top.get<double>()) + " and more" : "more");
 }
 

@@ -16,19 +16,17 @@ namespace {
 
 /// What the page is, in a paragraph.
 std::string introduction(const Findings& findings) {
-  std::vector<std::string> models, classes;
-  for (const RunResult& run : findings.runs) {
-    const std::string name = model_name(run.config.model, run.config.model);
-    if (std::find(models.begin(), models.end(), name) == models.end()) models.push_back(name);
-  }
+  std::vector<std::string> classes;
+  std::string text;
+  for (const ModelSpec* model : models_of(findings))
+    text += (text.empty() ? "" : "; ") + model->report.introduction;
   for (const ClassFindings& c : findings.classes) classes.push_back(escape_html(c.name));
   return paragraph(fmt::format(
       "{} of {} on {}. Each model learns from images of one class of product and then says of "
-      "others how likely they show a defect. The models are those of a study of 2021, "
-      "arXiv:2107.09204: a supervised CNN, which needs images of defects; the autoencoders KD-CAE "
-      "and NI-CAE, which learn from good images alone; and a DCGAN, which only makes images.",
-      counted(static_cast<int64_t>(findings.runs.size()), "run"), enumerated(models),
-      classes.size() > 6 ? fmt::format("{} classes", classes.size()) : enumerated(classes)));
+      "others how likely they show a defect. Models: {}.",
+      counted(static_cast<int64_t>(findings.runs.size()), "run"),
+      enumerated(names_of_models(findings, [](const ModelSpec&) { return true; })),
+      classes.size() > 6 ? fmt::format("{} classes", classes.size()) : enumerated(classes), text));
 }
 
 std::string synthetic_note(const Findings& findings) {

@@ -7,7 +7,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/networks/network.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 namespace {
@@ -21,7 +21,7 @@ void add_networks(Page& page, const Findings& findings) {
   for (const RunResult& run : findings.runs) {
     const RunConfig& c = run.config;
     if (!shown.insert({c.preset, c.image_size, c.channels()}).second) continue;
-    const auto network = make_network(c.preset, c.image_size, c.channels());
+    const auto network = make_network(c);
     Table table({"layer", "what", "output (N,H,W,C)", "parameters", "MFLOP"}, 3);
     double flops = 0;
     for (const LayerRow& row : network->table(1)) {

@@ -14,7 +14,7 @@ std::string verdict_on(const ClassFindings& of_class);
 /// Images, defects and sizes of each class.
 void add_data(Page& page, const Findings& findings);
 
-/// KD-CAE by class, NI-CAE with and without noise, CNN fold by fold; all metrics of every group.
+/// Models by class, with and without noise, fold by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
 
 /// Curves, histograms and pictures of each class.

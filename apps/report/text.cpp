@@ -104,10 +104,6 @@ std::string name_of_group(const SeedGroup& group) {
                      escape_html(group.label.substr(c.preset.size())));
 }
 
-int colour_of(const std::string& model) {
-  return model == "kd-cae" ? 0 : model == "cnn" ? 1 : model == "ni-cae" ? 2 : 3;
-}
-
 std::string synthetic_tag(bool synthetic) {
   return synthetic ? " <span class=\"tag\">synthetic</span>" : "";
 }

@@ -36,12 +36,10 @@ std::string enumerated(const std::vector<std::string>& names);
 /// 128x128 with a proper multiplication sign.
 std::string size_text(const std::string& sizes);
 
-/// "NI-CAE 128": the model as the study writes it, and what its preset adds.
+/// The model in capitals, and what the name of its preset adds: "A-MODEL 128".
 std::string model_name(const std::string& model, const std::string& preset);
 /// The name of the group's model; noise and options where the label has them.
 std::string name_of_group(const SeedGroup& group);
-/// The colour of a model in every chart.
-int colour_of(const std::string& model);
 
 /// A mark behind the name of what was drawn by a program.
 std::string synthetic_tag(bool synthetic);

@@ -8,10 +8,10 @@
 
 #include "kernels/runtime/error.h"
 #include "models/evaluation/metrics.h"
+#include "models/experiments/configure.h"
+#include "models/experiments/registry.h"
 #include "models/experiments/run.h"
-#include "models/networks/network.h"
 #include "models/run/csv.h"
-#include "models/training/dcgan_training.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -32,9 +32,8 @@ std::vector<fs::path> folders_of(const fs::path& root) {
 
 /// Where a run stands among the others. Presets keep the order of the study.
 auto place_of(const RunConfig& c) {
-  const auto all = presets();
-  const auto at =
-      std::find_if(all.begin(), all.end(), [&](const Preset& p) { return c.preset == p.name; });
+  const std::vector<std::string> all = preset_names();
+  const auto at = std::find(all.begin(), all.end(), c.preset);
   return std::tuple(data_name(c), c.object_class, at - all.begin(), c.train_noise, c.test_noise,
                     c.seed);
 }
@@ -190,12 +189,12 @@ void check_tables(const RunResult& run) {
     throw CheckpointError(
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
-  if (run.config.model == "dcgan") {
-    read_gan_history(folder);
-  } else if (run.config.model == "cnn") {
-    for (int fold = 0; fold < run.config.folds; ++fold) folder.fold(fold).read_history();
-  } else {
-    folder.read_history();
+  const ModelSpec& model = find_model(run.config.model);
+  for (const RunFolder& trained : training_folders(run.config, folder)) {
+    if (model.check_history)
+      model.check_history(trained);
+    else
+      trained.read_history();
   }
 }
 
@@ -306,22 +305,8 @@ std::string table_of(const std::vector<RunResult>& runs) {
 
 std::string collapse_in_words(const RunResult& run) {
   if (!run.metrics.value("collapsed", false)) return "";
-  const std::string& model = run.config.model;
-  const std::string name = run.folder.root().filename().string();
-  if (model == "cnn")
-    return fmt::format(
-        "{} collapsed: a fold gives all its held-out images one probability; try another --seed, a "
-        "smaller --lr or --class-weights",
-        name);
-  if (model == "dcgan")
-    return fmt::format(
-        "{} collapsed: the generator makes nearly the same image each time; try another --seed or "
-        "a smaller --lr",
-        name);
-  return fmt::format(
-      "{} collapsed: the output is the same for every held-out image; try another --seed, a "
-      "smaller --lr or --init he",
-      name);
+  return fmt::format("{} collapsed: {}", run.folder.root().filename().string(),
+                     find_model(run.config.model).collapse_hint);
 }
 
 std::vector<fs::path> unfinished_runs(const fs::path& root) {

@@ -23,7 +23,7 @@ struct RunResult {
   std::string command;  ///< makes the same run
   nlohmann::ordered_json metrics;
 
-  /// False for a DCGAN: its metrics are of another kind.
+  /// False for a model that scores no images: its metrics are of another kind.
   bool judges() const { return metrics.contains("image_auroc"); }
 };
 
@@ -41,12 +41,12 @@ std::map<std::string, std::string> failed_runs(const std::filesystem::path& root
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
-/// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or what is said of a DCGAN.
+/// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or a generator's first remark.
 std::string in_short(const nlohmann::ordered_json& metrics);
-/// All runs in a table for a terminal, a line for each group of seeds and each DCGAN.
+/// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
-/// "kd-cae-ring-seed1 collapsed: ...; try ...", or "" for a run that learnt something.
+/// "<run> collapsed: ...; try ...", or "" for a run that learnt something.
 std::string collapse_in_words(const RunResult& run);
 
 /// The configuration of which these metrics speak: `assay evaluate` may have tested on other data
@@ -56,7 +56,7 @@ RunConfig as_evaluated(RunConfig config, const nlohmann::ordered_json& metrics);
 /// Runs that differ in their seed alone.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
-  /// "ni-cae-128, noisy/noisy": preset, train/test noise where there is any, and the options in
+  /// "<preset>, noisy/noisy": preset, train/test noise where there is any, and the options in
   /// which groups of one class would otherwise have one label.
   std::string label;
 

@@ -6,62 +6,51 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 #include "apps/suite/results.h"
 #include "data/dataset.h"
 #include "data/file.h"
 #include "kernels/runtime/error.h"
+#include "models/experiments/configure.h"
+#include "models/experiments/registry.h"
 #include "models/experiments/run.h"
-#include "models/networks/network.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kAll = 1000;  // classes
-
-/// What a profile says of a model.
-struct Plan {
-  const char* preset;
-  int classes;  ///< at most
-  int seeds;
-  int64_t steps;                   ///< 0 = to the end of the model's own rules
-  std::vector<const char*> noise;  ///< training/test
-  const char* builtin_class;       ///< that comes first on the built-in data
-};
-
-std::vector<Plan> plans_of(const std::string& profile) {
-  if (profile == "quick")
-    return {{"kd-cae", 2, 1, 250, {"clean/clean"}, "ring"},
-            {"ni-cae-128", 1, 1, 120, {"clean/clean", "noisy/noisy"}, "ring"},
-            {"cnn", 1, 1, 120, {"clean/clean"}, "leather"},
-            {"dcgan", 1, 1, 250, {"clean/clean"}, "ring"}};
-  if (profile == "paper")
-    return {{"kd-cae", kAll, 5, 0, {"clean/clean"}, "ring"},
-            {"cnn", kAll, 5, 0, {"clean/clean"}, "ring"},
-            {"ni-cae",
-             kAll,
-             3,
-             0,
-             {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"},
-             "ring"},
-            {"dcgan", kAll, 1, 0, {"clean/clean"}, "ring"}};
-  throw UsageError(fmt::format("--profile: '{}' is neither quick nor paper", profile));
+/// The cells of every model that has some in the profile.
+std::vector<const SuiteCells*> cells_in(const std::string& profile) {
+  std::vector<const SuiteCells*> found;
+  std::set<std::string> profiles;
+  for (const std::string& model : model_names())
+    for (const auto& [name, cells] : find_model(model).suite) {
+      if (name == profile) found.push_back(&cells);
+      profiles.insert(name);
+    }
+  ASSAY_CHECK_AS(UsageError, !found.empty(), "--profile: '{}' is none of {}", profile,
+                 fmt::join(profiles, ", "));
+  return found;
 }
 
 /// On the built-in data an object and a texture come first.
-std::vector<std::string> classes_of(const SuiteOptions& options, const Plan& plan) {
+std::vector<std::string> all_classes(const SuiteOptions& options) {
   if (!options.classes.empty()) return options.classes;
-  std::vector<std::string> classes = {"ring", "leather", "brush", "chip", "screw"};
-  if (options.data != "builtin") {
-    classes = list_classes(options.data);
-  } else {
+  if (options.data != "builtin") return list_classes(options.data);
+  return {"ring", "leather", "brush", "chip", "screw"};
+}
+
+std::vector<std::string> classes_of(const SuiteOptions& options, const SuiteCells& plan) {
+  std::vector<std::string> classes = all_classes(options);
+  if (!options.classes.empty()) return classes;
+  if (options.data == "builtin") {
     const auto first = std::find(classes.begin(), classes.end(), plan.builtin_class);
     std::rotate(classes.begin(), first, first + 1);
   }
-  classes.resize(std::min<size_t>(classes.size(), plan.classes));
+  classes.resize(std::min<size_t>(classes.size(), plan.max_classes));
   return classes;
 }
 
@@ -87,11 +76,11 @@ void set_noise(RunConfig& config, const std::string& condition) {
                  "--noise: '{}' is not training/test, each clean or noisy", condition);
 }
 
-Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string& object_class,
+Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::string& object_class,
                uint64_t seed, const std::string& condition) {
   Cell cell;
   RunConfig& config = cell.config;
-  config = default_config(find_preset(plan.preset).model, plan.preset);
+  config = default_config(model_of_preset(plan.preset).name, plan.preset);
   config.data = options.data;
   config.object_class = object_class;
   config.seed = seed;
@@ -112,19 +101,15 @@ Cell make_cell(const SuiteOptions& options, const Plan& plan, const std::string&
   return cell;
 }
 
-/// Classes stay in the order in which the profile names them first.
-void sort_by_class(std::vector<Cell>& cells) {
-  std::vector<std::string> classes;
-  const auto place_of_class = [&](const Cell& cell) {
-    return std::find(classes.begin(), classes.end(), cell.config.object_class) - classes.begin();
+void sort_by_class(const SuiteOptions& options, std::vector<Cell>& cells) {
+  const std::vector<std::string> classes = all_classes(options), presets = preset_names();
+  const auto place_in = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) - names.begin();
   };
-  for (const Cell& cell : cells)
-    if (place_of_class(cell) == static_cast<ptrdiff_t>(classes.size()))
-      classes.push_back(cell.config.object_class);
   const auto place = [&](const Cell& cell) {
     const RunConfig& c = cell.config;
-    return std::tuple(place_of_class(cell), &find_preset(c.preset), c.train_noise, c.test_noise,
-                      c.seed);
+    return std::tuple(place_in(classes, c.object_class), place_in(presets, c.preset), c.train_noise,
+                      c.test_noise, c.seed);
   };
   std::stable_sort(cells.begin(), cells.end(),
                    [&](const Cell& a, const Cell& b) { return place(a) < place(b); });
@@ -203,22 +188,22 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
   ASSAY_CHECK_AS(UsageError, options.image_size >= 0, "--image-size: {} is less than 0",
                  options.image_size);
   check_classes(options.data, options.classes);
-  for (const std::string& model : options.models) presets_of(model);
+  for (const std::string& model : options.models) find_model(model);
   std::vector<Cell> cells;
-  for (const Plan& plan : plans_of(options.profile)) {
-    const std::string model = find_preset(plan.preset).model;
+  for (const SuiteCells* plan : cells_in(options.profile)) {
+    const std::string model = model_of_preset(plan->preset).name;
     if (!options.models.empty() &&
         std::find(options.models.begin(), options.models.end(), model) == options.models.end())
       continue;
-    std::vector<std::string> conditions(plan.noise.begin(), plan.noise.end());
+    std::vector<std::string> conditions = plan->noise;
     if (!options.noise.empty() && has_option(model, "test_noise")) conditions = options.noise;
-    const int seeds = options.seeds > 0 ? options.seeds : plan.seeds;
-    for (const std::string& name : classes_of(options, plan))
+    const int seeds = options.seeds > 0 ? options.seeds : plan->seeds;
+    for (const std::string& name : classes_of(options, *plan))
       for (int seed = 1; seed <= seeds; ++seed)
         for (const std::string& condition : conditions)
-          cells.push_back(make_cell(options, plan, name, static_cast<uint64_t>(seed), condition));
+          cells.push_back(make_cell(options, *plan, name, static_cast<uint64_t>(seed), condition));
   }
-  sort_by_class(cells);
+  sort_by_class(options, cells);
   deal_out(options, cells);
   return cells;
 }

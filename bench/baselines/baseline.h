@@ -2,7 +2,7 @@
 //
 // A library often has many ways (cuDNN: "plans") to do one operation. Candidates are listed in the
 // order in which the library recommends them; the benchmark builds, verifies and times them, and
-// races against the fastest. Only bench and tests link this.
+// compares with the fastest. Only bench and tests link this.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ constexpr size_t size_of(Element e) {
 }
 
 /// What a library may do to be compared with us at this precision. fp32, fp32_strict and tf32x3
-/// race against the same: fp32 tensors and no tensor core.
+/// are compared with the same: fp32 tensors and no tensor core.
 struct MathMode {
   Element element;  ///< of x, w and y; sums are fp32
   bool tf32;        ///< TF32 products are allowed
@@ -111,8 +111,8 @@ class BlasLibrary {
  public:
   virtual ~BlasLibrary() = default;
   virtual std::string name() const = 0;
-  /// Best first, at most `most`; A and B have the mode's type, C is fp32.
-  virtual std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int most) = 0;
+  /// Best first, at most `max_plans`; A and B have the mode's type, C is fp32.
+  virtual std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int max_plans) = 0;
 };
 
 /// The libraries on a stream of the CUDA device; null in a build without them (the emulated ones).

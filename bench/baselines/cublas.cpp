@@ -77,18 +77,18 @@ class CublasLibrary final : public BlasLibrary {
     return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
   }
 
-  std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int most) override {
+  std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int max_plans) override {
     const auto product = std::make_shared<Product>(s, mode);
     cublasLtMatmulPreference_t preference = nullptr;
     ASSAY_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&preference));
     const Owned<cublasLtMatmulPreference_t> owner(preference, cublasLtMatmulPreferenceDestroy);
     ASSAY_CUBLAS_CHECK(cublasLtMatmulPreferenceSetAttribute(
         preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspace, sizeof kWorkspace));
-    std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(most));
+    std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(max_plans));
     int n = 0;
     ASSAY_CUBLAS_CHECK(cublasLtMatmulAlgoGetHeuristic(
         handle_, product->operation.get(), product->a.get(), product->b.get(), product->c.get(),
-        product->c.get(), preference, most, found.data(), &n));
+        product->c.get(), preference, max_plans, found.data(), &n));
     std::vector<GemmPlan> plans;
     for (int i = 0; i < n; ++i) {
       const auto& result = found[static_cast<size_t>(i)];

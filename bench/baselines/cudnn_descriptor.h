@@ -74,12 +74,13 @@ class Descriptor {
   int64_t integer(cudnnBackendAttributeName_t name) const {
     return values<int64_t>(name, CUDNN_TYPE_INT64).at(0);
   }
-  /// Descriptors have to be made by the caller and are filled in. `most`: how many there can be,
-  /// for attributes whose number cuDNN does not tell beforehand.
+  /// Descriptors have to be made by the caller and are filled in. `max_count`: how many there can
+  /// be, for attributes whose number cuDNN does not tell beforehand.
   std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t name,
-                                      cudnnBackendDescriptorType_t type, int64_t most = 0) const {
-    if (most == 0) most = count(name, CUDNN_TYPE_BACKEND_DESCRIPTOR);
-    std::vector<Descriptor> made(static_cast<size_t>(most));
+                                      cudnnBackendDescriptorType_t type,
+                                      int64_t max_count = 0) const {
+    if (max_count == 0) max_count = count(name, CUDNN_TYPE_BACKEND_DESCRIPTOR);
+    std::vector<Descriptor> made(static_cast<size_t>(max_count));
     std::vector<cudnnBackendDescriptor_t> raw;
     for (Descriptor& d : made) raw.push_back((d = Descriptor(type)).get());
     int64_t n = 0;

@@ -56,7 +56,7 @@ struct Job {
   }
 };
 
-PeerKernel make(const Conv2dShape& s, Pass pass, algorithm a) {
+OnednnKernel make(const Conv2dShape& s, Pass pass, algorithm a) {
   auto job = std::make_shared<Job>();
   const auto any = [](std::initializer_list<int> dims) {
     return memory::desc(memory::dims(dims.begin(), dims.end()), memory::data_type::f32,
@@ -98,12 +98,12 @@ PeerKernel make(const Conv2dShape& s, Pass pass, algorithm a) {
 
 }  // namespace
 
-std::vector<PeerKernel> onednn_kernels(const Layer& layer, Pass pass) {
+std::vector<OnednnKernel> onednn_kernels(const Layer& layer, Pass pass) {
   Conv2dShape s = layer.shape;
   s.H *= s.upsample;
   s.W *= s.upsample;
   s.upsample = 1;
-  std::vector<PeerKernel> kernels;
+  std::vector<OnednnKernel> kernels;
   for (const algorithm a : {algorithm::convolution_direct, algorithm::convolution_winograd}) {
     try {
       kernels.push_back(make(s, pass, a));

@@ -11,15 +11,15 @@
 namespace assay::bench {
 
 /// One kernel of oneDNN for a pass of a layer. `run` runs it once, on memory of its own.
-struct PeerKernel {
+struct OnednnKernel {
   std::string name;  ///< oneDNN's name of the implementation
   std::function<void()> run;
 };
 
 /// What oneDNN has for a pass: its direct kernel, and its Winograd one where there is one. An
-/// upsampled layer is the convolution of the large picture; the copying is not part of the kernel.
+/// upsampled layer is the convolution of the large image; the copying is not part of the kernel.
 /// A transposed one is a convolution, whose dgrad is its forward pass. Empty where oneDNN refuses.
-std::vector<PeerKernel> onednn_kernels(const Layer& layer, Pass pass);
+std::vector<OnednnKernel> onednn_kernels(const Layer& layer, Pass pass);
 
 /// "2.6.3"
 std::string onednn_version();

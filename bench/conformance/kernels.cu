@@ -36,7 +36,8 @@ __global__ void cp_async_groups(const uint32_t* in, uint32_t* out) {
 __global__ void cvt_tf32(const uint32_t* in, uint32_t* out) {
   const uint32_t bits = in[threadIdx.x];
   const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;  // which NaN comes out is not specified
-  out[threadIdx.x] = ptx::cvt_tf32(__uint_as_float(nan ? 0x3f801000u : bits));
+  const bool tie = (bits & 0x1fffu) == 0x1000u;  // sm_80 rounds it away from zero, sm_90 to even
+  out[threadIdx.x] = ptx::cvt_tf32(__uint_as_float(nan || tie ? 0x3f801001u : bits));
 }
 
 __global__ void cvt_bf16x2(const uint32_t* in, uint32_t* out) {

@@ -1,9 +1,9 @@
 // The work around the networks that Python's libraries do too, on inputs that both sides read from
-// files: kernel density, structural similarity, and pictures from files.
+// files: kernel density, structural similarity, and images from files.
 //
 //   bench_evaluation kde TRAIN n QUERIES m D h OUT     float32 files -> float64 log densities
 //   bench_evaluation ssim X Y pairs size OUT           float32 files -> float32 values
-//   bench_evaluation pictures size channels threads OUT FILE...
+//   bench_evaluation images size channels threads OUT FILE...
 //                                                      decode and resize -> bytes (n,size,size,C)
 //
 // Prints one JSON object with the milliseconds of each of a few calls; OUT gets the result.
@@ -44,12 +44,13 @@ void write(const std::string& path, const std::vector<T>& values) {
 // At least 5 calls, and so many as take about half a second.
 void time_calls(const std::function<void()>& call) {
   using Clock = std::chrono::steady_clock;
-  constexpr size_t kLeast = 5, kMost = 1000;
+  constexpr size_t kMinCalls = 5, kMaxCalls = 1000;
   call();
   const auto start = Clock::now();
   std::vector<double> milliseconds;
-  while (milliseconds.size() < kLeast ||
-         (milliseconds.size() < kMost && Clock::now() - start < std::chrono::milliseconds(500))) {
+  while (
+      milliseconds.size() < kMinCalls ||
+      (milliseconds.size() < kMaxCalls && Clock::now() - start < std::chrono::milliseconds(500))) {
     const auto begin = Clock::now();
     call();
     milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
@@ -83,7 +84,7 @@ void run_ssim(const std::vector<std::string>& a) {
   write(a.at(4), value);
 }
 
-void run_pictures(const std::vector<std::string>& a) {
+void run_images(const std::vector<std::string>& a) {
   const int size = std::stoi(a.at(0)), channels = std::stoi(a.at(1));
   std::vector<Sample> samples;
   for (size_t i = 4; i < a.size(); ++i) {
@@ -113,10 +114,10 @@ int main(int argc, char** argv) {
       assay::bench::run_kde(rest);
     else if (what == "ssim")
       assay::bench::run_ssim(rest);
-    else if (what == "pictures")
-      assay::bench::run_pictures(rest);
+    else if (what == "images")
+      assay::bench::run_images(rest);
     else
-      throw assay::Error("usage: bench_evaluation kde | ssim | pictures ...");
+      throw assay::Error("usage: bench_evaluation kde | ssim | images ...");
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_evaluation: %s\n", e.what());
     return 2;

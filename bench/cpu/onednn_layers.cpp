@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "bench/baselines/onednn.h"
+#include "bench/model_layers.h"
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/peaks.h"
 
@@ -35,7 +36,7 @@ double milliseconds_since(Clock::time_point start) {
 // count. The threads of the other side have gone to sleep by then.
 template <class F>
 double time_of(const F& f) {
-  constexpr double kLeast = 15;
+  constexpr double kMinMilliseconds = 15;
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   f();
   int calls = 0;
@@ -43,7 +44,7 @@ double time_of(const F& f) {
   do {
     f();
     ++calls;
-  } while (milliseconds_since(start) < kLeast);
+  } while (milliseconds_since(start) < kMinMilliseconds);
   return milliseconds_since(start) / calls;
 }
 
@@ -60,33 +61,33 @@ std::string list_of(const std::vector<double>& values) {
 bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Layer& layer,
              Pass pass) {
   const double error = verify(ctx, layer, pass);
-  if (!(error < kMostError)) {
+  if (!(error < kMaxError)) {
     std::fprintf(stderr, "%s: wrong result, relative error %g\n", layer.name.c_str(), error);
     return false;
   }
-  std::vector<PeerKernel> kernels = onednn_kernels(layer, pass);
+  std::vector<OnednnKernel> kernels = onednn_kernels(layer, pass);
   if (kernels.empty()) return true;
   Operands o(layer.shape, layer.epilogue);
   o.run(ctx, Pass::fprop);
   std::vector<double> first;
-  for (const PeerKernel& k : kernels) first.push_back(time_of(k.run));
+  for (const OnednnKernel& k : kernels) first.push_back(time_of(k.run));
   const auto fastest = std::min_element(first.begin(), first.end()) - first.begin();
-  const PeerKernel peer = kernels[static_cast<size_t>(fastest)];
+  const OnednnKernel baseline = kernels[static_cast<size_t>(fastest)];
   kernels.clear();  // and the memory of the slower one
   std::vector<double> ours, theirs;
   for (int i = 0; i < options.rounds; ++i) {
     ours.push_back(time_of([&] { o.run(ctx, pass); }));
-    theirs.push_back(time_of(peer.run));
+    theirs.push_back(time_of(baseline.run));
   }
   const auto flops = static_cast<double>(conv2d_flops(layer.shape));
   const auto bytes = static_cast<double>(conv2d_least_bytes(layer.shape, layer.epilogue));
   std::printf(
-      "{\"layer\":\"%s\",\"pass\":\"%s\",\"batch\":%d,\"ours_ms\":%s,\"peer_ms\":%s,"
-      "\"peer_kernel\":\"%s\",\"flops\":%.0f,\"bytes\":%.0f,\"fma_flops\":%.4g,"
+      "{\"layer\":\"%s\",\"pass\":\"%s\",\"batch\":%d,\"ours_ms\":%s,\"baseline_ms\":%s,"
+      "\"baseline_kernel\":\"%s\",\"flops\":%.0f,\"bytes\":%.0f,\"fma_flops\":%.4g,"
       "\"copy_bytes\":%.4g,\"isa\":\"%s\",\"onednn\":\"%s\"}\n",
       layer.name.c_str(), name_of(pass), options.batch, list_of(ours).c_str(),
-      list_of(theirs).c_str(), peer.name.c_str(), flops, bytes, peaks.fma_flops, peaks.copy_bytes,
-      name_of(active_isa()), onednn_version().c_str());
+      list_of(theirs).c_str(), baseline.name.c_str(), flops, bytes, peaks.fma_flops,
+      peaks.copy_bytes, name_of(active_isa()), onednn_version().c_str());
   std::fflush(stdout);
   return true;
 }

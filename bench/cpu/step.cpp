@@ -43,11 +43,11 @@ double moments_mib(const Step& step) {
 
 void bench_network(benchmark::State& state, const Peaks& peaks, const std::string& preset,
                    int64_t batch, bool training) {
-  constexpr double kMostError = 0.02;  // second order of the Taylor step, and fp32 differences
+  constexpr double kMaxError = 0.02;  // second order of the Taylor step, and fp32 differences
   Context& ctx = current_context();
   if (training) {
     const double error = Step(preset, 4).gradient_error();
-    if (!(error < kMostError)) {
+    if (!(error < kMaxError)) {
       state.SkipWithError(
           fmt::format("the loss does not follow its gradient: {:f}", error).c_str());
       return;

@@ -4,7 +4,8 @@
 #include <fmt/core.h>
 
 #include "bench/gpu/conv_operands.h"
-#include "bench/layer_shapes.h"
+#include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -197,7 +198,7 @@ Sequence their_backward(Bench& bench, const Block& b, MathMode mode, Layout l, c
 std::vector<Sequence> their_sequences(Bench& bench, const Block& b, Precision precision, Layout l,
                                       bool forward) {
   const MathMode mode = math_mode(precision);
-  const double gate = most_error(precision);
+  const double gate = max_error(precision);
   const Conv2dShape s = bare(b.s);
   const auto search = [&](ConvSource& source, const ConvRequest& r) {
     return best_plan(bench, fmt::format("{} {}", key_of(r), name_of(l)), r, source, gate, l);
@@ -236,9 +237,9 @@ std::vector<Sequence> their_sequences(Bench& bench, const Block& b, Precision pr
   return found;
 }
 
-// ---- the race
+// ---- the comparison
 
-/// One contender with its buffers.
+/// A sequence with its buffers.
 struct Runner {
   std::unique_ptr<TensorSets> sets;
   Sequence sequence;
@@ -264,9 +265,9 @@ std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source,
   // tie the library's own may differ, which moves whole gradients: about the square root of the
   // share of such ties, a tenth in bf16. Its convolutions have been verified one by one; this finds
   // wrong wiring.
-  const double gate = forward ? most_error(precision) : 0.3;
+  const double gate = forward ? max_error(precision) : 0.3;
   std::optional<Runner> best;
-  double least = 0;
+  double min_us = 0;
   int tried = 0, wrong = 0;
   for (const Layout l : {Layout::nhwc, Layout::nchw})
     for (Sequence& sequence : their_sequences(bench, b, precision, l, forward)) {
@@ -284,8 +285,8 @@ std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source,
       const Timer::Recording few = bench.timer.record(work, 4, 1);
       const double us =
           median({bench.timer.warm(few), bench.timer.warm(few), bench.timer.warm(few)});
-      if (best && us >= least) continue;
-      least = us;
+      if (best && us >= min_us) continue;
+      min_us = us;
       row["plan"] = runner.sequence.name;
       row["base_relative_error"] = error;
       best = std::move(runner);
@@ -295,9 +296,9 @@ std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source,
   return best;
 }
 
-Bench::Contender contender(Bench& bench, Runner& runner, const BlockSource& source, const Block& b,
-                           Element t, Layout l, bool forward) {
-  Bench::Contender c;
+Bench::Side prepare(Bench& bench, Runner& runner, const BlockSource& source, const Block& b,
+                    Element t, Layout l, bool forward) {
+  Bench::Side c;
   c.work = runner.work(forward);
   c.launches = bench.timer.launches_for(c.work);
   c.cold_launches = cold_launches(c.launches, TensorSets::bytes_of_set(b.extents(), t));
@@ -316,13 +317,13 @@ void describe_work(Row& row, const Block& b, Precision precision, bool forward) 
                      : size * (x + y + (b.activates() ? y : 0) + (b.first ? 0 : w + x) + w) + index;
 }
 
-/// The rungs of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
-std::string rungs_of(const Context& ctx, const Block& b, bool forward) {
-  const auto rung = [&](Pass pass) {
-    return std::string(name_of(conv2d_rung(ctx, pass, b.s, b.e)));
+/// The algorithms of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
+std::string algorithms_of(const Context& ctx, const Block& b, bool forward) {
+  const auto algorithm = [&](Pass pass) {
+    return std::string(conv2d_algorithm(ctx, pass, b.s, b.e).name());
   };
-  if (forward) return rung(Pass::fprop);
-  return (b.first ? "" : rung(Pass::dgrad) + ", ") + rung(Pass::wgrad);
+  if (forward) return algorithm(Pass::fprop);
+  return (b.first ? "" : algorithm(Pass::dgrad) + ", ") + algorithm(Pass::wgrad);
 }
 
 void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Precision precision,
@@ -330,9 +331,9 @@ void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Pr
   describe_work(row, b, precision, forward);
   Context& ctx = bench.ctx;
   ctx.precision = precision;
-  row["rung"] = rungs_of(ctx, b, forward);
+  row["algorithm"] = algorithms_of(ctx, b, forward);
   BlockSource source(bench, b);
-  const Scratch argmax(ctx, static_cast<size_t>(count(b.output())) * Timer::kMostLaunches);
+  const Scratch argmax(ctx, static_cast<size_t>(count(b.output())) * Timer::kMaxLaunches);
   Runner mine;
   mine.sequence = ours(ctx, b, argmax.as<uint8_t>());
   mine.prepare(ctx, source, b, Element::f32, Layout::nhwc, 1);
@@ -340,19 +341,19 @@ void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Pr
   mine.work(forward)(0);
   const double error = error_of(ctx, b, source, *mine.sets, forward);
   row["relative_error"] = error;
-  ASSAY_CHECK(error <= most_error(precision), "ours is wrong: relative error {:g}, allowed {:g}",
-              error, most_error(precision));
+  ASSAY_CHECK(error <= max_error(precision), "ours is wrong: relative error {:g}, allowed {:g}",
+              error, max_error(precision));
 
   std::optional<Runner> other = best_sequence(bench, row, source, b, precision, forward);
   row["base"] = bench.dnn ? bench.dnn->name() : "none in this build";
-  const auto a = contender(bench, mine, source, b, Element::f32, Layout::nhwc, forward);
+  const auto a = prepare(bench, mine, source, b, Element::f32, Layout::nhwc, forward);
   if (!other) {
     if (bench.dnn) row["base_error"] = "no sequence runs and is accurate enough";
-    return bench.race(state, row, a, nullptr);
+    return bench.compare(state, row, a, nullptr);
   }
-  const auto theirs = contender(bench, *other, source, b, math_mode(precision).element,
-                                other->sets->layout(), forward);
-  bench.race(state, row, a, &theirs);
+  const auto theirs = prepare(bench, *other, source, b, math_mode(precision).element,
+                              other->sets->layout(), forward);
+  bench.compare(state, row, a, &theirs);
 }
 
 std::vector<Cell> cells(const Settings& settings) {

@@ -1,9 +1,10 @@
 // Bare convolutions, ours against the best plan of cuDNN: stages `models` and `suites`. The
-// contract is the library's: no bias, no pooling, no upsampling; those are raced in gpu_blocks.
+// contract is the library's: no bias, no pooling, no upsampling; gpu_blocks compares those.
 #include <fmt/core.h>
 
 #include "bench/gpu/conv_operands.h"
-#include "bench/layer_shapes.h"
+#include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
 
 namespace assay::bench {
 namespace {
@@ -33,11 +34,11 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const Conv2dShape& s = source.shape();
   describe_work(row, s, precision);
   bench.ctx.precision = precision;
-  row["rung"] = name_of(conv2d_rung(bench.ctx, pass, s, {}));
-  const double gate = most_error(precision);
+  row["algorithm"] = conv2d_algorithm(bench.ctx, pass, s, {}).name();
+  const double gate = max_error(precision);
 
   // Ours, on one set: right, and how many launches make a sample?
-  Bench::Contender ours;
+  Bench::Side ours;
   {
     ConvSets one(bench.ctx, source, pass, Element::f32, Layout::nhwc, 1);
     run_ours(bench.ctx, s, pass, one[0]);
@@ -56,8 +57,8 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   // A library that is compared in fp32 class has to be as accurate as that.
   const auto best = best_plan(bench, row["key"], request, source, gate);
   describe(row, bench, best);
-  if (!best) return bench.race(state, row, ours, nullptr);
-  Bench::Contender theirs;
+  if (!best) return bench.compare(state, row, ours, nullptr);
+  Bench::Side theirs;
   const auto make_sets = [&](int n) {
     return std::make_unique<ConvSets>(bench.ctx, source, pass, mode.element, best->layout, n);
   };
@@ -66,7 +67,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   theirs.launches = bench.timer.launches_for(theirs.work);
   theirs.cold_launches = cold_launches(theirs.launches, ConvSets::bytes(s, mode.element));
   their_sets = make_sets(theirs.cold_launches);
-  bench.race(state, row, ours, &theirs);
+  bench.compare(state, row, ours, &theirs);
 }
 
 /// The source of the layer at hand; one at a time, because some take gigabytes.

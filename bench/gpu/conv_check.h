@@ -40,7 +40,7 @@ double before_pooling(const ConvHost& h, int64_t at, int place);
 
 /// The largest relative Frobenius error that passes for right. tf32: operands may be truncated to
 /// 10 bits (error up to 2^-10 each, one-sided); bf16: 8 bits, rounded, and the result as well.
-constexpr double most_error(Precision p) {
+constexpr double max_error(Precision p) {
   return p == Precision::bf16 ? 1e-2 : p == Precision::tf32 ? 2e-3 : 1e-5;
 }
 

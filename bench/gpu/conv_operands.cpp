@@ -11,7 +11,7 @@
 namespace assay::bench {
 namespace {
 
-constexpr size_t kMostWorkspace = size_t{1} << 30;  // bytes
+constexpr size_t kMaxWorkspace = size_t{1} << 30;  // bytes
 
 constexpr size_t output_of(Pass pass) {
   return pass == Pass::dgrad ? 0 : pass == Pass::wgrad ? 1 : 2;
@@ -106,7 +106,7 @@ std::string key_of(const ConvRequest& r) {
 }
 
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
-                                  ConvSource& source, double most_error,
+                                  ConvSource& source, double max_error,
                                   std::optional<Layout> only) {
   if (!bench.dnn) return std::nullopt;
   const Settings& settings = bench.settings;
@@ -122,7 +122,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
     bench.alive();
     try {
       BestPlan now{candidate.name, candidate.layout, candidate.build(), nullptr};
-      if (now.plan.workspace > kMostWorkspace) throw Error("workspace");
+      if (now.plan.workspace > kMaxWorkspace) throw Error("workspace");
       now.workspace = std::make_shared<Scratch>(bench.ctx, now.plan.workspace);
       auto& operands = sets[static_cast<int>(candidate.layout)];
       if (!operands)
@@ -131,7 +131,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
       const auto run = [&](int) { now.plan.run(p, now.workspace->as<void>()); };
       run(0);
       now.error = operands->check(source.sample(r.pass));
-      if (!(now.error <= most_error)) {
+      if (!(now.error <= max_error)) {
         ++tally.wrong;
         return;
       }
@@ -154,7 +154,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
   if (!found)
     for (const ConvCandidate& candidate : all) {
       if (!settings.exhaustive && best &&
-          (tally.tried >= settings.most_plans || seconds_since(start) > settings.plan_seconds))
+          (tally.tried >= settings.max_plans || seconds_since(start) > settings.plan_seconds))
         break;
       if (candidate.name != known) consider(candidate);
     }

@@ -5,7 +5,7 @@
 
 #include "bench/gpu/conv_check.h"
 #include "bench/gpu/device_ops.h"
-#include "bench/gpu/program.h"
+#include "bench/gpu/harness.h"
 
 namespace assay::bench {
 
@@ -65,12 +65,12 @@ struct BestPlan {
   int offered = 0, tried = 0, failed = 0, wrong = 0;
 };
 /// Candidates of all lists in turn, best first, until the settings' limits; plans that fail, need
-/// more than 1 GiB of workspace or are less accurate than `most_error` do not count. The fastest of
+/// more than 1 GiB of workspace or are less accurate than `max_error` do not count. The fastest of
 /// the rest by warm time; none if there is none. An earlier search's winner is taken
 /// as it is while it works.
 /// `only` this layout.
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
-                                  ConvSource& source, double most_error,
+                                  ConvSource& source, double max_error,
                                   std::optional<Layout> only = {});
 /// Writes what was found to the row.
 void describe(Row& row, const Bench& bench, const std::optional<BestPlan>& best);

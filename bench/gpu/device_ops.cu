@@ -44,7 +44,7 @@ __global__ void gather_kernel(TensorView from, const int64_t* at, int n, float* 
   out[i] = load(from, offset_of(from, p.n, p.h, p.w, p.c));
 }
 
-// A thread per element of the large picture.
+// A thread per element of the large image.
 __global__ void upsample_kernel(TensorView x, int factor, TensorView y, int64_t n) {
   const int64_t i = cuda::global_thread();
   if (i >= n) return;
@@ -56,7 +56,7 @@ __global__ void upsample_kernel(TensorView x, int factor, TensorView y, int64_t 
   store(y, i, load(x, offset_of(x, p.n, p.h / factor, p.w / factor, p.c)));
 }
 
-// A thread per element of the small picture.
+// A thread per element of the small image.
 __global__ void upsample_gradient_kernel(TensorView dy, int factor, TensorView dx, int64_t n) {
   const int64_t i = cuda::global_thread();
   if (i >= n) return;

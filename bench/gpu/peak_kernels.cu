@@ -64,20 +64,20 @@ unsigned blocks() {
 
 }  // namespace
 
-double copy_ceiling(Context& ctx, const void* from, void* to, int64_t bytes) {
+double copy_peak(Context& ctx, const void* from, void* to, int64_t bytes) {
   cuda::launch(copy_kernel, blocks(), cuda::kThreads, 0, cuda::stream_of(ctx),
                static_cast<const float4*>(from), static_cast<float4*>(to),
                bytes / static_cast<int64_t>(sizeof(float4)));
   return 2.0 * static_cast<double>(bytes);
 }
 
-double fma_ceiling(Context& ctx, float* sink) {
+double fma_peak(Context& ctx, float* sink) {
   const int n = rounds(4096);
   cuda::launch(fma_kernel, blocks(), cuda::kThreads, 0, cuda::stream_of(ctx), n, 0.5f, sink);
   return 2.0 * n * kChains * blocks() * cuda::kThreads;
 }
 
-double mma_ceiling(Context& ctx, bool bf16, float* sink) {
+double mma_peak(Context& ctx, bool bf16, float* sink) {
   const int n = rounds(4096);
   cuda::launch(bf16 ? mma_kernel<true> : mma_kernel<false>, blocks(), cuda::kThreads, 0,
                cuda::stream_of(ctx), n, sink);

@@ -31,7 +31,7 @@ __global__ void wgmma_kernel(int rounds, float* sink) {
 
 }  // namespace
 
-double wgmma_ceiling(Context& ctx, float* sink) {
+double wgmma_peak(Context& ctx, float* sink) {
   const int rounds = real_device() ? 2048 : 1;
   const unsigned blocks = static_cast<unsigned>(4 * multiprocessors());
   cuda::launch(wgmma_kernel, blocks, 128, 2 * kTile * sizeof(float), cuda::stream_of(ctx), rounds,

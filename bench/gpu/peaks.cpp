@@ -1,10 +1,9 @@
-// The four ceilings of this GPU: copy, fp32 multiply-adds, TF32 and bfloat16 products. Shares of a
-// roofline in the tables are shares of these. For TF32 and bfloat16 the row has the best of our own
-// kernels and, because what a ceiling is must not depend on our skill, cuBLASLt's product of
-// 8192^3.
+// The four peaks of this GPU: copying, fp32 multiply-adds, TF32 and bfloat16 products. The shares
+// of a roofline in the tables are shares of these. TF32 and bfloat16 also have a row of cuBLASLt's
+// product of 8192^3, so that a peak does not depend on our kernels alone.
 #include "bench/gpu/device_ops.h"
+#include "bench/gpu/harness.h"
 #include "bench/gpu/peak_kernels.h"
-#include "bench/gpu/program.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -12,15 +11,15 @@ namespace {
 
 /// FLOP/s or byte/s of the fastest of the rounds.
 double best_rate(benchmark::State& state, Bench& bench, const std::function<double()>& launch) {
-  double work = 0, least = 0;
+  double work = 0, min_us = 0;
   const Timer::Recording recording =
       bench.timer.record([&](int) { work = launch(); }, real_device() ? 4 : 1, 1);
   for (auto _ : state) {
     const double us = bench.timer.warm(recording);
-    if (least == 0 || us < least) least = us;
+    if (min_us == 0 || us < min_us) min_us = us;
     state.SetIterationTime(us * 1e-6);
   }
-  return work / (least * 1e-6);
+  return work / (min_us * 1e-6);
 }
 
 void copy(benchmark::State& state, Bench& bench, Row& row) {
@@ -28,23 +27,23 @@ void copy(benchmark::State& state, Bench& bench, Row& row) {
   const Scratch from(bench.ctx, static_cast<size_t>(bytes)),
       to(bench.ctx, static_cast<size_t>(bytes));
   random_uniform<float>(bench.ctx, 1, 0, bytes / 4, -1, 1, from.as<float>());
-  row["ceiling"] = "copy";
+  row["peak"] = "copy";
   row["unit"] = "B/s";
   row["rate"] = best_rate(
-      state, bench, [&] { return copy_ceiling(bench.ctx, from.as<void>(), to.as<void>(), bytes); });
+      state, bench, [&] { return copy_peak(bench.ctx, from.as<void>(), to.as<void>(), bytes); });
 }
 
-void arithmetic(benchmark::State& state, Bench& bench, Row& row, const char* ceiling,
+void arithmetic(benchmark::State& state, Bench& bench, Row& row, const char* peak,
                 double (*launch)(Context&, float*)) {
   const Scratch sink(bench.ctx, sizeof(float));
-  row["ceiling"] = ceiling;
+  row["peak"] = peak;
   row["unit"] = "FLOP/s";
   row["rate"] = best_rate(state, bench, [&] { return launch(bench.ctx, sink.as<float>()); });
 }
 
-void library(benchmark::State& state, Bench& bench, Row& row, const char* ceiling,
+void library(benchmark::State& state, Bench& bench, Row& row, const char* peak,
              Precision precision) {
-  row["ceiling"] = ceiling;
+  row["peak"] = peak;
   row["unit"] = "FLOP/s";
   if (!bench.blas) {
     row["skipped"] = "no cuBLAS in this build";
@@ -71,30 +70,28 @@ void library(benchmark::State& state, Bench& bench, Row& row, const char* ceilin
 }
 
 std::vector<Cell> cells(const Settings&) {
-  const auto own = [](const char* name, const char* ceiling, double (*launch)(Context&, float*)) {
-    return Cell{
-        name, [=](benchmark::State& s, Bench& b, Row& r) { arithmetic(s, b, r, ceiling, launch); }};
+  const auto own = [](const char* name, const char* peak, double (*launch)(Context&, float*)) {
+    return Cell{name,
+                [=](benchmark::State& s, Bench& b, Row& r) { arithmetic(s, b, r, peak, launch); }};
   };
-  const auto theirs = [](const char* name, const char* ceiling, Precision p) {
-    return Cell{name, [=](benchmark::State& s, Bench& b, Row& r) { library(s, b, r, ceiling, p); }};
+  const auto theirs = [](const char* name, const char* peak, Precision p) {
+    return Cell{name, [=](benchmark::State& s, Bench& b, Row& r) { library(s, b, r, peak, p); }};
   };
   return {
-      {"ceilings/copy", copy},
-      own("ceilings/fp32/fma", "fp32", fma_ceiling),
-      own("ceilings/tf32/mma", "tf32",
-          [](Context& c, float* s) { return mma_ceiling(c, false, s); }),
-      {"ceilings/tf32/wgmma",
+      {"peaks/copy", copy},
+      own("peaks/fp32/fma", "fp32", fma_peak),
+      own("peaks/tf32/mma", "tf32", [](Context& c, float* s) { return mma_peak(c, false, s); }),
+      {"peaks/tf32/wgmma",
        [](benchmark::State& state, Bench& bench, Row& row) {
          if (cuda::compute_capability() == 90)
-           return arithmetic(state, bench, row, "tf32", wgmma_ceiling);
+           return arithmetic(state, bench, row, "tf32", wgmma_peak);
          row["skipped"] = "needs compute capability 9.0";
          for (auto _ : state) state.SetIterationTime(1e-6);
        }},
-      own("ceilings/bf16/mma", "bf16",
-          [](Context& c, float* s) { return mma_ceiling(c, true, s); }),
-      theirs("ceilings/fp32/cublas", "fp32", Precision::fp32),
-      theirs("ceilings/tf32/cublas", "tf32", Precision::tf32),
-      theirs("ceilings/bf16/cublas", "bf16", Precision::bf16),
+      own("peaks/bf16/mma", "bf16", [](Context& c, float* s) { return mma_peak(c, true, s); }),
+      theirs("peaks/fp32/cublas", "fp32", Precision::fp32),
+      theirs("peaks/tf32/cublas", "tf32", Precision::tf32),
+      theirs("peaks/bf16/cublas", "bf16", Precision::bf16),
   };
 }
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "bench/gpu/conv_check.h"
-#include "bench/gpu/program.h"
+#include "bench/gpu/harness.h"
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/step_graph.h"
 #include "models/training/recorded_step.h"
@@ -18,7 +18,7 @@ namespace {
 enum class Way { train_graph, train_eager, infer_graph, infer_eager };
 constexpr const char* kWayNames[] = {"train-graph", "train-eager", "infer-graph", "infer-eager"};
 
-/// Small pictures for the emulator; a GPU gets the preset's own.
+/// Small images for the emulator; a GPU gets the preset's own.
 int image_size(const std::string& preset) {
   if (real_device()) return 0;
   return preset == "dcgan" ? 0 : preset == "cnn" ? 48 : 32;
@@ -34,7 +34,7 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
   return std::isnan(error) ? INFINITY : error;
 }
 
-/// Loss, output and gradient of a few pictures against the CPU's in fp32. Ten layers may add up to
+/// Loss, output and gradient of a few images against the CPU's in fp32. Ten layers may add up to
 /// five times the error of one; a gradient is only checked for wrong wiring, since it jumps where a
 /// maximum or a sign is another.
 void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
@@ -46,15 +46,16 @@ void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
   row["loss_error"] = relative_error(got.losses, want.losses);
   row["output_error"] = relative_error(got.output, want.output);
   row["gradient_error"] = relative_error(got.gradient, want.gradient);
-  const double most = 5 * most_error(ctx.precision);
-  for (const auto& [name, bound] : {std::pair("loss_error", most), std::pair("output_error", most),
-                                    std::pair("gradient_error", 0.3)})
+  const double bound_of_values = 5 * max_error(ctx.precision);
+  for (const auto& [name, bound] :
+       {std::pair("loss_error", bound_of_values), std::pair("output_error", bound_of_values),
+        std::pair("gradient_error", 0.3)})
     ASSAY_CHECK(row[name].get<double>() <= bound, "ours is wrong: {} {}", name, row[name].dump());
 }
 
 void time_step(benchmark::State& state, Bench& bench, Row& row, const std::string& preset,
                Precision precision, Way way) {
-  constexpr double kMostError = 0.02;  // second order of the Taylor step, and fp32 differences
+  constexpr double kMaxError = 0.02;  // second order of the Taylor step, and fp32 differences
   const ContextScope scope(bench.ctx);
   bench.ctx.precision = precision;
   const bool training = way == Way::train_graph || way == Way::train_eager;
@@ -65,7 +66,7 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
     Step small(preset, std::min(batch, 4), image_size(preset));
     const double error = small.gradient_error();
     row["relative_error"] = error;
-    ASSAY_CHECK(error < kMostError, "the loss does not follow its gradient: {:g}", error);
+    ASSAY_CHECK(error < kMaxError, "the loss does not follow its gradient: {:g}", error);
   }
   verify(bench.ctx, row, preset, batch);
   Step step(preset, batch, image_size(preset));

@@ -112,9 +112,9 @@ int Timer::launches_for(const Work& work) {
   constexpr double kSample = 200;  // us
   if (!real_device()) return 1;
   const Recording few = record(work, 4, 1);
-  double least = warm(few);
-  for (int i = 0; i < 2; ++i) least = std::min(least, warm(few));
-  return std::clamp(static_cast<int>(std::ceil(kSample / least)), 1, kMostLaunches);
+  double us = warm(few);
+  for (int i = 0; i < 2; ++i) us = std::min(us, warm(few));
+  return std::clamp(static_cast<int>(std::ceil(kSample / us)), 1, kMaxLaunches);
 }
 
 void Timer::wake() {

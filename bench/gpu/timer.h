@@ -7,7 +7,7 @@
 //   as far as they fit.
 // - cold: before the first event a buffer of 2.5 times the L2 cache is read (read, not written, so
 //   that no dirty lines are left to be written back); each launch has buffers of its own.
-// - Contenders take turns, A B B A, so that a drift of the clock touches both.
+// - The two sides take turns, A B B A, so that a drift of the clock touches both.
 #pragma once
 
 #include <functional>
@@ -50,9 +50,9 @@ class Timer {
   /// One launch without a graph, the host's part included: microseconds per launch.
   double eager(const Work& work, int launches);
 
-  /// Launches for a sample of 200 us, by a first warm measurement; at most kMostLaunches.
+  /// Launches for a sample of 200 us, by a first warm measurement; at most kMaxLaunches.
   int launches_for(const Work& work);
-  static constexpr int kMostLaunches = 128;
+  static constexpr int kMaxLaunches = 128;
 
   /// Busies the device for a second, so that its clock is up.
   void wake();

@@ -2,9 +2,9 @@
 
     python3 bench/pytorch/brush_colours.py DATA/toothbrush RUN [RUN ...]
 
-Prints how many pictures of each folder show which brush, and for each part of each run's score the
-mean over the good and over the defective test pictures of a colour and the AUROC within it (nothing
-where a colour has no good or no defective test picture). A score that differs more between colours
+Prints how many images of each folder show which brush, and for each part of each run's score the
+mean over the good and over the defective test images of a colour and the AUROC within it (nothing
+where a colour has no good or no defective test image). A score that differs more between colours
 than between good and defective brushes ranks colours.
 """
 import argparse
@@ -41,7 +41,7 @@ def main():
     a = p.parse_args()
     files = sorted(a.data.glob("train/good/*.png")) + sorted(a.data.glob("test/*/*.png"))
     if not files:
-        sys.exit(f"{a.data}: holds no pictures; name the folder of the class toothbrush")
+        sys.exit(f"{a.data}: holds no images; name the folder of the class toothbrush")
     colours = {f.relative_to(a.data).as_posix(): colour_of(f) for f in files}
     counts = collections.Counter((str(pathlib.PurePosixPath(path).parent), colour)
                                  for path, colour in colours.items())

@@ -1,4 +1,4 @@
-"""The environment that gives the peers their best, and what the tables share."""
+"""The environment that gives the baselines their best, and what the tables share."""
 import os
 import re
 import statistics
@@ -39,11 +39,11 @@ def cpu_slug():
     return re.sub(r"[^a-z0-9]+", "-", cpu_name().lower()).strip("-")
 
 
-def time_calls(call, seconds=0.5, least=3):
+def time_calls(call, seconds=0.5, min_calls=3):
     """Median milliseconds."""
     call()
     found = []
-    while len(found) < least or sum(found) < 1e3 * seconds:
+    while len(found) < min_calls or sum(found) < 1e3 * seconds:
         start = time.perf_counter()
         call()
         found.append(1e3 * (time.perf_counter() - start))

@@ -4,7 +4,7 @@
 
     steps        training steps and inference against PyTorch, at its best and out of the box
     layers       every convolution of our models against oneDNN's faster kernel (Debian: libdnnl-dev)
-    evaluation   kernel density and SSIM against scikit-learn, NumPy and scikit-image; pictures against Pillow
+    evaluation   kernel density and SSIM against scikit-learn, NumPy and scikit-image; images against Pillow
 
 Needs torch, numpy, scikit-learn, scikit-image and pillow for the interpreter that runs it, and a build of the
 benchmarks. The two sides run in turn and ratios are formed round by round, so a drift of the machine's

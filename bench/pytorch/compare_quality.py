@@ -27,7 +27,7 @@ import sys
 PEERS = pathlib.Path(__file__).parent
 SCRIPTS = {"kd-cae": "kdcae", "ni-cae": "nicae", "cnn": "cnn", "dcgan": "dcgan"}
 SIZES = {"cnn": 200, "cnn-codelab": 200, "kd-cae": 128, "kd-cae-strided": 128, "ni-cae": 256,
-         "ni-cae-128": 128, "dcgan": 64, "dcgan-128": 128}  # of the peers' pictures
+         "ni-cae-128": 128, "dcgan": 64, "dcgan-128": 128}  # of PyTorch's images
 
 
 def finished_runs(suite):
@@ -38,7 +38,7 @@ def finished_runs(suite):
 
 
 def refuse_others(run):
-    """Exits when a run has options that its PyTorch peer does not have."""
+    """Exits when a run has options that the PyTorch network does not have."""
     c, conditions = run["config"], run["metrics"].get("conditions", {})
     needed = {"eps_placement": "keras", "flips": False, "shifts": 0, "keep_last": False,
               "kde_bandwidth": "loo", "good": "", "lr": 2e-4 if c["model"] == "dcgan" else 1e-3,
@@ -47,7 +47,7 @@ def refuse_others(run):
     if c["model"] == "kd-cae" and "noisy" in conditions.values():
         others.append("noise")
     if others:
-        sys.exit(f"{run['folder']}: has {', '.join(others)}, which its PyTorch peer has not; move "
+        sys.exit(f"{run['folder']}: has {', '.join(others)}, which the PyTorch network has not; move "
                  "the run elsewhere, or leave its preset out by --preset")
 
 
@@ -62,7 +62,7 @@ def arguments_of(run, data, threads):
         command += ["--steps", run["metrics"]["steps"], "--k-steps", c["k_steps"]]
     else:
         command += ["--init", c["init"], "--epochs", c["epochs"], "--patience", c["patience"], "--min-steps",
-                    c["min_steps"], "--most-steps", c["steps"]]
+                    c["min_steps"], "--max-steps", c["steps"]]
     if c["model"] == "ni-cae":
         command += ["--train-noise", conditions["train"], "--test-noise", conditions["test"],
                     "--score", c["score"]] + ["--denoise"] * c["denoise"]
@@ -71,7 +71,7 @@ def arguments_of(run, data, threads):
     return [str(part) for part in command]
 
 
-def train_peers(runs, data, threads, log):
+def train_pytorch(runs, data, threads, log):
     done = {json.loads(line)["run"] for line in log.read_text().splitlines()} if log.exists() else set()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     environment["OMP_NUM_THREADS"] = str(threads)
@@ -123,14 +123,14 @@ def interval(runs):
     return f"{low:.2f} to {high:.2f}"
 
 
-def spread_of_peers(values, runs):
+def spread_of_pytorch(values, runs):
     if not values:
         return ""
     fewer = f" (seeds: {len(values)})" if len(values) < len(runs) else ""
     return spread(values) + fewer
 
 
-def peers_of(runs):
+def pytorch_runs(runs):
     return [r["pytorch"] for r in runs if r["pytorch"]]
 
 
@@ -138,20 +138,20 @@ def detector_table(groups):
     rows = ["| class | model | seeds | AUROC ours | 95 % interval (first seed) | AUROC PyTorch | ours to PyTorch "
             "| F1 ours | F1 PyTorch | F1 all positive |", "|--|--|--|--|--|--|--|--|--|--|"]
     for (name, model), runs in sorted(groups.items()):
-        others = peers_of(runs)
+        others = pytorch_runs(runs)
         ours, theirs = ([r["ours"]["image_auroc"] for r in runs],
                         [p["image_auroc"] for p in others])
         rows.append(
             f"| {name} | {model} | {len(runs)} | {spread(ours)} | {interval(runs)} "
-            f"| {spread_of_peers(theirs, runs)} | {verdict(ours, theirs) if theirs else ''} "
+            f"| {spread_of_pytorch(theirs, runs)} | {verdict(ours, theirs) if theirs else ''} "
             f"| {spread([r['ours']['f1'] for r in runs])} "
-            f"| {spread_of_peers([p['f1'] for p in others], runs)} "
+            f"| {spread_of_pytorch([p['f1'] for p in others], runs)} "
             f"| {runs[0]['ours']['f1_all_positive']:.3f} |")
     return rows
 
 
 def dcgan_table(runs):
-    rows = ["| class | steps | D(x), D(G(z)) ours | PyTorch | distance to the nearest training picture: "
+    rows = ["| class | steps | D(x), D(G(z)) ours | PyTorch | distance to the nearest training image: "
             "ours | PyTorch | training's own |", "|--|--|--|--|--|--|--|"]
     for run in runs:
         m, p = run["ours"], run["pytorch"]
@@ -172,28 +172,28 @@ def parts_table(groups):
     for (name, model), runs in sorted(groups.items()):
         if runs[0]["ours"]["model"] != "kd-cae":
             continue
-        others = peers_of(runs)
+        others = pytorch_runs(runs)
         cells = [f"{spread([r['ours'][k] for r in runs])} | "
-                 + spread_of_peers([p[k] for p in others], runs) for k in keys]
+                 + spread_of_pytorch([p[k] for p in others], runs) for k in keys]
         rows.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
     return rows if len(rows) > 2 else []
 
 
-def add_earlier(numbers, files, peers):
+def add_earlier(numbers, files, by_run):
     """Adds the runs of such JSON files, and to known ones what PyTorch said where nothing is known."""
     known = {n["run"]: n for n in numbers}
     for file in files:
         for n in json.loads(file.read_text()):
             mine = known.setdefault(n["run"], n)
-            mine["pytorch"] = mine["pytorch"] or peers.get(n["run"]) or n["pytorch"]
+            mine["pytorch"] = mine["pytorch"] or by_run.get(n["run"]) or n["pytorch"]
     return [known[run] for run in sorted(known)]
 
 
-def numbers_of(run, peers):
+def numbers_of(run, by_run):
     """What the tables are made of, without what belongs to a machine."""
     ours = {k: v for k, v in run["metrics"].items()
             if k not in ("data", "device") and not k.startswith("seconds")}
-    return {"run": run["folder"].name, "ours": ours, "pytorch": peers.get(run["folder"].name)}
+    return {"run": run["folder"].name, "ours": ours, "pytorch": by_run.get(run["folder"].name)}
 
 
 def main():
@@ -213,13 +213,13 @@ def main():
         sys.exit(f"{a.suite}: has no finished run; make some with `assay suite --out {a.suite}`")
     log = a.suite / "pytorch.jsonl"
     if not a.table_only:
-        train_peers(runs, a.data, a.threads, log)
-    peers = {}
+        train_pytorch(runs, a.data, a.threads, log)
+    by_run = {}
     if log.exists():
-        peers = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
+        by_run = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
 
-    numbers = [numbers_of(run, peers) for run in runs]
-    numbers = [n for n in add_earlier(numbers, a.also, peers)
+    numbers = [numbers_of(run, by_run) for run in runs]
+    numbers = [n for n in add_earlier(numbers, a.also, by_run)
                if not wanted or n["ours"]["preset"] in wanted]
 
     groups = collections.defaultdict(list)
@@ -227,7 +227,7 @@ def main():
         if "image_auroc" in n["ours"]:
             groups[n["ours"]["class"], label(n["ours"])].append(n)
     generators = [n for n in numbers if n["ours"]["model"] == "dcgan"]
-    versions = sorted({line["framework"] for line in peers_of(numbers)})
+    versions = sorted({line["framework"] for line in pytorch_runs(numbers)})
     text = ["# Detection quality beside PyTorch", "",
             f"{datetime.date.today()}, {', '.join(versions) or 'without PyTorch'}. "
             f"`python3 {' '.join(sys.argv)}`", "",

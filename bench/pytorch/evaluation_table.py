@@ -1,4 +1,4 @@
-"""Kernel density, structural similarity and pictures from files against Python's libraries."""
+"""Kernel density, structural similarity and images from files against Python's libraries."""
 import concurrent.futures
 import json
 import math
@@ -29,13 +29,13 @@ def ours(a, *arguments):
     return statistics.median(json.loads(out)["ms"])
 
 
-def in_turns(mine, peers):
-    """Rounds of ours and of each peer, which is a call to time or says its milliseconds itself ->
-    milliseconds of ours, of every peer by name."""
-    found, theirs = [], {name: [] for name in peers}
+def in_turns(mine, baselines):
+    """Rounds of ours and of each baseline, which is a call to time or says its milliseconds itself ->
+    milliseconds of ours, of every baseline by name."""
+    found, theirs = [], {name: [] for name in baselines}
     for _ in range(ROUNDS):
         found.append(mine())
-        for name, call in peers.items():
+        for name, call in baselines.items():
             theirs[name].append(call.milliseconds() if isinstance(call, Pillow)
                                 else clean.time_calls(call))
     return found, theirs
@@ -60,13 +60,13 @@ class Pillow:
 def pillows(threads, files):
     """By name: PyPI's, of this interpreter, and Debian's, where it is installed (python3-pil)."""
     found = Pillow(sys.executable, threads, files)
-    peers = {f"Pillow {found.version}": found}
+    baselines = {f"Pillow {found.version}": found}
     try:
         debian = Pillow("/usr/bin/python3", threads, files)
-        peers[f"Pillow {debian.version}, Debian's"] = debian
+        baselines[f"Pillow {debian.version}, Debian's"] = debian
     except (FileNotFoundError, subprocess.CalledProcessError):
         print("Debian's Pillow is not here: apt-get install python3-pil", file=sys.stderr)
-    return peers
+    return baselines
 
 
 def density(a, folder, rng):
@@ -123,7 +123,7 @@ def similarity(a, folder, rng):
     return [(f"SSIM of {PAIRS} pairs of {SIDE} x {SIDE}", found, theirs, check)]
 
 
-def pictures(a, folder, rng):
+def images(a, folder, rng):
     """PNGs of about the size of a photograph: a smooth texture and a sensor's noise."""
     y, x = numpy.mgrid[0:PICTURE_SIDE, 0:PICTURE_SIDE]
     smooth = (128 + 60 * numpy.sin(x / 37) * numpy.cos(y / 51))[..., None] + numpy.array([0, 12, -9])
@@ -143,11 +143,11 @@ def pictures(a, folder, rng):
 
         for threads in sorted({1, a.threads}):
             found, theirs = in_turns(
-                lambda: ours(a, "pictures", RESIZED, channels, threads, folder / "pixels", *files),
+                lambda: ours(a, "images", RESIZED, channels, threads, folder / "pixels", *files),
                 pillows(threads, files))
             got = numpy.fromfile(folder / "pixels", "u1")
             if not numpy.array_equal(got, numpy.stack([one(f) for f in files]).ravel()):
-                raise RuntimeError("pictures: not Pillow's pixels")
+                raise RuntimeError("images: not Pillow's pixels")
             rows.append((f"decode and resize {PICTURES} PNGs {PICTURE_SIDE} x {PICTURE_SIDE} {mode} "
                          f"({megabytes:.1f} MB each), {threads} thread{'s' * (threads > 1)}",
                          found, theirs, "the same pixels"))
@@ -158,11 +158,11 @@ def build(a, _seconds):
     rng = numpy.random.default_rng(0)
     rows, raw = [], {}
     with tempfile.TemporaryDirectory() as name:
-        for part in (density, similarity, pictures):
+        for part in (density, similarity, images):
             for what, found, theirs, check in part(a, pathlib.Path(name), rng):
-                raw[what] = {"ours_ms": found, "peers_ms": theirs}
-                for peer, milliseconds in theirs.items():
-                    rows.append(f"| {what} | {statistics.median(found):.2f} | {peer} "
+                raw[what] = {"ours_ms": found, "baselines_ms": theirs}
+                for baseline, milliseconds in theirs.items():
+                    rows.append(f"| {what} | {statistics.median(found):.2f} | {baseline} "
                                 f"| {statistics.median(milliseconds):.2f} "
                                 f"| {clean.spread(clean.ratio(found, milliseconds))} | {check} |")
     return [

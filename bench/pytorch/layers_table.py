@@ -23,7 +23,7 @@ def build(a, _seconds):
     first = cells[0]
     rows, by_pass, below = [], collections.defaultdict(list), []
     for c in cells:
-        ratios = clean.ratio(c["ours_ms"], c["peer_ms"])
+        ratios = clean.ratio(c["ours_ms"], c["baseline_ms"])
         by_pass[c["pass"]].append(statistics.median(ratios))
         if clean.quartiles(ratios)[1] < BELOW:
             below.append(f"{c['layer']} {c['pass']}")
@@ -31,8 +31,8 @@ def build(a, _seconds):
         share = {"FMA": c["flops"] / c["fma_flops"], "copy": c["bytes"] / c["copy_bytes"]}
         limit = max(share, key=share.get)
         rows.append(
-            f"| {c['layer']} | {c['pass']} | {ours:.2f} | {statistics.median(c['peer_ms']):.2f} "
-            f"| {c['peer_kernel']} | {clean.spread(ratios)} "
+            f"| {c['layer']} | {c['pass']} | {ours:.2f} | {statistics.median(c['baseline_ms']):.2f} "
+            f"| {c['baseline_kernel']} | {clean.spread(ratios)} "
             f"| {100 * share[limit] / ours * 1e3:.0f} % {limit} |")
     everything = [r for ratios in by_pass.values() for r in ratios]
     means = ", ".join(f"{name} {statistics.geometric_mean(r):.2f}" for name, r in by_pass.items())

@@ -1,10 +1,10 @@
 """Measures PyTorch's table of this machine and writes it as Markdown.
 
-    python3 bench/pytorch/measure.py --out bench/results/<cpu>/peer_pytorch.md [--presets kd-cae,cnn]
+    python3 bench/pytorch/measure.py --out bench/results/<cpu>/pytorch.md [--presets kd-cae,cnn]
 
 Runs train_step.py in each setting in turn, and all of that several times over (interleaved), each
-run a process of its own. The figures are the least and the median over all rounds. A machine that
-does other work gives no figures worth keeping, so it refuses one whose load is above --most-load.
+run a process of its own. The values are the minimum and the median over all rounds. A machine that
+does other work gives no values worth keeping, so it refuses one whose load is above --max-load.
 """
 import argparse
 import collections
@@ -49,16 +49,16 @@ def main():
     p.add_argument("--batches", default="32", help="of inference; training always takes 32")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--steps", type=int, default=7)
-    p.add_argument("--most-load", type=float, default=0.5)
+    p.add_argument("--max-load", type=float, default=0.5)
     p.add_argument("--out", type=pathlib.Path, required=True)
     a = p.parse_args()
     load = os.getloadavg()[0]
-    if load > a.most_load:
-        sys.exit(f"the load is {load:.1f}; wait until the machine is idle, or raise --most-load")
+    if load > a.max_load:
+        sys.exit(f"the load is {load:.1f}; wait until the machine is idle, or raise --max-load")
 
     cases = [(preset, batch, mode) for preset in a.presets.split(",") for mode in a.modes.split(",")
              for batch in (a.batches.split(",") if mode == "infer" else ["32"])]
-    figures = collections.defaultdict(list)  # (preset, what, batch, setting) -> measurements
+    found_by_case = collections.defaultdict(list)  # (preset, what, batch, setting) -> measurements
     for case in cases:
         for _ in range(a.rounds):
             for setting, flags in SETTINGS.items():
@@ -66,7 +66,7 @@ def main():
                     run(*case, flags, a.steps, out.name)
                     for line in open(out.name):
                         m = json.loads(line)
-                        figures[m["preset"], m["what"], m["batch"], setting].append(m)
+                        found_by_case[m["preset"], m["what"], m["batch"], setting].append(m)
 
     lines = [
         f"# PyTorch {m['torch']} on {cpu_name()}", "",
@@ -74,9 +74,9 @@ def main():
         f"{a.steps} steps, load before {load:.2f}. `python3 {' '.join(sys.argv)}`", "",
         "Median: of the rounds' medians. Memory: peak resident size less that before the first "
         "step.", "",
-        "| network | what | batch | setting | least ms | median ms | images/s | GFLOP/s "
+        "| network | what | batch | setting | min ms | median ms | images/s | GFLOP/s "
         "| memory MiB |", "|--|--|--|--|--|--|--|--|--|"]
-    for (preset, what, batch, setting), found in figures.items():
+    for (preset, what, batch, setting), found in found_by_case.items():
         best = min(found, key=lambda m: m["min_ms"])
         median = statistics.median(m["median_ms"] for m in found)
         lines.append(f"| {preset} | {what} | {batch} | {setting} | {best['min_ms']:.1f} | {median:.1f} "

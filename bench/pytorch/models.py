@@ -1,7 +1,7 @@
 """The networks of Assay as plain PyTorch modules, with the names of its model.safetensors.
 
 build("kd-cae") gives the network of a preset. load_state_dict(strict=True) of a model.safetensors
-that `assay train` wrote gives the same outputs, and back. Here pictures are (N,C,H,W).
+that `assay train` wrote gives the same outputs, and back. Here images are (N,C,H,W).
 
     python3 bench/pytorch/models.py        prints the presets with their numbers of parameters
 """

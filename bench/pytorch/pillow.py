@@ -1,4 +1,4 @@
-"""Decodes and resizes pictures with the Pillow of the interpreter that runs this: prints JSON.
+"""Decodes and resizes images with the Pillow of the interpreter that runs this: prints JSON.
 
     python3 bench/pytorch/pillow.py SIDE THREADS FILE...
 """

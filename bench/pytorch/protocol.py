@@ -27,7 +27,7 @@ def parser(description):
     p.add_argument("--epochs", type=int, default=200, help="at most")
     p.add_argument("--patience", type=int, default=5)
     p.add_argument("--min-steps", type=int, default=400, help="no early stop before")
-    p.add_argument("--most-steps", type=int, default=0, help="stop after these; 0: no limit")
+    p.add_argument("--max-steps", type=int, default=0, help="stop after these; 0: no limit")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--init", choices=("he", "keras"), default="he")
     p.add_argument("--threads", type=int, default=2)
@@ -121,7 +121,7 @@ def train(network, optimizer, step_loss, n, validation_loss, a):
             step_loss(batch).backward()
             optimizer.step()
             steps += 1
-            if steps == a.most_steps:
+            if steps == a.max_steps:
                 break
         network.eval()
         with torch.inference_mode():
@@ -131,7 +131,7 @@ def train(network, optimizer, step_loss, n, validation_loss, a):
             best_weights = {name: t.clone() for name, t in network.state_dict().items()}
         elif epoch - best_epoch >= a.patience and steps >= a.min_steps:
             break
-        if steps == a.most_steps:
+        if steps == a.max_steps:
             break
     seconds = time.time() - begin
     network.load_state_dict(best_weights)

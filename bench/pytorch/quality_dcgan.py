@@ -31,7 +31,7 @@ def main():
     p.add_argument("--preset", choices=("dcgan", "dcgan-128"), default="dcgan")
     p.add_argument("--steps", type=int, default=4000, help="of the generator")
     p.add_argument("--k-steps", type=int, default=1, help="discriminator steps a generator step")
-    p.add_argument("--images", type=pathlib.Path, help="folder for 64 generated pictures")
+    p.add_argument("--images", type=pathlib.Path, help="folder for 64 generated images")
     a = p.parse_args()
     protocol.start(a)
     images = protocol.Images(a.data, a.object_class)
@@ -82,8 +82,8 @@ def main():
                         distance_within_training=own.median().item(), seconds_train=seconds)
     if a.images:
         a.images.mkdir(parents=True, exist_ok=True)
-        for i, picture in enumerate(made.permute(0, 2, 3, 1).clamp(0, 1).numpy()):
-            Image.fromarray((picture * 255).round().astype(np.uint8)).save(a.images / f"{i:02d}.png")
+        for i, image in enumerate(made.permute(0, 2, 3, 1).clamp(0, 1).numpy()):
+            Image.fromarray((image * 255).round().astype(np.uint8)).save(a.images / f"{i:02d}.png")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ SETTINGS = {f"{layout} {how}": flags + more
             for how, more in {"eager": [], "compile": ["--compile"]}.items()
             for layout, flags in {"nchw": [], "nhwc": ["--channels-last"]}.items()}
 STOCK = "out of the box"  # nchw eager
-BATCH, LEAST_ROUNDS, MOST_ROUNDS = 32, 3, 7
+BATCH, MIN_ROUNDS, MAX_ROUNDS = 32, 3, 7
 CASES = [("train", BATCH), ("infer", 1), ("infer", BATCH)]
-MEASURE_SECONDS, MOST_SECONDS = 2, 300  # of one figure; of one process of the peer
+MEASURE_SECONDS, MAX_SECONDS = 2, 300  # of one value; of one process of PyTorch
 
 
 def theirs(a, preset, flags):
@@ -25,7 +25,7 @@ def theirs(a, preset, flags):
     with tempfile.NamedTemporaryFile() as out:
         command = [sys.executable, script, preset, "--mode", "all", "--batch", BATCH, "--steps", 9,
                    "--threads", a.threads, "--seconds", MEASURE_SECONDS, "--json", out.name, *flags]
-        subprocess.run([str(part) for part in command], check=True, timeout=MOST_SECONDS,
+        subprocess.run([str(part) for part in command], check=True, timeout=MAX_SECONDS,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found = [json.loads(line) for line in open(out.name)]
     return {(m["what"].split()[0], m["batch"]): m for m in found if m["what"] != "infer D"}
@@ -53,7 +53,7 @@ def search(a, preset):
         try:
             found[name] = theirs(a, preset, flags)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as e:
-            print(f"{preset}: {name} gave no figures: {e}", file=sys.stderr)
+            print(f"{preset}: {name} gave no times: {e}", file=sys.stderr)
     best = {case: min(found, key=lambda name: found[name][case]["median_ms"]) for case in CASES}
     found[STOCK] = theirs(a, preset, ["--stock"])
     return best, found
@@ -65,8 +65,8 @@ def settings_rows(preset, found):
     for case in CASES:
         times = {name: found[name][case]["median_ms"] if name in found else None
                  for name in [*SETTINGS, STOCK]}
-        least = min(t for t in times.values() if t is not None)
-        cells = ["failed" if t is None else f"**{t:.1f}**" if t == least else f"{t:.1f}"
+        fastest = min(t for t in times.values() if t is not None)
+        cells = ["failed" if t is None else f"**{t:.1f}**" if t == fastest else f"{t:.1f}"
                  for t in times.values()]
         rows.append(f"| {preset} | {case[0]} {case[1]} | {' | '.join(cells)} |")
     return rows
@@ -74,29 +74,29 @@ def settings_rows(preset, found):
 
 def compare(a, preset, deadline):
     best, first = search(a, preset)
-    mine, peer = collections.defaultdict(list), collections.defaultdict(list)
+    mine, pytorch = collections.defaultdict(list), collections.defaultdict(list)
     rounds = 0
-    while rounds < LEAST_ROUNDS or rounds < MOST_ROUNDS and time.time() < deadline:
+    while rounds < MIN_ROUNDS or rounds < MAX_ROUNDS and time.time() < deadline:
         found = ours(a, preset)
         runs = {name: theirs(a, preset, SETTINGS[name]) for name in set(best.values())}
         for case in CASES:
             mine[case].append(found[case])
-            peer[case].append(runs[best[case]][case])
+            pytorch[case].append(runs[best[case]][case])
         rounds += 1
     rows, raw = [], {"search": {n: {f"{w} {b}": m for (w, b), m in f.items()}
                                 for n, f in first.items()}}
     for case in CASES:
         what, batch = case
-        milliseconds = [[m["median_ms"] for m in side[case]] for side in (mine, peer)]
+        milliseconds = [[m["median_ms"] for m in side[case]] for side in (mine, pytorch)]
         memory = [f"{max(m['memory_mib'] for m in side[case]):.0f}" if what == "train" else ""
-                  for side in (mine, peer)]
+                  for side in (mine, pytorch)]
         stock = first[STOCK][case]["median_ms"] / statistics.median(milliseconds[0])
         rows.append(
             f"| {preset} | {what} {batch} | {statistics.median(milliseconds[0]):.1f} "
             f"| {statistics.median(milliseconds[1]):.1f} ({best[case]}) "
             f"| {clean.spread(clean.ratio(*milliseconds))} | {stock:.2f} | {memory[0]} | {memory[1]} |")
-        raw[f"{what} {batch}"] = {"ours_ms": milliseconds[0], "peer_ms": milliseconds[1],
-                                  "peer_setting": best[case]}
+        raw[f"{what} {batch}"] = {"ours_ms": milliseconds[0], "baseline_ms": milliseconds[1],
+                                  "baseline_setting": best[case]}
         print(rows[-1], file=sys.stderr, flush=True)
     version = first[STOCK]["train", BATCH]["torch"]
     return rows, settings_rows(preset, first), raw, version
@@ -112,7 +112,7 @@ def build(a, seconds):
         settings += searched
     return [
         f"## Training steps and inference against PyTorch {version}", "",
-        f"Each figure from a process of its own, {LEAST_ROUNDS} to {MOST_ROUNDS} rounds. PyTorch at its best: "
+        f"Each value from a process of its own, {MIN_ROUNDS} to {MAX_ROUNDS} rounds. PyTorch at its best: "
         "no environment variable that slows it, a malloc that keeps its memory, and the fastest of both "
         "layouts, eager and through torch.compile. Out of the box: one run of it as it comes. The DCGAN's "
         "step is one of D and one of G, its inference the generator's. Memory: peak resident size less "

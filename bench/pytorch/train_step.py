@@ -34,7 +34,7 @@ a = parser.parse_args()
 
 def clean_environment():
     """What a PyTorch user would set who cares for speed."""
-    env = dict(os.environ, ASSAY_PEER="1", OMP_NUM_THREADS=str(a.threads))
+    env = dict(os.environ, ASSAY_CLEAN_MALLOC="1", OMP_NUM_THREADS=str(a.threads))
     if a.stock:
         return env
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "ATEN_CPU_CAPABILITY",
@@ -47,7 +47,7 @@ def clean_environment():
     return env
 
 
-if os.environ.get("ASSAY_PEER") != "1":
+if os.environ.get("ASSAY_CLEAN_MALLOC") != "1":
     os.execve(sys.executable, [sys.executable] + sys.argv, clean_environment())
 
 import torch
@@ -73,20 +73,20 @@ def time_it(name, step, flops, batch=a.batch):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    least, median = min(seconds), statistics.median(seconds)
+    fastest, median = min(seconds), statistics.median(seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - resident_before
     setting = " ".join(("nhwc" if a.channels_last else "nchw", "compile" if a.compile else "eager",
                         "stock" if a.stock else "tuned"))
-    print(f"{a.preset:14s} b{batch:<3d} {setting:19s} {name:13s} min {least * 1e3:8.1f} ms  "
-          f"median {median * 1e3:8.1f} ms  {batch / least:7.1f} img/s  "
-          f"{flops / least / 1e9:6.1f} GFLOP/s  memory {peak:6.0f} MiB", flush=True)
+    print(f"{a.preset:14s} b{batch:<3d} {setting:19s} {name:13s} min {fastest * 1e3:8.1f} ms  "
+          f"median {median * 1e3:8.1f} ms  {batch / fastest:7.1f} img/s  "
+          f"{flops / fastest / 1e9:6.1f} GFLOP/s  memory {peak:6.0f} MiB", flush=True)
     if a.json:
         with open(a.json, "a") as out:
             print(json.dumps(dict(
                 preset=a.preset, batch=batch, setting=setting, what=name, threads=a.threads,
-                torch=torch.__version__, min_ms=least * 1e3, median_ms=median * 1e3,
+                torch=torch.__version__, min_ms=fastest * 1e3, median_ms=median * 1e3,
                 quartiles_ms=[q * 1e3 for q in statistics.quantiles(seconds, n=4)],
-                images_per_second=batch / least, gflops=flops / least / 1e9,
+                images_per_second=batch / fastest, gflops=flops / fastest / 1e9,
                 memory_mib=peak, load=os.getloadavg()[0])), file=out)
 
 
@@ -163,17 +163,17 @@ def time_adversaries(network, real, backward_g, backward_d, flops_d):
     optimizer_g, optimizer_d = adam(G), adam(D)
     one, zero = torch.ones(a.batch, 1), torch.zeros(a.batch, 1)
     make = wrap(G)
-    judge = wrap(lambda x, label: F.binary_cross_entropy_with_logits(D(x), label))
+    bce_of = wrap(lambda x, label: F.binary_cross_entropy_with_logits(D(x), label))
 
     def step():
         optimizer_d.zero_grad(set_to_none=True)
-        judge(real, one).backward()
+        bce_of(real, one).backward()
         fake = make(torch.randn(a.batch, network.LATENT, 1, 1))
-        judge(fake.detach(), zero).backward()
+        bce_of(fake.detach(), zero).backward()
         optimizer_d.step()
         optimizer_g.zero_grad(set_to_none=True)
         D.requires_grad_(False)
-        judge(fake, one).backward()
+        bce_of(fake, one).backward()
         D.requires_grad_(True)
         optimizer_g.step()
     # G: forward and both gradients, D's forward and input gradient. D: two whole passes.

@@ -3,7 +3,7 @@
     python3 bench/pytorch/train_step_gpu.py                     # every cell, one JSON line each
     python3 bench/pytorch/train_step_gpu.py --cells FILE        # as bench/gpu/run.py calls it
 
-A cell is peer/<network>-b<batch>/<setting>/<mode>. Settings: eager in NCHW and in NHWC (channels_last),
+A cell is pytorch/<network>-b<batch>/<setting>/<mode>. Settings: eager in NCHW and in NHWC (channels_last),
 torch.compile (max-autotune, with CUDA graphs of its own), and eager recorded into a CUDA graph by hand.
 Modes: fp32 (TF32 off), tf32, bf16 (autocast). cudnn.benchmark is on, Adam is fused and capturable,
 data and labels stay on the device. Times are CUDA events around enough steps for 200 ms, the median of
@@ -161,7 +161,7 @@ def measure(name, setting, mode):
 
 
 def main():
-    names = [f"peer/{n}-b{a.batch}/{s}/{m}" for n in NETWORKS for s in SETTINGS for m in MODES]
+    names = [f"pytorch/{n}-b{a.batch}/{s}/{m}" for n in NETWORKS for s in SETTINGS for m in MODES]
     if a.list:
         print("\n".join(names))
         return

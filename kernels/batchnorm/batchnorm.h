@@ -26,21 +26,44 @@ struct BatchNormOptions {
   float slope = 0;
 };
 
-/// Writes y (rows,C), mean (C) and rstd = 1/sqrt(var + eps) (C); updates running_mean, running_var
-/// (C).
+/// Operands of training.
+template <class T>
+struct BatchNormTraining {
+  const T* x;                     ///< (rows,C)
+  const T *gamma, *beta;          ///< (C)
+  T* y;                           ///< (rows,C)
+  T *mean, *rstd;                 ///< (C), written: rstd = 1/sqrt(var + eps)
+  T *running_mean, *running_var;  ///< (C), updated
+};
+/// Operands of inference.
+template <class T>
+struct BatchNormInference {
+  const T* x;                           ///< (rows,C)
+  const T *gamma, *beta;                ///< (C)
+  const T *running_mean, *running_var;  ///< (C)
+  T* y;                                 ///< (rows,C)
+};
+/// Operands of the gradients of training.
+template <class T>
+struct BatchNormBackward {
+  const T* x;            ///< (rows,C)
+  const T* y;            ///< (rows,C), output of the forward pass; null when activation is none
+  const T* dy;           ///< (rows,C)
+  const T* gamma;        ///< (C)
+  const T *mean, *rstd;  ///< (C), from the forward pass
+  T* dx;                 ///< (rows,C), overwritten
+  T *dgamma, *dbeta;     ///< (C), overwritten
+};
+
+/// Throws Error for fewer than 2 rows, which have no variance, or no channel.
 template <class T>
 void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const T* x, const T* gamma, const T* beta, T* y, T* mean, T* rstd,
-                        T* running_mean, T* running_var);
+                        const BatchNormTraining<T>& t);
 template <class T>
 void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                         const T* x, const T* gamma, const T* beta, const T* running_mean,
-                         const T* running_var, T* y);
-/// Gradients of batchnorm_training: dx (rows,C), dgamma (C), dbeta (C), all overwritten. y is the
-/// forward pass's output (null when activation is none).
+                         const BatchNormInference<T>& t);
 template <class T>
 void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const T* x, const T* y, const T* dy, const T* gamma, const T* mean,
-                        const T* rstd, T* dx, T* dgamma, T* dbeta);
+                        const BatchNormBackward<T>& t);
 
 }  // namespace assay

@@ -92,45 +92,41 @@ const float* row_or_null(const float* y, int64_t offset) {
 }  // namespace
 
 void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const float* x, const float* gamma, const float* beta, float* y,
-                        float* mean, float* rstd, float* running_mean, float* running_var) {
-  const BatchMoments moments(ctx, s, x);
+                        const BatchNormTraining<float>& t) {
+  const BatchMoments moments(ctx, s, t.x);
   const double rows = static_cast<double>(s.rows);
   const Scratch scales(ctx, s.C * sizeof(float));
   float* scale = scales.as<float>();
   for (int c = 0; c < s.C; ++c) {
     const double r = 1 / std::sqrt(moments.m2(c) / rows + o.eps);
-    mean[c] = static_cast<float>(moments.mean(c));
-    rstd[c] = static_cast<float>(r);
-    scale[c] = static_cast<float>(gamma[c] * r);
-    running_mean[c] =
-        static_cast<float>((1 - o.momentum) * running_mean[c] + o.momentum * moments.mean(c));
-    running_var[c] = static_cast<float>((1 - o.momentum) * running_var[c] +
-                                        o.momentum * moments.m2(c) / (rows - 1));
+    t.mean[c] = static_cast<float>(moments.mean(c));
+    t.rstd[c] = static_cast<float>(r);
+    scale[c] = static_cast<float>(t.gamma[c] * r);
+    t.running_mean[c] =
+        static_cast<float>((1 - o.momentum) * t.running_mean[c] + o.momentum * moments.mean(c));
+    t.running_var[c] = static_cast<float>((1 - o.momentum) * t.running_var[c] +
+                                          o.momentum * moments.m2(c) / (rows - 1));
   }
-  normalise_rows(ctx, s, o, x, mean, scale, beta, y);
+  normalise_rows(ctx, s, o, t.x, t.mean, scale, t.beta, t.y);
 }
 
 void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                         const float* x, const float* gamma, const float* beta,
-                         const float* running_mean, const float* running_var, float* y) {
+                         const BatchNormInference<float>& t) {
   const Scratch scales(ctx, s.C * sizeof(float));
   float* scale = scales.as<float>();
   for (int c = 0; c < s.C; ++c)
-    scale[c] = static_cast<float>(gamma[c] / std::sqrt(running_var[c] + o.eps));
-  normalise_rows(ctx, s, o, x, running_mean, scale, beta, y);
+    scale[c] = static_cast<float>(t.gamma[c] / std::sqrt(t.running_var[c] + o.eps));
+  normalise_rows(ctx, s, o, t.x, t.running_mean, scale, t.beta, t.y);
 }
 
 void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const float* x, const float* y, const float* dy, const float* gamma,
-                        const float* mean, const float* rstd, float* dx, float* dgamma,
-                        float* dbeta) {
+                        const BatchNormBackward<float>& t) {
   const int64_t grain = rows_per_part(s);
   const OrderedVectorSum sums(
       ctx, s.rows, grain, 2 * s.C, [&](int64_t begin, int64_t end, double* part) {
         const int64_t at = begin * s.C;
-        ASSAY_ISA_CALL(add_gradient_sums, o.activation, o.slope, end - begin, s.C, x + at,
-                       row_or_null(y, at), dy + at, mean, part);
+        ASSAY_ISA_CALL(add_gradient_sums, o.activation, o.slope, end - begin, s.C, t.x + at,
+                       row_or_null(t.y, at), t.dy + at, t.mean, part);
       });
   const double rows = static_cast<double>(s.rows);
   const Scratch coefficients(ctx, 3 * s.C * sizeof(float));
@@ -138,17 +134,17 @@ void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
   float* mean_dz = scale + s.C;
   float* slope_dz = mean_dz + s.C;
   for (int c = 0; c < s.C; ++c) {
-    const double r = rstd[c], sum_dz = sums[c], sum_dz_x = sums[s.C + c];
-    dbeta[c] = static_cast<float>(sum_dz);
-    dgamma[c] = static_cast<float>(sum_dz_x * r);
-    scale[c] = static_cast<float>(gamma[c] * r);
+    const double r = t.rstd[c], sum_dz = sums[c], sum_dz_x = sums[s.C + c];
+    t.dbeta[c] = static_cast<float>(sum_dz);
+    t.dgamma[c] = static_cast<float>(sum_dz_x * r);
+    scale[c] = static_cast<float>(t.gamma[c] * r);
     mean_dz[c] = static_cast<float>(sum_dz / rows);
     slope_dz[c] = static_cast<float>(sum_dz_x * r * r / rows);
   }
   parallel_blocks(ctx, s.rows, grain, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * s.C;
-    ASSAY_ISA_CALL(input_gradient, o.activation, o.slope, end - begin, s.C, x + at,
-                   row_or_null(y, at), dy + at, mean, scale, mean_dz, slope_dz, dx + at);
+    ASSAY_ISA_CALL(input_gradient, o.activation, o.slope, end - begin, s.C, t.x + at,
+                   row_or_null(t.y, at), t.dy + at, t.mean, scale, mean_dz, slope_dz, t.dx + at);
   });
 }
 

@@ -122,46 +122,43 @@ void normalise_rows(Context& ctx, const BatchNormShape& s, const BatchNormOption
 }  // namespace
 
 void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const float* x, const float* gamma, const float* beta, float* y,
-                        float* mean, float* rstd, float* running_mean, float* running_var) {
+                        const BatchNormTraining<float>& t) {
   const Scratch scale(ctx, s.C * sizeof(float));
-  column_sums<2>(ctx, s.rows, s.C, ShiftedPowers{x, s.C},
-                 StoreStatistics{.x = x,
-                                 .gamma = gamma,
+  column_sums<2>(ctx, s.rows, s.C, ShiftedPowers{t.x, s.C},
+                 StoreStatistics{.x = t.x,
+                                 .gamma = t.gamma,
                                  .rows = static_cast<double>(s.rows),
                                  .eps = o.eps,
                                  .momentum = o.momentum,
-                                 .mean = mean,
-                                 .rstd = rstd,
+                                 .mean = t.mean,
+                                 .rstd = t.rstd,
                                  .scale = scale.as<float>(),
-                                 .running_mean = running_mean,
-                                 .running_var = running_var});
-  normalise_rows(ctx, s, o, x, mean, scale.as<float>(), beta, y);
+                                 .running_mean = t.running_mean,
+                                 .running_var = t.running_var});
+  normalise_rows(ctx, s, o, t.x, t.mean, scale.as<float>(), t.beta, t.y);
 }
 
 void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                         const float* x, const float* gamma, const float* beta,
-                         const float* running_mean, const float* running_var, float* y) {
+                         const BatchNormInference<float>& t) {
   const Scratch scale(ctx, s.C * sizeof(float));
-  launch(inference_scale, blocks_for(s.C, kThreads), kThreads, 0, stream_of(ctx), s.C, o.eps, gamma,
-         running_var, scale.as<float>());
-  normalise_rows(ctx, s, o, x, running_mean, scale.as<float>(), beta, y);
+  launch(inference_scale, blocks_for(s.C, kThreads), kThreads, 0, stream_of(ctx), s.C, o.eps,
+         t.gamma, t.running_var, scale.as<float>());
+  normalise_rows(ctx, s, o, t.x, t.running_mean, scale.as<float>(), t.beta, t.y);
 }
 
 void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const float* x, const float* y, const float* dy, const float* gamma,
-                        const float* mean, const float* rstd, float* dx, float* dgamma,
-                        float* dbeta) {
+                        const BatchNormBackward<float>& t) {
   const Scratch scratch(ctx, 3 * s.C * sizeof(float));
   float* const rows = scratch.as<float>();
   const Coefficients coefficients{rows, rows + s.C, rows + 2 * s.C};
-  const GradientOfZ dz{o.activation, o.slope, o.activation == Activation::none ? nullptr : y, dy};
-  column_sums<2>(
-      ctx, s.rows, s.C, GradientSums{dz, x, mean, s.C},
-      StoreGradients{gamma, rstd, static_cast<double>(s.rows), dgamma, dbeta, coefficients});
+  const GradientOfZ dz{o.activation, o.slope, o.activation == Activation::none ? nullptr : t.y,
+                       t.dy};
+  column_sums<2>(ctx, s.rows, s.C, GradientSums{dz, t.x, t.mean, s.C},
+                 StoreGradients{t.gamma, t.rstd, static_cast<double>(s.rows), t.dgamma, t.dbeta,
+                                coefficients});
   const int64_t n = s.rows * s.C;
-  launch(input_gradient, blocks_for(n, kThreads), kThreads, 0, stream_of(ctx), n, s.C, dz, x, mean,
-         coefficients, dx);
+  launch(input_gradient, blocks_for(n, kThreads), kThreads, 0, stream_of(ctx), n, s.C, dz, t.x,
+         t.mean, coefficients, t.dx);
 }
 
 }  // namespace assay::cuda

@@ -1,35 +1,105 @@
 #include "kernels/conv2d/conv2d.h"
 
-#include "kernels/conv2d/conv2d_backends.h"
+#include <fmt/format.h>
+
+#include <string>
+#include <type_traits>
+
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/conv2d_ref.h"
-#include "kernels/runtime/dispatch.h"
+#include "kernels/runtime/error.h"
 
 namespace assay {
+namespace {
+
+/// The lowering of a call: only where the caller leaves the choice to us.
+Lowering lowering_in(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  return ctx.conv == ConvAlgo::automatic ? lowering_of(s, e) : Lowering::none;
+}
+
+const Conv2dAlgorithm& row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                              const Conv2dEpilogue& e) {
+  return select_algorithm(conv2d_algorithms(ctx.device), ctx.conv,
+                          [&](const Conv2dAlgorithm& row) { return row.covers(ctx, pass, s, e); });
+}
+
+}  // namespace
+
+std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device) {
+#if ASSAY_HAVE_CUDA
+  if (device.is_cuda()) return cuda::conv2d_table();
+#endif
+  static_cast<void>(device);
+  return cpu::conv2d_table();
+}
+
+ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name) {
+  std::string known = name_of(ConvAlgo::automatic);
+  if (name == known) return ConvAlgo::automatic;
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(device)) {
+    if (name == name_of(row.algo)) return row.algo;
+    if (known.find(name_of(row.algo)) == std::string::npos)
+      known += fmt::format(", {}", name_of(row.algo));
+  }
+  throw UsageError(
+      fmt::format("algorithm: '{}' is none of those on {}: {}", name, device.name(), known));
+}
+
+Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                              const Conv2dEpilogue& e) {
+  Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
+  if (choice.lowering == Lowering::gemm) {
+    choice.gemm = &gemm_algorithm(ctx);
+    return choice;
+  }
+  choice.shape = lowered_shape(choice.lowering, s);
+  // The backward passes on the small image get dz, without an epilogue.
+  if (choice.lowering == Lowering::small_image && pass != ConvPass::fprop) choice.epilogue = {};
+  choice.conv = &row_of(ctx, pass, choice.shape, choice.epilogue);
+  return choice;
+}
+
+const char* Conv2dChoice::file(ConvPass pass) const {
+  if (gemm != nullptr) return gemm->file;
+  return pass == ConvPass::wgrad ? conv->wgrad_file : conv->file;
+}
 
 template <class T>
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Weights<T> w, const T* bias, T* y, uint8_t* argmax) {
-  ASSAY_DISPATCH(T, ctx, conv2d_fprop, s, e, x, w, bias, y, argmax);
+  if constexpr (std::is_same_v<T, double>) {
+    ref::conv2d_fprop(s, e, x, w, bias, y, argmax);
+  } else {
+    if (e.pool == 1) argmax = nullptr;
+    const Lowering lowering = lowering_in(ctx, s, e);
+    if (lowering != Lowering::none)
+      return lowered_fprop(ctx, lowering, s, e, x, w, bias, y, argmax);
+    row_of(ctx, ConvPass::fprop, s, e).fprop(ctx, s, e, x, w, bias, y, argmax);
+  }
 }
 
 template <class T>
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
                   Weights<T> w, T* dx) {
-  ASSAY_DISPATCH(T, ctx, conv2d_dgrad, s, e, g, w, dx);
+  if constexpr (std::is_same_v<T, double>) {
+    ref::conv2d_dgrad(s, e, g, w, dx);
+  } else {
+    const Lowering lowering = lowering_in(ctx, s, e);
+    if (lowering != Lowering::none) return lowered_dgrad(ctx, lowering, s, e, g, w, dx);
+    row_of(ctx, ConvPass::dgrad, s, e).dgrad(ctx, s, e, g, w, dx);
+  }
 }
 
 template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Conv2dGrad<T> g, T* dw, T* dbias) {
-  ASSAY_DISPATCH(T, ctx, conv2d_wgrad, s, e, x, g, dw, dbias);
-}
-
-ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
-                     const Conv2dEpilogue& e) {
-#if ASSAY_HAVE_CUDA
-  if (ctx.device.is_cuda()) return cuda::conv2d_rung(ctx, pass, s, e);
-#endif
-  return cpu::conv2d_rung(ctx, pass, s, e);
+  if constexpr (std::is_same_v<T, double>) {
+    ref::conv2d_wgrad(s, e, x, g, dw, dbias);
+  } else {
+    const Lowering lowering = lowering_in(ctx, s, e);
+    if (lowering != Lowering::none) return lowered_wgrad(ctx, lowering, s, e, x, g, dw, dbias);
+    row_of(ctx, ConvPass::wgrad, s, e).wgrad(ctx, s, e, x, g, dw, dbias);
+  }
 }
 
 int64_t conv2d_flops(const Conv2dShape& s) {
@@ -51,5 +121,6 @@ int64_t conv2d_least_bytes(const Conv2dShape& s, const Conv2dEpilogue& e) {
                                 Conv2dGrad<T>, T*, T*);
 ASSAY_INSTANTIATE(float)
 ASSAY_INSTANTIATE(double)
+#undef ASSAY_INSTANTIATE
 
 }  // namespace assay

@@ -68,11 +68,8 @@ template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Conv2dGrad<T> g, T* dw, T* dbias);
 
+/// Which algorithm a pass runs: kernels/conv2d/algorithm.h.
 enum class ConvPass : uint8_t { fprop, dgrad, wgrad };
-/// What a call with this context runs: on CUDA the rung ctx.conv or, where that does not cover the
-/// shape, the next lower one that does (kernels/conv2d/CUDA.md); on the CPU winograd or direct.
-ConvAlgo conv2d_rung(const Context& ctx, ConvPass pass, const Conv2dShape& s,
-                     const Conv2dEpilogue& e);
 
 /// Multiply-adds count as two. The same for fprop, dgrad and wgrad: 2 N P Q K R S C.
 int64_t conv2d_flops(const Conv2dShape& s);

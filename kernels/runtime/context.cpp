@@ -10,8 +10,8 @@ namespace assay {
 namespace {
 thread_local Context* innermost = nullptr;
 constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf32", "bf16"};
-constexpr const char* kAlgoNames[] = {"automatic",   "naive",  "tiled",    "pipelined",
-                                      "tensor_core", "hopper", "winograd", "direct"};
+constexpr const char* kAlgoNames[] = {"automatic", "naive",     "blocked",     "fused",  "winograd",
+                                      "tiled",     "pipelined", "tensor_core", "hopper", "direct"};
 
 /// The value of Enum that is called `name` in the list of its names.
 template <class Enum, size_t kCount>
@@ -44,15 +44,15 @@ ContextScope::~ContextScope() {
   innermost = previous_;
 }
 
-WeightCache::Entry& WeightCache::find(const void* data, uint32_t kind, size_t bytes) {
-  constexpr size_t kMostEntries = 512;  // several networks; beyond that the oldest goes
-  Entry& entry = entries_[{data, kind}];
+WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size_t bytes) {
+  constexpr size_t kMaxEntries = 512;  // several networks; beyond that the oldest goes
+  Entry& entry = entries_[{data, key}];
   entry.last_use = ++clock_;
   if (entry.buffer.bytes() != bytes) {
     entry.buffer = Scratch(memory_, bytes);
     entry.version = 0;
   }
-  if (entries_.size() > kMostEntries) {
+  if (entries_.size() > kMaxEntries) {
     auto oldest = entries_.begin();
     for (auto it = entries_.begin(); it != entries_.end(); ++it)
       if (it->second.last_use < oldest->second.last_use) oldest = it;

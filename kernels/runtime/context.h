@@ -19,16 +19,20 @@ namespace assay {
 ///   bf16         operands rounded to bfloat16 (CUDA)
 enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
 
-/// The rungs of the convolution and GEMM ladder. `automatic` lets the dispatcher choose.
+/// The algorithms of the convolution and of the matrix product. `automatic` lets the dispatcher
+/// choose. Each backend has some of them (kernels/conv2d/algorithm.h, kernels/gemm/algorithm.h); a
+/// kernel that lacks the named one chooses as under `automatic`.
 enum class ConvAlgo : uint8_t {
   automatic,
-  naive,
-  tiled,
-  pipelined,
-  tensor_core,
-  hopper,
-  winograd,
-  direct
+  naive,        ///< plain loops
+  blocked,      ///< CPU: register and cache blocking
+  fused,        ///< CPU: blocking without copies, with bias, pool and activation in registers
+  winograd,     ///< CPU: fewer products
+  tiled,        ///< CUDA: tiles in shared memory
+  pipelined,    ///< CUDA: copies run ahead of the products
+  tensor_core,  ///< CUDA: products on tensor cores
+  hopper,       ///< CUDA: TMA and wgmma
+  direct        ///< CUDA: few channels, no tiles
 };
 
 class OwnedContext;

@@ -4,7 +4,9 @@
 // fit: "conv2d: x has C=3 but w has C=4". The command line turns the type into its exit code.
 #pragma once
 
+#if !defined(__NVCC__)
 #include <fmt/core.h>
+#endif
 
 #include <stdexcept>
 #include <string>
@@ -34,6 +36,8 @@ struct DeviceError : Error {
 
 }  // namespace assay
 
+// Under nvcc {fmt} lays out its arguments differently than in libfmt, so CUDA files throw directly.
+#if !defined(__NVCC__)
 /// Throws assay::Error unless `cond` holds. The other arguments are those of fmt::format; the
 /// format string is checked when it is compiled.
 #define ASSAY_CHECK(cond, ...) ASSAY_CHECK_AS(::assay::Error, cond, __VA_ARGS__)
@@ -42,3 +46,4 @@ struct DeviceError : Error {
   do {                                                        \
     if (!(cond)) throw ErrorType(::fmt::format(__VA_ARGS__)); \
   } while (0)
+#endif

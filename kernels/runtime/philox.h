@@ -44,6 +44,7 @@ enum class RandomStream : uint64_t {
   bootstrap = 7,  ///< resamples
   builtin = 8,    ///< the procedural pictures
   fold = 9,       ///< the seed of a fold's training; + fold << 8
+  patches = 10,   ///< LPD: images, patches and filters; + use << 8
 };
 constexpr uint64_t stream_id(RandomStream stream, uint64_t detail = 0) {
   return static_cast<uint64_t>(stream) | detail << 8;

@@ -1,10 +1,12 @@
 // Packed copies of weights, kept between calls.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <utility>
 
+#include "kernels/runtime/isa.h"
 #include "kernels/runtime/memory.h"
 
 namespace assay {
@@ -21,17 +23,41 @@ struct Weights {
       : data(weights), version(weights_version) {}
 };
 
-/// Remembers one packed form per (address, kind). Packing happens when the version is new; the
+/// The layouts that weights are packed into, one for each function that packs.
+enum class PackKind : uint8_t {
+  gemm,
+  gemm_transposed,
+  conv2d_blocked,
+  conv2d_fprop,
+  conv2d_dgrad,
+  conv2d_one_channel,
+  winograd_fprop,
+  winograd_dgrad,
+  winograd_fprop_upsampled,
+  winograd_dgrad_upsampled,
+  winograd_narrow_fprop,
+  winograd_narrow_dgrad,
+};
+
+/// Tells the packed forms of the same weights apart: a field is set where the layout depends on it.
+struct PackKey {
+  PackKind kind;
+  Isa isa = Isa::portable;
+  int stride = 1, pad = 0, upsample = 1;
+  friend auto operator<=>(const PackKey&, const PackKey&) = default;
+};
+
+/// Remembers one packed form per (address, key). Packing happens when the version is new; the
 /// buffer is reused, so a warmed-up step allocates nothing. Not thread-safe: one per Context.
 class WeightCache {
  public:
   explicit WeightCache(Allocator& memory) : memory_(memory) {}
 
-  /// The packed form of `data`, `bytes` long, made by pack(buffer) when it is not there. `kind`
-  /// tells packed forms of the same weights apart. The pointer is good until the next call.
+  /// The packed form of `weights`, `bytes` long, made by pack(buffer) when it is not there. The
+  /// pointer is good until the next call.
   template <class T, class Pack>
-  const T* get(Weights<T> weights, uint32_t kind, size_t bytes, const Pack& pack) {
-    Entry& entry = find(weights.data, kind, bytes);
+  const T* get(Weights<T> weights, const PackKey& key, size_t bytes, const Pack& pack) {
+    Entry& entry = find(weights.data, key, bytes);
     if (weights.version == 0 || entry.version != weights.version) {
       pack(entry.buffer.template as<T>());
       entry.version = weights.version;
@@ -39,7 +65,7 @@ class WeightCache {
     return entry.buffer.template as<T>();
   }
   void clear() { entries_.clear(); }
-  /// Lets every form be packed again, into the buffers there are.
+  /// Makes the next call pack every form again, into the buffers there are.
   void forget() {
     for (auto& [key, entry] : entries_) entry.version = 0;
   }
@@ -50,10 +76,10 @@ class WeightCache {
     uint64_t last_use = 0;
     Scratch buffer;
   };
-  Entry& find(const void* data, uint32_t kind, size_t bytes);
+  Entry& find(const void* data, const PackKey& key, size_t bytes);
 
   Allocator& memory_;
-  std::map<std::pair<const void*, uint32_t>, Entry> entries_;
+  std::map<std::pair<const void*, PackKey>, Entry> entries_;
   uint64_t clock_ = 0;
 };
 

@@ -13,11 +13,12 @@ constexpr double kEven = 0.5;  // as likely defective as not
 
 }  // namespace
 
-CnnDetector::CnnDetector(RunConfig config) : Detector(std::move(config)) {
+CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
+    : Detector(std::move(config)) {
   scoring_.rule = Scoring::Rule::mean;
   scoring_.threshold = kEven;
   for (int fold = 0; fold < config_.folds; ++fold) {
-    networks_.push_back(make_network(config_.preset, config_.image_size, config_.channels()));
+    networks_.push_back(make(config_));
     scoring_.part_names.push_back(fmt::format("fold{}", fold));
   }
 }

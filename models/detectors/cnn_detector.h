@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "models/detectors/detector.h"
-#include "models/networks/cnn.h"
+#include "models/networks/network.h"
 
 namespace assay {
 
 class CnnDetector : public Detector {
  public:
-  /// One network for each of config.folds.
-  explicit CnnDetector(RunConfig config);
+  /// One network for each of config.folds, by `make`.
+  CnnDetector(RunConfig config, const NetworkFactory& make);
 
   /// Parts: the probability of each fold's network. There is no reconstruction and no heat.
   Judgement judge(const Tensor& x) override;

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <limits>
 
-#include "models/experiments/registry.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 
@@ -130,17 +129,6 @@ SafeTensors Detector::read_model(const RunFolder& folder) {
   SafeTensors model = read_checked(file);
   read_metadata(model.metadata, file);
   return model;
-}
-
-std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
-  const RunConfig config = load_config(folder.config());
-  const Model& model = find_model(config.model);
-  ASSAY_CHECK_AS(UsageError, model.make_detector != nullptr,
-                 "{}: is a run of {}, which judges no pictures", folder.root().string(),
-                 config.model);
-  std::unique_ptr<Detector> detector = model.make_detector(config);
-  detector->load(folder);
-  return detector;
 }
 
 }  // namespace assay

@@ -2,12 +2,14 @@
 // out.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "models/evaluation/scoring.h"
+#include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "tensor/safetensors.h"
@@ -24,6 +26,9 @@ struct Judgement {
 
 /// A model whose output deviates less from picture to picture has collapsed.
 inline constexpr double kCollapsedDeviation = 1e-3;
+
+/// The untrained network of a configuration. UsageError for an image size that it cannot have.
+using NetworkFactory = std::function<std::unique_ptr<Network>(const RunConfig&)>;
 
 class Detector {
  public:
@@ -64,8 +69,5 @@ class Detector {
   double heat_scale_ = 1;
   bool collapsed_ = false;
 };
-
-/// The model of a run folder. CheckpointError when it is not there, damaged or of another model.
-std::unique_ptr<Detector> load_detector(const RunFolder& folder);
 
 }  // namespace assay

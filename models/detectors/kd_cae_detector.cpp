@@ -13,10 +13,6 @@
 namespace assay {
 namespace {
 
-KdCae::Variant variant_of(const RunConfig& config) {
-  return config.preset == "kd-cae-strided" ? KdCae::Variant::strided : KdCae::Variant::pooled;
-}
-
 void check_latents(const StoredTensor& z, int64_t D, const std::string& source) {
   ASSAY_CHECK_AS(
       CheckpointError,
@@ -30,18 +26,19 @@ void check_latents(const StoredTensor& z, int64_t D, const std::string& source) 
 
 }  // namespace
 
-KdCaeDetector::KdCaeDetector(RunConfig config)
+KdCaeDetector::KdCaeDetector(RunConfig config, const NetworkFactory& make)
     : AutoencoderDetector(std::move(config)),
-      network_(variant_of(config_), config_.image_size, config_.channels()) {
+      network_(make(config_)),
+      kd_cae_(dynamic_cast<KdCae&>(*network_)) {
   scoring_.part_names = {"reconstruction", "density"};
   scoring_.deciding = 2;
 }
 
 void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train) {
-  network_.eval();
+  network_->eval();
   std::vector<float> z;
   for_each_batch(config_, good, train, {}, [&](const Batch& batch) {
-    const std::vector<float> rows = network_.latents(batch.x).to_floats();
+    const std::vector<float> rows = kd_cae_.latents(batch.x).to_floats();
     z.insert(z.end(), rows.begin(), rows.end());
   });
   const auto n = static_cast<int64_t>(train.size());
@@ -50,10 +47,10 @@ void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& tra
 }
 
 Judgement KdCaeDetector::judge(const Tensor& x) {
-  network_.eval();
-  const Tensor z = network_.encode(x);
+  network_->eval();
+  const Tensor z = kd_cae_.encode(x);
   Judgement judgement;
-  judgement.reconstruction = network_.decode(z).to_floats();
+  judgement.reconstruction = kd_cae_.decode(z).to_floats();
   SquaredErrors errors = squared_errors(x, judgement.reconstruction);
   const std::vector<double> log_density = density_->log_density(flatten_nchw(z));
   for (size_t n = 0; n < errors.mean.size(); ++n)
@@ -63,7 +60,7 @@ Judgement KdCaeDetector::judge(const Tensor& x) {
 }
 
 void KdCaeDetector::save(const RunFolder& folder) const {
-  SafeTensors model{save_state(network_), metadata()};
+  SafeTensors model{save_state(*network_), metadata()};
   model.metadata["bandwidth"] = csv_number(density_->bandwidth());
   SafeTensors latents;
   latents.tensors["z"] = StoredTensor::of(density_->latents());
@@ -73,7 +70,7 @@ void KdCaeDetector::save(const RunFolder& folder) const {
 
 void KdCaeDetector::load(const RunFolder& folder) {
   const SafeTensors model = read_model(folder);
-  load_state(network_, model.tensors, folder.model().string());
+  load_state(*network_, model.tensors, folder.model().string());
   const SafeTensors latents = read_checked(folder.latents());
   const auto z = latents.tensors.find("z");
   const auto bandwidth = model.metadata.find("bandwidth");
@@ -87,7 +84,7 @@ void KdCaeDetector::load(const RunFolder& folder) {
                  "{}: belongs to another model than {}; put back the one it was made with, or "
                  "train again with --force",
                  folder.latents().string(), folder.model().string());
-  check_latents(z->second, network_.latent_size(config_.image_size), folder.latents().string());
+  check_latents(z->second, kd_cae_.latent_size(config_.image_size), folder.latents().string());
   try {
     density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
   } catch (const Error&) {

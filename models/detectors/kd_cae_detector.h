@@ -5,26 +5,27 @@
 #include <memory>
 #include <optional>
 
+#include "models/detectors/autoencoder_detector.h"
 #include "models/detectors/kernel_density.h"
-#include "models/experiments/autoencoder_run.h"
 #include "models/networks/kd_cae.h"
 
 namespace assay {
 
 class KdCaeDetector : public AutoencoderDetector {
  public:
-  /// judge() needs the density first: learn() or load().
-  explicit KdCaeDetector(RunConfig config);
+  /// `make` gives a KdCae. judge() needs the density first: learn() or load().
+  KdCaeDetector(RunConfig config, const NetworkFactory& make);
 
   /// Fits the density to the latents of the training pictures, without noise.
   void learn(const ImageStore& good, const std::vector<size_t>& train) override;
   Judgement judge(const Tensor& x) override;
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
-  Network& network() override { return network_; }
+  Network& network() override { return *network_; }
 
  private:
-  KdCae network_;
+  std::unique_ptr<Network> network_;
+  KdCae& kd_cae_;  // network_
   std::optional<KdeDetector> density_;
 };
 

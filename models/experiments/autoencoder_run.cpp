@@ -110,29 +110,6 @@ std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
 
 }  // namespace
 
-void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&) {}
-
-SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstruction) {
-  const std::vector<float> original = x.to_floats();
-  const int64_t N = x.dim(0), pixels = x.dim(1) * x.dim(2), C = x.dim(3);
-  SquaredErrors errors;
-  errors.map.resize(N * pixels);
-  for (int64_t n = 0; n < N; ++n) {
-    double sum = 0;
-    for (int64_t i = n * pixels; i < (n + 1) * pixels; ++i) {
-      double squares = 0;
-      for (int64_t c = i * C; c < (i + 1) * C; ++c) {
-        const double error = double{original[c]} - reconstruction[c];
-        squares += error * error;
-      }
-      errors.map[i] = static_cast<float>(squares / static_cast<double>(C));
-      sum += squares;
-    }
-    errors.mean.push_back(sum / static_cast<double>(pixels * C));
-  }
-  return errors;
-}
-
 nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
                                          Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
@@ -161,6 +138,24 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
         "the run collapsed: the output is the same for every validation image; try another "
         "--seed, a smaller --lr or --init he");
   return evaluate_on(test, data.has_masks(), detector, config, folder);
+}
+
+ModelSpec autoencoder_model(
+    std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
+  ModelSpec model;
+  model.options = {"train_noise", "test_noise", "denoise"};
+  model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
+                       const TrainingHooks& hooks) {
+    return train_autoencoder(*make(config), folder, start, hooks);
+  };
+  model.evaluate = evaluate_detector;
+  model.make_detector = make;
+  model.example_step = reconstruction_step;
+  model.summary = summary_of;
+  model.collapse_hint =
+      "the output is the same for every held-out image; try another --seed, a smaller --lr or "
+      "--init he";
+  return model;
 }
 
 }  // namespace assay

@@ -12,6 +12,7 @@
 #include "models/evaluation/scoring.h"
 #include "models/evaluation/statistics.h"
 #include "models/experiments/detector_evaluation.h"
+#include "models/experiments/registry.h"
 #include "models/run/data.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
@@ -265,7 +266,7 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
       config.object_class, pictures.size(), folds.size(), folds.front().train.size(),
       folds.front().validation.size(), folds.front().test.size()));
   for (const std::string& remark : remarks) hooks.say(remark);
-  CnnDetector detector(config);
+  CnnDetector detector(config, find_preset(config.preset).make);
   CrossValidation(detector, folder, pictures, folds).train(hooks);
   if (detector.collapsed())
     hooks.say(
@@ -275,7 +276,7 @@ Json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
 }
 
 Json evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
-  CnnDetector detector(config);
+  CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);

@@ -8,6 +8,7 @@
 #include "data/image_io.h"
 #include "models/evaluation/figures.h"
 #include "models/evaluation/pixel_metrics.h"
+#include "models/experiments/registry.h"
 #include "models/run/data.h"
 
 namespace assay {

@@ -12,6 +12,7 @@
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
+#include "models/experiments/configure.h"
 #include "models/run/csv.h"
 #include "models/run/data.h"
 #include "models/training/checkpoint.h"
@@ -220,14 +221,23 @@ Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
   const RunConfig config = load_config(folder.config());
   const std::string source = folder.model().string();
-  ASSAY_CHECK_AS(UsageError, config.model == "dcgan",
-                 "{}: is a run of {}, which generates no pictures; train a dcgan",
-                 folder.root().string(), config.model);
   ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(folder.model()),
                  "{}: not there; the training has not ended, go on with --resume", source);
   auto gan = make_dcgan(config);
   load_state(*gan, read_checked(folder.model()).tensors, source);
   return gan;
+}
+
+void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
+                    const GeneratedImage& write) {
+  constexpr int64_t kChunk = 256;  // bounds the memory of any count
+  const auto gan = load_dcgan(folder);
+  const Tensor z = draw_latents(seed, 0, count);
+  for (int64_t begin = 0; begin < count; begin += kChunk) {
+    const int64_t n = std::min(kChunk, count - begin);
+    const std::vector<Image> images = generate_images(*gan, z.rows(begin, n));
+    for (int64_t i = 0; i < n; ++i) write(begin + i, images[i]);
+  }
 }
 
 bool collapsed(const DcganOutcome& outcome) {

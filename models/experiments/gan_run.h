@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/experiments/registry.h"
 #include "models/networks/dcgan.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -21,9 +22,11 @@ nlohmann::ordered_json train_dcgan_run(const RunConfig& config, const RunFolder&
 /// Writes memorisation.csv, figures and, last, metrics.json, from the folder's model and history.
 nlohmann::ordered_json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
 
-/// The network of a finished run. UsageError when it is of another model; CheckpointError when it
-/// is not there or damaged.
+/// The network of a finished run. CheckpointError when it is not there or damaged.
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder);
+/// ModelSpec::generate of a DCGAN.
+void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
+                    const GeneratedImage& write);
 
 /// What is measured at the end of training.
 struct DcganOutcome {

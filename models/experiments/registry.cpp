@@ -3,144 +3,259 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/detectors/cnn_detector.h"
 #include "models/detectors/kd_cae_detector.h"
-#include "models/detectors/ni_cae_detector.h"
+#include "models/detectors/kernel_density.h"
+#include "models/detectors/reconstruction_detector.h"
+#include "models/experiments/autoencoder_run.h"
 #include "models/experiments/cnn_run.h"
-#include "models/experiments/detector_evaluation.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
-#include "optim/adam.h"
-#include "optim/rmsprop.h"
-#include "tensor/ops.h"
+#include "models/networks/cnn.h"
+#include "models/networks/dcgan.h"
+#include "models/networks/kd_cae.h"
+#include "models/networks/ni_cae.h"
 
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
+constexpr int kAllClasses = 1000;
 
 template <class D>
-std::unique_ptr<Detector> make_detector(const RunConfig& config) {
-  return std::make_unique<D>(config);
+std::unique_ptr<D> detector_of(const RunConfig& config) {
+  return std::make_unique<D>(config, find_preset(config.preset).make);
 }
 
-template <class D>
-Json train_as(const RunConfig& config, const RunFolder& folder, Start start,
-              const TrainingHooks& hooks) {
-  D detector(config);
-  return train_autoencoder(detector, folder, start, hooks);
+// The models of arXiv:2107.09204.
+
+ModelSpec cnn() {
+  ModelSpec model;
+  model.name = "cnn";
+  model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
+                   {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
+  model.options = {"folds", "class_weights", "flips", "shifts"};
+  model.train = train_cnn;
+  model.evaluate = evaluate_cnn;
+  model.make_detector = detector_of<CnnDetector>;
+  model.example_step = classifier_step;
+  model.summary = cnn_summary;
+  model.learns_from_defects = true;
+  model.draws_heat_maps = false;
+  model.collapse_hint =
+      "a fold gives all its held-out images one probability; try another --seed, a smaller --lr or "
+      "--class-weights";
+  model.suite = {
+      {"quick",
+       {.preset = "cnn", .max_classes = 1, .seeds = 1, .steps = 120, .builtin_class = "leather"}},
+      {"paper", {.preset = "cnn", .max_classes = kAllClasses, .seeds = 5}}};
+  model.report = {.colour = 1,
+                  .introduction = "a supervised CNN, which needs images of defects",
+                  .loss = "cross-entropy (nats)",
+                  .score = "probability of being defective",
+                  .score_is_probability = true,
+                  .published = {{"toothbrush",
+                                 "The study prints for its CNN on toothbrush an AUROC of about "
+                                 "65 % at best and an F1 of about 25 %."}}};
+  return model;
 }
 
-/// What a backward pass through a network is for.
-enum class Gradients : uint8_t {
-  of_weights,  ///< and of every input but the network's
-  of_input,    ///< alone, the network's included
-};
-
-void add_layers(const std::vector<LayerRow>& rows, Gradients gradients,
-                std::vector<ExampleStep::Layer>& layers) {
-  bool first = true;
-  for (const LayerRow& row : rows) {
-    if (row.flops == 0) continue;
-    layers.push_back({row, gradients == Gradients::of_input || first ? 1 : 2});
-    first = false;
-  }
+ModelSpec kd_cae() {
+  ModelSpec model = autoencoder_model(detector_of<KdCaeDetector>);
+  model.name = "kd-cae";
+  model.presets = {
+      {"kd-cae", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::pooled>()},
+      {"kd-cae-strided", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::strided>()}};
+  model.options.push_back("kde_bandwidth");
+  model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
+  model.suite = {{"quick", {.preset = "kd-cae", .max_classes = 2, .seeds = 1, .steps = 250}},
+                 {"paper", {.preset = "kd-cae", .max_classes = kAllClasses, .seeds = 5}}};
+  model.report = {
+      .colour = 0,
+      .introduction = "the autoencoder KD-CAE, which learns from good images alone",
+      .by_class = {
+          .title = "KD-CAE by class (table 2 of the study)",
+          .short_title = "KD-CAE by class",
+          .parts = {{"auroc_reconstruction", "reconstruction alone"},
+                    {"auroc_density", "density alone"}},
+          .note = "The score is the larger of two deviations from held-out good images: of the "
+                  "reconstruction error, and of the density of the latent among those of the "
+                  "training images."}};
+  return model;
 }
 
-ExampleStep autoencoder_step(const RunConfig& config) {
-  ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
-                   .objectives = {},
-                   .layers = {}};
-  Network& network = *step.network;
-  init_parameters(network, init_from_name(config.init), config.seed);
-  add_layers(network.table(config.batch), Gradients::of_weights, step.layers);
-  const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
-  step.objectives.push_back(
-      {[&network, x] { return mse_loss(network(x), x); },
-       std::make_unique<Adam>(network.parameters(), AdamOptions{.learning_rate = config.lr})});
-  return step;
+ModelSpec ni_cae() {
+  ModelSpec model = autoencoder_model(detector_of<ReconstructionDetector>);
+  model.name = "ni-cae";
+  model.presets = {{"ni-cae", 256, 1, Init::he, factory_of<NiCae>()},
+                   {"ni-cae-128", 128, 1, Init::he, factory_of<NiCae>()}};
+  model.options.push_back("score");
+  model.suite = {{"quick",
+                  {.preset = "ni-cae-128",
+                   .max_classes = 1,
+                   .seeds = 1,
+                   .steps = 120,
+                   .noise = {"clean/clean", "noisy/noisy"}}},
+                 {"paper",
+                  {.preset = "ni-cae",
+                   .max_classes = kAllClasses,
+                   .seeds = 3,
+                   .noise = {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"}}}};
+  model.report = {.colour = 2,
+                  .introduction = "the autoencoder NI-CAE, which learns from good images alone",
+                  .heat =
+                      [](const RunConfig& config) {
+                        return config.score == "ssim" ? "1 &minus; SSIM" : "squared error";
+                      },
+                  .noise_is_studied = true,
+                  .published_noise_drop = {{"toothbrush", "28.10 %"}, {"transistor", "2.56 %"}}};
+  return model;
 }
 
-/// A step of D, then one of G, which starts from G's pictures; D sees those of the step before.
-ExampleStep dcgan_step(const RunConfig& config) {
-  auto network = std::make_unique<Dcgan>(config.image_size, config.channels());
-  Dcgan& gan = *network;
-  init_parameters(gan, init_from_name(config.init), config.seed);
-  const int64_t n = config.batch;
-  const Tensor z = draw_latents(config.seed, 0, n), one = Tensor::full({n, 1}, 1),
-               zero = Tensor::zeros({n, 1});
-  const Tensor real = Tensor::full({n, gan.image_size(), gan.image_size(), gan.channels()}, 0.5);
-  auto fake = std::make_shared<Tensor>(gan.generate(z));
-  const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
-
-  ExampleStep step{.network = std::move(network), .objectives = {}, .layers = {}};
-  step.objectives.push_back({[=, &gan] {
-                               gan.discriminator().set_requires_grad(true);
-                               return add(bce_with_logits_loss(gan.discriminate(real), one),
-                                          bce_with_logits_loss(gan.discriminate(*fake), zero));
-                             },
-                             std::make_unique<Adam>(gan.discriminator_parameters(), options)});
-  step.objectives.push_back({[=, &gan] {
-                               gan.discriminator().set_requires_grad(false);
-                               const Tensor made = gan.generate(z);
-                               *fake = made.detach();
-                               return bce_with_logits_loss(gan.discriminate(made), one);
-                             },
-                             std::make_unique<Adam>(gan.generator_parameters(), options)});
-  const Shape pictures = real.shape();
-  const auto list = [&](const Module& module, const char* name, const Shape& input,
-                        Gradients gradients) {
-    std::vector<LayerRow> rows;
-    module.describe(name, input, rows);
-    add_layers(rows, gradients, step.layers);
-  };
-  list(gan.discriminator(), "D(x)", pictures, Gradients::of_weights);
-  list(gan.discriminator(), "D(G(z))", pictures, Gradients::of_weights);
-  list(gan.generator(), "G", z.shape(), Gradients::of_weights);
-  list(gan.discriminator(), "D(G(z))", pictures, Gradients::of_input);
-  return step;
+/// Radford et al., 2016, arXiv:1511.06434, section 4. A game has no best epoch: it is played to the
+/// end of its steps, whatever the size of the class.
+void set_dcgan_defaults(RunConfig& config) {
+  config.lr = 2e-4;
+  config.steps = 4000;
+  config.epochs = 4000;  // an epoch has one step at least
 }
 
-ExampleStep cnn_step(const RunConfig& config) {
-  ExampleStep step{.network = make_network(config.preset, config.image_size, config.channels()),
-                   .objectives = {},
-                   .layers = {}};
-  Network& network = *step.network;
-  init_parameters(network, init_from_name(config.init), config.seed);
-  add_layers(network.table(config.batch), Gradients::of_weights, step.layers);
-  const Tensor x = Tensor::full(network.input_shape(config.batch), 0.5);
-  const Tensor labels = Tensor::full({config.batch, 1}, 0.5);
-  step.objectives.push_back(
-      {[&network, x, labels] { return bce_with_logits_loss(network(x), labels); },
-       std::make_unique<Rmsprop>(network.parameters(),
-                                 RmspropOptions{.learning_rate = config.lr})});
-  return step;
+ModelSpec dcgan() {
+  ModelSpec model;
+  model.name = "dcgan";
+  model.presets = {{"dcgan", 64, 3, Init::dcgan, factory_of<Dcgan>()},
+                   {"dcgan-128", 128, 3, Init::dcgan, factory_of<Dcgan>()}};
+  model.options = {"k_steps", "sample_every"};
+  model.set_defaults = set_dcgan_defaults;
+  model.train = train_dcgan_run;
+  model.evaluate = evaluate_dcgan_run;
+  model.generate = generate_dcgan;
+  model.example_step = gan_step;
+  model.summary = dcgan_summary;
+  model.check_history = [](const RunFolder& folder) { read_gan_history(folder); };
+  model.collapse_hint =
+      "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
+  model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
+                 {"paper", {.preset = "dcgan", .max_classes = kAllClasses, .seeds = 1}}};
+  model.report = {.colour = 3, .introduction = "a DCGAN, which only makes images"};
+  return model;
 }
 
-const Model kModels[] = {
-    {"cnn", train_cnn, evaluate_cnn, make_detector<CnnDetector>, cnn_step, cnn_summary},
-    {"kd-cae", train_as<KdCaeDetector>, evaluate_detector, make_detector<KdCaeDetector>,
-     autoencoder_step, summary_of},
-    {"ni-cae", train_as<NiCaeDetector>, evaluate_detector, make_detector<NiCaeDetector>,
-     autoencoder_step, summary_of},
-    {"dcgan", train_dcgan_run, evaluate_dcgan_run, nullptr, dcgan_step, dcgan_summary},
-};
+// A deque: find_model() gives references that outlive later registrations.
+std::deque<ModelSpec>& registry() {
+  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan()};
+  return models;
+}
 
 }  // namespace
 
+void register_model(ModelSpec spec) {
+  const auto check = [&](bool ok, const std::string& what) {
+    ASSAY_CHECK_AS(UsageError, ok, "register_model: '{}': {}", spec.name, what);
+  };
+  check(!spec.name.empty(), "the model has no name");
+  check(!spec.presets.empty(), "the model has no preset");
+  check(spec.train && spec.evaluate && spec.summary, "train, evaluate and summary must be set");
+  check(spec.make_detector || spec.generate, "make_detector or generate must be set");
+  const std::vector<std::string> models = model_names();
+  check(std::find(models.begin(), models.end(), spec.name) == models.end(),
+        "the name is taken by another model");
+  std::vector<std::string> names = preset_names();
+  for (const Preset& preset : spec.presets) {
+    check(preset.make != nullptr, "preset '" + preset.name + "' has no factory");
+    check(std::find(names.begin(), names.end(), preset.name) == names.end(),
+          "the preset '" + preset.name + "' is taken");
+    names.push_back(preset.name);
+  }
+  const auto find = [](const std::vector<Option>& options, const std::string& name) {
+    return std::find_if(options.begin(), options.end(),
+                        [&](const Option& option) { return option.name == name; });
+  };
+  const std::vector<Option> known = all_options();
+  for (const std::string& name : spec.options)
+    check(find(option_table(), name) != option_table().end(),
+          "there is no option '" + name + "' in option_table.h");
+  for (const Option& option : spec.own_options)
+    check(find(known, option.name) == known.end() && option.name != "model" &&
+              option.name != "preset",
+          "the option '" + option.name + "' exists already");
+  registry().push_back(std::move(spec));
+}
+
 std::vector<std::string> model_names() {
   std::vector<std::string> names;
-  for (const Model& model : kModels) names.push_back(model.name);
+  for (const ModelSpec& model : registry()) names.push_back(model.name);
   return names;
 }
 
-const Model& find_model(const std::string& name) {
-  for (const Model& model : kModels)
+const ModelSpec& find_model(const std::string& name) {
+  for (const ModelSpec& model : registry())
     if (name == model.name) return model;
   throw UsageError(
       fmt::format("unknown model '{}'; there are: {}", name, fmt::join(model_names(), ", ")));
+}
+
+std::vector<std::string> names_of(const std::vector<Preset>& presets) {
+  std::vector<std::string> names;
+  for (const Preset& preset : presets) names.push_back(preset.name);
+  return names;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const ModelSpec& model : registry())
+    for (const Preset& preset : model.presets) names.push_back(preset.name);
+  return names;
+}
+
+const ModelSpec& model_of_preset(std::string_view preset) {
+  for (const ModelSpec& model : registry())
+    for (const Preset& p : model.presets)
+      if (preset == p.name) return model;
+  throw UsageError(
+      fmt::format("unknown preset '{}'; there are {}", preset, fmt::join(preset_names(), ", ")));
+}
+
+const Preset& find_preset(std::string_view name) {
+  const std::vector<Preset>& presets = model_of_preset(name).presets;
+  return *std::find_if(presets.begin(), presets.end(),
+                       [&](const Preset& preset) { return preset.name == name; });
+}
+
+std::unique_ptr<Network> make_network(const RunConfig& config) {
+  const int size = config.image_size;
+  ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
+                 config.preset, size);
+  return find_preset(config.preset).make(config);
+}
+
+std::unique_ptr<Network> make_network(std::string_view preset, int image_size, int channels) {
+  RunConfig config = default_config(model_of_preset(preset).name, std::string(preset));
+  if (image_size != 0) config.image_size = image_size;
+  ASSAY_CHECK_AS(UsageError, channels == 0 || channels == 1 || channels == 3,
+                 "{}: {} channels; images have 1 (grey) or 3", preset, channels);
+  if (channels != 0) config.grey = channels == 1;
+  return make_network(config);
+}
+
+std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
+  const RunConfig config = load_config(folder.config());
+  const ModelSpec& model = find_model(config.model);
+  ASSAY_CHECK_AS(UsageError, model.make_detector, "{}: is a run of {}, which scores no images",
+                 folder.root().string(), config.model);
+  std::unique_ptr<Detector> detector = model.make_detector(config);
+  detector->load(folder);
+  return detector;
+}
+
+std::vector<RunFolder> training_folders(const RunConfig& config, const RunFolder& folder) {
+  if (!find_model(config.model).learns_from_defects) return {folder};
+  std::vector<RunFolder> folders;
+  for (int fold = 0; fold < config.folds; ++fold) folders.push_back(folder.fold(fold));
+  return folders;
 }
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 
 namespace assay {
@@ -71,7 +72,7 @@ bool has_what_is_read(const Json& m) {
                                     : has_what_is_read_of_generator(m));
 }
 
-/// Whether the files of a folder are a run's, perhaps a damaged one's: --force throws them away.
+/// Whether a folder holds a run, perhaps a damaged one, which --force may delete.
 bool holds_run(const RunFolder& folder) {
   std::error_code ignored;
   for (const auto& file : {folder.checkpoint(), folder.model(), folder.fold(0).checkpoint()})
@@ -81,7 +82,7 @@ bool holds_run(const RunFolder& folder) {
   return json.is_object() && json.contains("model") && json.contains("preset");
 }
 
-/// Refuses a folder that is in use; false when a finished run is to be left alone.
+/// Throws for a folder that the run must not use; false when it holds the finished run.
 bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
   const std::string name = folder.root().string();
   if (folder.empty()) return true;
@@ -97,8 +98,14 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
   ASSAY_CHECK_AS(CheckpointError, before.preset == config.preset,
                  "{}: is a run of {}, not of {}; choose another --out", name, before.preset,
                  config.preset);
-  // The data set may have moved, with the run or without; its pictures are checked by name.
+  // The data set may have moved; its images are checked by name later.
   if (data_name(before) == data_name(config)) before.data = config.data;
+  if (before.data == "folder" && config.data == "folder") {
+    before.good = config.good;
+    before.bad = config.bad;
+    before.masks = config.masks;
+  }
+  if (config.bit_depth == "auto") before.bit_depth = "auto";  // the run keeps what it has found
   const std::vector<std::string> changed = differences(before, config);
   ASSAY_CHECK_AS(UsageError, changed.empty(),
                  "{}: was started with {}; give the same options, choose another --out, or start "
@@ -112,7 +119,7 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
 Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
                const TrainingHooks& hooks) {
   check(config);
-  const Model& model = find_model(config.model);
+  const ModelSpec& model = find_model(config.model);
   std::error_code ignored;
   const std::string name = folder.root().string();
   ASSAY_CHECK_AS(UsageError,
@@ -125,7 +132,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
     return read_metrics(folder);
   }
   folder.remove_leftovers();
-  return model.train(config, folder, start, hooks);
+  return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
 Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
@@ -134,6 +141,13 @@ Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
     config.data = *options.data;
     config.good = config.bad = config.masks = "";
   }
+  ASSAY_CHECK_AS(UsageError,
+                 config.data == "folder" || !(options.good || options.bad || options.masks),
+                 "--good, --bad and --masks: {} learnt from {}; give --data",
+                 folder.root().string(), config.data);
+  config.good = options.good.value_or(config.good);
+  config.bad = options.bad.value_or(config.bad);
+  config.masks = options.masks.value_or(config.masks);
   config.test_noise = options.test_noise.value_or(config.test_noise);
   check(config);
   const RunClaim claim(folder);

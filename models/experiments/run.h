@@ -1,4 +1,4 @@
-// A run from pictures to metrics: what `assay train`, `evaluate` and each cell of a suite do.
+// A run from images to metrics: what `assay train`, `assay evaluate` and each cell of a suite do.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,25 +11,22 @@
 
 namespace assay {
 
-/// Trains, calibrates and evaluates; returns the metrics. A finished run is left as it is when
-/// resumed. All pictures, those of the test included, are read before anything is written or thrown
-/// away.
-/// UsageError for a folder that is not empty, was started with other options or is another
-/// process's; DataError;
-/// CheckpointError; Interrupted.
+/// Trains, calibrates and evaluates; returns the metrics. Start::resume leaves a finished run as it
+/// is. All images, including those of the test, are read before anything is written or deleted.
+/// Throws UsageError for a folder that is not empty, belongs to a run with other options or is in
+/// use by another process; DataError; CheckpointError; Interrupted.
 nlohmann::ordered_json train_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);
 
-/// What evaluation may change against the run's configuration.
+/// What an evaluation may change in the run's configuration.
 struct EvaluationOptions {
-  std::optional<std::string> data, test_noise;
+  std::optional<std::string> data, good, bad, masks, test_noise;
 };
-/// Scores the test pictures with the folder's model and rewrites scores.csv, figures and
+/// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.
 nlohmann::ordered_json evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});
 
-/// metrics.json of a finished run. CheckpointError where it is damaged or lacks a number that every
-/// run of its kind has.
+/// metrics.json of a finished run. CheckpointError where it is damaged or incomplete.
 nlohmann::ordered_json read_metrics(const RunFolder& folder);
 
 }  // namespace assay

@@ -1,90 +1,81 @@
-// Every choice that a training run makes, in one place: defaults by model and preset, the file
-// config.json.
+// The configuration of a training run and its file config.json.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "models/run/option.h"
 
 namespace assay {
 
 /// What `assay train` was asked for. Everything that can change a bit of the result is here, and
-/// nothing else is (no threads, no paths of outputs), so that config.json says how to get the same
-/// run again.
+/// nothing else (no threads, no output paths), so that config.json says how to repeat the run.
 struct RunConfig {
-  std::string model = "kd-cae";
-  std::string preset = "kd-cae";
-  std::string data = "builtin";  ///< "builtin", "folder", or a folder in MVTec's layout
-  std::string object_class;
-  std::string good, bad, masks;  ///< of data "folder": pictures of one's own
-  std::string split_file;        ///< a split.json to follow; empty = drawn from the seed
-  uint64_t seed = 0;
-  int image_size = 128;  ///< pixels a side
-  bool grey = false;     ///< one channel in place of three
-  std::string device = "cpu";
-  std::string precision = "fp32";
+  std::string model;   ///< the name of a ModelSpec
+  std::string preset;  ///< one of its presets
+#define OPTION(type, member, initial, flag, group, check, help) type member = initial;
+#include "models/run/option_table.h"
+#undef OPTION
+  /// Values of the options that the model brings itself (ModelSpec::own_options).
+  std::map<std::string, OptionValue> own_values;
 
-  std::string init = "he";              ///< he | keras | dcgan
-  std::string eps_placement = "keras";  ///< keras | torch: where Adam and RMSprop add epsilon
-  int epochs = 200;                     ///< at most
-  int64_t steps = 0;                    ///< at most, over all epochs; 0 = no limit
-  int batch = 32;
-  double lr = 1e-3;
-  int patience = 5;         ///< epochs without a better validation loss
-  int64_t min_steps = 400;  ///< no early stop before
-  bool keep_last = false;   ///< keep the last weights, not the best
-
-  std::string kde_bandwidth = "loo";  ///< a number, scott, silverman, median or loo
-  std::string train_noise = "clean";  ///< clean | noisy
-  std::string test_noise = "clean";   ///< clean | noisy
-  bool denoise = false;               ///< the target of a noisy image is the clean one
-  std::string score = "ssim";         ///< NI-CAE: ssim (1 - mean SSIM) | mse
-
-  int folds = 5;               ///< CNN: parts of the cross-validation
-  bool class_weights = false;  ///< CNN: the rarer class weighs as much as the other
-  bool flips = false;          ///< CNN: mirrors half of the training pictures
-  int shifts = 0;              ///< CNN: moves training pictures by up to so many pixels
-
-  int k_steps = 1;             ///< DCGAN: discriminator steps for each generator step
-  int64_t sample_every = 200;  ///< DCGAN: generator steps from one grid of pictures to the next
-
-  int channels() const { return grey ? 1 : 3; }
+  int channels() const {
+    return grey ? 1 : 3;
+  }
+  /// The value of an own option of the model. Throws std::out_of_range where it has none.
+  template <class T>
+  const T& own(const std::string& name) const {
+    return std::get<T>(own_values.at(name));
+  }
 };
 
-/// The presets of a model, the default first. UsageError for an unknown model; the message lists
-/// those there are.
-std::vector<std::string> presets_of(const std::string& model);
-
-/// The defaults of a preset ("" = the model's first). UsageError for one that
-/// does not exist.
-RunConfig default_config(const std::string& model, const std::string& preset = "");
-
-/// Whether a model knows an option, by its name in RunConfig.
-bool has_option(const std::string& model, const std::string& member);
-
-/// UsageError that names the first option out of its range, the first that the model does not have,
-/// or the first pair that does not fit.
-void check(const RunConfig& config);
+/// UsageError that names the first option of the table whose value is not allowed, or the first
+/// pair that does not fit. models/experiments/configure.h also asks the model.
+void check_options(const RunConfig& config);
 
 /// A word as a shell takes it: in quotes where it needs them.
 std::string quoted(const std::string& word);
 
-/// The command that makes the same run in `out`: the options that differ from the preset's.
-std::string command_of(const RunConfig& config, const std::filesystem::path& out);
-
+/// Model, preset and all options by name, sorted.
+nlohmann::json json_of(const RunConfig& config);
+/// The inverse; options that the JSON lacks keep their default. `own`: the model's own options.
+/// nlohmann::json::exception where a value has another type.
+RunConfig config_from(const nlohmann::json& json, std::span<const Option> own);
+/// The text of config.json.
 std::string to_json(const RunConfig& config);
 void save(const RunConfig& config, const std::filesystem::path& file);
-/// CheckpointError when the file is not there or does not hold a configuration.
-RunConfig load_config(const std::filesystem::path& file);
 
-/// Names the data set: "builtin", the last part of its path, since machines may have the same data
-/// at different places, or of pictures of one's own the folder of the good ones.
+/// Names the data set: "builtin", the last part of its path (machines may have the same data at
+/// different places), or the folder of good images that --good names.
 std::string data_name(const RunConfig& config);
 
-/// Names of the options in which two configurations differ.
+/// Names of the options in which two configurations differ, sorted.
 std::vector<std::string> differences(const RunConfig& a, const RunConfig& b);
-/// "steps 4, not 3": one of them.
+/// How one option differs: "steps 4, not 3".
 std::string change_of(const std::string& option, const RunConfig& before, const RunConfig& now);
+
+template <class T, class Check>
+Option own_option(const std::string& name, T initial, Check check, std::string help) {
+  std::string flag = "--" + name;
+  for (char& c : flag)
+    if (c == '_') c = '-';
+  return {.name = name,
+          .flag = flag,
+          .group = OptionGroup::model,
+          .initial = initial,
+          .get = [name, initial](const RunConfig& config) -> OptionValue {
+            const auto found = config.own_values.find(name);
+            return found == config.own_values.end() ? OptionValue(initial) : found->second;
+          },
+          .set = [name](RunConfig& config,
+                        const OptionValue& value) { config.own_values[name] = value; },
+          .check = [flag, check](const OptionValue& value) { check(flag, std::get<T>(value)); },
+          .help = std::move(help)};
+}
 
 }  // namespace assay

@@ -1,6 +1,6 @@
 // Every kind of bad input gives one line that says what to do, and its exit code.
 #include "tests/apps/program.h"
-#include "tests/data/png_writer.h"
+#include "tests/support/png_writer.h"
 
 namespace assay::testing {
 namespace {

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "tests/apps/program.h"
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay::testing {
 namespace {

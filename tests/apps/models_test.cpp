@@ -234,6 +234,28 @@ TEST_CASE("options of another model are refused, and describe and profile know e
   }
 }
 
+TEST_CASE("describe and profile name the algorithm of each layer") {
+  const Outcome described = run_assay({"describe", "kd-cae", "--algorithms", "--batch", "2"});
+  require_success(described);
+  CHECK(contains(described.out,
+                 "decoder.3: upsample 4, conv 3x3/1/1, ReLU\n"
+                 "  fprop  fused                kernels/conv2d/cpu/fused.cpp\n"));
+  CHECK(contains(described.out, "not winograd: an upsampling by more than 2"));
+  const Outcome named = run_assay({"describe", "kd-cae", "--algorithms", "--algorithm", "blocked"});
+  CHECK(contains(named.out, "blocked"));
+  CHECK(!contains(named.out, "winograd_narrow"));
+  const Outcome unknown =
+      run_assay({"describe", "kd-cae", "--algorithms", "--algorithm", "fastest"});
+  CHECK(unknown.code == 2);
+  CHECK(contains(unknown.error, "'fastest' is none of those on cpu: automatic, "));
+  const Outcome profile = run_assay({"profile", "kd-cae", "--image-size", "32", "--batch", "2",
+                                     "--repeat", "1", "--algorithm", "winograd"});
+  require_success(profile);
+  CHECK(contains(profile.out, "winograd, winograd"));  // dgrad and wgrad
+  CHECK(contains(profile.out, "  fused\n"));           // where winograd does not cover a layer
+  CHECK(run_assay({"profile", "kd-cae", "--algorithm", "tiled"}).code == 2);
+}
+
 TEST_CASE("profile gives every operation of a DCGAN's step the work of its own layer") {
   const Outcome profile = run_assay({"profile", "dcgan", "--batch", "1", "--repeat", "1"});
   require_success(profile);

@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay::testing {
 

@@ -7,7 +7,7 @@
 
 #include "apps/report/text.h"
 #include "models/evaluation/scoring.h"
-#include "models/run/config.h"
+#include "models/experiments/configure.h"
 #include "models/run/folder.h"
 #include "tests/apps/program.h"
 

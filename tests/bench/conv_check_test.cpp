@@ -76,7 +76,7 @@ TEST_CASE("samples agree with the whole reference") {
       std::vector<float> got = at(right, sample);
       CHECK(sample.error(got) < 1e-6);
       got[got.size() / 2] += 10;  // one wrong element is seen
-      CHECK(sample.error(got) > most_error(Precision::bf16));
+      CHECK(sample.error(got) > max_error(Precision::bf16));
       got[0] = std::numeric_limits<float>::quiet_NaN();
       CHECK(std::isinf(sample.error(got)));
     }

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "bench/baselines/cudnn_graph.h"
-#include "bench/layer_shapes.h"
+#include "bench/model_layers.h"
 
 namespace assay::bench {
 namespace {

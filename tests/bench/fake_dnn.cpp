@@ -1,6 +1,6 @@
-// A library that plays cuDNN, so that the race runs without one: its plans are our own kernels on
-// converted operands, in both layouts and element types. Of each convolution's plans one computes
-// nothing, one refuses to be built, and one is slow.
+// A library that plays cuDNN, so that the comparison runs without one: its plans are our own
+// kernels on converted operands, in both layouts and element types. Of each convolution's plans one
+// computes nothing, one refuses to be built, and one is slow.
 #include <fmt/core.h>
 
 #include "bench/gpu/device_ops.h"

@@ -1,12 +1,15 @@
-// Every convolution of the four models at its own size, on one picture: every pass on every rung
-// that covers it, and on the CPU, against sampled float64 values. Outputs are poisoned first.
+// Every convolution of the four models at its own size, on one image: every pass with every
+// algorithm that covers it, and on the CPU, against sampled float64 values. Outputs are poisoned
+// first.
 #include <cmath>
 #include <map>
 #include <string>
 #include <tuple>
 
 #include "bench/gpu/conv_check.h"
-#include "tests/kernels/kernel_test.h"
+#include "bench/model_layers.h"
+#include "kernels/conv2d/algorithm.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay::bench {
 namespace {
@@ -73,16 +76,16 @@ double error_of_argmax(const Problem& p, const std::vector<uint8_t>& argmax) {
 
 void run(Context& ctx, const Problem& p, Pass pass) {
   const auto& [s, e] = std::tie(p.h.s, p.h.e);
-  const double most = most_error(ctx.precision);
+  const double bound = max_error(ctx.precision);
   const Array<float> w(ctx, p.h.w);
   if (pass == Pass::fprop) {
     const Array<float> x(ctx, p.h.x), bias(ctx, p.h.bias);
     const Array<float> y(ctx, static_cast<int64_t>(p.h.dy.size()));
     const Array<uint8_t> argmax(ctx, static_cast<int64_t>(p.h.dy.size()));
     conv2d_fprop<float>(ctx, s, e, x, w.get(), bias, y, e.pool > 1 ? argmax.get() : nullptr);
-    CHECK(error_of(p.sample(pass), y.host()) <= most);
+    CHECK(error_of(p.sample(pass), y.host()) <= bound);
     // Two sums of a window, each with its error.
-    if (e.pool > 1) CHECK(error_of_argmax(p, argmax.host()) <= 2 * most);
+    if (e.pool > 1) CHECK(error_of_argmax(p, argmax.host()) <= 2 * bound);
     return;
   }
   const Array<float> dy(ctx, p.h.dy), y(ctx, p.h.y);
@@ -92,19 +95,19 @@ void run(Context& ctx, const Problem& p, Pass pass) {
   if (pass == Pass::dgrad) {
     const Array<float> dx(ctx, static_cast<int64_t>(p.h.x.size()));
     conv2d_dgrad<float>(ctx, s, e, g, w.get(), dx);
-    CHECK(error_of(p.sample(pass), dx.host()) <= most);
+    CHECK(error_of(p.sample(pass), dx.host()) <= bound);
     return;
   }
   const Array<float> x(ctx, p.h.x), dw(ctx, static_cast<int64_t>(p.h.w.size())), db(ctx, s.K);
   conv2d_wgrad<float>(ctx, s, e, x, g, dw, db);
-  CHECK(error_of(p.sample(pass), dw.host()) <= most);
+  CHECK(error_of(p.sample(pass), dw.host()) <= bound);
   double difference = 0, norm = 0;
   const std::vector<float> bias = db.host();
   for (size_t k = 0; k < bias.size(); ++k) {
     difference += (bias[k] - p.dbias[k]) * (bias[k] - p.dbias[k]);
     norm += p.dbias[k] * p.dbias[k];
   }
-  CHECK(std::sqrt(difference / norm) <= most_error(Precision::fp32));
+  CHECK(std::sqrt(difference / norm) <= max_error(Precision::fp32));
 }
 
 TEST_CASE("every layer of the models on the CPU") {
@@ -123,7 +126,7 @@ TEST_CASE("every layer of the models on the CPU") {
 }
 
 struct Way {
-  ConvAlgo rung;
+  ConvAlgo algorithm;
   Precision precision;
 };
 constexpr Way kWays[] = {
@@ -135,36 +138,37 @@ constexpr Way kWays[] = {
 
 /// A few large layers are most of the work, and the emulator takes its time. Every layer runs at
 /// its own size as the dispatcher chooses, and a large one in the other ways on a part of the
-/// picture.
+/// image.
 #if defined(ASSAY_EMULATED)
-constexpr int64_t kMostFlops = 40'000'000;
+constexpr int64_t kMaxFlops = 40'000'000;
 #else
-constexpr int64_t kMostFlops = 200'000'000;
+constexpr int64_t kMaxFlops = 200'000'000;
 #endif
 
 Layer smaller(Layer layer) {
-  while (conv2d_flops(layer.shape) > kMostFlops) {
+  while (conv2d_flops(layer.shape) > kMaxFlops) {
     layer.shape.H /= 2;
     layer.shape.W /= 2;
   }
   return layer;
 }
 
-/// Returns whether it ran, and not a lower rung in its place.
+/// Returns whether it ran, and not a lower algorithm in its place.
 bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
   CAPTURE(p.layer.name);
   CAPTURE(std::string(name_of(pass)));
-  CAPTURE(std::string(name_of(way.rung)));
+  CAPTURE(std::string(name_of(way.algorithm)));
   CAPTURE(std::string(name_of(way.precision)));
-  ctx.conv = way.rung;
+  ctx.conv = way.algorithm;
   ctx.precision = way.precision;
-  if (way.rung != ConvAlgo::automatic && conv2d_rung(ctx, pass, p.h.s, p.h.e) != way.rung)
+  if (way.algorithm != ConvAlgo::automatic &&
+      conv2d_algorithm(ctx, pass, p.h.s, p.h.e).algo() != way.algorithm)
     return false;
   run(ctx, p, pass);
   return true;
 }
 
-TEST_CASE("every layer of the models on CUDA: every pass on every rung that covers it") {
+TEST_CASE("every layer of the models on CUDA: every pass with every algorithm that covers it") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   constexpr Way kDefault{ConvAlgo::automatic, Precision::fp32};
@@ -178,14 +182,15 @@ TEST_CASE("every layer of the models on CUDA: every pass on every rung that cove
     const Problem p(smaller(layer));
     for (const Way& way : kWays)
       for (const Pass pass : kPasses)
-        layers[{way.rung, way.precision, pass}] += run(*context, p, way, pass);
+        layers[{way.algorithm, way.precision, pass}] += run(*context, p, way, pass);
   }
-  // How many of the 33 layers a rung covers is a matter of its kernels; none covers a few only.
+  // How many of the 33 layers an algorithm covers is a matter of its kernels; none covers a few
+  // only.
   for (const Way& way : kWays)
     for (const Pass pass : kPasses) {
-      CAPTURE(std::string(name_of(way.rung)));
+      CAPTURE(std::string(name_of(way.algorithm)));
       CAPTURE(std::string(name_of(pass)));
-      CHECK(layers[{way.rung, way.precision, pass}] >= 10);
+      CHECK(layers[{way.algorithm, way.precision, pass}] >= 10);
     }
 }
 

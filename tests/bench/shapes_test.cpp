@@ -4,14 +4,13 @@
 #include <map>
 #include <set>
 
-#include "bench/layer_shapes.h"
-#include "models/networks/dcgan.h"
+#include "bench/model_layers.h"
 
 namespace assay::bench {
 
 TEST_CASE("the suites have the published number of layers and of operations") {
   std::map<std::string, int> layers, convolutions;
-  std::map<std::string, double> flops;  // per picture
+  std::map<std::string, double> flops;  // per image
   std::set<std::string> names;
   for (const Layer& layer : all_layers(1)) {
     CHECK(names.insert(layer.suite + "/" + layer.name).second);
@@ -30,27 +29,29 @@ TEST_CASE("the suites have the published number of layers and of operations") {
   CHECK(flops["resnet50"] == doctest::Approx(2 * 4.09e9).epsilon(0.01));
 }
 
-TEST_CASE("the DCGANs' layers are those of the networks") {
-  const auto check = [](int image_size, const std::string& prefix) {
-    // The filters of a transposed convolution are those of the convolution that it turns round.
-    std::multiset<Shape> wanted, listed;
-    const Dcgan network(image_size, 3, 64);
-    for (const Parameter& p : network.parameters())
-      if (p.tensor.rank() == 4) wanted.insert(p.tensor.shape());
-    std::vector<std::string> names;
-    for (const Layer& layer : all_layers(1)) {
-      const Conv2dShape& s = layer.shape;
-      if (layer.name.rfind(prefix, 0) != 0) continue;
-      listed.insert({s.K, s.R, s.S, s.C});
-      names.push_back(layer.name.substr(prefix.size()));
-    }
-    CHECK(listed == wanted);
-    return names;
-  };
-  CHECK(check(64, "dcgan.") ==
-        std::vector<std::string>{"g1", "g2", "g3", "g4", "g5", "d1", "d2", "d3", "d4", "d5"});
-  CHECK(check(128, "dcgan128.") == std::vector<std::string>{"g1", "g2", "g3", "g4", "g5", "g6",
-                                                            "d1", "d2", "d3", "d4", "d5", "d6"});
+TEST_CASE("the layers of the models have names that results can be compared by") {
+  std::map<std::string, std::string> names;  // of a network's layers, by the network
+  for (const Layer& layer : all_layers(1)) {
+    const size_t dot = layer.name.find('.');
+    if (layer.suite == "models" || layer.suite == "dcgan-128")
+      names[layer.name.substr(0, dot)] +=
+          layer.name.substr(dot + 1) + (layer.first ? "! " : " ");  // no gradient at its input
+  }
+  CHECK(names["cnn"] == "1! 2 3 4 5 ");
+  CHECK(names["kdcae"] == "e1! e2 e3 d1 d2 d3 out ");
+  CHECK(names["nicae"] == "e1! e2 e3 e4 e5 d1 d2 d3 d4 d5 out ");
+  CHECK(names["dcgan"] == "g1! g2 g3 g4 g5 d1! d2 d3 d4 d5 ");
+  CHECK(names["dcgan128"] == "g1! g2 g3 g4 g5 g6 d1! d2 d3 d4 d5 d6 ");
+}
+
+TEST_CASE("a transposed layer is the convolution that maps its output to its input") {
+  for (const Layer& layer : model_layers(3)) {
+    if (layer.name != "dcgan.g2") continue;
+    CHECK(layer.transposed);
+    // (3,4,4,512) -> (3,8,8,256)
+    CHECK(layer.shape == Conv2dShape{3, 8, 8, 256, 512, 4, 4, 2, 1});
+    CHECK(layer.shape.P() == 4);
+  }
 }
 
 TEST_CASE("a bare layer has the output of the upsampled one") {

@@ -8,7 +8,7 @@
 #include "data/check.h"
 #include "data/mvtec.h"
 #include "data/portable_math.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "data/check.h"
 #include "data/mvtec.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {

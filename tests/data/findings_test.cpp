@@ -5,7 +5,7 @@
 #include <deque>
 
 #include "data/check.h"
-#include "tests/data/png_writer.h"
+#include "tests/support/png_writer.h"
 
 namespace assay {
 namespace {

@@ -6,8 +6,8 @@
 #include <array>
 #include <csignal>
 
-#include "tests/data/files.h"
-#include "tests/data/png_writer.h"
+#include "tests/support/files.h"
+#include "tests/support/png_writer.h"
 
 namespace assay {
 namespace {

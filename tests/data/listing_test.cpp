@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "data/mvtec.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {

@@ -10,8 +10,8 @@
 #include "data/noise.h"
 #include "data/resize.h"
 #include "tensor/ops.h"
-#include "tests/data/files.h"
 #include "tests/support/every_device.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {

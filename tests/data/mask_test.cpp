@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "data/dataset.h"
-#include "tests/data/png_writer.h"
+#include "tests/support/png_writer.h"
 
 namespace assay {
 namespace {

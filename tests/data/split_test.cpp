@@ -7,7 +7,7 @@
 #include <set>
 
 #include "data/noise.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {

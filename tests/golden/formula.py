@@ -1,4 +1,4 @@
-"""Numbers that Python and C++ (formula.h) compute alike, bit for bit, so that weights need no file.
+"""Numbers that Python and C++ (tests/support/formula.h) compute alike, bit for bit, so that weights need no file.
 
 u(stream, i) is a hash of two integers (the finaliser of MurmurHash3) cut to 24 bits: a multiple of
 2^-23 in [-1, 1), exact in float32.

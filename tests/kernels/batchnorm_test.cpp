@@ -2,7 +2,7 @@
 #include "kernels/batchnorm/batchnorm.h"
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {
@@ -48,8 +48,9 @@ Outputs<T> train(Context& ctx, const BatchNormShape& s, const BatchNormOptions& 
                  const Inputs<T>& in) {
   const test::Array<T> y(ctx, s.rows * s.C), mean(ctx, s.C), rstd(ctx, s.C);
   const test::Array running_mean(ctx, in.running_mean), running_var(ctx, in.running_var);
-  batchnorm_training<T>(ctx, s, o, test::Array(ctx, in.x), test::Array(ctx, in.gamma),
-                        test::Array(ctx, in.beta), y, mean, rstd, running_mean, running_var);
+  batchnorm_training<T>(ctx, s, o,
+                        {test::Array(ctx, in.x), test::Array(ctx, in.gamma),
+                         test::Array(ctx, in.beta), y, mean, rstd, running_mean, running_var});
   return {y.host(), mean.host(), rstd.host(), running_mean.host(), running_var.host()};
 }
 
@@ -105,15 +106,17 @@ TEST_CASE("batchnorm: inference equals the float64 reference") {
     const auto wide = widen(in);
     CpuContext ctx(1);
     std::vector<double> want(s.rows * s.C);
-    batchnorm_inference<double>(ctx, s, o, wide.x.data(), wide.gamma.data(), wide.beta.data(),
-                                wide.running_mean.data(), wide.running_var.data(), want.data());
+    batchnorm_inference<double>(ctx, s, o,
+                                {wide.x.data(), wide.gamma.data(), wide.beta.data(),
+                                 wide.running_mean.data(), wide.running_var.data(), want.data()});
     const std::vector<double> scale(s.rows * s.C, 4.0);  // |gamma (x - mean) rstd| < 3, |beta| < 1
     test::every_way(
         [&](Context& x) {
           const test::Array<float> y(x, s.rows * s.C);
-          batchnorm_inference<float>(x, s, o, test::Array(x, in.x), test::Array(x, in.gamma),
-                                     test::Array(x, in.beta), test::Array(x, in.running_mean),
-                                     test::Array(x, in.running_var), y);
+          batchnorm_inference<float>(
+              x, s, o,
+              {test::Array(x, in.x), test::Array(x, in.gamma), test::Array(x, in.beta),
+               test::Array(x, in.running_mean), test::Array(x, in.running_var), y});
           return y.host();
         },
         test::near(want, scale, 4));
@@ -127,10 +130,11 @@ std::vector<T> backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
   const int64_t n = s.rows * s.C;
   const test::Array<T> out(ctx, n + 2 * s.C);  // dx, dgamma, dbeta
   const test::Array kept(ctx, y);
-  batchnorm_backward<T>(ctx, s, o, test::Array(ctx, in.x),
-                        o.activation == Activation::none ? nullptr : kept.get(),
-                        test::Array(ctx, in.dy), test::Array(ctx, in.gamma), test::Array(ctx, mean),
-                        test::Array(ctx, rstd), out, out + n, out + n + s.C);
+  batchnorm_backward<T>(
+      ctx, s, o,
+      {test::Array(ctx, in.x), o.activation == Activation::none ? nullptr : kept.get(),
+       test::Array(ctx, in.dy), test::Array(ctx, in.gamma), test::Array(ctx, mean),
+       test::Array(ctx, rstd), out, out + n, out + n + s.C});
   return out.host();
 }
 

@@ -2,23 +2,41 @@
 #include "kernels/gemm/gemm.h"
 
 #include <functional>
+#include <ostream>
 #include <string>
 
 #if ASSAY_EMULATED
 #include "kernels/emulator/check.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "kernels/gemm/algorithm.h"
 #include "kernels/gemm/cuda/algorithms.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
+
+std::ostream& operator<<(std::ostream& out, const GemmShape& s) {
+  return out << s.M << " x " << s.N << " x " << s.K << (s.transpose_a ? ", A transposed" : "")
+             << (s.transpose_b ? ", B transposed" : "");
+}
+
 namespace {
 
-const GemmShape kShapes[] = {{1, 1, 1},   {3, 5, 7},   {32, 512, 576}, {97, 130, 33}, {1, 200, 64},
-                             {14, 17, 1}, {5, 3, 100}, {200, 1, 31},   {13, 32, 128}, {100, 16, 9},
-                             {2, 2, 0},   {33, 3, 96}, {9, 1, 512},    {20, 4, 64}};
+/// The emulator gets the small ones; the CPU and a GPU all of them.
+struct Case {
+  GemmShape s;
+  bool emulated;
+};
+// Odd sizes and sizes whose rows begin at multiples of 16 bytes; several tiles; splits of k.
+constexpr Case kCases[] = {
+    {{1, 1, 1}, true},      {{3, 5, 7}, true},     {{68, 132, 36}, true}, {{70, 65, 33}, true},
+    {{1, 72, 64}, true},    {{14, 17, 1}, true},   {{5, 3, 100}, true},   {{66, 1, 31}, true},
+    {{2, 2, 0}, true},      {{16, 20, 272}, true}, {{9, 7, 301}, true},   {{32, 512, 576}, false},
+    {{97, 130, 33}, false}, {{1, 200, 64}, false}, {{200, 1, 31}, false}, {{13, 32, 128}, false},
+    {{100, 16, 9}, false},  {{33, 3, 96}, false},  {{9, 1, 512}, false},  {{20, 4, 64}, false},
+};
 
-/// gemm<float>, or one of the rungs behind it.
+/// gemm<float>, or one of the versions behind it.
 using Product = std::function<void(Context&, const GemmShape&, const GemmEpilogue&, const float* a,
                                    Weights<float> b, const float* bias, float* c)>;
 
@@ -26,11 +44,7 @@ using Product = std::function<void(Context&, const GemmShape&, const GemmEpilogu
 /// more for how the operands of a product are rounded, in units of eps.
 void check(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
            double operands = 0, const Product& product = gemm<float>) {
-  CAPTURE(s.M);
-  CAPTURE(s.N);
-  CAPTURE(s.K);
-  CAPTURE(s.transpose_a);
-  CAPTURE(s.transpose_b);
+  CAPTURE(s);
   const auto a = test::random_floats(int64_t{s.M} * s.K),
              b = test::random_floats(int64_t{s.K} * s.N);
   const auto bias = test::random_floats(s.N), start = test::random_floats(int64_t{s.M} * s.N);
@@ -69,20 +83,27 @@ void for_each_transpose(GemmShape s, const F& f) {
 TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float64 reference") {
   test::for_each_isa([&] {
     CpuContext ctx(2);
-    for (const GemmShape& shape : kShapes)
-      for_each_transpose(shape, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    for (const GemmAlgorithm& algorithm : gemm_algorithms(Device::cpu())) {
+      ctx.get().conv = algorithm.algo;
+      CAPTURE(std::string(algorithm.name));
+      for (const Case& c : kCases)
+        for_each_transpose(c.s, [&](const GemmShape& s) { check_epilogues(ctx, s); });
+    }
   });
 }
 
-/// A rung, and what it does to the operands of a product, in units of eps = 2^-23: TF32 rounds to
-/// 11 significant bits, 2^-11 each; bf16 to 8; three TF32 products leave out low * low, 2^-22, and
-/// round the low parts, as little again.
-struct Rung {
+/// A version, and what it does to the operands of a product, in units of eps = 2^-23: TF32 rounds
+/// to 11 significant bits, 2^-11 each; bf16 to 8; three TF32 products leave out low * low, 2^-22,
+/// and round the low parts, as little again.
+struct Version {
   ConvAlgo algo;
   Precision precision;
   double operands;
 };
-constexpr Rung kRungs[] = {
+std::ostream& operator<<(std::ostream& out, const Version& v) {
+  return out << name_of(v.algo) << ", " << name_of(v.precision);
+}
+constexpr Version kVersions[] = {
     {ConvAlgo::naive, Precision::fp32, 0},
     {ConvAlgo::tiled, Precision::fp32, 0},
     {ConvAlgo::pipelined, Precision::fp32, 0},
@@ -91,21 +112,19 @@ constexpr Rung kRungs[] = {
     {ConvAlgo::tensor_core, Precision::bf16, 65536 * 1.01},
 };
 
-// Odd sizes and sizes whose rows begin at multiples of 16 bytes; several tiles; splits of k.
-constexpr GemmShape kCudaShapes[] = {{1, 1, 1},   {3, 5, 7},     {68, 132, 36}, {70, 65, 33},
-                                     {1, 72, 64}, {14, 17, 1},   {5, 3, 100},   {66, 1, 31},
-                                     {2, 2, 0},   {16, 20, 272}, {9, 7, 301}};
-
-TEST_CASE("gemm: every rung on the CUDA device equals the float64 reference") {
+TEST_CASE("gemm: every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
-    for (const Rung& rung : kRungs) {
-      CAPTURE(rung.operands);
-      CAPTURE(static_cast<int>(rung.algo));
-      ctx.conv = rung.algo;
-      ctx.precision = rung.precision;
-      for (const GemmShape& shape : kCudaShapes)
-        for_each_transpose(shape,
-                           [&](const GemmShape& s) { check(ctx, s, {}, true, rung.operands); });
+    for (const Version& version : kVersions) {
+      CAPTURE(version);
+      ctx.conv = version.algo;
+      ctx.precision = version.precision;
+      for (const Case& c : kCases) {
+#if ASSAY_EMULATED
+        if (!c.emulated) continue;
+#endif
+        for_each_transpose(c.s,
+                           [&](const GemmShape& s) { check(ctx, s, {}, true, version.operands); });
+      }
     }
     ctx.conv = ConvAlgo::automatic;
     ctx.precision = Precision::fp32;
@@ -115,52 +134,51 @@ TEST_CASE("gemm: every rung on the CUDA device equals the float64 reference") {
 
 // The CNN's first dense layer at its own size: forward, backward and for the weights, as
 // operations on (N, out) x (in).
-TEST_CASE("gemm: the CNN's dense layer on every rung of the CUDA device") {
+TEST_CASE("gemm: the CNN's dense layer with every version on the CUDA device") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   Context& ctx = *context;
-  for (const Rung& rung : kRungs) {
-    CAPTURE(rung.operands);
-    CAPTURE(static_cast<int>(rung.algo));
-    ctx.conv = rung.algo;
-    ctx.precision = rung.precision;
+  for (const Version& version : kVersions) {
+    CAPTURE(version);
+    ctx.conv = version.algo;
+    ctx.precision = version.precision;
     check(ctx, {.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu},
-          true, rung.operands);
-    check(ctx, {.M = 32, .N = 576, .K = 512}, {}, false, rung.operands);
-    check(ctx, {.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false, rung.operands);
+          true, version.operands);
+    check(ctx, {.M = 32, .N = 576, .K = 512}, {}, false, version.operands);
+    check(ctx, {.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false, version.operands);
   }
 }
 
 #if ASSAY_HAVE_CUDA
 constexpr cuda::GemmTile kTiles[] = {{64, 64}, {128, 64}, {128, 128}};
 
-/// The rung with a tile of our choice, at any shape.
-Product with_tile(ConvAlgo rung, cuda::GemmTile tile) {
+/// The version with a tile of our choice, at any shape.
+Product with_tile(ConvAlgo version, cuda::GemmTile tile) {
   return [=](Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
              Weights<float> b, const float* bias, float* c) {
-    const auto run = rung == ConvAlgo::tiled       ? cuda::gemm_tiled
-                     : rung == ConvAlgo::pipelined ? cuda::gemm_pipelined
-                                                   : cuda::gemm_tensor_core;
+    const auto run = version == ConvAlgo::tiled       ? cuda::gemm_tiled
+                     : version == ConvAlgo::pipelined ? cuda::gemm_pipelined
+                                                      : cuda::gemm_tensor_core;
     run(ctx, {s, e, a, b.data, bias, c}, tile);
   };
 }
 
-TEST_CASE("gemm: every tile of every rung on the CUDA device equals the float64 reference") {
+TEST_CASE("gemm: every tile of every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
-    for (const Rung& rung : kRungs) {
-      if (rung.algo == ConvAlgo::naive) continue;
+    for (const Version& version : kVersions) {
+      if (version.algo == ConvAlgo::naive) continue;
       for (const cuda::GemmTile tile : kTiles) {
-        CAPTURE(rung.operands);
-        CAPTURE(static_cast<int>(rung.algo));
+        CAPTURE(version);
         CAPTURE(tile.M);
         CAPTURE(tile.N);
-        ctx.precision = rung.precision;
-        const Product product = with_tile(rung.algo, tile);
+        ctx.precision = version.precision;
+        const Product product = with_tile(version.algo, tile);
         // A full tile and a bit, less than one, splits of k.
         for (const GemmShape& shape :
              {GemmShape{129, 132, 36}, GemmShape{130, 65, 21}, GemmShape{67, 3, 272}})
-          for_each_transpose(
-              shape, [&](const GemmShape& s) { check(ctx, s, {}, true, rung.operands, product); });
+          for_each_transpose(shape, [&](const GemmShape& s) {
+            check(ctx, s, {}, true, version.operands, product);
+          });
       }
     }
   });
@@ -192,13 +210,13 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
   emulator::config().profile = true;
   emulator::clear_profile();
   const auto ctx = make_context(Device::cuda(), 1);
-  for (const Rung& rung : kRungs)
+  for (const Version& version : kVersions)
     for (const cuda::GemmTile tile : kTiles) {
-      if (rung.algo == ConvAlgo::naive) continue;
-      ctx->get().precision = rung.precision;
+      if (version.algo == ConvAlgo::naive) continue;
+      ctx->get().precision = version.precision;
       for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})
         for_each_transpose(shape, [&](const GemmShape& s) {
-          check(*ctx, s, {}, true, rung.operands, with_tile(rung.algo, tile));
+          check(*ctx, s, {}, true, version.operands, with_tile(version.algo, tile));
         });
     }
   emulator::config() = before;

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {
@@ -81,9 +81,9 @@ TEST_CASE("kde_log_density on the CUDA device is within .05 nats at D = 8192 and
   kde_log_density<double>(cpu, s, 0.2, test::widen(train).data(), test::widen(queries).data(),
                           want.data());
   test::for_each_cuda_run([&](Context& ctx) {
-    for (const ConvAlgo rung : {ConvAlgo::automatic, ConvAlgo::naive})
+    for (const ConvAlgo algorithm : {ConvAlgo::automatic, ConvAlgo::naive})
       for (const Precision precision : {Precision::fp32, Precision::tf32x3}) {
-        ctx.conv = rung;
+        ctx.conv = algorithm;
         ctx.precision = precision;
         CHECK(within_absolute(densities(ctx, s, 0.2, train, queries), want, 0.05));
       }

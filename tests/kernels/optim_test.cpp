@@ -2,7 +2,7 @@
 #include "kernels/optim/optim.h"
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

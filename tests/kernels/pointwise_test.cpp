@@ -1,7 +1,7 @@
 // Operations element by element against the float64 reference.
 #include "kernels/pointwise/pointwise.h"
 
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "kernels/random/random_formula.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

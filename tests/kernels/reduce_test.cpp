@@ -1,7 +1,7 @@
 // Sums against the float64 reference, and the search for numbers that are not finite.
 #include "kernels/reduce/reduce.h"
 
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

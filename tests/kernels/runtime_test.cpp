@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay {
 namespace {
@@ -167,8 +167,8 @@ TEST_CASE("WeightCache: packs when the version is new, and only then") {
   WeightCache cache(cpu_allocator());
   const float weights[] = {1, 2, 3};
   int packed = 0;
-  const auto get = [&](uint64_t version, uint32_t kind = 1) {
-    return cache.get(Weights<float>(weights, version), kind, sizeof(weights), [&](float* buffer) {
+  const auto get = [&](uint64_t version, PackKey key = {.kind = PackKind::gemm}) {
+    return cache.get(Weights<float>(weights, version), key, sizeof(weights), [&](float* buffer) {
       ++packed;
       for (int i = 0; i < 3; ++i) buffer[i] = 10 * weights[i];
     });
@@ -180,7 +180,7 @@ TEST_CASE("WeightCache: packs when the version is new, and only then") {
   CHECK(packed == 1);
   CHECK(get(6) == first);  // packed anew into the same buffer
   CHECK(packed == 2);
-  get(6, 2);  // another form of the same weights
+  get(6, {.kind = PackKind::gemm, .stride = 2});  // another form of the same weights
   CHECK(packed == 3);
   get(0);  // unknown content is never remembered
   get(0);
@@ -195,7 +195,8 @@ TEST_CASE("WeightCache: the oldest goes when there are too many") {
   const std::vector<float> weights(600);
   int packed = 0;
   const auto get = [&](int i) {
-    cache.get(Weights<float>(&weights[i], 1), 1, 64, [&](float*) { ++packed; });
+    cache.get(Weights<float>(&weights[i], 1), {.kind = PackKind::gemm}, 64,
+              [&](float*) { ++packed; });
   };
   for (int i = 0; i < 600; ++i) get(i);
   get(599);

@@ -2,7 +2,7 @@
 #include "kernels/ssim/ssim.h"
 
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {
@@ -12,24 +12,25 @@ int64_t size_of(const SsimShape& s) {
   return int64_t{s.N} * s.H * s.W * s.C;
 }
 
-struct Pictures {
+struct Images {
   std::vector<float> x, y;
 };
 
 // In [0,1]; with a small contrast around 0.9 the variances are differences of nearly equal numbers.
-Pictures pictures(const SsimShape& s, float contrast) {
-  Pictures p{test::random_floats(size_of(s)), test::random_floats(size_of(s))};
+Images images(const SsimShape& s, float contrast) {
+  Images p{test::random_floats(size_of(s)), test::random_floats(size_of(s))};
   for (float& v : p.x) v = 0.9f + 0.1f * contrast * v;
   for (size_t i = 0; i < p.y.size(); ++i) p.y[i] = p.x[i] - 0.05f * contrast * (1 + p.y[i]);
   return p;
 }
 
-/// The outputs of f(ctx) by each rung of the CUDA device, one after the other; the CPU has one.
+/// The outputs of f(ctx) by each algorithm of the CUDA device, one after the other; the CPU has
+/// one.
 template <class F>
-std::vector<float> by_every_rung(Context& ctx, const F& f) {
+std::vector<float> by_every_algorithm(Context& ctx, const F& f) {
   std::vector<float> outputs;
-  for (const ConvAlgo rung : {ConvAlgo::automatic, ConvAlgo::naive}) {
-    ctx.conv = rung;
+  for (const ConvAlgo algorithm : {ConvAlgo::automatic, ConvAlgo::naive}) {
+    ctx.conv = algorithm;
     for (const float v : f()) outputs.push_back(v);
   }
   return outputs;
@@ -47,7 +48,7 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
       CAPTURE(s.H);
       CAPTURE(s.C);
       CAPTURE(contrast);
-      const auto p = pictures(s, contrast);
+      const auto p = images(s, contrast);
       CpuContext ctx(1);
       std::vector<double> want(size_of(s) + s.N);
       ssim<double>(ctx, s, test::widen(p.x).data(), test::widen(p.y).data(),
@@ -56,7 +57,7 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
       const std::vector<double> ones(want.size(), 1.0);
       test::every_way(
           [&](Context& c) {
-            return by_every_rung(c, [&] {
+            return by_every_algorithm(c, [&] {
               const test::Array<float> map(c, size_of(s)), value(c, s.N), alone(c, s.N);
               ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), value, map);
               ssim<float>(c, s, test::Array(c, p.x), test::Array(c, p.y), alone, nullptr);
@@ -70,9 +71,9 @@ TEST_CASE("ssim: value and map equal the float64 definition") {
     }
 }
 
-TEST_CASE("ssim: a picture equals itself") {
+TEST_CASE("ssim: a image equals itself") {
   const SsimShape s{1, 20, 20, 3};
-  const auto p = pictures(s, 1);
+  const auto p = images(s, 1);
   test::every_way(
       [&](Context& c) {
         const test::Array<float> value(c, 1);
@@ -86,7 +87,7 @@ TEST_CASE("ssim: the gradient equals the float64 definition") {
   for (const SsimShape& s : kShapes) {
     CAPTURE(s.H);
     CAPTURE(s.C);
-    const auto p = pictures(s, 1);
+    const auto p = images(s, 1);
     const auto dvalue = test::random_floats(s.N);
     CpuContext ctx(1);
     std::vector<double> want(size_of(s));
@@ -98,7 +99,7 @@ TEST_CASE("ssim: the gradient equals the float64 definition") {
     const std::vector<double> scale(want.size(), largest);
     test::every_way(
         [&](Context& c) {
-          return by_every_rung(c, [&] {
+          return by_every_algorithm(c, [&] {
             const test::Array<float> dx(c, size_of(s));
             ssim_bprop<float>(c, s, test::Array(c, p.x), test::Array(c, p.y),
                               test::Array(c, dvalue), dx);
@@ -111,7 +112,7 @@ TEST_CASE("ssim: the gradient equals the float64 definition") {
 
 TEST_CASE("ssim: the gradient of the definition is its slope") {
   const SsimShape s{1, 14, 12, 2};
-  const auto p = pictures(s, 1);
+  const auto p = images(s, 1);
   auto x = test::widen(p.x);
   const auto y = test::widen(p.y);
   CpuContext ctx(1);
@@ -131,7 +132,7 @@ TEST_CASE("ssim: the gradient of the definition is its slope") {
   }
 }
 
-TEST_CASE("ssim: pictures smaller than the window are refused") {
+TEST_CASE("ssim: images smaller than the window are refused") {
   CpuContext ctx(1);
   CHECK_THROWS_AS(ssim<float>(ctx, {1, 10, 30, 1}, nullptr, nullptr, nullptr, nullptr), Error);
 }

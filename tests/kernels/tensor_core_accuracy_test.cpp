@@ -7,7 +7,7 @@
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/conv2d_ref.h"
 #include "kernels/gemm/gemm.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {

@@ -13,6 +13,7 @@
 #endif
 #include "layers/init.h"
 #include "layers/state.h"
+#include "models/experiments/configure.h"
 #include "models/networks/cnn.h"
 #include "models/networks/kd_cae.h"
 #include "models/networks/ni_cae.h"
@@ -23,8 +24,8 @@
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tensor/ops.h"
-#include "tests/data/files.h"
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/files.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay {
 namespace {

@@ -11,11 +11,12 @@
 #include "layers/state.h"
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
 #include "models/run/csv.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
-#include "tests/data/files.h"
+#include "tests/support/files.h"
 
 using namespace assay;
 using testing::contains;

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/runtime/error.h"
-#include "models/run/config.h"
+#include "models/experiments/configure.h"
 #include "models/run/csv.h"
 #include "models/run/folder.h"
 

@@ -6,7 +6,7 @@
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tests/support/every_device.h"
-#include "tests/tensor/golden_file.h"
+#include "tests/support/golden_file.h"
 
 using namespace assay;
 using testing::difference;

@@ -8,7 +8,7 @@
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
 #include "tests/support/every_device.h"
-#include "tests/tensor/random_tensors.h"
+#include "tests/support/random_tensors.h"
 
 using namespace assay;
 using testing::RandomTensors;

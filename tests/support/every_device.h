@@ -2,7 +2,7 @@
 // the current one and, where the build has CUDA, with one of the device.
 #pragma once
 
-#include "tests/kernels/kernel_test.h"
+#include "tests/support/kernel_test.h"
 
 namespace assay::test {
 

@@ -5,7 +5,7 @@
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 #include "tests/support/every_device.h"
-#include "tests/tensor/golden_file.h"
+#include "tests/support/golden_file.h"
 
 using namespace assay;
 using testing::difference;

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "tests/support/every_device.h"
-#include "tests/tensor/golden_file.h"
-#include "tests/tensor/gradcheck_cases.h"
+#include "tests/support/golden_file.h"
+#include "tests/support/gradcheck_cases.h"
 
 using namespace assay;
 using namespace assay::testing;

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/every_device.h"
-#include "tests/tensor/random_tensors.h"
+#include "tests/support/random_tensors.h"
 
 using namespace assay;
 using testing::RandomTensors;

@@ -5,8 +5,8 @@
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 #include "tests/support/every_device.h"
+#include "tests/support/random_tensors.h"
 #include "tests/support/this_program.h"
-#include "tests/tensor/random_tensors.h"
 
 using namespace assay;
 using testing::RandomTensors;

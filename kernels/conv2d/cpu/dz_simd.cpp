@@ -8,7 +8,7 @@ namespace {
 
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
-// dz of kLanes values, wherever in their windows they came from.
+// dy f'(y) of kLanes outputs; positions() says which pixel of its window each belongs to.
 template <Activation A>
 ASSAY_INLINE vf slope_times_dy(const DzRow& r, vf slope, int64_t at) {
   const vf d = load(r.dy + at);
@@ -19,7 +19,7 @@ ASSAY_INLINE vi positions(const DzRow& r, int64_t at) {
   return __builtin_convertvector(*reinterpret_cast<const Bytes*>(r.argmax + at), vi);
 }
 
-// A register of some whole windows of kK channels; returns how many windows are done.
+// Takes as many windows of kK channels at a time as fill a register; returns how many it did.
 template <Activation A, int kK>
 ASSAY_INLINE int unpool_few(const DzRow& r) {
   constexpr int kWindows = kLanes / kK;
@@ -41,7 +41,7 @@ ASSAY_INLINE int unpool_few(const DzRow& r) {
   return j;
 }
 
-// Columns [b0, b1) of window j.
+// Writes the columns [b0, b1) of window j.
 template <Activation A>
 ASSAY_INLINE void unpool_window(const DzRow& r, int j, int b0, int b1) {
   const vf slope = broadcast(r.slope);

@@ -1,4 +1,4 @@
-// The gradient of z, formed on the fly from what the forward pass left (conv2d.h, Conv2dGrad).
+// The gradient of z, formed row by row from dy, y and argmax (conv2d.h, Conv2dGrad).
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace assay {
 
-/// One row of windows, of which row `a` of z is wanted: dz(j*pool + b, k) for every window j that
-/// reaches into the `width` columns of `out`, whose column 0 is column -left of z.
+/// One row of dz: row `a` of a row of pooling windows. `out` holds `width` columns of it, beginning
+/// with column -left of z; columns outside all windows are not written.
 struct DzRow {
   const float* dy;        ///< (windows, K)
   const float* y;         ///< (windows, K); not read when activation is none

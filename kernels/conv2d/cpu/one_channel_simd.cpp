@@ -14,7 +14,7 @@ void one_channel_windows(const OneChannelWindows& t) {
     vf w[9];
     for (int i = 0; i < 9; ++i) w[i] = load(t.filters + i * t.K + k);
     const vf bias = t.bias != nullptr ? load(t.bias + k) : vf{};
-    const float* x = t.picture;
+    const float* x = t.image;
     for (int64_t at = k; at < int64_t{t.windows} * t.K; at += t.K, x += 2) {
       vf z[4] = {bias, bias, bias, bias};
       for (int r = 0; r < 3; ++r)

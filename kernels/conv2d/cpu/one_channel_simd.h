@@ -7,11 +7,11 @@
 
 namespace assay {
 
-/// Neighbouring windows of a row, every filter: nine taps of some filters and the four pixels of a
-/// window stay in registers.
+/// Neighbouring windows of one row under every filter. The nine taps of a vector of filters and the
+/// four sums of a window stay in registers.
 struct OneChannelWindows {
-  const float* picture;  ///< the first pixel under the first window
-  int64_t row;           ///< floats between rows of the picture
+  const float* image;  ///< the first pixel under the first window
+  int64_t row;         ///< floats between rows of the image
   int windows;
   int K;                 ///< a multiple of 16
   const float* filters;  ///< (9,K)

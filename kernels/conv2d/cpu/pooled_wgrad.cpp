@@ -1,29 +1,28 @@
-#include "kernels/conv2d/cpu/pooled_wgrad.h"
-
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/pooled_wgrad_simd.h"
 #include "kernels/conv2d/cpu/row_blocks.h"
 
-namespace assay::cpu {
+namespace assay::cpu::pooled_wgrad {
 namespace {
 
-constexpr int kMostPartials = 16;
+constexpr int kMaxPartials = 16;
 constexpr int64_t kPartialFloats = 3 << 19;  // of all partials: 6 MB, to be cleared and summed
-constexpr int kStagedColumns = 52, kStagedPixels = 340;  // 21 KB of 16 channels: within the L1
-constexpr int kListedGradients = 2048;                   // 16 KB, likewise
-constexpr int kMostFewChannels = 3;
+constexpr int kStagedColumns = 52, kStagedPixels = 340;  // 21 KB of 16 channels: fits in the L1
+constexpr int kListedGradients = 2048;                   // 16 KB: fits in the L1
+constexpr int kMaxFewChannels = 3;
 
 bool has_few_channels(const Conv2dShape& s) {
-  return s.C <= kMostFewChannels;
+  return s.C <= kMaxFewChannels;
 }
 
-// The windows of a batch in blocks; `rows` x `columns` windows of one picture each.
+// How the pooling windows of a batch are cut: a block is `rows` x `columns` windows of one image.
 struct Blocks {
-  int window_rows, window_columns;  // of a picture
+  int window_rows, window_columns;  // of an image
   int rows, columns;
-  int down, across;  // blocks of a picture
+  int down, across;  // blocks of an image
   int64_t count;
 
   Blocks(const Conv2dShape& s, const Conv2dEpilogue& e)
@@ -36,8 +35,8 @@ struct Blocks {
       const int strips = std::max(1, (window_columns + most - 1) / most);
       columns = std::max(1, (window_columns + strips - 1) / strips);
       const int staged_rows = kStagedPixels / (columns * e.pool + 2) - 2;
-      const int most_rows = std::min(staged_rows / e.pool, kListedGradients / (s.K * columns));
-      rows = std::clamp(most_rows, 1, std::max(1, window_rows));
+      const int max_rows = std::min(staged_rows / e.pool, kListedGradients / (s.K * columns));
+      rows = std::clamp(max_rows, 1, std::max(1, window_rows));
     }
     down = (window_rows + rows - 1) / rows;
     across = (window_columns + columns - 1) / columns;
@@ -57,14 +56,14 @@ Block block_of(const Blocks& b, int64_t index) {
           std::min(b.window_columns, j0 + b.columns)};
 }
 
-// What a block is staged in.
+// Memory for one block: staged x, and the gradient and position of each window and filter.
 struct Buffers {
   float* x;
   float* d;
   int32_t* position;
 };
 
-// (rows,width,C) of one picture -> (C/16,rows,width,16).
+// Stages one image with 16 channels together: (rows,width,C) -> (C/16,rows,width,16).
 void stage_by_channels(const Stage& g, const Conv2dShape& s, const float* x, float* out) {
   const int first = std::clamp(g.left, 0, g.width), last = std::clamp(g.left + s.W, 0, g.width);
   for (int c = 0; c < s.C; c += kGatheredChannels)
@@ -100,7 +99,7 @@ void list_block(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<
   }
 }
 
-// partial += the products of a block.
+// Adds the products of a block to `partial`.
 void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                const Conv2dGrad<float>& g, const Blocks& blocks, const Block& b,
                const Buffers& buffers, float* partial, float* bias) {
@@ -108,7 +107,7 @@ void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                    .rows = (b.i1 - b.i0) * e.pool + 2,
                    .left = s.pad - b.j0 * e.pool,
                    .width = (b.j1 - b.j0) * e.pool + 2};
-  const float* picture = x + int64_t{b.n} * s.H * s.W * s.C;
+  const float* image = x + int64_t{b.n} * s.H * s.W * s.C;
   PooledRow row{.dy = nullptr,
                 .y = nullptr,
                 .argmax = nullptr,
@@ -126,7 +125,7 @@ void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                 .bias = bias};
 #if defined(__x86_64__)
   if (has_few_channels(s)) {
-    stage_picture(area, s.H, s.W, s.C, picture, buffers.x);
+    stage_image(area, s.H, s.W, s.C, image, buffers.x);
     list_block(s, e, g, blocks, b, row);
     return avx512::permuted_products({.x = buffers.x,
                                       .row = int64_t{area.width} * s.C,
@@ -138,7 +137,7 @@ void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                                       .sum = partial});
   }
 #endif
-  stage_by_channels(area, s, picture, buffers.x);
+  stage_by_channels(area, s, image, buffers.x);
   row.down = area.width * kGatheredChannels;
   row.right = kGatheredChannels;
   row.next = e.pool * kGatheredChannels;
@@ -156,7 +155,7 @@ void add_block(const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
   }
 }
 
-// The sum, (C/16,K,9,16) or (K/16,9C,16), -> dw (K,9,C).
+// Rearranges the sum, (C/16,K,9,16) or (K/16,9C,16), into dw (K,9,C).
 void unpack(const Conv2dShape& s, const float* sum, float* dw) {
   const bool few = has_few_channels(s);
   for (int k = 0; k < s.K; ++k)
@@ -168,19 +167,25 @@ void unpack(const Conv2dShape& s, const float* sum, float* dw) {
 
 }  // namespace
 
-bool pooled_wgrad_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (ctx.conv != ConvAlgo::automatic && ctx.conv != ConvAlgo::direct) return false;
-  if (s.R != 3 || s.S != 3 || s.stride != 1 || s.upsample != 1 || e.pool == 1) return false;
-  if (has_few_channels(s)) return active_isa() == Isa::avx512 && e.pool == 2 && s.K % 16 == 0;
-  return s.C % kGatheredChannels == 0;
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (pass != ConvPass::wgrad) return Coverage::no("wgrad only");
+  if (s.R != 3 || s.S != 3) return Coverage::no("the filter is not 3x3");
+  if (s.stride != 1 || s.upsample != 1) return Coverage::no("a stride or an upsampling");
+  if (e.pool == 1) return Coverage::no("no pool");
+  if (!has_few_channels(s))
+    return s.C % kGatheredChannels == 0 ? Coverage::yes()
+                                        : Coverage::no("channels not in 16s and more than 3");
+  if (active_isa() != Isa::avx512) return Coverage::no("at most 3 channels without AVX-512");
+  if (e.pool != 2) return Coverage::no("at most 3 channels in front of a 4x4 pool");
+  return s.K % 16 == 0 ? Coverage::yes() : Coverage::no("filters not in 16s");
 }
 
-void pooled_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-                  Conv2dGrad<float> g, float* dw, float* dbias) {
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
   const Blocks blocks(s, e);
   const int64_t bias_at = int64_t{s.K} * 9 * s.C, size = bias_at + s.K;
   const int64_t partials = std::clamp<int64_t>(kPartialFloats / size, 1,
-                                               std::clamp<int64_t>(blocks.count, 1, kMostPartials));
+                                               std::clamp<int64_t>(blocks.count, 1, kMaxPartials));
   const Scratch sums(ctx, sizeof(float) * static_cast<size_t>(size * partials));
   const int64_t windows = int64_t{blocks.rows} * blocks.columns;
   const int64_t x_size =
@@ -200,4 +205,4 @@ void pooled_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   if (dbias != nullptr) std::copy_n(sums.as<float>() + bias_at, s.K, dbias);
 }
 
-}  // namespace assay::cpu
+}  // namespace assay::cpu::pooled_wgrad

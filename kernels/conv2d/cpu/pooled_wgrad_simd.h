@@ -1,5 +1,5 @@
-// The products of a pooled layer's wgrad: only those with the one pixel of each window that dz has
-// a gradient at.
+// wgrad of a pooled layer: in each window only the pixel at the argmax has a gradient, so only its
+// products are formed.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// Where the gradients of a row of windows come from: dy * f'(y), at the argmax.
+/// Lists the gradients d = dy * f'(y) of a row of windows, and the position of each argmax.
 struct PooledRow {
   const float* dy;        ///< (windows, K)
   const float* y;         ///< (windows, K); not read when activation is none
@@ -25,7 +25,7 @@ struct PooledRow {
   float* bias;        ///< (K) += the sum of d over windows, or null
 };
 
-/// Channels that stand together in the staged source of GatheredProducts.
+/// Channels of a pixel that GatheredProducts finds side by side in memory.
 inline constexpr int kGatheredChannels = 16;
 
 /// sum(k, r, s, c) += sum over windows of d(window, k) x[position(window, k) + r*row + s*16 + c],

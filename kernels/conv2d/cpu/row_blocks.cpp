@@ -9,32 +9,14 @@
 namespace assay::cpu {
 namespace {
 
-constexpr int64_t kBandBytes = 640 << 10;  // staged source and result: within a 1 MB L2
-constexpr int kLeastParts = 8;             // of a call, where the shape allows it
+constexpr int64_t kBlockBytes = 640 << 10;  // staged source and result: within a 1 MB L2
+constexpr int kMinBlocks = 8;               // of a call, where the shape allows it
 
 size_t bytes(int64_t floats) {
   return sizeof(float) * static_cast<size_t>(floats);
 }
 
-void extent(const std::vector<PhaseAxis>& phases, int& low, int& high) {
-  low = INT32_MAX;
-  high = INT32_MIN;
-  for (const PhaseAxis& a : phases) {
-    if (a.taps.empty()) continue;
-    low = std::min(low, a.first);
-    high = std::max(high, a.first + static_cast<int>(a.taps.size()) - 1);
-  }
-  if (low > high) low = high = 0;
-}
-
-Plan make_plan(DensePass pass) {
-  Plan plan{std::move(pass), 0, 0, 0, 0};
-  extent(plan.pass.rows, plan.low_row, plan.high_row);
-  extent(plan.pass.columns, plan.low_column, plan.high_column);
-  return plan;
-}
-
-// Zeroes the columns of a staged row that lie outside a picture of `columns` columns.
+// Zeroes the columns of a staged row that lie outside an image of `columns` columns.
 void zero_margins(const Stage& g, int columns, int C, float* row) {
   const int first = std::clamp(g.left, 0, g.width);
   const int last = std::clamp(g.left + columns, 0, g.width);
@@ -44,7 +26,7 @@ void zero_margins(const Stage& g, int columns, int C, float* row) {
 
 }  // namespace
 
-void stage_picture(const Stage& g, int H, int W, int C, const float* x, float* out) {
+void stage_image(const Stage& g, int H, int W, int C, const float* x, float* out) {
   const int first = std::clamp(g.left, 0, g.width), last = std::clamp(g.left + W, 0, g.width);
   for (int i = 0; i < g.rows; ++i) {
     float* row = out + int64_t{i} * g.width * C;
@@ -62,7 +44,7 @@ void stage_picture(const Stage& g, int H, int W, int C, const float* x, float* o
 void stage_dz(const Stage& g, const Conv2dShape& s, const Conv2dEpilogue& e,
               const Conv2dGrad<float>& grad, int n, float* out) {
   const int rows = s.P() / e.pool, columns = s.Q() / e.pool, K = s.K;
-  // Windows that reach into the staged columns.
+  // The windows [j0, j1) reach into the staged columns.
   const int j0 = g.left < 0 ? std::min(columns, -g.left / e.pool) : 0;
   const int j1 = std::clamp((g.width - g.left + e.pool - 1) / e.pool, j0, columns);
   for (int i = 0; i < g.rows; ++i) {
@@ -91,63 +73,49 @@ void stage_dz(const Stage& g, const Conv2dShape& s, const Conv2dEpilogue& e,
   }
 }
 
-Plan fprop_plan(const Conv2dShape& s) {
-  return make_plan({.step = s.stride,
-                    .out_step = s.upsample,
-                    .rows = fprop_axis(s.R, s.pad, s.upsample),
-                    .columns = fprop_axis(s.S, s.pad, s.upsample)});
-}
-
-Plan dgrad_plan(const Conv2dShape& s) {
-  return make_plan({.step = s.upsample,
-                    .out_step = s.stride,
-                    .rows = dgrad_axis(s.R, s.stride, s.pad, s.upsample),
-                    .columns = dgrad_axis(s.S, s.stride, s.pad, s.upsample)});
-}
-
-int64_t panels_size(const Plan& plan, int depth, int columns) {
+int64_t panels_size(const DensePass& pass, int in_channels, int out_channels) {
   int64_t taps = 0;
-  for (const PhaseAxis& a : plan.pass.rows)
-    for (const PhaseAxis& b : plan.pass.columns)
-      taps += static_cast<int64_t>(a.taps.size() * b.taps.size());
-  return taps * depth * padded_columns(columns);
+  for (int a = 0; a < pass.rows.phases(); ++a)
+    for (int b = 0; b < pass.columns.phases(); ++b)
+      taps += int64_t{pass.rows.taps(a)} * pass.columns.taps(b);
+  return taps * in_channels * padded_columns(out_channels);
 }
 
-Cut cut_work(int N, int total_rows, int64_t bytes_per_row, int unit) {
+RowBlocks row_blocks_of(int N, int total_rows, int64_t bytes_per_row, int unit) {
   const auto round_up = [unit](int64_t rows) { return (rows + unit - 1) / unit * unit; };
-  const int64_t fit = std::max<int64_t>(unit, kBandBytes / bytes_per_row / unit * unit);
-  const int64_t spread = round_up((int64_t{N} * total_rows + kLeastParts - 1) / kLeastParts);
-  Cut cut{};
-  cut.rows = static_cast<int>(std::min({fit, spread, round_up(total_rows)}));
-  cut.bands = (total_rows + cut.rows - 1) / cut.rows;
-  cut.images = 1;
-  if (cut.bands == 1)
-    cut.images = static_cast<int>(std::clamp<int64_t>(kBandBytes / (bytes_per_row * cut.rows), 1,
-                                                      std::max(1, N / kLeastParts)));
-  cut.parts = int64_t{(N + cut.images - 1) / cut.images} * cut.bands;
-  return cut;
+  const int64_t fit = std::max<int64_t>(unit, kBlockBytes / bytes_per_row / unit * unit);
+  const int64_t spread = round_up((int64_t{N} * total_rows + kMinBlocks - 1) / kMinBlocks);
+  RowBlocks blocks{};
+  blocks.rows = static_cast<int>(std::min({fit, spread, round_up(total_rows)}));
+  blocks.per_image = (total_rows + blocks.rows - 1) / blocks.rows;
+  blocks.images = 1;
+  if (blocks.per_image == 1)
+    blocks.images = static_cast<int>(std::clamp<int64_t>(
+        kBlockBytes / (bytes_per_row * blocks.rows), 1, std::max(1, N / kMinBlocks)));
+  blocks.count = int64_t{(N + blocks.images - 1) / blocks.images} * blocks.per_image;
+  return blocks;
 }
 
-Part part_of(const Cut& cut, int N, int total_rows, int64_t index) {
-  const int n0 = static_cast<int>(index / cut.bands) * cut.images;
-  const int i0 = static_cast<int>(index % cut.bands) * cut.rows;
-  return {n0, std::min(N, n0 + cut.images), i0, std::min(total_rows, i0 + cut.rows)};
+RowBlock row_block(const RowBlocks& blocks, int N, int total_rows, int64_t index) {
+  const int n0 = static_cast<int>(index / blocks.per_image) * blocks.images;
+  const int i0 = static_cast<int>(index % blocks.per_image) * blocks.rows;
+  return {n0, std::min(N, n0 + blocks.images), i0, std::min(total_rows, i0 + blocks.rows)};
 }
 
-void run_band(const Plan& plan, const Band& band) {
-  const DensePass& pass = plan.pass;
-  const auto [n0, n1, i0, i1] = band.part;
-  const int pool = band.pool;
+void run_row_block(const DensePass& pass, const RowBlockJob& job) {
+  const auto [n0, n1, i0, i1] = job.block;
+  const int pool = job.pool, step = pass.step(), out_step = pass.out_step();
   static thread_local std::vector<int64_t> from, to;
-  const float* panels = band.panels;
-  for (const PhaseAxis& a : pass.rows)
-    for (const PhaseAxis& b : pass.columns) {
-      const int taps = static_cast<int>(a.taps.size()), run = static_cast<int>(b.taps.size());
-      const int row_end =
-          std::min(i1, (band.out_rows * pool - a.out0 + pass.out_step - 1) / pass.out_step);
-      const int column_end = (band.out_width * pool - b.out0 + pass.out_step - 1) / pass.out_step;
+  const float* panels = job.panels;
+  for (int a = 0; a < pass.rows.phases(); ++a)
+    for (int b = 0; b < pass.columns.phases(); ++b) {
+      const int taps = pass.rows.taps(a), run = pass.columns.taps(b) * job.in_channels;
+      const int row_end = std::min(i1, pass.rows.outputs_of(a, job.out_rows * pool));
+      const int column_end = pass.columns.outputs_of(b, job.out_width * pool);
       const int window_rows = std::max(0, row_end - i0) / pool;
-      const int window_columns = std::max(0, column_end) / pool;
+      const int window_columns = column_end / pool;
+      const int first_row = pass.rows.first(a) - pass.row_reach.begin;
+      const int first_column = pass.columns.first(b) - pass.column_reach.begin;
       to.resize(static_cast<size_t>(n1 - n0) * static_cast<size_t>(window_rows) *
                 static_cast<size_t>(window_columns));
       from.resize(to.size() * static_cast<size_t>(pool * pool));
@@ -155,42 +123,41 @@ void run_band(const Plan& plan, const Band& band) {
       for (int n = n0; n < n1; ++n)
         for (int i = 0; i < window_rows; ++i)
           for (int j = 0; j < window_columns; ++j) {
-            const int64_t row = int64_t{i} * pool * pass.step + a.first - plan.low_row;
-            const int64_t column = int64_t{j} * pool * pass.step + b.first - plan.low_column;
+            const int64_t row = int64_t{i} * pool * step + first_row;
+            const int64_t column = int64_t{j} * pool * step + first_column;
             for (int y = 0; y < pool; ++y)
               for (int x = 0; x < pool; ++x)
                 *next_from++ =
-                    (n - n0) * band.staged_image +
-                    ((row + y * pass.step) * band.staged_width + column + x * pass.step) *
-                        band.depth;
-            const int64_t out_row = (int64_t{i0} / pool + i) * pass.out_step + a.out0;
-            const int64_t out_column = int64_t{j} * pass.out_step + b.out0;
-            *next_to++ = ((int64_t{n} * band.out_rows + out_row) * band.out_width + out_column) *
-                         band.columns;
+                    (n - n0) * job.staged_image +
+                    ((row + y * step) * job.staged_width + column + x * step) * job.in_channels;
+            const int64_t out_row = (int64_t{i0} / pool + i) * out_step + a;
+            const int64_t out_column = int64_t{j} * out_step + b;
+            *next_to++ = ((int64_t{n} * job.out_rows + out_row) * job.out_width + out_column) *
+                         job.out_channels;
           }
       // Without taps (a stride larger than the filter) the product is the bias alone.
       const float* panel = panels;
       if (!from.empty())
-        for_each_panel(band.columns, [&](int first, int width, int real) {
-          const TileJob job{.a = band.staged,
-                            .a_offset = from.data(),
-                            .a_row = int64_t{band.staged_width} * band.depth,
-                            .M = static_cast<int64_t>(from.size()),
-                            .taps = taps,
-                            .run = run * band.depth,
-                            .panel = panel,
-                            .width = width,
-                            .columns = real,
-                            .bias = band.bias != nullptr ? band.bias + first : nullptr,
-                            .out = band.out + first,
-                            .out_offset = to.data(),
-                            .accumulate = false,
-                            .window = pool * pool,
-                            .argmax = band.argmax != nullptr ? band.argmax + first : nullptr};
-          ASSAY_ISA_CALL(tile_product, job);
-          panel += int64_t{taps} * run * band.depth * width;
+        for_each_panel(job.out_channels, [&](int first, int width, int real) {
+          const TileJob tiles{.a = job.staged,
+                              .a_offset = from.data(),
+                              .a_row = int64_t{job.staged_width} * job.in_channels,
+                              .M = static_cast<int64_t>(from.size()),
+                              .taps = taps,
+                              .run = run,
+                              .panel = panel,
+                              .width = width,
+                              .columns = real,
+                              .bias = job.bias != nullptr ? job.bias + first : nullptr,
+                              .out = job.out + first,
+                              .out_offset = to.data(),
+                              .accumulate = false,
+                              .window = pool * pool,
+                              .argmax = job.argmax != nullptr ? job.argmax + first : nullptr};
+          ASSAY_ISA_CALL(tile_product, tiles);
+          panel += int64_t{taps} * run * width;
         });
-      panels += int64_t{taps} * run * band.depth * padded_columns(band.columns);
+      panels += int64_t{taps} * run * padded_columns(job.out_channels);
     }
 }
 
@@ -198,11 +165,11 @@ void sum_bias(const float* dz, int64_t pixels, int K, float* sum) {
   ASSAY_ISA_CALL(add_rows, pixels, K, dz, sum);
 }
 
-void sum_partials(Context& ctx, int64_t parts, int64_t size, float* partials) {
+void sum_partials(Context& ctx, int64_t partials, int64_t size, float* sums) {
   parallel_blocks(ctx, size, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t part = 1; part < parts; ++part) {
-      const float* from = partials + part * size;
-      for (int64_t i = begin; i < end; ++i) partials[i] += from[i];
+    for (int64_t partial = 1; partial < partials; ++partial) {
+      const float* from = sums + partial * size;
+      for (int64_t i = begin; i < end; ++i) sums[i] += from[i];
     }
   });
 }

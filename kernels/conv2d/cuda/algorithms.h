@@ -1,13 +1,14 @@
-// The rungs of the ladder as conv2d_cuda.cu calls them; each stands in the file of its name.
+// The CUDA algorithms, as the table in dispatch.cu lists them; each stands in the file of its name,
+// `direct` in few_channels.cu.
 //
-// wgrad does not include dbias: that is one column sum over dy f'(y), the same for every rung.
+// wgrad does not include dbias: that is one column sum over dy f'(y), the same for all of them.
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/runtime/algorithm_table.h"
 
-/// covers: whether the rung's kernels can do this pass at this precision.
-#define ASSAY_CONV2D_RUNG                                                                         \
-  bool covers(Precision, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);                    \
+#define ASSAY_CONV2D_ALGORITHM                                                                    \
+  Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);           \
   void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x, const float* w, \
              const float* bias, float* y, uint8_t* argmax);                                       \
   void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
@@ -17,19 +18,19 @@
 
 namespace assay::cuda {
 namespace naive {
-ASSAY_CONV2D_RUNG
+ASSAY_CONV2D_ALGORITHM
 }
 namespace tiled {
-ASSAY_CONV2D_RUNG
+ASSAY_CONV2D_ALGORITHM
 }
 namespace pipelined {
-ASSAY_CONV2D_RUNG
+ASSAY_CONV2D_ALGORITHM
 }
 namespace tensor_core {
-ASSAY_CONV2D_RUNG
+ASSAY_CONV2D_ALGORITHM
 }
 namespace direct {
-ASSAY_CONV2D_RUNG
+ASSAY_CONV2D_ALGORITHM
 }
 }  // namespace assay::cuda
-#undef ASSAY_CONV2D_RUNG
+#undef ASSAY_CONV2D_ALGORITHM

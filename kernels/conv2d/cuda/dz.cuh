@@ -12,21 +12,61 @@
 
 namespace assay::cuda {
 
+/// f'(z) from y = f(z) without a branch, so that the loads of neighbouring elements go out
+/// together: by the sign of y, or c0 + y (c1 + c2 y). The same bits as activation_slope().
+struct SlopeOfY {
+  uint32_t by_sign = ~0u;  // all bits or none
+  float below = 1;         // where y <= 0
+  float c0 = 0, c1 = 0, c2 = 0;
+
+  SlopeOfY(Activation activation, float slope) {
+    switch (activation) {
+      case Activation::none:
+        return;
+      case Activation::relu:
+        below = 0;
+        return;
+      case Activation::leaky_relu:
+        below = slope;
+        return;
+      case Activation::sigmoid:  // y (1 - y)
+        use(0, 1, -1);
+        return;
+      case Activation::tanh:  // 1 - y y
+        use(1, 0, -1);
+        return;
+    }
+  }
+  /// Of an activation by sign, which spares the rest.
+  __device__ float steep(float y) const { return y > 0.0f ? 1.0f : below; }
+  __device__ float operator()(float y) const {
+    const uint32_t by_the_sign = __float_as_uint(steep(y));
+    const uint32_t smooth = __float_as_uint(fmaf(y, fmaf(c2, y, c1), c0));
+    return __uint_as_float((by_the_sign & by_sign) | (smooth & ~by_sign));
+  }
+
+ private:
+  void use(float a, float b, float c) {
+    by_sign = 0;
+    c0 = a;
+    c1 = b;
+    c2 = c;
+  }
+};
+
 struct GradientOfZ {
   const float* dy;
-  const float* y;         // null when activation is none
+  const float* y;         // dy when activation is none, whose slope does not look at it
   const uint8_t* argmax;  // null when pool is 1
-  Activation activation;
-  float slope;
+  SlopeOfY slope;
   int pool, pool_log2;   // pool is 1, 2 or 4
   int rows, columns, K;  // dy is (N,rows,columns,K)
 
   GradientOfZ(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<float>& g)
       : dy(g.dy),
-        y(e.activation == Activation::none ? nullptr : g.y),
+        y(e.activation == Activation::none ? g.dy : g.y),
         argmax(e.pool == 1 ? nullptr : g.argmax),
-        activation(e.activation),
-        slope(e.slope),
+        slope(e.activation, e.slope),
         pool(e.pool),
         pool_log2(e.pool / 2),
         rows(s.P() / e.pool),
@@ -34,9 +74,7 @@ struct GradientOfZ {
         K(s.K) {}
 
   /// dy f'(y) at element i of y.
-  __device__ float behind_pool(int64_t i) const {
-    return y != nullptr ? dy[i] * activation_slope(activation, slope, y[i]) : dy[i];
-  }
+  __device__ float behind_pool(int64_t i) const { return dy[i] * slope(y[i]); }
   /// dz at one place of the window of y's pixel `pixel`.
   __device__ float in_window(int64_t pixel, int place, int k) const {
     const int64_t at = pixel * K + k;
@@ -50,6 +88,11 @@ struct GradientOfZ {
     return in_window((n * rows + i) * columns + j, place(p, q), k);
   }
 };
+
+/// Whether f' follows from the sign of y.
+inline bool is_steep(Activation a) {
+  return SlopeOfY(a, 1).by_sign != 0;
+}
 
 /// Nothing to be done to dy.
 inline bool dz_is_dy(const Conv2dEpilogue& e) {

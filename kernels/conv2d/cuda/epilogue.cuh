@@ -1,6 +1,7 @@
-// From a finished tile to the output: max-pool, bias, activation, argmax. The same for all rungs:
-// they leave the tile of sums in shared memory, in whatever order their threads hold it, and here
-// every thread takes whole windows, so that neighbouring threads write neighbouring addresses.
+// From a finished tile to the output: max-pool, bias, activation, argmax. The same for all
+// versions: they leave the tile of sums in shared memory, in whatever order their threads hold it,
+// and here every thread takes whole windows, so that neighbouring threads write neighbouring
+// addresses.
 //
 //      tile (pixels x filters)             output
 //      +----------------+

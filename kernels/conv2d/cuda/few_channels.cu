@@ -196,11 +196,11 @@ int filter_width(const DenseConv& conv) {
 }
 bool has_few_filters(const DenseConv& conv) {
   return conv.K <= 4 && conv.C > 16 && conv.C % 4 == 0 && conv.pool == 1 &&
-         int64_t{16} * conv.most_depth() <= kMostFilterBytes;
+         int64_t{16} * conv.max_depth() <= kMostFilterBytes;
 }
 bool has_few_channels(const DenseConv& conv) {
   return (conv.C == 1 || conv.C == 3 || (conv.C % 4 == 0 && conv.C <= 16)) &&
-         int64_t{4} * conv.most_depth() * filter_width(conv) <= kMostFilterBytes;
+         int64_t{4} * conv.max_depth() * filter_width(conv) <= kMostFilterBytes;
 }
 
 template <int kCount, class Source>
@@ -208,11 +208,11 @@ void run_few_channels(Context& ctx, const DenseConv& conv, const Source& source,
                       const Epilogue& e) {
   const int width = filter_width(conv), filters = width == 4 ? 4 : 8;
   const int per_block = kBlock / (width / filters) * std::max(kPixels, conv.pool * conv.pool);
-  const dim3 grid(blocks_for(conv.most_pixels(), per_block), blocks_for(conv.K, width),
+  const dim3 grid(blocks_for(conv.max_pixels(), per_block), blocks_for(conv.K, width),
                   static_cast<unsigned>(conv.phases()));
   const auto kernel = filters == 4 ? conv2d_few_channels<kCount, 4, Source>
                                    : conv2d_few_channels<kCount, 8, Source>;
-  launch(kernel, grid, kBlock, sizeof(float) * static_cast<size_t>(conv.most_depth() * width),
+  launch(kernel, grid, kBlock, sizeof(float) * static_cast<size_t>(conv.max_depth() * width),
          stream_of(ctx), conv, source, w, width, e);
 }
 
@@ -226,10 +226,10 @@ void run(Context& ctx, const DenseConv& conv, const Source& source, const float*
     const auto kernel = most == 1   ? conv2d_few_filters<1, Source>
                         : most == 3 ? conv2d_few_filters<3, Source>
                                     : conv2d_few_filters<4, Source>;
-    const dim3 grid(blocks_for(conv.most_pixels(), kBlock / kLanes * kPixels), 1,
+    const dim3 grid(blocks_for(conv.max_pixels(), kBlock / kLanes * kPixels), 1,
                     static_cast<unsigned>(conv.phases()));
     return launch(kernel, grid, kBlock,
-                  sizeof(float) * static_cast<size_t>(most * conv.most_depth()), stream_of(ctx),
+                  sizeof(float) * static_cast<size_t>(most * conv.max_depth()), stream_of(ctx),
                   conv, source, w, e);
   }
   if (conv.C == 1) return run_few_channels<1>(ctx, conv, source, w, e);
@@ -241,12 +241,20 @@ void run(Context& ctx, const DenseConv& conv, const Source& source, const float*
 
 namespace direct {
 
-bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (!is_phases(pass, s, e)) return false;
-  if (pass == ConvPass::wgrad) return s.C <= 16 || s.K <= 16;
-  const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, e.pool);
-  return conv.rows.most_taps() <= kMostTaps && conv.columns.most_taps() <= kMostTaps &&
-         (has_few_filters(conv) || has_few_channels(conv));
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  if (pass == ConvPass::wgrad) {
+    if (s.C > 16 && s.K > 16) return Coverage::no("more than 16 channels and filters");
+  } else {
+    const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, e.pool);
+    if (conv.rows.max_taps() > kMostTaps || conv.columns.max_taps() > kMostTaps)
+      return Coverage::no("a filter of too many rows or columns");
+    if (!has_few_filters(conv) && !has_few_channels(conv))
+      return Coverage::no("too many channels for the filters to lie in shared memory");
+  }
+  // A tile of a matrix product would be mostly padding there.
+  if (std::min(s.C, s.K) <= 4 || std::max(s.C, s.K) <= 16) return Coverage::yes();
+  return Coverage::but_slower("more than 4 channels and filters, and more than 16 of one");
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
@@ -262,8 +270,10 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   if (s.K % 4 == 0) check_aligned(g);
   if (dz_is_dy(e))
     run(ctx, conv, PictureSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
+  else if (e.pool == 1)
+    run(ctx, conv, GradientSource<false, false>{GradientOfZ(s, e, g)}, w, {dx});
   else
-    run(ctx, conv, GradientSource{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<true, false>{GradientOfZ(s, e, g)}, w, {dx});
 }
 
 }  // namespace direct

@@ -36,8 +36,8 @@ struct Units {
 
   Units(const DenseConv& conv, int columns)
       : groups((conv.K + kFilters - 1) / kFilters),
-        chunks((conv.columns.most_taps() * conv.C + columns - 1) / columns),
-        rows(conv.rows.most_taps()) {
+        chunks((conv.columns.max_taps() * conv.C + columns - 1) / columns),
+        rows(conv.rows.max_taps()) {
     of_block = (all() + blocks() - 1) / blocks();
     lanes = kBlock / of_block;
     pitch = of_block + ((lanes - 1) * of_block + 31) / 32 * 32;
@@ -91,7 +91,7 @@ struct Gradients {
   __device__ Gradients(const GradientOfZ& dz, int64_t pixel, int k) {
     const int64_t at = pixel * dz.K + k;
     if (dz.K % kFilters == 0) {
-      const float4 v = behind_pool4(dz, at);
+      const float4 v = load_dz<false, false>(dz, true, pixel, 0, k);
       const uchar4 chosen =
           dz.argmax != nullptr ? ldv<uchar4>(dz.argmax + at) : make_uchar4(0, 0, 0, 0);
       d[0] = v.x, d[1] = v.y, d[2] = v.z, d[3] = v.w;

@@ -1,53 +1,45 @@
 // A block's tile of sums formed on the tensor cores: 4 warps, 2 x 2, each with kM/2 x kN/2 sums in
 // fragments of mma.sync, 16 x 8 sums at a time.
 //
-// An mma sums over its depth, so it does not matter which element of the depth stands in which slot
-// of the fragments, as long as it is the same for A and B. For 16 elements of the depth a lane
-// (g = lane/4, q = lane%4) therefore reads four of its own choice, in every precision:
-//   depth contiguous (fprop, dgrad)   4q, 4q+1, 4q+2, 4q+3: one 16-byte load
-//   rows contiguous (wgrad)           q, q+4, q+8, q+12
-// Banks. Depth contiguous: a row is 32 floats, all banks, and odd rows have their halves exchanged,
-// so that the 8 lanes of a quarter-warp (two rows, four chunks) hit 32 different banks:
-//   row 0: | 0 .. 15 | 16 .. 31 |     row 1: | 16 .. 31 | 0 .. 15 |
-// Rows contiguous: the pitch is 8 more than a multiple of 32, and 8q + g are 32 different banks.
+// How a lane (g = lane/4, q = lane%4) gets its operands depends on how the tile lies:
+//   depth contiguous (fprop, dgrad), TF32: `ldmatrix` moves 8 rows of 16 bytes into the fragments
+//   of
+//     8 rows x 4 elements as they are. Rows are 32 floats, all banks; chunk c of row r lies at
+//     place c ^ r % 8, so that 8 rows of one chunk are 32 different banks (TMA's 128-byte swizzle):
+//       row 0: | 0 1 2 3 4 5 6 7 |   row 1: | 1 0 3 2 5 4 7 6 |   row 2: | 2 3 0 1 6 7 4 5 | ...
+//   depth contiguous, bf16 from fp32: ldmatrix cannot convert, so a lane reads 4q .. 4q+3 of 16
+//     elements of the depth at once. An mma sums over its depth, so which element stands in which
+//     slot does not matter if it is the same for A and B. Odd rows have their halves exchanged:
+//       row 0: | 0 .. 15 | 16 .. 31 |     row 1: | 16 .. 31 | 0 .. 15 |
+//   rows contiguous (wgrad): a lane reads element by element. The pitch is 8 more than a multiple
+//   of
+//     32, and 8q + g are 32 different banks.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
 
 namespace assay::cuda {
 
-/// One TF32 product: operands rounded to 11 significant bits.
+/// One TF32 product of 16 x 8 x 8: operands rounded to 11 significant bits.
 struct Tf32 {
+  static constexpr int kDepth = 8;  // of an instruction
+  static constexpr bool kLdmatrix = true;
   struct A {
-    uint32_t r[2][4];
+    uint32_t r[4];
   };
   struct B {
-    uint32_t r[2][2];
+    uint32_t r[2];
   };
-  /// Four elements of the depth of rows g and g + 8, of column g.
-  static __device__ A a(const float (&low)[4], const float (&high)[4]) {
-    A f;
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      f.r[k][0] = ptx::cvt_tf32(low[2 * k]);
-      f.r[k][1] = ptx::cvt_tf32(high[2 * k]);
-      f.r[k][2] = ptx::cvt_tf32(low[2 * k + 1]);
-      f.r[k][3] = ptx::cvt_tf32(high[2 * k + 1]);
-    }
-    return f;
+  /// Elements (g, q), (g+8, q), (g, q+4), (g+8, q+4).
+  static __device__ A a(const float (&f)[4]) {
+    return {{ptx::cvt_tf32(f[0]), ptx::cvt_tf32(f[1]), ptx::cvt_tf32(f[2]), ptx::cvt_tf32(f[3])}};
   }
-  static __device__ B b(const float (&column)[4]) {
-    B f;
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      f.r[k][0] = ptx::cvt_tf32(column[2 * k]);
-      f.r[k][1] = ptx::cvt_tf32(column[2 * k + 1]);
-    }
-    return f;
+  /// Elements (q, g), (q+4, g).
+  static __device__ B b(const float (&f)[2]) {
+    return {{ptx::cvt_tf32(f[0]), ptx::cvt_tf32(f[1])}};
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
-    ptx::mma_m16n8k8_tf32(sums, a.r[0], b.r[0]);
-    ptx::mma_m16n8k8_tf32(sums, a.r[1], b.r[1]);
+    ptx::mma_m16n8k8_tf32(sums, a.r, b.r);
   }
 };
 
@@ -55,25 +47,25 @@ struct Tf32 {
 /// of the small parts, is 2^-22 of the whole. (Markidis et al., "NVIDIA Tensor Core
 /// Programmability, Performance & Precision", section V; CUTLASS example 28 for convolutions.)
 /// Tensor cores truncate their sums, so a long chain of them would drift toward zero: the products
-/// of 16 elements go into fragments that begin at 0, and fp32 additions add those to the sums.
+/// of 8 elements go into fragments that begin at 0, and fp32 additions add those to the sums.
 /// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
 struct Tf32x3 {
+  static constexpr int kDepth = 8;
+  static constexpr bool kLdmatrix = true;
   struct A {
     Tf32::A big, small;
   };
   struct B {
     Tf32::B big, small;
   };
-  static __device__ float rest(float f) { return f - __uint_as_float(ptx::cvt_tf32(f)); }
-  static __device__ A a(const float (&low)[4], const float (&high)[4]) {
-    const float rest_low[4] = {rest(low[0]), rest(low[1]), rest(low[2]), rest(low[3])};
-    const float rest_high[4] = {rest(high[0]), rest(high[1]), rest(high[2]), rest(high[3])};
-    return {Tf32::a(low, high), Tf32::a(rest_low, rest_high)};
+  static __device__ A a(const float (&f)[4]) {
+    const Tf32::A big = Tf32::a(f);
+    return {big, Tf32::a({f[0] - value(big.r[0]), f[1] - value(big.r[1]), f[2] - value(big.r[2]),
+                          f[3] - value(big.r[3])})};
   }
-  static __device__ B b(const float (&column)[4]) {
-    const float rest_column[4] = {rest(column[0]), rest(column[1]), rest(column[2]),
-                                  rest(column[3])};
-    return {Tf32::b(column), Tf32::b(rest_column)};
+  static __device__ B b(const float (&f)[2]) {
+    const Tf32::B big = Tf32::b(f);
+    return {big, Tf32::b({f[0] - value(big.r[0]), f[1] - value(big.r[1])})};
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
     float products[4] = {};
@@ -83,22 +75,30 @@ struct Tf32x3 {
 #pragma unroll
     for (int e = 0; e < 4; ++e) sums[e] += products[e];
   }
+
+ private:
+  static __device__ float value(uint32_t tf32) {
+    return __uint_as_float(tf32);
+  }
 };
 
-/// Operands rounded to bfloat16, 8 significant bits.
+/// Operands rounded to bfloat16, 8 significant bits; 16 x 8 x 16.
 struct Bf16 {
+  static constexpr int kDepth = 16;
+  static constexpr bool kLdmatrix = false;
   struct A {
     uint32_t r[4];
   };
   struct B {
     uint32_t r[2];
   };
-  static __device__ A a(const float (&low)[4], const float (&high)[4]) {
-    return {{ptx::cvt_bf16x2(low[0], low[1]), ptx::cvt_bf16x2(high[0], high[1]),
-             ptx::cvt_bf16x2(low[2], low[3]), ptx::cvt_bf16x2(high[2], high[3])}};
+  /// Four elements of the depth of row g and of row g + 8, in turns; of column g.
+  static __device__ A a(const float (&f)[8]) {
+    return {{ptx::cvt_bf16x2(f[0], f[2]), ptx::cvt_bf16x2(f[1], f[3]), ptx::cvt_bf16x2(f[4], f[6]),
+             ptx::cvt_bf16x2(f[5], f[7])}};
   }
-  static __device__ B b(const float (&column)[4]) {
-    return {{ptx::cvt_bf16x2(column[0], column[1]), ptx::cvt_bf16x2(column[2], column[3])}};
+  static __device__ B b(const float (&f)[4]) {
+    return {{ptx::cvt_bf16x2(f[0], f[1]), ptx::cvt_bf16x2(f[2], f[3])}};
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
     ptx::mma_m16n8k16_bf16(sums, a.r, b.r);
@@ -111,11 +111,14 @@ struct MmaTile {
   static constexpr int kBlocks =
       kM * kN == 128 * 64 ? 2 : 4;  // on a multiprocessor, which bounds the registers
   static constexpr int kI = kM / 2 / 16, kJ = kN / 2 / 8;  // fragments of a warp
+  static constexpr bool kLdmatrix = Math::kLdmatrix && !kRowsContiguous;
+  static_assert(!kLdmatrix || kJ % 2 == 0, "ldmatrix.x4 loads two fragments of B");
 
   /// Offset of (row, d) in a tile of kRows rows, and its size.
   template <int kRows>
   static __device__ int at(int row, int d) {
-    return kRowsContiguous ? d * (kRows + 8) + row : row * kDepth + (d ^ row % 2 * 16);
+    if constexpr (kRowsContiguous) return d * (kRows + 8) + row;
+    return row * kDepth + (d ^ (kLdmatrix ? row % 8 * 4 : row % 2 * 16));
   }
   ASSAY_HD static constexpr int floats(int rows) {
     return kRowsContiguous ? kDepth * (rows + 8) : rows * kDepth;
@@ -127,22 +130,13 @@ struct MmaTile {
   float sums[kI][kJ][4] = {};
 
   __device__ void multiply(const float* a, const float* b) {
-    const int m0 = warp() % 2 * (kM / 2) + g(), n0 = warp() / 2 * (kN / 2) + g();
 #pragma unroll
-    for (int d = 0; d < kDepth; d += 16) {
+    for (int d = 0; d < kDepth; d += Math::kDepth) {
       typename Math::B fb[kJ];
-#pragma unroll
-      for (int j = 0; j < kJ; ++j) {
-        float column[4];
-        load<kN>(column, b, n0 + 8 * j, d);
-        fb[j] = Math::b(column);
-      }
+      load_columns(fb, b, d);
 #pragma unroll
       for (int i = 0; i < kI; ++i) {
-        float low[4], high[4];
-        load<kM>(low, a, m0 + 16 * i, d);
-        load<kM>(high, a, m0 + 16 * i + 8, d);
-        const typename Math::A fa = Math::a(low, high);
+        const typename Math::A fa = load_rows(a, m0() + 16 * i, d);
 #pragma unroll
         for (int j = 0; j < kJ; ++j) Math::multiply(sums[i][j], fa, fb[j]);
       }
@@ -151,40 +145,94 @@ struct MmaTile {
 
   /// Leaves the sums in a row-major tile with rows of kN + 8 floats.
   __device__ void store(float* tile) const {
-    const int m0 = warp() % 2 * (kM / 2) + g(), n0 = warp() / 2 * (kN / 2) + 2 * q();
+    const int row = m0() + g(), column = n0() + 2 * q();
 #pragma unroll
     for (int i = 0; i < kI; ++i)
 #pragma unroll
       for (int j = 0; j < kJ; ++j)
 #pragma unroll
         for (int half = 0; half < 2; ++half)
-          stv(tile + (m0 + 16 * i + 8 * half) * (kN + 8) + n0 + 8 * j,
+          stv(tile + (row + 16 * i + 8 * half) * (kN + 8) + column + 8 * j,
               make_float2(sums[i][j][2 * half], sums[i][j][2 * half + 1]));
   }
 
  private:
-  static __device__ int warp() {
-    return static_cast<int>(threadIdx.x) / 32;
+  static __device__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
   }
   static __device__ int g() {
-    return static_cast<int>(threadIdx.x) % 32 / 4;
+    return lane() / 4;
   }
   static __device__ int q() {
-    return static_cast<int>(threadIdx.x) % 4;
+    return lane() % 4;
+  }
+  /// First row and column of the warp.
+  static __device__ int m0() {
+    return static_cast<int>(threadIdx.x) / 32 % 2 * (kM / 2);
+  }
+  static __device__ int n0() {
+    return static_cast<int>(threadIdx.x) / 64 * (kN / 2);
   }
 
-  /// This lane's four elements of the depth [d, d + 16) of a row.
-  template <int kRows>
-  static __device__ void load(float (&to)[4], const float* tile, int row, int d) {
+  /// The fragment of rows [row, row + 16).
+  static __device__ typename Math::A load_rows(const float* tile, int row, int d) {
+    constexpr int kQuads = Math::kDepth / 8;  // of elements of a row
+    float f[4 * kQuads];
+    if constexpr (kLdmatrix) {  // matrices: rows 0-7 and 8-15 of one chunk, then of the next
+      load_matrices(f, tile + at<kM>(row + lane() % 16, d + lane() / 16 * 4));
+    } else {
+      float low[2 * kQuads], high[2 * kQuads];
+      load_depth<kM>(low, tile, row + g(), d);
+      load_depth<kM>(high, tile, row + g() + 8, d);
+#pragma unroll
+      for (int k = 0; k < 2 * kQuads; ++k) {
+        f[2 * k] = low[k];
+        f[2 * k + 1] = high[k];
+      }
+    }
+    return Math::a(f);
+  }
+
+  /// The fragments of the warp's columns.
+  static __device__ void load_columns(typename Math::B (&fragments)[kJ], const float* tile, int d) {
+    if constexpr (kLdmatrix) {
+#pragma unroll
+      for (int j = 0; j < kJ; j += 2) {  // matrices: both chunks of columns 0-7, then of 8-15
+        float f[4];
+        load_matrices(
+            f, tile + at<kN>(n0() + 8 * j + lane() % 8 + lane() / 16 * 8, d + lane() / 8 % 2 * 4));
+        fragments[j] = Math::b({f[0], f[1]});
+        fragments[j + 1] = Math::b({f[2], f[3]});
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < kJ; ++j) {
+        float f[Math::kDepth / 4];
+        load_depth<kN>(f, tile, n0() + 8 * j + g(), d);
+        fragments[j] = Math::b(f);
+      }
+    }
+  }
+
+  static __device__ void load_matrices(float (&f)[4], const float* row) {
+    uint32_t r[4];
+    ptx::ldmatrix_x4(r, row);
+#pragma unroll
+    for (int v = 0; v < 4; ++v) f[v] = __uint_as_float(r[v]);
+  }
+
+  /// This lane's elements of the depth [d, d + Math::kDepth) of a row.
+  template <int kRows, int kCount>
+  static __device__ void load_depth(float (&f)[kCount], const float* tile, int row, int d) {
     if constexpr (kRowsContiguous) {
 #pragma unroll
-      for (int v = 0; v < 4; ++v) to[v] = tile[at<kRows>(row, d + q() + 4 * v)];
+      for (int v = 0; v < kCount; ++v) f[v] = tile[at<kRows>(row, d + q() + 4 * v)];
     } else {
       const float4 v = ldv<float4>(tile + at<kRows>(row, d + 4 * q()));
-      to[0] = v.x;
-      to[1] = v.y;
-      to[2] = v.z;
-      to[3] = v.w;
+      f[0] = v.x;
+      f[1] = v.y;
+      f[2] = v.z;
+      f[3] = v.w;
     }
   }
 };

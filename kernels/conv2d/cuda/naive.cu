@@ -1,5 +1,5 @@
-// The first rung: one thread per result, the loops of conv2d_ref.h turned inside out. It covers the
-// whole contract; every product costs two loads from the caches.
+// The first version: one thread per result, the loops of conv2d_ref.h turned inside out. It covers
+// the whole contract; every product costs two loads from the caches.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/runtime/cuda/grid.cuh"
@@ -119,8 +119,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 namespace naive {
 
-bool covers(Precision, ConvPass, const Conv2dShape&, const Conv2dEpilogue&) {
-  return true;
+Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&) {
+  return Coverage::yes();
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,

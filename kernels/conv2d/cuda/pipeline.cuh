@@ -1,4 +1,4 @@
-// The pipeline that the rungs `pipelined` and `tensor_core` share: shared memory is a ring of
+// The pipeline that the versions `pipelined` and `tensor_core` share: shared memory is a ring of
 // stages; while one is multiplied, the copies of the next ones are under way (cp.async).
 //
 //      copies       | stage 0 | stage 1 | stage 2 | stage 0 | stage 1 | ...
@@ -17,6 +17,7 @@
 #include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 template <class Tile, class Source>
 void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
                      const float* weights, const Epilogue& e) {
-  const dim3 grid(blocks_for(conv.most_pixels(), Tile::kM), blocks_for(conv.K, Tile::kN),
+  const dim3 grid(blocks_for(conv.max_pixels(), Tile::kM), blocks_for(conv.K, Tile::kN),
                   static_cast<unsigned>(conv.phases()));
   launch(conv2d_pipeline<Tile, Source>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
          stream_of(ctx), conv, source, weights, e);
@@ -125,16 +126,49 @@ void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
 inline bool use_large_tiles(const DenseConv& conv) {
   constexpr int64_t kMultiprocessors = 132;
   return conv.K > 32 &&
-         int64_t{blocks_for(conv.most_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
+         int64_t{blocks_for(conv.max_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
              kMultiprocessors;
 }
 
 /// Channels by fours in what is read, and no more taps than a mask has bits.
-inline bool pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
-  return is_phases(pass, s, e) && conv.C % 4 == 0 && (pass != ConvPass::wgrad || s.K % 4 == 0) &&
-         conv.rows.most_taps() <= kMostTaps && conv.columns.most_taps() <= kMostTaps;
+  if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  if (conv.C % 4 != 0 || (pass == ConvPass::wgrad && s.K % 4 != 0))
+    return Coverage::no("channels that are read not in 4s");
+  if (conv.rows.max_taps() > kMostTaps || conv.columns.max_taps() > kMostTaps)
+    return Coverage::no("a filter of too many rows or columns");
+  return Coverage::yes();
 }
+
+/// dz for the pipeline, whose copies know activations by sign only: behind any other one, dy f'(y)
+/// is formed in memory first.
+class SteepGradient {
+ public:
+  SteepGradient(Context& ctx, const Conv2dShape& s, Conv2dEpilogue e, Conv2dGrad<float> g)
+      : steep_(is_steep(e.activation)),
+        scratch_(ctx, steep_ ? 0 : outputs(s, e) * sizeof(float)),
+        dz_(make(ctx, s, e, g)) {}
+  const GradientOfZ& get() const { return dz_; }
+
+ private:
+  static size_t outputs(const Conv2dShape& s, const Conv2dEpilogue& e) {
+    return static_cast<size_t>(int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K);
+  }
+  GradientOfZ make(Context& ctx, const Conv2dShape& s, Conv2dEpilogue e, Conv2dGrad<float> g) {
+    if (!steep_) {
+      activation_bprop(ctx, e.activation, e.slope, static_cast<int64_t>(outputs(s, e)), g.y, g.dy,
+                       scratch_.as<float>());
+      g.dy = scratch_.as<float>();
+      e.activation = Activation::none;
+    }
+    return {s, e, g};
+  }
+
+  bool steep_;
+  Scratch scratch_;
+  GradientOfZ dz_;
+};
 
 /// Large and Small are tiles of 128 x 64 and 64 x 32.
 template <class Large, class Small>
@@ -160,9 +194,16 @@ void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
         large ? launch_pipeline<Large, PictureSource> : launch_pipeline<Small, PictureSource>;
     return run(ctx, conv, {{g.dy, conv.H, conv.W, conv.C}}, weights.get(), {dx});
   }
-  const auto run =
-      large ? launch_pipeline<Large, GradientSource> : launch_pipeline<Small, GradientSource>;
-  run(ctx, conv, {GradientOfZ(s, e, g)}, weights.get(), {dx});
+  const SteepGradient dz(ctx, s, e, g);
+  const auto behind = [&]<bool kPooled>() {
+    using Source = GradientSource<kPooled, true>;
+    const auto run = large ? launch_pipeline<Large, Source> : launch_pipeline<Small, Source>;
+    run(ctx, conv, {dz.get()}, weights.get(), {dx});
+  };
+  if (e.pool == 1)
+    behind.template operator()<false>();
+  else
+    behind.template operator()<true>();
 }
 
 }  // namespace assay::cuda

@@ -31,11 +31,11 @@ struct PlainGradient {
     ptx::cp_async<16>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
   }
 };
+template <bool kPooled>
 struct MaskedGradient {
   GradientOfZ dz;
   __device__ void copy(float* to, int pixel, int place, int k) const {
-    const bool inside = pixel >= 0 && k < dz.K;
-    stv(to, inside ? load_dz(dz, pixel, place, k) : make_float4(0, 0, 0, 0));
+    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k < dz.K, pixel, place, k));
   }
 };
 
@@ -111,7 +111,7 @@ template <class Tile, class Gradient>
 void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
                            const Gradient& gradient, float* dw) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
-  const unsigned tiles_d = blocks_for(conv.most_depth(), Tile::kN);
+  const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
@@ -128,15 +128,22 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
   const Picture picture{x, s.H, s.W, s.C};
-  const bool large = s.K > 32 && conv.most_depth() > 64;
+  const bool large = s.K > 32 && conv.max_depth() > 64;
   if (dz_is_dy(e)) {
     const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
                            : launch_wgrad_pipeline<Small, PlainGradient>;
     return run(ctx, conv, picture, {g.dy, s.K}, dw);
   }
-  const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient>
-                         : launch_wgrad_pipeline<Small, MaskedGradient>;
-  run(ctx, conv, picture, {GradientOfZ(s, e, g)}, dw);
+  const SteepGradient dz(ctx, s, e, g);
+  const auto masked = [&]<bool kPooled>() {
+    const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
+                           : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
+    run(ctx, conv, picture, {dz.get()}, dw);
+  };
+  if (e.pool == 1)
+    masked.template operator()<false>();
+  else
+    masked.template operator()<true>();
 }
 
 }  // namespace assay::cuda

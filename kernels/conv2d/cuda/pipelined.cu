@@ -1,4 +1,4 @@
-// The third rung: the copies run ahead of the multiply-adds (pipeline.cuh), which are those of
+// The third version: the copies run ahead of the multiply-adds (pipeline.cuh), which are those of
 // fma_tile.cuh: 8 x 8 sums in each of 128 threads.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/fma_tile.cuh"
@@ -6,7 +6,7 @@
 
 namespace assay::cuda::pipelined {
 
-bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   return pipeline_covers(pass, s, e);
 }
 

@@ -1,5 +1,5 @@
-// What fprop and dgrad read, for the rungs that find a pixel once and then go through its taps: x,
-// or dz. Row is what is known of a pixel before the loop.
+// What fprop and dgrad read, for the versions that find a pixel once and then go through its taps:
+// x, or dz. Row is what is known of a pixel before the loop.
 #pragma once
 
 #include "kernels/conv2d/cuda/dz.cuh"
@@ -11,7 +11,8 @@ namespace assay::cuda {
 /// Four channels are read at once, so where channels come by fours their tensor must lie as the
 /// allocator gives it, or whole pixels further. Null is well aligned.
 inline void check_aligned(const char* what, const float* p) {
-  ASSAY_CHECK(aligned16(p), "conv2d: {} does not start at a multiple of 16 bytes", what);
+  if (!aligned16(p))
+    throw Error(std::string("conv2d: ") + what + " does not start at a multiple of 16 bytes");
 }
 inline void check_aligned(const Conv2dGrad<float>& g) {
   check_aligned("dy", g.dy);
@@ -67,39 +68,37 @@ struct PictureSource {
   }
 };
 
-/// dy f'(y) at elements i .. i+3 of y.
-__device__ inline float4 behind_pool4(const GradientOfZ& dz, int64_t i) {
-  float4 v = ldv<float4>(dz.dy + i);
-  if (dz.y != nullptr) {
-    const float4 y = ldv<float4>(dz.y + i);
-    v.x *= activation_slope(dz.activation, dz.slope, y.x);
-    v.y *= activation_slope(dz.activation, dz.slope, y.y);
-    v.z *= activation_slope(dz.activation, dz.slope, y.z);
-    v.w *= activation_slope(dz.activation, dz.slope, y.w);
-  }
-  return v;
-}
-
-/// dz(pixel of y, place in its window, k .. k+3).
-__device__ inline float4 load_dz(const GradientOfZ& dz, int64_t pixel, int place, int k) {
-  const int64_t at = pixel * dz.K + k;
-  float4 v = behind_pool4(dz, at);
-  if (dz.argmax != nullptr) {
-    const uchar4 chosen = ldv<uchar4>(dz.argmax + at);
-    v = make_float4(chosen.x == place ? v.x : 0.0f, chosen.y == place ? v.y : 0.0f,
-                    chosen.z == place ? v.z : 0.0f, chosen.w == place ? v.w : 0.0f);
-  }
-  return v;
+/// dz(pixel of y, place in its window, k .. k+3), or 0 where `inside` is false: then element 0 is
+/// read, so that no branch keeps the loads of several pixels apart. kSteep: f' follows from the
+/// sign of y.
+template <bool kPooled, bool kSteep, class Index>
+__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel, int place,
+                                 int k) {
+  const Index at = inside ? pixel * dz.K + k : 0;
+  const float4 dy = ldv<float4>(dz.dy + at), y = ldv<float4>(dz.y + at);
+  uint32_t elsewhere = inside ? 0 : ~0u;  // a byte for each of the four: 0 where dz is not 0
+  if constexpr (kPooled)
+    elsewhere |= ldv<uint32_t>(dz.argmax + at) ^ static_cast<uint32_t>(place) * 0x01010101u;
+  const auto one = [&](float d, float of, uint32_t byte) {
+    const float slope = kSteep ? dz.slope.steep(of) : dz.slope(of);
+    return (elsewhere & byte) == 0 ? d * slope : 0.0f;
+  };
+  return make_float4(one(dy.x, y.x, 0xffu), one(dy.y, y.y, 0xff00u), one(dy.z, y.z, 0xff0000u),
+                     one(dy.w, y.w, 0xff000000u));
 }
 
 /// dz, which takes arithmetic and so goes through registers; other warps hide the latency.
+template <bool kPooled, bool kSteep>
 struct GradientSource {
   GradientOfZ dz;
 
   struct Row {
-    int n, h, w;
+    int image;  // its first pixel of y
+    int h, w;
   };
-  __device__ Row row(const Phase&, const Pixel& at) const { return {at.n, at.h, at.w}; }
+  __device__ Row row(const Phase&, const Pixel& at) const {
+    return {at.n * dz.rows * dz.columns, at.h, at.w};
+  }
   static __device__ Row no_row() { return {0, -1 << 20, 0}; }
 
   __device__ void copy(float* to, const Row& row, const Tap& tap) const {
@@ -110,12 +109,13 @@ struct GradientSource {
   template <int kCount>
   __device__ void load(float (&to)[kCount], const Row& row, const Tap& tap) const {
     const int p = row.h + tap.r, q = row.w + tap.t;
-    const int i = p >> dz.pool_log2, j = q >> dz.pool_log2;
-    const bool in = p >= 0 && q >= 0 && i < dz.rows && j < dz.columns;
-    const int64_t pixel = in ? (int64_t{row.n} * dz.rows + i) * dz.columns + j : 0;
-    const int place = dz.place(p, q);
+    const int i = kPooled ? p >> dz.pool_log2 : p, j = kPooled ? q >> dz.pool_log2 : q;
+    const bool in = static_cast<unsigned>(i) < static_cast<unsigned>(dz.rows) &&
+                    static_cast<unsigned>(j) < static_cast<unsigned>(dz.columns);
+    const int pixel = row.image + i * dz.columns + j;
+    const int place = kPooled ? dz.place(p, q) : 0;
     if constexpr (kCount == 4) {
-      const float4 v = in ? load_dz(dz, pixel, place, tap.c) : make_float4(0, 0, 0, 0);
+      const float4 v = load_dz<kPooled, kSteep>(dz, in, pixel, place, tap.c);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;

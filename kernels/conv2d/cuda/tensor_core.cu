@@ -1,4 +1,4 @@
-// The fourth rung: the pipeline of the third one, with the products on the tensor cores
+// The fourth version: the pipeline of the third one, with the products on the tensor cores
 // (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
 // fp32 in all of them.
 #include "kernels/conv2d/cuda/algorithms.h"
@@ -23,9 +23,10 @@ void with_math(const Context& ctx, const F& f) {
 
 }  // namespace
 
-bool covers(Precision precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  return precision != Precision::fp32 && precision != Precision::fp32_strict &&
-         pipeline_covers(pass, s, e);
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict)
+    return Coverage::no("tensor cores have no fp32");
+  return pipeline_covers(pass, s, e);
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,

@@ -1,4 +1,4 @@
-// The second rung: tiles in shared memory and in registers.
+// The second version: tiles in shared memory and in registers.
 //
 //                 n: 64 filters
 //               +--------------+     For every 8 steps of the depth a block of 256 threads copies
@@ -9,7 +9,7 @@
 //     |  A   |  |   64 x 64    |     The indices are "analytic": each element's pixel and tap are
 //     | 64x8 |  |   sums       |     found by division, again in every step. That is easy to read,
 //     |      |  |              |     covers every number of channels, and costs more instructions
-//     +------+  +--------------+     than the products themselves; the next rung does it once.
+//     +------+  +--------------+     than the products themselves; the next version does it once.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
 #include "kernels/conv2d/cuda/epilogue.cuh"
@@ -139,7 +139,7 @@ template <class Source>
 void run(Context& ctx, const DenseConv& conv, const Source& source, const float* w,
          const Epilogue& e) {
   const PhaseWeights weights(ctx, conv, w);
-  const dim3 grid(blocks_for(conv.most_pixels(), kTile), blocks_for(conv.K, kTile),
+  const dim3 grid(blocks_for(conv.max_pixels(), kTile), blocks_for(conv.K, kTile),
                   static_cast<unsigned>(conv.phases()));
   launch(conv2d_tiled<Source>, grid, kThreads, 0, stream_of(ctx), conv, source, weights.get(), e);
 }
@@ -148,8 +148,9 @@ void run(Context& ctx, const DenseConv& conv, const Source& source, const float*
 
 namespace tiled {
 
-bool covers(Precision, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  return is_phases(pass, s, e);
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const char* why_not = why_not_phases(pass, s, e);
+  return why_not != nullptr ? Coverage::no(why_not) : Coverage::yes();
 }
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
@@ -166,7 +167,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   const DenseConv conv = fprop_conv(s, e.pool);
-  const unsigned tiles_k = blocks_for(s.K, kTile), tiles_d = blocks_for(conv.most_depth(), kTile);
+  const unsigned tiles_k = blocks_for(s.K, kTile), tiles_d = blocks_for(conv.max_depth(), kTile);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, kDepth);
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));

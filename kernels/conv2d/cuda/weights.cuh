@@ -35,7 +35,7 @@ struct WgradCut {
   WgradCut(const DenseConv& conv, int64_t tiles, int step, int64_t blocks = kTwoEach) {
     constexpr int kLeastSteps = 8;  // of a part: its sums are stored and read again
     constexpr int64_t kMostFloats = int64_t{1} << 24;  // of all parts together
-    const int64_t all = conv.most_pixels();
+    const int64_t all = conv.max_pixels();
     const int64_t by_size = kMostFloats / (conv.phases() * conv.phase_weights());
     int64_t most = std::min(blocks / (tiles * conv.phases()), by_size);
     most = std::max<int64_t>(1, std::min(most, all / (kLeastSteps * step)));

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/gemm/cpu/algorithms.h"
 #include "kernels/gemm/cpu/tile.h"
-#include "kernels/gemm/gemm_backends.h"
 
 namespace assay {
 
@@ -20,7 +20,6 @@ namespace {
 
 constexpr int kRowBlock = 96;      // rows of a part: a multiple of every register tile
 constexpr int kColumnBlock = 128;  // columns of a part: a multiple of every full panel
-constexpr uint32_t kPackedGemm = 0x300;
 
 // Columns [first, first + real) of op(B), padded with zeros to a panel (K, width).
 void copy_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
@@ -40,7 +39,7 @@ void copy_panel(const GemmShape& s, const float* b, int first, int width, int re
 void pack_columns(const GemmShape& s, const float* b, int first, int columns, float* out) {
   for_each_panel(columns, [&](int at, int width, int real) {
     copy_panel(s, b, first + at, width, real, out);
-    ASSAY_ISA_CALL(turn_panel, s.K, width, s.K, out);
+    ASSAY_ISA_CALL(interleave_panel, s.K, width, s.K, out);
     out += int64_t{s.K} * width;
   });
 }
@@ -62,8 +61,8 @@ size_t panel_bytes(const GemmShape& s, int columns) {
 
 }  // namespace
 
-void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a, Weights<float> b,
-          const float* bias, float* c) {
+void gemm_blocked(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
+                  Weights<float> b, const float* bias, float* c) {
   Scratch transposed;
   if (s.transpose_a) {
     transposed = Scratch(ctx, sizeof(float) * static_cast<size_t>(s.M) * s.K);
@@ -81,9 +80,8 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* 
   const float* panels = nullptr;
   Scratch of_call;
   if (b.version != 0) {
-    const uint32_t kind =
-        kPackedGemm | static_cast<uint32_t>(active_isa()) | (s.transpose_b ? 4u : 0u);
-    panels = ctx.weights->get(b, kind, panel_bytes(s, s.N),
+    const PackKind kind = s.transpose_b ? PackKind::gemm_transposed : PackKind::gemm;
+    panels = ctx.weights->get(b, {.kind = kind, .isa = active_isa()}, panel_bytes(s, s.N),
                               [&](float* out) { pack_all(ctx, s, b.data, out); });
   } else if (row_blocks > 1) {
     of_call = Scratch(ctx, panel_bytes(s, s.N));

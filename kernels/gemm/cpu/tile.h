@@ -8,12 +8,12 @@
 // side by side, so `run` = S*C, `taps` = R and a_offset[m] is the first value under output pixel m.
 // A matrix product has one tap. outer_product is the transposed sum that weight gradients need.
 //
-// Up to four columns leave most lanes of a vector empty. Where a run is whole vectors their panel
-// is turned, and the lanes are values of the run: column k is the sum of the lanes of its own
-// vector.
+// Up to four columns leave most lanes of a vector empty. Where a run is whole vectors, their panel
+// is interleaved so that the lanes are values of the run: column k is the sum of the lanes of its
+// own vector.
 //
-// With `window` > 1 the rows come window by window and only the largest of each window is stored:
-// the max-pool behind a convolution happens in registers, and z is never written.
+// With `window` > 1 the rows are listed window by window and only the largest of each window is
+// stored: the max-pool behind a convolution happens in registers, and z is never written.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct TileJob {
   int64_t a_row;            ///< floats between filter rows
   int64_t M;
   int taps, run;
-  const float* panel;         ///< (taps*run, width), after turn_panel()
+  const float* panel;         ///< (taps*run, width), after interleave_panel()
   int width;                  ///< a value of panel_width()
   int columns;                ///< of these, how many are real
   const float* bias;          ///< (columns) or null
@@ -62,9 +62,10 @@ inline constexpr int kOuterColumns = 32;
 ASSAY_ISA_DECLARE(
     // Width of the panel that holds the next columns when `columns` are left.
     int panel_width(int columns);
-    // The last step of packing: of a panel (rows, width) for products of such a run. Turned are, in
-    // place, narrow panels whose run is whole vectors: (rows/lanes, lanes, 4) -> (.., 4, lanes).
-    void turn_panel(int64_t rows, int width, int run, float* panel);
+    // The last step of packing a panel (rows, width) for products of this run. Rearranges, in
+    // place, narrow panels whose run is whole vectors: (rows/lanes, lanes, 4) -> (.., 4, lanes);
+    // leaves the others as they are.
+    void interleave_panel(int64_t rows, int width, int run, float* panel);
     void tile_product(const TileJob& job); void outer_product(const OuterJob& job);
     // y = f(y) for n values.
     void activate_in_place(Activation a, float slope, int64_t n, float* y);)

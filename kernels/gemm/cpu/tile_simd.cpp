@@ -54,7 +54,7 @@ ASSAY_INLINE V<L> bias_of(const TileJob& t, int v) {
 constexpr int kNarrow = 4;  // width of such a panel
 constexpr int kDotRows = kRegisters == 32 ? 7 : 3;
 
-ASSAY_INLINE bool is_turned(int width, int run) {
+ASSAY_INLINE bool is_interleaved(int width, int run) {
   return kLanes > kNarrow && width == kNarrow && run % kLanes == 0;
 }
 
@@ -128,7 +128,7 @@ ASSAY_INLINE void accumulate(const TileJob& t, const float* (&a)[MR], V<L> (&acc
     for (int i = 0; i < MR; ++i) acc[i][v] = bias;
   }
   if constexpr (L == kNarrow && NV == 1) {
-    if (is_turned(t.width, t.run)) {
+    if (is_interleaved(t.width, t.run)) {
       V<4> sums[MR];
       if (t.columns == 1)
         dots<1, MR>(t, a, sums);
@@ -348,8 +348,8 @@ int panel_width(int columns) {
   return 2 * kLanes;
 }
 
-void turn_panel(int64_t rows, int width, int run, float* panel) {
-  if (!is_turned(width, run)) return;
+void interleave_panel(int64_t rows, int width, int run, float* panel) {
+  if (!is_interleaved(width, run)) return;
   for (int64_t r = 0; r < rows; r += kLanes, panel += kLanes * kNarrow) {
     float turned[kNarrow * kLanes];
     for (int i = 0; i < kLanes; ++i)

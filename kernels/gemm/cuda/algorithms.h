@@ -1,5 +1,5 @@
-// The rungs of the matrix product on CUDA devices. All of them compute gemm.h's formula for any
-// shape; gemm_cuda.cu picks one.
+// The matrix products on CUDA devices, as the table in dispatch.cu lists them. All of them compute
+// gemm.h's formula for any shape.
 #pragma once
 
 #include "kernels/gemm/gemm.h"
@@ -16,10 +16,6 @@ struct GemmProblem {
   float* c;
 };
 
-/// The rung that a call with this context runs: ctx.conv where it names one of this ladder, else by
-/// the precision.
-ConvAlgo gemm_rung(const Context& ctx);
-
 /// The results of a block: 64 x 64, 128 x 64 or 128 x 128. A large tile reads memory less often, a
 /// small one leaves fewer multiprocessors idle and wastes less at the edges.
 struct GemmTile {
@@ -28,7 +24,8 @@ struct GemmTile {
 /// The largest tile that still gives every multiprocessor of an H100 one: by the shape alone, so
 /// that the bits are the same on every device.
 GemmTile gemm_tile(const GemmShape& s);
-/// Into how many parts the pipelined rungs cut the sum over k: by the shape and the tile alone.
+/// Into how many parts the pipelined algorithms cut the sum over k: by the shape and the tile
+/// alone.
 int gemm_splits(const GemmShape& s, GemmTile tile);
 
 /// Calls f.operator()<M, N>() for the tile.
@@ -42,8 +39,8 @@ void with_tile(GemmTile tile, const F& f) {
     f.template operator()<128, 128>();
 }
 
-/// One thread per element of C.
-void gemm_naive(Context& ctx, const GemmProblem& p);
+/// One thread per element of C; the tile is not used.
+void gemm_naive(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// Tiles in shared memory, 4 x 4 to 8 x 8 results in the registers of a thread.
 void gemm_tiled(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// cp.async in three stages, 8 x 8 results in registers, split over k where C is small.

@@ -1,26 +1,12 @@
-// The matrix product on a CUDA device: which rung runs.
+// The CUDA table of matrix products, the tile and the parts of k.
 #include "kernels/gemm/cuda/algorithms.h"
 
 #include <algorithm>
 
-#include "kernels/gemm/gemm_backends.h"
+#include "kernels/gemm/algorithm.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
-
-ConvAlgo gemm_rung(const Context& ctx) {
-  switch (ctx.conv) {
-    case ConvAlgo::naive:
-    case ConvAlgo::tiled:
-    case ConvAlgo::pipelined:
-    case ConvAlgo::tensor_core:
-      return ctx.conv;
-    default:
-      return ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict
-                 ? ConvAlgo::pipelined
-                 : ConvAlgo::tensor_core;
-  }
-}
 
 namespace {
 
@@ -47,21 +33,55 @@ int gemm_splits(const GemmShape& s, GemmTile tile) {
   return depth == 0 ? 1 : (tiles_of_k + depth - 1) / depth;
 }
 
-void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a, Weights<float> b,
-          const float* bias, float* c) {
+namespace {
+
+template <auto kProduct>
+void product(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
+             Weights<float> b, const float* bias, float* c) {
   if (s.M == 0 || s.N == 0) return;
-  const GemmProblem p{s, e, a, b.data, bias, c};
-  const GemmTile tile = gemm_tile(s);
-  switch (gemm_rung(ctx)) {
-    case ConvAlgo::naive:
-      return gemm_naive(ctx, p);
-    case ConvAlgo::tiled:
-      return gemm_tiled(ctx, p, tile);
-    case ConvAlgo::tensor_core:
-      return gemm_tensor_core(ctx, p, tile);
-    default:
-      return gemm_pipelined(ctx, p, tile);
-  }
+  kProduct(ctx, {s, e, a, b.data, bias, c}, gemm_tile(s));
+}
+
+Coverage covers_always(const Context&) {
+  return Coverage::yes();
+}
+Coverage tensor_core_covers(const Context& ctx) {
+  return ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict
+             ? Coverage::no("tensor cores have no fp32")
+             : Coverage::yes();
+}
+
+constexpr GemmAlgorithm kTable[] = {
+    {.name = "tensor_core",
+     .algo = ConvAlgo::tensor_core,
+     .covers_text = "every shape in tf32x3, tf32 and bf16: the pipeline, with mma.sync",
+     .file = "kernels/gemm/cuda/tensor_core.cu",
+     .covers = tensor_core_covers,
+     .product = product<gemm_tensor_core>},
+    {.name = "pipelined",
+     .algo = ConvAlgo::pipelined,
+     .covers_text = "every shape in fp32: cp.async in three stages, sums in registers",
+     .file = "kernels/gemm/cuda/pipelined.cu",
+     .covers = covers_always,
+     .product = product<gemm_pipelined>},
+    {.name = "tiled",
+     .algo = ConvAlgo::tiled,
+     .covers_text = "every shape in fp32: tiles in shared memory",
+     .file = "kernels/gemm/cuda/tiled.cu",
+     .covers = covers_always,
+     .product = product<gemm_tiled>},
+    {.name = "naive",
+     .algo = ConvAlgo::naive,
+     .covers_text = "every shape in fp32: one thread per result",
+     .file = "kernels/gemm/cuda/naive.cu",
+     .covers = covers_always,
+     .product = product<gemm_naive>},
+};
+
+}  // namespace
+
+std::span<const GemmAlgorithm> gemm_table() {
+  return kTable;
 }
 
 }  // namespace assay::cuda

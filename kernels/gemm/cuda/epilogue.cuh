@@ -1,4 +1,4 @@
-// What becomes of a sum of products: the end of every rung.
+// What becomes of a sum of products: the end of every version.
 #pragma once
 
 #include "kernels/gemm/cuda/algorithms.h"

@@ -1,4 +1,4 @@
-// Rung 1: one thread per element of C, straight from the formula. Neighbouring threads have
+// Version 1: one thread per element of C, straight from the formula. Neighbouring threads have
 // neighbouring n, so B and C are read and written in whole sectors; A's element is the same for the
 // warp. Every element of A is fetched N times and every element of B M times.
 #include "kernels/gemm/cuda/algorithms.h"
@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) naive_product(GemmProblem p) {
 
 }  // namespace
 
-void gemm_naive(Context& ctx, const GemmProblem& p) {
+void gemm_naive(Context& ctx, const GemmProblem& p, GemmTile) {
   constexpr int kMostRows = 65535;  // blocks that a grid may have in y
   launch(naive_product, dim3(blocks_for(p.s.N, kThreads), std::min(p.s.M, kMostRows)), kThreads, 0,
          stream_of(ctx), p);

@@ -1,4 +1,4 @@
-// Rung 4: the pipeline of rung 3 with mma.sync in place of multiply-adds (block_product.cuh).
+// Version 4: the pipeline of version 3 with mma.sync in place of multiply-adds (block_product.cuh).
 #include "kernels/gemm/cuda/split.cuh"
 
 namespace assay::cuda {

@@ -1,4 +1,4 @@
-// Rung 2: a block computes a tile of 64 x 64 to 128 x 128 of C from tiles of both operands, 16
+// Version 2: a block computes a tile of 64 x 64 to 128 x 128 of C from tiles of both operands, 16
 // deep, that it keeps in shared memory, so an element is fetched from global memory once per 64 or
 // 128 uses; a thread keeps 4 x 4 to 8 x 8 results in registers, as groups of 4 that are 64 apart,
 // so a number from shared memory is used four or eight times.

@@ -9,8 +9,9 @@ namespace assay::cuda {
 inline void check(cudaError_t error, const char* call, const char* file, int line) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // an error that does not stick must not be reported a second time
-  throw DeviceError(fmt::format("CUDA: {}: {}; from {} at {}:{}", cudaGetErrorName(error),
-                                cudaGetErrorString(error), call, file, line));
+  throw DeviceError(std::string("CUDA: ") + cudaGetErrorName(error) + ": " +
+                    cudaGetErrorString(error) + "; from " + call + " at " + file + ":" +
+                    std::to_string(line));
 }
 
 }  // namespace assay::cuda

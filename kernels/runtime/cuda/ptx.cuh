@@ -82,16 +82,21 @@ ASSAY_PTX void cp_async_wait() {
 
 // ---- conversions
 
-/// Rounds to TF32 (10 bits of mantissa), ties away from zero; the result is a float's bits.
+/// Rounds to TF32 (10 bits of mantissa); the result is a float's bits. Ties go to even on sm_90 and
+/// here, away from zero on sm_80.
 ASSAY_PTX uint32_t cvt_tf32(float f) {
 #if defined(__CUDACC__)
   uint32_t r;
+#if __CUDA_ARCH__ >= 900  // one instruction; .rna would be three there
+  asm("cvt.rn.tf32.f32 %0, %1;" : "=r"(r) : "f"(f));
+#else
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(f));
+#endif
   return r;
 #else
   const uint32_t u = std::bit_cast<uint32_t>(f);
   const bool finite = (u & 0x7f800000u) != 0x7f800000u;
-  return finite ? (u + 0x1000u) & 0xffffe000u : u;
+  return finite ? (u + 0xfffu + (u >> 13 & 1)) & 0xffffe000u : u;
 #endif
 }
 

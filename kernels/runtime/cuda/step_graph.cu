@@ -30,7 +30,7 @@ class UsePool {
 
 StepGraph::StepGraph(CudaContext& context, int warm_up)
     : context_(context), pool_(context.new_pool()), weights_(pool_), warm_up_(warm_up) {
-  ASSAY_CHECK(warm_up >= 1, "step graph: at least one step must run before it is recorded");
+  if (warm_up < 1) throw Error("step graph: at least one step must run before it is recorded");
 }
 
 StepGraph::~StepGraph() {

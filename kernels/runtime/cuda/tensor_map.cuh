@@ -19,8 +19,8 @@ inline ptx::TensorMap make_tensor_map(const float* base, uint64_t columns, uint6
     cudaDriverEntryPointQueryResult found{};
     ASSAY_CUDA_CHECK(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
                                                       cudaEnableDefault, &found));
-    ASSAY_CHECK_AS(DeviceError, found == cudaDriverEntryPointSuccess,
-                   "tensor map: this driver has no TMA");
+    if (found != cudaDriverEntryPointSuccess)
+      throw DeviceError("tensor map: this driver has no TMA");
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
   }();
   const cuuint64_t size[2] = {columns, rows}, row_bytes[1] = {columns * sizeof(float)};
@@ -34,9 +34,9 @@ inline ptx::TensorMap make_tensor_map(const float* base, uint64_t columns, uint6
       encode(&map.map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, const_cast<float*>(base), size,
              row_bytes, box, every_element, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
              CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  ASSAY_CHECK_AS(DeviceError, result == CUDA_SUCCESS,
-                 "tensor map: cuTensorMapEncodeTiled gives {} for a matrix of {}x{}",
-                 static_cast<int>(result), rows, columns);
+  if (result != CUDA_SUCCESS)
+    throw DeviceError("tensor map: cuTensorMapEncodeTiled gives " + std::to_string(result) +
+                      " for a matrix of " + std::to_string(rows) + "x" + std::to_string(columns));
   return map;
 #else
   return emulator::make_tensor_map(base, columns, rows, columns * sizeof(float), box_columns,

@@ -1,19 +1,55 @@
-# Installs BUILD into a temporary prefix, then configures, builds and runs SOURCE against it.
+# Installs BUILD into a temporary prefix, builds the examples against it, and runs them.
 set(work ${BUILD}/find_package_test)
 file(REMOVE_RECURSE ${work})
 set(flags "")
 if(SANITIZE)
   set(flags -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
 endif()
-function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+# run(command...): fails unless it exits with 0; leaves what it printed in `output`.
+macro(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE error
+                  WORKING_DIRECTORY ${BUILD})
   if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${ARGN}: ${code}\n${output}")
+    message(FATAL_ERROR "${ARGN}: ${code}\n${output}\n${error}")
+  endif()
+endmacro()
+function(expect text)
+  if(NOT output MATCHES "${text}")
+    message(FATAL_ERROR "printed without '${text}':\n${output}")
   endif()
 endfunction()
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix --config ${CONFIG})
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix
+run(${CMAKE_COMMAND} -S ${EXAMPLES} -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix
     -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG} ${flags})
 run(${CMAKE_COMMAND} --build ${work}/build)
-run(${work}/build/outside)
+
+set(program ${work}/build/own_model)
+run(${program} data make --out ${work}/data --size 32)
+run(${program} train bottleneck --data ${work}/data --class ring --image-size 32 --epochs 2
+    --code-channels 3 --out ${work}/run)
+file(READ ${work}/run/config.json config)
+string(JSON value GET "${config}" code_channels)
+if(NOT value EQUAL 3)
+  message(FATAL_ERROR "config.json has code_channels ${value}, not 3")
+endif()
+run(${program} evaluate ${work}/run)
+expect("bottleneck on ring")
+expect("image AUROC")
+run(${program} predict ${work}/run ${work}/data/ring/test/good --json --out ${work}/heat)
+string(JSON images LENGTH "${output}")
+file(GLOB heat_maps ${work}/heat/*.png)
+list(LENGTH heat_maps count)
+if(images LESS 1 OR NOT images EQUAL count)
+  message(FATAL_ERROR "${images} predictions and ${count} heat maps")
+endif()
+run(${program} describe bottleneck)
+expect("encoder.0")
+run(${program} report ${work}/run)
+# An option that belongs to another model is refused.
+execute_process(COMMAND ${program} train bottleneck --data builtin --class ring --folds 3
+                        --out ${work}/refused
+                RESULT_VARIABLE code ERROR_VARIABLE error)
+if(NOT code EQUAL 2 OR NOT error MATCHES "--folds: is an option of cnn, not of bottleneck")
+  message(FATAL_ERROR "--folds: ${code} ${error}")
+endif()
 file(REMOVE_RECURSE ${work})

@@ -1,4 +1,4 @@
-// The small matrices of Winograd's transforms (winograd.h) times a few registers.
+// The small matrices of Winograd's transforms (transforms.h) times a few registers.
 //
 // Opposite points a and -a make two rows, or two columns, that differ in signs alone. Such a pair
 // shares its sums: 12 multiply-adds instead of 22 for a patch under F(4,3), 12 operations instead
@@ -24,8 +24,9 @@ ASSAY_INLINE void unrolled(const F& f) {
   (std::make_integer_sequence<int, kCount>{});
 }
 
-/// A matrix whose paired rows (i, k) have become what they share, in row i, and what they differ
-/// in, in row k: rows i and k of the original are row i + scale*row k and row i - scale*row k.
+/// A matrix with its pairs of rows (i, k) taken apart: row i of `core` holds what the two share,
+/// row k what they differ in. The original rows are core_i + scale*core_k and core_i -
+/// scale*core_k.
 template <int R, int C>
 struct PairedRows {
   Matrix<R, C> core;
@@ -66,7 +67,7 @@ consteval PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
 
 template <const auto& m>
 constexpr auto kRowsOf = pair_rows(m);
-/// Of the columns, with the scales back in the matrix.
+/// The pairs of columns, with the scales multiplied into the matrix.
 template <const auto& m>
 constexpr auto kColumnsOf = [] {
   auto p = pair_rows(transposed(m));
@@ -76,7 +77,7 @@ constexpr auto kColumnsOf = [] {
   return p;
 }();
 
-/// in -> what the columns of a matrix are multiplied with.
+/// Sums and differences of `in` for the pairs of columns; the other columns take `in` itself.
 template <const auto& columns, int C>
 ASSAY_INLINE void pair_inputs(const vf* in, vf (&paired)[C]) {
   unrolled<C>([&](auto j) __attribute__((always_inline)) {

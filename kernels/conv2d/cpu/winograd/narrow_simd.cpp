@@ -9,8 +9,8 @@ namespace assay::cpu::ASSAY_ISA {
 namespace {
 
 constexpr int kC = kNarrowChannels;
-constexpr int kFewTiles = 8;                                     // at a time, of few channels
-constexpr int kFewRow = (4 * kFewTiles + 2) * kMostFewChannels;  // floats under them
+constexpr int kFewTiles = 8;                                    // at a time, of few channels
+constexpr int kFewRow = (4 * kFewTiles + 2) * kMaxFewChannels;  // floats under them
 constexpr int kFewPlane = (kFewRow + 15) / 16 * 16;
 static_assert(36 * kFewPlane <= 36 * kNarrowTiles * kC);
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
@@ -24,15 +24,15 @@ struct Values {
   int64_t plane, step;
 };
 
-// 16 channels: a vector is some channels of a pixel.
-void transform_channels(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+// 16 channels: a vector holds channels of one pixel.
+void transform_channels(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float* values = v.at;
-  for (int tile = 0; tile < tiles; ++tile, picture += 4 * kC, values += v.step)
+  for (int tile = 0; tile < tiles; ++tile, image += 4 * kC, values += v.step)
     for (int c = 0; c < kC; c += kLanes) {
       vf half[6][6];  // row of the transform, column of the patch
       for (int j = 0; j < 6; ++j) {
         vf in[6];
-        for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + j * kC + c);
+        for (int i = 0; i < 6; ++i) in[i] = load(image + i * t.row + j * kC + c);
         multiply<kSource>(in, &half[0][j], 6);
       }
       for (int i = 0; i < 6; ++i) {
@@ -43,22 +43,22 @@ void transform_channels(const NarrowTiles& t, const float* picture, int tiles, c
     }
 }
 
-// Few channels: a vector is some floats of a row, and the columns of the patch at every pixel are
-// transformed. Three of four results stand at no tile's first pixel and are never read; that costs
-// less than moving the fourth into vectors of its own.
-void transform_rows(const NarrowTiles& t, const float* picture, int tiles, const Values& v) {
+// Few channels: a vector holds neighbouring floats of a row, whatever pixels they belong to. The
+// columns are transformed as if a tile began at every pixel; three of four results are never read,
+// which costs less than shuffling the fourth into vectors of its own.
+void transform_rows(const NarrowTiles& t, const float* image, int tiles, const Values& v) {
   float half[6][kFewRow + kLanes] __attribute__((aligned(64)));
-  const int firsts = (4 * (tiles - 1) + 1) * t.depth, floats = firsts + 5 * t.depth;
+  const int firsts = (4 * (tiles - 1) + 1) * t.in_channels, floats = firsts + 5 * t.in_channels;
   for (int p = 0; p < floats; p += kLanes) {
     vf in[6], out[6];
-    for (int i = 0; i < 6; ++i) in[i] = load(picture + i * t.row + p);
+    for (int i = 0; i < 6; ++i) in[i] = load(image + i * t.row + p);
     multiply<kSource>(in, out, 1);
     for (int i = 0; i < 6; ++i) store(half[i] + p, out[i]);
   }
   for (int i = 0; i < 6; ++i)
     for (int p = 0; p < firsts; p += kLanes) {
       vf in[6], out[6];
-      for (int j = 0; j < 6; ++j) in[j] = load(half[i] + p + j * t.depth);
+      for (int j = 0; j < 6; ++j) in[j] = load(half[i] + p + j * t.in_channels);
       multiply<kSource>(in, out, 1);
       for (int j = 0; j < 6; ++j) store(v.at + (i * 6 + j) * v.plane + p, out[j]);
     }
@@ -97,22 +97,22 @@ ASSAY_INLINE void multiply_tiles(std::integer_sequence<int, kTiles...>, int coun
   ((count == kTiles + 1 ? multiply_rows<kTiles + 1>(values, filters, sums) : void()), ...);
 }
 
-// The same of few channels: the filters of a row of elements stay in registers, and so do the
-// products of a tile on their way into the transform.
-template <int kDepth>
+// multiply_rows for few channels: the filters of a row of elements stay in registers, and so do
+// the products of a tile until they are transformed.
+template <int kInChannels>
 void multiply_few(const Values& values, const float* filters, int tiles, float* sums) {
   for (int i = 0; i < 6; ++i)
     for (int k = 0; k < kC; k += kLanes) {
-      vf w[6][kDepth];
+      vf w[6][kInChannels];
       for (int j = 0; j < 6; ++j)
-        for (int c = 0; c < kDepth; ++c)
-          w[j][c] = load(filters + ((i * 6 + j) * kDepth + c) * kC + k);
+        for (int c = 0; c < kInChannels; ++c)
+          w[j][c] = load(filters + ((i * 6 + j) * kInChannels + c) * kC + k);
       const float* from = values.at + i * 6 * values.plane;
-      for (int n = 0; n < tiles; ++n, from += 4 * kDepth) {
+      for (int n = 0; n < tiles; ++n, from += 4 * kInChannels) {
         vf m[6], z[4];
         for (int j = 0; j < 6; ++j) {
           m[j] = from[j * kFewPlane] * w[j][0];
-          for (int c = 1; c < kDepth; ++c) m[j] += from[j * kFewPlane + c] * w[j][c];
+          for (int c = 1; c < kInChannels; ++c) m[j] += from[j * kFewPlane + c] * w[j][c];
         }
         multiply<kOutput>(m, z, 1);
         float* to = sums + (i * tiles + n) * 4 * kC + k;
@@ -121,15 +121,16 @@ void multiply_few(const Values& values, const float* filters, int tiles, float* 
     }
 }
 
-void multiply_any(int depth, int tiles, const Values& values, const float* filters, float* sums) {
+void multiply_any(int in_channels, int tiles, const Values& values, const float* filters,
+                  float* sums) {
   constexpr std::make_integer_sequence<int, kNarrowTiles> kWide;
-  if (depth == kC) return multiply_tiles(kWide, tiles, values, filters, sums);
-  if (depth == 3) return multiply_few<3>(values, filters, tiles, sums);
-  if (depth == 2) return multiply_few<2>(values, filters, tiles, sums);
+  if (in_channels == kC) return multiply_tiles(kWide, tiles, values, filters, sums);
+  if (in_channels == 3) return multiply_few<3>(values, filters, tiles, sums);
+  if (in_channels == 2) return multiply_few<2>(values, filters, tiles, sums);
   multiply_few<1>(values, filters, tiles, sums);
 }
 
-// One window of kPool x kPool pixels -> its largest and where, the first one where some are equal.
+// Stores the largest of kPool x kPool pixels and its position, the first where some are equal.
 template <int kPool>
 ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a, int b, int row,
                                int column, int k) {
@@ -142,13 +143,13 @@ ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a,
     best = select(larger, value, best);
     position = larger ? position * 0 + w : position;
   }
-  const int64_t at = (int64_t{row} * t.width + column) * t.columns + k;
+  const int64_t at = (int64_t{row} * t.width + column) * t.out_channels + k;
   store(t.out + at, best);
   if (kPool > 1 && t.argmax != nullptr)
     *reinterpret_cast<Bytes*>(t.argmax + at) = __builtin_convertvector(position, Bytes);
 }
 
-// Sums of the output channels [k0, k0 + 16) -> output.
+// Transforms the sums of the output channels [k0, k0 + 16), adds the bias, pools and stores.
 template <int kPool>
 void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float* sums) {
   for (int n = 0; n < tiles; ++n)
@@ -171,21 +172,21 @@ void finish(const NarrowTiles& t, int first_tile, int tiles, int k0, const float
 
 }  // namespace
 
-void winograd_narrow(const NarrowTiles& t) {
-  const bool few = t.depth != kC;
+void winograd_narrow_tiles(const NarrowTiles& t) {
+  const bool few = t.in_channels != kC;
   const int most = few ? kFewTiles : kNarrowTiles;
   const int groups = (t.tiles + most - 1) / most;
   float* sums = t.scratch + int64_t{36} * kNarrowTiles * kC;
   for (int g = 0; g < groups; ++g) {
     const int first = t.tiles * g / groups, tiles = t.tiles * (g + 1) / groups - first;
-    const float* picture = t.picture + int64_t{first} * 4 * t.depth;
-    const Values values{t.scratch, few ? kFewPlane : tiles * kC, few ? 4 * t.depth : kC};
+    const float* image = t.image + int64_t{first} * 4 * t.in_channels;
+    const Values values{t.scratch, few ? kFewPlane : tiles * kC, few ? 4 * t.in_channels : kC};
     if (few)
-      transform_rows(t, picture, tiles, values);
+      transform_rows(t, image, tiles, values);
     else
-      transform_channels(t, picture, tiles, values);
-    for (int k = 0; k < t.columns; k += kC) {
-      multiply_any(t.depth, tiles, values, t.filters + int64_t{36} * t.depth * k, sums);
+      transform_channels(t, image, tiles, values);
+    for (int k = 0; k < t.out_channels; k += kC) {
+      multiply_any(t.in_channels, tiles, values, t.filters + int64_t{36} * t.in_channels * k, sums);
       if (t.pool == 1)
         finish<1>(t, first, tiles, k, sums);
       else if (t.pool == 2)

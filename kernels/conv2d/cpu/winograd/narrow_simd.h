@@ -9,30 +9,30 @@
 namespace assay {
 
 inline constexpr int kNarrowChannels = 16;  ///< of the source, or of an output panel
-inline constexpr int kMostFewChannels = 3;  ///< of a source with fewer
-inline constexpr int kNarrowTiles = 12;     ///< most tiles that go through together
-/// Floats of scratch that a row of tiles needs.
+inline constexpr int kMaxFewChannels = 3;   ///< of a source with fewer than 16
+inline constexpr int kNarrowTiles = 12;     ///< at most, that are in work together
+/// Floats of scratch memory for a row of tiles.
 inline constexpr int64_t kNarrowScratch = int64_t{36 + 24} * kNarrowTiles * kNarrowChannels;
-/// Floats readable behind the last pixel of a picture.
+/// Floats readable behind the last pixel of an image.
 inline constexpr int64_t kNarrowSlack = 16;
 
-/// A row of tiles of one staged picture -> output.
+/// A row of tiles of one staged image and where their output goes.
 struct NarrowTiles {
-  const float* picture;  ///< the first patch, pixels of `depth` channels
-  int64_t row;           ///< floats between rows of the picture
+  const float* image;  ///< the first patch, pixels of `in_channels` channels
+  int64_t row;         ///< floats between rows of the image
   int tiles;
-  int depth;             ///< 1, 2, 3 or 16
-  int columns;           ///< output channels, a multiple of 16
-  const float* filters;  ///< (columns/16, 36, depth, 16)
-  const float* bias;     ///< (columns) or null
+  int in_channels;       ///< 1, 2, 3 or 16
+  int out_channels;      ///< a multiple of 16
+  const float* filters;  ///< (out_channels/16, 36, in_channels, 16)
+  const float* bias;     ///< (out_channels) or null
   int pool;              ///< 1, 2 or 4
   int first_row;         ///< output row (after the pool) of the tiles
-  int rows, width;       ///< of the output picture
-  float* out;            ///< the output picture (rows,width,columns)
+  int rows, width;       ///< of the output image
+  float* out;            ///< the output image (rows,width,out_channels)
   uint8_t* argmax;       ///< like out, or null
   float* scratch;        ///< (kNarrowScratch)
 };
 
-ASSAY_ISA_DECLARE(void winograd_narrow(const NarrowTiles& job);)
+ASSAY_ISA_DECLARE(void winograd_narrow_tiles(const NarrowTiles& job);)
 
 }  // namespace assay

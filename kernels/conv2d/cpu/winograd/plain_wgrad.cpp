@@ -1,17 +1,18 @@
-// wgrad by Winograd on the CPU: the gradient of each element of the transformed filter is a matrix
-// product over tiles, of the transformed source and of dz under the transposed output transform.
-// Partials are cut by shape alone and added in order; the transposed filter transform makes dw.
+// wgrad of 3x3 layers by Winograd: the gradient of each element of the transformed filter is a
+// matrix product over tiles, of the transformed source and of dz under the transposed output
+// transform. Partials are cut by shape alone and added in order; the transposed filter transform
+// makes dw.
 #include <algorithm>
 #include <vector>
 
-#include "kernels/conv2d/cpu/winograd/plain.h"
+#include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/winograd/tiles.h"
 
-namespace assay::cpu {
+namespace assay::cpu::winograd {
 namespace {
 
-constexpr int kMostPartials = 16;
-constexpr int64_t kLeastTiles = 32;          // of a partial, for whose clearing they must pay
+constexpr int kMaxPartials = 16;
+constexpr int64_t kMinTiles = 32;            // of a partial: fewer do not pay for clearing and adding it
 constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
 // Few tiles under many filters: partials would cost more than what goes into them.
 constexpr int64_t kFewTiles = 512;
@@ -61,8 +62,8 @@ void filter_gradient(Context& ctx, WinogradKind kind, const Conv2dShape& s, cons
 
 }  // namespace
 
-void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-                    Conv2dGrad<float> g, float* dw, float* dbias) {
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
   const WinogradKind kind = s.upsample == 2 ? WinogradKind::fprop_upsampled : WinogradKind::fprop;
   const Tiling tiling(kind, s.P(), s.Q());
   if (int64_t{s.N} * tiling.rows * tiling.columns <= kFewTiles &&
@@ -70,18 +71,18 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
     return winograd_wgrad_by_blocks(ctx, kind, s, e, x, g, dw, dbias);
   const WinogradSizes& z = tiling.z;
   const int64_t tile_bytes = 4 * (int64_t{z.value_planes()} * s.C + int64_t{z.sum_planes()} * s.K);
-  const Cut cut = cut_work(s.N, tiling.rows, tiling.columns * tile_bytes, 1);
-  const int64_t most_tiles = int64_t{cut.images} * cut.rows * tiling.columns;
-  const Stage most_x = tiling.source(0, cut.rows), most_z = tiling.output(0, cut.rows);
-  const int64_t staged_size = std::max(int64_t{most_x.rows} * most_x.width * s.C,
-                                       int64_t{most_z.rows} * most_z.width * s.K);
-  const int64_t values_size = z.value_planes() * plane_stride(most_tiles, s.C);
-  const int64_t dz_size = z.sum_planes() * plane_stride(most_tiles, s.K);
+  const RowBlocks blocks = row_blocks_of(s.N, tiling.rows, tiling.columns * tile_bytes, 1);
+  const int64_t max_tiles = int64_t{blocks.images} * blocks.rows * tiling.columns;
+  const Stage max_x = tiling.source(0, blocks.rows), max_z = tiling.output(0, blocks.rows);
+  const int64_t staged_size =
+      std::max(int64_t{max_x.rows} * max_x.width * s.C, int64_t{max_z.rows} * max_z.width * s.K);
+  const int64_t values_size = z.value_planes() * plane_stride(max_tiles, s.C);
+  const int64_t dz_size = z.sum_planes() * plane_stride(max_tiles, s.K);
 
   const int64_t bias_at = int64_t{z.product_planes()} * s.C * s.K, size = bias_at + s.K;
-  const int64_t worth = int64_t{s.N} * tiling.rows * tiling.columns / kLeastTiles;
+  const int64_t worth = int64_t{s.N} * tiling.rows * tiling.columns / kMinTiles;
   const int64_t partials = std::clamp<int64_t>(std::min(kPartialFloats / size, worth), 1,
-                                               std::min<int64_t>(kMostPartials, cut.parts));
+                                               std::min<int64_t>(kMaxPartials, blocks.count));
   const Scratch sums(ctx, sizeof(float) * static_cast<size_t>(size * partials));
 
   parallel_for(ctx, partials, [&](int64_t index) {
@@ -92,18 +93,18 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
     Planes planes{scratch.as<float>(), scratch.as<float>() + values_size, 0};
     float* staged = planes.dz + dz_size;
     static thread_local std::vector<int64_t> value_offset, dz_offset;
-    for (int64_t unit = cut.parts * index / partials; unit < cut.parts * (index + 1) / partials;
-         ++unit) {
-      const Part part = part_of(cut, s.N, tiling.rows, unit);
-      const int rows = part.i1 - part.i0;
-      const Stage gx = tiling.source(part.i0, part.i1), gz = tiling.output(part.i0, part.i1);
+    for (int64_t unit = blocks.count * index / partials;
+         unit < blocks.count * (index + 1) / partials; ++unit) {
+      const RowBlock block = row_block(blocks, s.N, tiling.rows, unit);
+      const int rows = block.i1 - block.i0;
+      const Stage gx = tiling.source(block.i0, block.i1), gz = tiling.output(block.i0, block.i1);
       const int64_t x_row = int64_t{gx.width} * s.C, z_row = int64_t{gz.width} * s.K;
-      planes.tiles = int64_t{part.n1 - part.n0} * rows * tiling.columns;
-      for (int n = part.n0; n < part.n1; ++n) {
-        const int64_t first = int64_t{n - part.n0} * rows * tiling.columns;
-        stage_picture(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+      planes.tiles = int64_t{block.n1 - block.n0} * rows * tiling.columns;
+      for (int n = block.n0; n < block.n1; ++n) {
+        const int64_t first = int64_t{n - block.n0} * rows * tiling.columns;
+        stage_image(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
         for (int i = 0; i < rows; ++i) {
-          const WinogradPatches job{.picture = staged + i * z.step * x_row,
+          const WinogradPatches job{.image = staged + i * z.step * x_row,
                                     .row = x_row,
                                     .column = s.C,
                                     .step = int64_t{z.step} * s.C,
@@ -116,7 +117,7 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
         stage_dz(gz, s, e, g, n, staged);
         if (dbias != nullptr) sum_bias(staged, int64_t{gz.rows} * gz.width, s.K, partial + bias_at);
         for (int i = 0; i < rows; ++i) {
-          const WinogradPatches job{.picture = staged + i * z.out * z_row,
+          const WinogradPatches job{.image = staged + i * z.out * z_row,
                                     .row = z_row,
                                     .column = s.K,
                                     .step = int64_t{z.out} * s.K,
@@ -142,4 +143,4 @@ void winograd_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   if (dbias != nullptr) std::copy_n(sums.as<float>() + bias_at, s.K, dbias);
 }
 
-}  // namespace assay::cpu
+}  // namespace assay::cpu::winograd

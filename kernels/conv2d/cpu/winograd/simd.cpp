@@ -13,13 +13,13 @@ typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias)
 
 // Patch (columns x columns of the matrix) of one vector of channels -> planes.
 template <const auto& m, int kPhases>
-ASSAY_INLINE void transform_patch(const float* picture, int64_t row, int64_t column, float* planes,
+ASSAY_INLINE void transform_patch(const float* image, int64_t row, int64_t column, float* planes,
                                   int64_t plane) {
   constexpr int kPatch = m.kColumns, kValues = m.kRows;
   vf half[kValues][kPatch];
   for (int j = 0; j < kPatch; ++j) {
     vf in[kPatch];
-    for (int i = 0; i < kPatch; ++i) in[i] = load(picture + i * row + j * column);
+    for (int i = 0; i < kPatch; ++i) in[i] = load(image + i * row + j * column);
     multiply<m>(in, &half[0][j], kPatch);
   }
   for (int i = 0; i < kValues; ++i) {
@@ -34,7 +34,7 @@ template <const auto& m, int kPhases = 1>
 void patches(const WinogradPatches& t) {
   for (int64_t tile = 0; tile < t.tiles; ++tile)
     for (int c = 0; c < t.channels; c += kLanes)
-      transform_patch<m, kPhases>(t.picture + tile * t.step + c, t.row, t.column,
+      transform_patch<m, kPhases>(t.image + tile * t.step + c, t.row, t.column,
                                   t.planes + tile * t.channels + c, t.plane);
 }
 
@@ -77,7 +77,7 @@ template <const auto& m, int kPool>
 void output(const WinogradOutput& t) {
   constexpr int kOut = m.kRows, kSums = m.kColumns;
   for (int tile = 0; tile < t.tiles; ++tile)
-    for (int k = 0; k < t.columns; k += kLanes) {
+    for (int k = 0; k < t.out_channels; k += kLanes) {
       const float* sums = t.planes + tile * t.tile + k;
       vf half[kOut][kSums], z[kOut][kOut];
       for (int j = 0; j < kSums; ++j) {
@@ -114,17 +114,17 @@ ASSAY_INLINE void transpose(vf (&v)[kLanes]) {
   if constexpr (kStep > 1) transpose<kStep / 2>(v);
 }
 
-// One tap of kLanes columns (the lanes) at kLanes depths.
+// One tap of kLanes output channels (the lanes) at kLanes input channels.
 ASSAY_INLINE void load_taps(const WinogradFilters& t, const float* w, vf (&taps)[kLanes]) {
-  if (t.column_step == 1) {
-    for (int d = 0; d < kLanes; ++d) taps[d] = load(w + d * t.depth_step);
-  } else {  // depths stand side by side
-    for (int k = 0; k < kLanes; ++k) taps[k] = load(w + k * t.column_step);
+  if (t.out_step == 1) {
+    for (int d = 0; d < kLanes; ++d) taps[d] = load(w + d * t.in_step);
+  } else {  // input channels stand side by side
+    for (int k = 0; k < kLanes; ++k) taps[k] = load(w + k * t.out_step);
     transpose(taps);
   }
 }
 
-// All products of one depth and vector of columns.
+// All products of one input channel and one vector of output channels.
 template <const auto& m, int kPhases>
 ASSAY_INLINE void transform_filter(const WinogradFilters& t,
                                    const vf (&taps)[m.kColumns][m.kColumns], float* out) {
@@ -135,7 +135,7 @@ ASSAY_INLINE void transform_filter(const WinogradFilters& t,
     for (int r = 0; r < kTaps; ++r) in[r] = taps[r][s];
     multiply<m>(in, &half[0][s], kTaps);
   }
-  const int64_t panel = int64_t{t.depth} * t.width;
+  const int64_t panel = int64_t{t.in_channels} * t.width;
   for (int i = 0; i < kProducts; ++i) {
     vf u[kProducts];
     multiply<m>(half[i], u, 1);
@@ -148,12 +148,12 @@ ASSAY_INLINE void transform_filter(const WinogradFilters& t,
 template <const auto& m, int kPhases = 1>
 void filters(const WinogradFilters& t) {
   constexpr int kTaps = m.kColumns;
-  for (int d0 = 0; d0 < t.depth; d0 += kLanes)
+  for (int d0 = 0; d0 < t.in_channels; d0 += kLanes)
     for (int k0 = 0; k0 < t.width; k0 += kLanes) {
       vf taps[kLanes][kTaps][kTaps];
       for (int tap = 0; tap < kTaps * kTaps; ++tap) {
         vf column[kLanes];
-        load_taps(t, t.w + tap * t.tap + d0 * t.depth_step + k0 * t.column_step, column);
+        load_taps(t, t.w + tap * t.tap + d0 * t.in_step + k0 * t.out_step, column);
         for (int d = 0; d < kLanes; ++d) taps[d][tap / kTaps][tap % kTaps] = column[d];
       }
       for (int d = 0; d < kLanes; ++d)
@@ -161,15 +161,15 @@ void filters(const WinogradFilters& t) {
     }
 }
 
-// Row t.row of the products alone; columns stand side by side.
+// Row t.row of the products alone; output channels stand side by side in memory.
 template <const auto& m>
 void filters_of_row(const WinogradFilters& t) {
   constexpr int kProducts = m.kRows, kTaps = m.kColumns;
   unrolled<kProducts>([&](auto row) {
     if (row != t.row) return;
-    for (int d = 0; d < t.depth; ++d)
+    for (int d = 0; d < t.in_channels; ++d)
       for (int k0 = 0; k0 < t.width; k0 += kLanes) {
-        const float* w = t.w + d * t.depth_step + k0;
+        const float* w = t.w + d * t.in_step + k0;
         vf half[kTaps], u[kProducts];
         for (int s = 0; s < kTaps; ++s) {
           half[s] = vf{};
@@ -211,7 +211,7 @@ void filter_gradient(const WinogradFilterGradient& t) {
 constexpr auto kPlainSource = winograd_plain(false).source;
 constexpr auto kPlainOutput = winograd_plain(false).output;
 constexpr auto kPlainFilter = winograd_plain(false).filter;
-constexpr auto kTurnedFilter = winograd_plain(true).filter;
+constexpr auto kFlippedFilter = winograd_plain(true).filter;
 constexpr auto kUpsampledSource = winograd_upsampled().source;
 constexpr auto kUpsampledOutput = winograd_upsampled().output;
 constexpr auto kUpsampledFilter = winograd_upsampled().filter;
@@ -278,7 +278,7 @@ void winograd_filters(WinogradKind kind, const WinogradFilters& t) {
     case WinogradKind::fprop:
       return filters<kPlainFilter>(t);
     case WinogradKind::dgrad:
-      return filters<kTurnedFilter>(t);
+      return filters<kFlippedFilter>(t);
     case WinogradKind::fprop_upsampled:
       return filters<kUpsampledFilter>(t);
     case WinogradKind::dgrad_upsampled:

@@ -1,7 +1,7 @@
 // The transforms of a Winograd convolution, per instruction set. Channel counts are multiples of
 // 16, so that no vector is ever partly filled.
 //
-// What is kept between transform and product are planes: element (i,j) of the transformed patch of
+// Planes are kept between transform and product: element (i,j) of the transformed patch of
 // every tile and channel stands in plane plane_of(i, j, n, phases), phases being 2 with
 // fprop_strided and else 1.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace assay {
 
-/// Which of the axes of winograd.h stands in both dimensions.
+/// Which axis of transforms.h both dimensions have.
 enum class WinogradKind {
   fprop,
   dgrad,
@@ -23,42 +23,42 @@ enum class WinogradKind {
   dgrad_strided
 };
 
-/// A row of tiles of one staged picture -> planes.
+/// A row of tiles of one staged image -> planes.
 struct WinogradPatches {
-  const float* picture;  ///< first pixel of the first tile's patch
-  int64_t row, column;   ///< floats between rows and columns of the picture
-  int64_t step;          ///< floats between tiles
+  const float* image;   ///< first pixel of the first tile's patch
+  int64_t row, column;  ///< floats between rows and columns of the image
+  int64_t step;         ///< floats between tiles
   int tiles, channels;
   float* planes;  ///< of the first tile; (tiles, channels) in each plane
   int64_t plane;  ///< floats between planes
 };
 
-/// Planes -> output of a row of tiles, in as many columns as one panel has.
+/// Planes -> output of a row of tiles, in the output channels of one panel.
 struct WinogradOutput {
   const float* planes;  ///< of the first tile
   int64_t plane;
   int tiles;
-  int64_t tile;  ///< floats between tiles in a plane
-  int columns;   ///< channels of the panel
+  int64_t tile;      ///< floats between tiles in a plane
+  int out_channels;  ///< of the panel
   const float* bias;
   int pool;          ///< 1, 2 or 4; > 1 only with kind fprop
   int first_row;     ///< output row (after the pool) of the tiles, may be -1
   int first_column;  ///< of the first tile
-  int rows, width;   ///< of the output picture
+  int rows, width;   ///< of the output image
   int64_t pixel;     ///< floats between output columns: channels of the output
-  float* out;        ///< the output picture, first channel of the panel
+  float* out;        ///< the output image, first channel of the panel
   uint8_t* argmax;   ///< like out, or null
 };
 
-/// Filters -> panels of the products: (phases*phases, depth, width), those of sum (i,j), at
-/// out + (i*sums + j)*plane. With dgrad_strided of one row of products alone: i is left out.
+/// Filters -> panels of the products: (phases*phases, in_channels, width), those of sum (i,j), at
+/// out + (i*sums + j)*plane. dgrad_strided transforms one row of products alone, and i is left out.
 struct WinogradFilters {
-  const float* w;  ///< (tap, depth, column) by the strides
-  int64_t tap, depth_step, column_step;
-  int depth, width;
+  const float* w;  ///< (tap, in channel, out channel) by the strides
+  int64_t tap, in_step, out_step;
+  int in_channels, width;
   float* out;
   int64_t plane;
-  int row = 0;  ///< of products, dgrad_strided only
+  int row = 0;  ///< of products; used by dgrad_strided only
 };
 
 /// Gradients of transformed filters -> dw.

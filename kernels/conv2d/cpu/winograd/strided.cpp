@@ -1,32 +1,31 @@
-// 4x4 convolutions of stride 2 by Winograd on the CPU. Their filters are megabytes, six times as
-// much when transformed, and new in every training step; so transformed filters never exist whole.
-// Each pass takes a group of tile rows, of many pictures, in two stages:
+// 4x4 convolutions of stride 2 by Winograd. Their filters take megabytes, six times as much when
+// transformed, and are new in every training step; so transformed filters never exist whole.
+// Each pass takes a group of tile rows, of many images, in two stages:
 //
 //   transform   by tile row: source -> planes in blocks of channels, [block][plane][tile][channel]
 //   multiply    fprop, dgrad: by panel of output channels and some of the tiles. For each block of
 //               channels the filters are transformed into the second-level cache and used for all
 //               tiles there; then the sums become output.
 //               wgrad: by block of filters and block of channels. All products of a block stay in
-//               the second-level cache and become a part of dw.
+//               the second-level cache and become a block of dw.
 #include <algorithm>
 #include <vector>
 
-#include "kernels/conv2d/cpu/winograd/plain.h"
+#include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/winograd/tiles.h"
 
 namespace assay::cpu {
 namespace {
 
 constexpr int kTaps = 16;
-constexpr int kPanel = 32;                // most columns of a panel
+constexpr int kPanel = 32;                // output channels of a panel, at most
 constexpr int64_t kGroupBytes = 8 << 20;  // of planes: they are read again for every panel
-constexpr int kMostDepth = 128;           // of a row of transformed filters
+constexpr int kMaxInChannels = 128;       // of a row of transformed filters
 constexpr int64_t kSumBytes = 1 << 19;    // of the sums of a task
-constexpr int64_t kLeastTasks = 8;
-constexpr int kLeastChannels = 32;  // fewer are faster direct: transforms outweigh products
-constexpr int kLeastPixels = 16;
-constexpr int kLeastPictures =
-    2;  // for one, filters packed before cost less than transforming them
+constexpr int64_t kMinTasks = 8;
+constexpr int kMinChannels = 32;  // with fewer, transforms outweigh products
+constexpr int kMinPixels = 16;
+constexpr int kMinImages = 2;  // one image runs faster with the packed filters of `fused`
 
 int block_of(int channels) {
   return channels % 32 == 0 ? 32 : 16;
@@ -35,13 +34,13 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Planes of some tiles and all channels, in blocks of channels.
+// Layout of the planes of some tiles: blocks of channels, in each all planes (tile, channel).
 struct Planes {
   int64_t tiles;
   int planes, channels, block;
 
-  Planes(int64_t most_tiles, int plane_count, int channel_count)
-      : tiles(most_tiles),
+  Planes(int64_t max_tiles, int plane_count, int channel_count)
+      : tiles(max_tiles),
         planes(plane_count),
         channels(channel_count),
         block(block_of(channel_count)) {}
@@ -50,9 +49,9 @@ struct Planes {
   int64_t size() const { return channels / block * block_size(); }
 };
 
-// Tile rows are counted through all pictures; all groups are as large as the first, or smaller.
+// How the tile rows of all images are cut into groups of nearly equal size.
 struct Groups {
-  int64_t rows, count, most;  // tile rows, groups, most rows of a group
+  int64_t rows, count, most;  // tile rows, groups, rows of the largest group
 
   Groups(int64_t tile_rows, int64_t row_bytes) : rows(tile_rows) {
     // An eighth is left for the gaps between planes.
@@ -62,7 +61,7 @@ struct Groups {
   int64_t begin(int64_t group) const { return rows * group / count; }
 };
 
-// The planes of a group. Of one size, so that all layers take the same block of the allocator.
+// Memory for the planes of a group: one size, so that all layers reuse one block of the allocator.
 Scratch group_scratch(Context& ctx, int64_t floats) {
   return {ctx, static_cast<size_t>(std::max(4 * floats, kGroupBytes))};
 }
@@ -73,12 +72,12 @@ std::vector<int64_t> multiples(int64_t count, int64_t step) {
   return offsets;
 }
 
-// A staged tile row -> the planes of its tiles, which begin with tile `first`.
+// Transforms a staged tile row into the planes of its tiles, which begin with tile `first`.
 template <class Transform>
 void transform_row(const Tiling& tiling, const Stage& g, int step, const float* staged,
                    const Planes& planes, int64_t first, float* out, const Transform& transform) {
   for (int c = 0; c < planes.channels; c += planes.block, out += planes.block_size()) {
-    const WinogradPatches job{.picture = staged + c,
+    const WinogradPatches job{.image = staged + c,
                               .row = int64_t{g.width} * planes.channels,
                               .column = planes.channels,
                               .step = int64_t{step} * planes.channels,
@@ -96,25 +95,25 @@ int64_t staged_size(const Stage& g, int channels) {
 
 struct Pass {
   WinogradKind kind;
-  int N, depth, columns;  // channels of source and output
+  int N, in_channels, out_channels;
   int out_rows, out_width;
-  const float* w;  // (column, depth, tap) by the strides
-  int64_t tap, depth_step, column_step;
+  const float* w;  // (out channel, in channel, tap) by the strides
+  int64_t tap, in_step, out_step;
   const float* bias;
   Activation activation;
   float slope;
   float* out;
 };
 
-// Tile rows [r0, r1) of a group and the columns of one panel.
+// Tile rows [r0, r1) of a group and the output channels of one panel.
 struct Task {
   int64_t r0, r1;
   int64_t first_tile;  // of r0 in the group
-  int first, width;    // columns
+  int first, width;    // output channels
 };
 
-// sums = values * transformed filters, for the products of one row and a range of depths (dgrad),
-// or for all products of one block of depths (fprop).
+// sums = values * transformed filters, for the products of one row and a range of input channels
+// (dgrad), or for all products of one block of input channels (fprop).
 struct Step {
   int row, d0, blocks;
 };
@@ -124,19 +123,18 @@ void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const St
   const WinogradSizes& z = tiling.z;
   const bool back = pass.kind == WinogradKind::dgrad_strided;
   const int64_t tiles = (task.r1 - task.r0) * tiling.columns;
-  const int depth = step.blocks * planes.block, shared = z.phases * z.phases;
-  const int64_t filter_plane = plane_stride(int64_t{shared} * depth, task.width),
+  const int in_channels = step.blocks * planes.block, shared = z.phases * z.phases;
+  const int64_t filter_plane = plane_stride(int64_t{shared} * in_channels, task.width),
                 sum_plane = plane_stride(tiles, kPanel);
-  const WinogradFilters transform{
-      .w = pass.w + step.d0 * pass.depth_step + task.first * pass.column_step,
-      .tap = pass.tap,
-      .depth_step = pass.depth_step,
-      .column_step = pass.column_step,
-      .depth = depth,
-      .width = task.width,
-      .out = filters,
-      .plane = filter_plane,
-      .row = step.row};
+  const WinogradFilters transform{.w = pass.w + step.d0 * pass.in_step + task.first * pass.out_step,
+                                  .tap = pass.tap,
+                                  .in_step = pass.in_step,
+                                  .out_step = pass.out_step,
+                                  .in_channels = in_channels,
+                                  .width = task.width,
+                                  .out = filters,
+                                  .plane = filter_plane,
+                                  .row = step.row};
   ASSAY_ISA_CALL(winograd_filters, pass.kind, transform);
   static thread_local std::vector<int64_t> value_offset, sum_offset;
   value_offset = multiples(tiles, planes.block);
@@ -162,12 +160,12 @@ void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const St
     }
 }
 
-// All steps of a task. Its filters are transformed where they fit into the second-level cache.
+// All steps of a task; a step transforms as many filters as fit in the second-level cache.
 void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const Planes& planes,
               const float* values, float* filters, float* sums) {
   const bool back = pass.kind == WinogradKind::dgrad_strided;
-  const int blocks = pass.depth / planes.block;
-  const int at_once = back ? std::min(blocks, kMostDepth / planes.block) : 1;
+  const int blocks = pass.in_channels / planes.block;
+  const int at_once = back ? std::min(blocks, kMaxInChannels / planes.block) : 1;
   for (int b = 0; b < blocks; b += at_once)
     for (int row = 0; row < (back ? tiling.z.products : 1); ++row)
       multiply(pass, tiling, task, {row, b * planes.block, std::min(at_once, blocks - b)}, planes,
@@ -180,20 +178,20 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
   for (int64_t r = task.r0; r < task.r1; ++r) {
     const int64_t n = r / tiling.rows;
     const int row = static_cast<int>(r % tiling.rows) * z.out;
-    float* picture = pass.out + n * pass.out_rows * pass.out_width * pass.columns + task.first;
+    float* image = pass.out + n * pass.out_rows * pass.out_width * pass.out_channels + task.first;
     const WinogradOutput job{.planes = sums + (r - task.r0) * tiling.columns * kPanel,
                              .plane = sum_plane,
                              .tiles = tiling.columns,
                              .tile = kPanel,
-                             .columns = task.width,
+                             .out_channels = task.width,
                              .bias = pass.bias != nullptr ? pass.bias + task.first : nullptr,
                              .pool = 1,
                              .first_row = row,
                              .first_column = 0,
                              .rows = pass.out_rows,
                              .width = pass.out_width,
-                             .pixel = pass.columns,
-                             .out = picture,
+                             .pixel = pass.out_channels,
+                             .out = image,
                              .argmax = nullptr};
     ASSAY_ISA_CALL(winograd_output, pass.kind, job);
     if (pass.activation == Activation::none) continue;
@@ -201,32 +199,32 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
                   end = std::min<int64_t>(row + z.out, pass.out_rows) * pass.out_width;
     for (int64_t pixel = begin; pixel < end; ++pixel)
       ASSAY_ISA_CALL(activate_in_place, pass.activation, pass.slope, int64_t{task.width},
-                     picture + pixel * pass.columns);
+                     image + pixel * pass.out_channels);
   }
 }
 
-// `stage` stages the source of a picture.
+// `stage` stages the source of an image.
 template <class StageSource>
 void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const Tiling tiling(pass.kind, pass.out_rows, pass.out_width);
   const WinogradSizes& z = tiling.z;
   const Groups groups(int64_t{pass.N} * tiling.rows,
-                      int64_t{4} * tiling.columns * z.value_planes() * pass.depth);
-  const Planes planes(groups.most * tiling.columns, z.value_planes(), pass.depth);
+                      int64_t{4} * tiling.columns * z.value_planes() * pass.in_channels);
+  const Planes planes(groups.most * tiling.columns, z.value_planes(), pass.in_channels);
   const Scratch values = group_scratch(ctx, planes.size());
 
-  const int widest = ASSAY_ISA_CALL(panel_width, pass.columns);
-  const int64_t panels = ceil_div(pass.columns, widest);
+  const int widest = ASSAY_ISA_CALL(panel_width, pass.out_channels);
+  const int64_t panels = ceil_div(pass.out_channels, widest);
   const int64_t row_sums = int64_t{4} * z.sum_planes() * tiling.columns * kPanel;
   const int64_t blocks = std::min(groups.most, std::max(ceil_div(groups.most * row_sums, kSumBytes),
-                                                        ceil_div(kLeastTasks, panels)));
+                                                        ceil_div(kMinTasks, panels)));
   const int64_t sums_size =
       z.sum_planes() * plane_stride(ceil_div(groups.most, blocks) * tiling.columns, kPanel);
   const int64_t filters_size =
       pass.kind == WinogradKind::dgrad_strided
-          ? z.products * plane_stride(std::min(pass.depth, kMostDepth), kPanel)
+          ? z.products * plane_stride(std::min(pass.in_channels, kMaxInChannels), kPanel)
           : z.sum_planes() * plane_stride(int64_t{z.phases} * z.phases * planes.block, kPanel);
-  const int64_t staged = staged_size(tiling.source(0, 1), pass.depth);
+  const int64_t staged = staged_size(tiling.source(0, 1), pass.in_channels);
 
   for (int64_t group = 0; group < groups.count; ++group) {
     const int64_t r0 = groups.begin(group), rows = groups.begin(group + 1) - r0;
@@ -247,7 +245,7 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage) {
                       .r1 = r0 + rows * (block + 1) / blocks,
                       .first_tile = begin * tiling.columns,
                       .first = first,
-                      .width = ASSAY_ISA_CALL(panel_width, pass.columns - first)};
+                      .width = ASSAY_ISA_CALL(panel_width, pass.out_channels - first)};
       const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(sums_size + filters_size));
       float* filters = scratch.as<float>() + sums_size;
       multiply(pass, tiling, task, planes, values.as<float>(), filters, scratch.as<float>());
@@ -256,14 +254,14 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   }
 }
 
-// What wgrad keeps of a group of tile rows.
+// The planes of a group of tile rows that wgrad multiplies.
 struct Operands {
   Planes x, dz;
   const float *x_values, *dz_values;
   int64_t tiles;
 };
 
-// dw of one block of filters and one of channels, from one group.
+// Adds one group's products to the dw of one block of filters and one block of channels.
 void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o, int k, int c,
                      bool accumulate, float* products, float* dw) {
   const WinogradSizes& z = winograd_sizes(kind);
@@ -302,56 +300,6 @@ void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o,
 
 }  // namespace
 
-bool winograd_strided_applies(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (ctx.precision != Precision::fp32) return false;
-  const bool possible = s.R == 4 && s.S == 4 && s.stride == 2 && s.pad == 1 && s.upsample == 1 &&
-                        e.pool == 1 && s.C % 16 == 0 && s.K % 16 == 0 && s.P() > 0 && s.Q() > 0;
-  if (ctx.conv == ConvAlgo::winograd) return possible;
-  return ctx.conv == ConvAlgo::automatic && possible && s.N >= kLeastPictures &&
-         std::min(s.C, s.K) >= kLeastChannels && s.P() * s.Q() >= kLeastPixels;
-}
-
-void winograd_strided_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            const float* x, Weights<float> w, const float* bias, float* y) {
-  const Pass pass{.kind = WinogradKind::fprop_strided,
-                  .N = s.N,
-                  .depth = s.C,
-                  .columns = s.K,
-                  .out_rows = s.P(),
-                  .out_width = s.Q(),
-                  .w = w.data,
-                  .tap = s.C,
-                  .depth_step = 1,
-                  .column_step = int64_t{kTaps} * s.C,
-                  .bias = bias,
-                  .activation = e.activation,
-                  .slope = e.slope,
-                  .out = y};
-  run(ctx, pass, [&](const Stage& g, int n, float* staged) {
-    stage_picture(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
-  });
-}
-
-void winograd_strided_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            Conv2dGrad<float> g, Weights<float> w, float* dx) {
-  const Pass pass{.kind = WinogradKind::dgrad_strided,
-                  .N = s.N,
-                  .depth = s.K,
-                  .columns = s.C,
-                  .out_rows = s.H,
-                  .out_width = s.W,
-                  .w = w.data,
-                  .tap = s.C,
-                  .depth_step = int64_t{kTaps} * s.C,
-                  .column_step = 1,
-                  .bias = nullptr,
-                  .activation = Activation::none,
-                  .slope = 0,
-                  .out = dx};
-  run(ctx, pass,
-      [&](const Stage& area, int n, float* staged) { stage_dz(area, s, e, g, n, staged); });
-}
-
 void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape& s,
                               const Conv2dEpilogue& e, const float* x, Conv2dGrad<float> g,
                               float* dw, float* dbias) {
@@ -360,9 +308,9 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
   const Groups groups(int64_t{s.N} * tiling.rows,
                       int64_t{4} * tiling.columns *
                           (int64_t{z.value_planes()} * s.C + int64_t{z.sum_planes()} * s.K));
-  const int64_t most_tiles = groups.most * tiling.columns;
-  const Planes x_planes(most_tiles, z.value_planes(), s.C),
-      dz_planes(most_tiles, z.sum_planes(), s.K);
+  const int64_t max_tiles = groups.most * tiling.columns;
+  const Planes x_planes(max_tiles, z.value_planes(), s.C),
+      dz_planes(max_tiles, z.sum_planes(), s.K);
   const Scratch values = group_scratch(ctx, x_planes.size() + dz_planes.size());
   float* x_values = values.as<float>();
   float* dz_values = x_values + x_planes.size();
@@ -381,7 +329,7 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
       const int i = static_cast<int>((r0 + index) % tiling.rows);
       const Stage gx = tiling.source(i, i + 1), gz = tiling.output(i, i + 1);
       const int64_t first = index * tiling.columns;
-      stage_picture(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, scratch.as<float>());
+      stage_image(gx, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, scratch.as<float>());
       transform_row(
           tiling, gx, z.step, scratch.as<float>(), x_planes, first, x_values,
           [&](const WinogradPatches& job) { ASSAY_ISA_CALL(winograd_source, kind, job); });
@@ -406,9 +354,69 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
   }
 }
 
-void winograd_strided_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
-                            const float* x, Conv2dGrad<float> g, float* dw, float* dbias) {
+namespace winograd_strided {
+
+Coverage covers(const Context& ctx, ConvPass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision != Precision::fp32) return Coverage::no("the precision allows no Winograd");
+  if (s.R != 4 || s.S != 4) return Coverage::no("the filter is not 4x4");
+  if (s.stride != 2 || s.pad != 1) return Coverage::no("the stride is not 2 or the pad not 1");
+  if (s.upsample != 1 || e.pool != 1) return Coverage::no("an upsampling or a pool");
+  if (s.C % 16 != 0 || s.K % 16 != 0) return Coverage::no("channels or filters not in 16s");
+  if (s.P() < 1 || s.Q() < 1) return Coverage::no("no output");
+  if (s.N < kMinImages)
+    return Coverage::but_slower("one image: transforming the filters outweighs the products saved");
+  if (std::min(s.C, s.K) < kMinChannels)
+    return Coverage::but_slower("fewer than 32 channels on one side");
+  if (s.P() * s.Q() < kMinPixels) return Coverage::but_slower("fewer than 16 output pixels");
+  return Coverage::yes();
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Weights<float> w, const float* bias, float* y, uint8_t*) {
+  const Pass pass{.kind = WinogradKind::fprop_strided,
+                  .N = s.N,
+                  .in_channels = s.C,
+                  .out_channels = s.K,
+                  .out_rows = s.P(),
+                  .out_width = s.Q(),
+                  .w = w.data,
+                  .tap = s.C,
+                  .in_step = 1,
+                  .out_step = int64_t{kTaps} * s.C,
+                  .bias = bias,
+                  .activation = e.activation,
+                  .slope = e.slope,
+                  .out = y};
+  run(ctx, pass, [&](const Stage& g, int n, float* staged) {
+    stage_image(g, s.H, s.W, s.C, x + int64_t{n} * s.H * s.W * s.C, staged);
+  });
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           Weights<float> w, float* dx) {
+  const Pass pass{.kind = WinogradKind::dgrad_strided,
+                  .N = s.N,
+                  .in_channels = s.K,
+                  .out_channels = s.C,
+                  .out_rows = s.H,
+                  .out_width = s.W,
+                  .w = w.data,
+                  .tap = s.C,
+                  .in_step = int64_t{kTaps} * s.C,
+                  .out_step = 1,
+                  .bias = nullptr,
+                  .activation = Activation::none,
+                  .slope = 0,
+                  .out = dx};
+  run(ctx, pass,
+      [&](const Stage& area, int n, float* staged) { stage_dz(area, s, e, g, n, staged); });
+}
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
   winograd_wgrad_by_blocks(ctx, WinogradKind::fprop_strided, s, e, x, g, dw, dbias);
 }
+
+}  // namespace winograd_strided
 
 }  // namespace assay::cpu

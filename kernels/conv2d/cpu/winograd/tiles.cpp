@@ -3,12 +3,19 @@
 namespace assay::cpu {
 namespace {
 
-template <int kPatch, int kValues, int kProducts, int kTaps, int kSums, int kOut>
-constexpr WinogradSizes sizes_of(
-    const WinogradAxis<kPatch, kValues, kProducts, kTaps, kSums, kOut>& axis, int phases = 1) {
-  WinogradSizes z{kPatch,    kValues,        kProducts, kSums, kOut,
-                  axis.step, axis.out_first, phases,    {},    {}};
-  for (int e = 0; e < kProducts; ++e) {
+template <WinogradLengths n>
+constexpr WinogradSizes sizes_of(const WinogradAxis<n>& axis, int phases = 1) {
+  WinogradSizes z{.patch = n.patch,
+                  .values = n.values,
+                  .products = n.products,
+                  .sums = n.sums,
+                  .out = n.out,
+                  .step = axis.step,
+                  .out_first = axis.out_first,
+                  .phases = phases,
+                  .value_of = {},
+                  .sum_of = {}};
+  for (int e = 0; e < n.products; ++e) {
     z.value_of[e] = axis.value_of[e];
     z.sum_of[e] = axis.sum_of[e];
   }

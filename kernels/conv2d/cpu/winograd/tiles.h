@@ -8,16 +8,16 @@
 
 namespace assay::cpu {
 
-/// The sizes of a WinogradAxis (winograd.h), and which value and sum each product belongs to.
+/// A WinogradAxis (transforms.h) without its matrices, for code that is not a template.
 struct WinogradSizes {
   int patch, values, products, sums, out, step, out_first;
-  int phases;  ///< products of a sum in one dimension that stand side by side
+  int phases;  ///< products that share a sum in one dimension; they stand side by side
   int value_of[10], sum_of[10];
 
   int value_planes() const { return values * values; }
   int product_planes() const { return products * products; }
   int sum_planes() const { return sums * sums; }
-  /// Planes of product (i,j).
+  /// The planes that product (i,j) reads and adds to.
   int value_plane(int i, int j) const { return plane_of(value_of[i], value_of[j], values, phases); }
   int sum_plane(int i, int j) const { return sum_of[i] * sums + sum_of[j]; }
   bool first_of_sum(int i, int j) const;
@@ -43,8 +43,8 @@ inline int64_t plane_stride(int64_t tiles, int channels) {
   return tiles * channels + 16;
 }
 
-/// wgrad of one block of filters and of channels at a time: no partial sums of dw. In
-/// conv2d_winograd_strided.cpp.
+/// wgrad by blocks of filters and channels, each finished before the next: no partial sums of dw.
+/// Defined in strided.cpp.
 void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape& s,
                               const Conv2dEpilogue& e, const float* x, Conv2dGrad<float> g,
                               float* dw, float* dbias);

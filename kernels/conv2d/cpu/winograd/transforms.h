@@ -69,16 +69,26 @@ consteval ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 
   return t;
 }
 
-/// One dimension of a convolution pass with padding 1 as products. A tile reads `kPatch` source
-/// rows, the first tile from row -1 on, and the next tile starts `step` rows further; it writes
-/// `kOut` output rows, the first tile from row `out_first` on.
-template <int kPatch, int kValues, int kProducts, int kTaps, int kSums, int kOut>
+/// What a tile has in one dimension.
+struct WinogradLengths {
+  int patch;     ///< source rows that it reads
+  int values;    ///< of the transformed patch: sums of source rows
+  int products;  ///< multiplications
+  int taps;      ///< rows of the filter
+  int sums;      ///< of products, which the output transform reads
+  int out;       ///< output rows that it writes
+};
+
+/// One dimension of a convolution pass with padding 1 as products. The first tile reads from source
+/// row -1 on and writes from output row `out_first` on; the next tile reads `step` rows further and
+/// writes n.out rows further.
+template <WinogradLengths n>
 struct WinogradAxis {
-  Matrix<kValues, kPatch> source;
-  Matrix<kProducts, kTaps> filter;
-  Matrix<kOut, kSums> output;
-  int value_of[kProducts] = {};  ///< which value and ...
-  int sum_of[kProducts] = {};    ///< ... which sum a product belongs to
+  Matrix<n.values, n.patch> source;
+  Matrix<n.products, n.taps> filter;
+  Matrix<n.out, n.sums> output;
+  int value_of[n.products] = {};  ///< which value and ...
+  int sum_of[n.products] = {};    ///< ... which sum a product belongs to
   int step = 0, out_first = 0;
 };
 
@@ -89,14 +99,16 @@ __attribute__((always_inline)) constexpr int plane_of(int i, int j, int n, int p
          j % phases;
 }
 
-/// F(4,3): 6 products for 4 outputs (12 multiplications). `turned`: the filter is reversed, dgrad.
-/// The points are those with the least error of the symmetric ones we measured: 2 times the direct
-/// kernel's, where 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
-consteval auto winograd_plain(bool turned) {
+/// F(4,3): 6 products for 4 outputs (12 multiplications). `flipped`: the filter is reversed, for
+/// dgrad. The points are those with the least error of the symmetric ones we measured: 2 times the
+/// direct kernel's, where 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
+consteval auto winograd_plain(bool flipped) {
   constexpr auto t = toom_cook<4, 3>({0, 0.625, -0.625, 1.5, -1.5});
-  WinogradAxis<6, 6, 6, 3, 6, 4> axis{.source = t.source, .filter = {}, .output = t.output};
+  WinogradAxis<WinogradLengths{
+      .patch = 6, .values = 6, .products = 6, .taps = 3, .sums = 6, .out = 4}>
+      axis{.source = t.source, .filter = {}, .output = t.output};
   for (int e = 0; e < 6; ++e) {
-    for (int r = 0; r < 3; ++r) axis.filter.at[e][r] = t.filter.at[e][turned ? 2 - r : r];
+    for (int r = 0; r < 3; ++r) axis.filter.at[e][r] = t.filter.at[e][flipped ? 2 - r : r];
     axis.value_of[e] = axis.sum_of[e] = e;
   }
   axis.step = 4;
@@ -118,7 +130,9 @@ inline constexpr float kPhaseTaps[2][2][3] = {{{1, 1, 0}, {0, 0, 1}}, {{1, 0, 0}
 
 consteval auto winograd_upsampled() {
   constexpr auto t = toom_cook<3, 2>(kPhasePoints);
-  WinogradAxis<4, 4, 7, 3, 7, 6> axis{.source = t.source, .filter = {}, .output = {}};
+  WinogradAxis<WinogradLengths{
+      .patch = 4, .values = 4, .products = 7, .taps = 3, .sums = 7, .out = 6}>
+      axis{.source = t.source, .filter = {}, .output = {}};
   int e = 0;
   for (int phase = 0; phase < 2; ++phase)
     for (int i = 0; i < 4; ++i) {
@@ -141,7 +155,9 @@ consteval auto winograd_upsampled() {
 /// the same filter, so there the sum is taken before the product.
 consteval auto winograd_upsampled_back() {
   constexpr auto t = toom_cook<3, 2>(kPhasePoints);
-  WinogradAxis<8, 7, 7, 3, 4, 3> axis{.source = {}, .filter = {}, .output = t.output};
+  WinogradAxis<WinogradLengths{
+      .patch = 8, .values = 7, .products = 7, .taps = 3, .sums = 4, .out = 3}>
+      axis{.source = {}, .filter = {}, .output = t.output};
   int e = 0;
   for (int phase = 0; phase < 2; ++phase)
     for (int i = 0; i < 4; ++i) {
@@ -171,7 +187,9 @@ inline constexpr int kStridedPhases = 2;
 
 consteval auto winograd_strided() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
-  WinogradAxis<10, 10, 10, 4, 5, 4> axis{.source = {}, .filter = {}, .output = t.output};
+  WinogradAxis<WinogradLengths{
+      .patch = 10, .values = 10, .products = 10, .taps = 4, .sums = 5, .out = 4}>
+      axis{.source = {}, .filter = {}, .output = t.output};
   for (int i = 0; i < 5; ++i)
     for (int phase = 0; phase < 2; ++phase) {
       const int product = 2 * i + phase;
@@ -187,10 +205,12 @@ consteval auto winograd_strided() {
 /// Its gradient, the forward of a transposed convolution: dx(2i) = w3 dz(i-1) + w1 dz(i) and
 /// dx(2i+1) = w2 dz(i) + w0 dz(i+1). Two F(4,2) from patches that start at -1 and at 0; ten
 /// products for eight outputs. Rows 2i+1 and 2i+2 could share a patch, but then tiles would begin
-/// at row -1 and would not end where pictures of 4, 8, 16, ... rows do.
+/// at row -1 and would not end where images of 4, 8, 16, ... rows do.
 consteval auto winograd_strided_back() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
-  WinogradAxis<6, 10, 10, 4, 10, 8> axis{};
+  WinogradAxis<WinogradLengths{
+      .patch = 6, .values = 10, .products = 10, .taps = 4, .sums = 10, .out = 8}>
+      axis{};
   for (int i = 0; i < 5; ++i)
     for (int phase = 0; phase < 2; ++phase) {
       const int product = 2 * i + phase;

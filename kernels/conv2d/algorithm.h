@@ -1,0 +1,65 @@
+// The algorithms of the convolution: one table per backend. The dispatcher takes a row of it, and
+// `assay describe --algorithms` prints the same choice. To add an algorithm: a file with its passes
+// and its Coverage, and a row in cpu/dispatch.cpp or cuda/dispatch.cu.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "kernels/conv2d/lowering.h"
+#include "kernels/gemm/algorithm.h"
+#include "kernels/runtime/algorithm_table.h"
+
+namespace assay {
+
+/// One row. Its passes have the meaning of conv2d.h. argmax is null where pool is 1.
+struct Conv2dAlgorithm {
+  const char* name;         ///< of the row: "winograd_narrow"
+  ConvAlgo algo;            ///< what asks for it; several rows may share one
+  const char* covers_text;  ///< what it covers and how, for people
+  const char* file;         ///< of fprop and dgrad
+  const char* wgrad_file;   ///< of wgrad
+  /// Whether the row can and should compute a pass, with this context's precision.
+  Coverage (*covers)(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                     const Conv2dEpilogue& e);
+  void (*fprop)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                Weights<float> w, const float* bias, float* y, uint8_t* argmax);
+  void (*dgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+                Weights<float> w, float* dx);
+  void (*wgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                Conv2dGrad<float> g, float* dw, float* dbias);
+};
+
+/// All rows of a device's backend, in the order in which they are asked; the last row covers
+/// everything.
+std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device);
+
+/// The algorithm of that name among a device's, or automatic. UsageError for another; the message
+/// lists the names there are.
+ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name);
+
+/// What a call runs: under `automatic` a lowering first, then a row of a table.
+struct Conv2dChoice {
+  Lowering lowering = Lowering::none;
+  Conv2dShape shape;                      ///< that the row gets ...
+  Conv2dEpilogue epilogue;                ///< ... and its epilogue
+  const Conv2dAlgorithm* conv = nullptr;  ///< null where the lowering is gemm
+  const GemmAlgorithm* gemm = nullptr;    ///< null elsewhere
+
+  const char* name() const { return gemm != nullptr ? gemm->name : conv->name; }
+  ConvAlgo algo() const { return gemm != nullptr ? gemm->algo : conv->algo; }
+  const char* file(ConvPass pass) const;
+};
+
+/// What a call with this context runs.
+Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                              const Conv2dEpilogue& e);
+
+namespace cpu {
+std::span<const Conv2dAlgorithm> conv2d_table();
+}
+namespace cuda {
+std::span<const Conv2dAlgorithm> conv2d_table();
+}
+
+}  // namespace assay

@@ -1,0 +1,38 @@
+// The algorithms of the matrix product: one table per backend, which the dispatcher and
+// `assay describe --algorithms` read. To add one: a file with its product, and a row in
+// cpu/dispatch.cpp or cuda/dispatch.cu.
+#pragma once
+
+#include <span>
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/runtime/algorithm_table.h"
+
+namespace assay {
+
+/// One row; every row computes every shape and transpose.
+struct GemmAlgorithm {
+  const char* name;
+  ConvAlgo algo;            ///< what asks for it
+  const char* covers_text;  ///< how it works, for people
+  const char* file;
+  Coverage (*covers)(const Context& ctx);
+  /// gemm() of gemm.h.
+  void (*product)(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
+                  Weights<float> b, const float* bias, float* c);
+};
+
+/// All rows of a device's backend, in the order in which they are asked.
+std::span<const GemmAlgorithm> gemm_algorithms(Device device);
+
+/// What a call with this context runs.
+const GemmAlgorithm& gemm_algorithm(const Context& ctx);
+
+namespace cpu {
+std::span<const GemmAlgorithm> gemm_table();
+}
+namespace cuda {
+std::span<const GemmAlgorithm> gemm_table();
+}
+
+}  // namespace assay

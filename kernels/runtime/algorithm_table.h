@@ -1,0 +1,53 @@
+// Tables of algorithms: one row per version of a kernel, read by the dispatcher and by
+// `assay describe --algorithms` alike.
+#pragma once
+
+#include <span>
+
+#include "kernels/runtime/context.h"
+
+namespace assay {
+
+/// What a row says about one call.
+struct Coverage {
+  enum Fit : uint8_t { impossible, slower, chosen };
+  Fit fit;
+  const char* reason;  ///< why it is impossible or slower; empty where it is chosen
+
+  static constexpr Coverage no(const char* reason) { return {impossible, reason}; }
+  /// Possible, but `automatic` takes a later row.
+  static constexpr Coverage but_slower(const char* reason) { return {slower, reason}; }
+  static constexpr Coverage yes() { return {chosen, ""}; }
+
+  constexpr bool is_possible() const { return fit != impossible; }
+};
+
+/// The row that runs. covers(row) is its Coverage of the call. `automatic`, or an algorithm that
+/// the table lacks: the first row that is chosen. A named algorithm: its first row that is possible
+/// or, where there is none, the first possible row below all of its rows. The last row of a table
+/// is possible for every call.
+template <class Row, class Covers>
+const Row& select_algorithm(std::span<const Row> table, ConvAlgo wanted, const Covers& covers) {
+  const auto last = &table.back();
+  const Row* below = nullptr;  // the row behind the last one of the wanted algorithm
+  for (const Row& row : table) {
+    if (row.algo != wanted) continue;
+    if (covers(row).is_possible()) return row;
+    below = &row + 1;
+  }
+  for (const Row* row = below != nullptr ? below : table.data(); row < last; ++row) {
+    const Coverage coverage = covers(*row);
+    if (below != nullptr ? coverage.is_possible() : coverage.fit == Coverage::chosen) return *row;
+  }
+  return *last;
+}
+
+/// Whether `algo` is automatic or names a row of the table.
+template <class Row>
+bool has_algorithm(std::span<const Row> table, ConvAlgo algo) {
+  for (const Row& row : table)
+    if (row.algo == algo) return true;
+  return algo == ConvAlgo::automatic;
+}
+
+}  // namespace assay

@@ -1,0 +1,29 @@
+// What detectors that compare an image with its reconstruction have in common.
+#pragma once
+
+#include <vector>
+
+#include "data/loader.h"
+#include "models/detectors/detector.h"
+#include "models/networks/network.h"
+
+namespace assay {
+
+/// A detector that compares a image with its reconstruction.
+class AutoencoderDetector : public Detector {
+ public:
+  using Detector::Detector;
+  virtual Network& network() = 0;
+  /// What is learnt of the training images besides the weights; called once these are final.
+  virtual void learn(const ImageStore& good, const std::vector<size_t>& train);
+};
+
+/// Squared errors of N reconstructions, of each image and each pixel.
+struct SquaredErrors {
+  std::vector<double> mean;  ///< (N)
+  std::vector<float> map;    ///< (N,H,W), mean over the channels
+};
+/// x (N,H,W,C); `reconstruction` of the same shape.
+SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstruction);
+
+}  // namespace assay

@@ -1,0 +1,51 @@
+// Patch features from filters that are fitted to good images: convolution, both signs, pooling, a
+// power, at three scales; and blurred colours beside them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/context.h"
+#include "models/detectors/lpd/planes.h"
+
+namespace assay {
+
+/// Side of a cell of the feature grid, pixels of the crop.
+inline constexpr int kCell = 4;
+/// The image is looked at in full, in half and in quarter size.
+inline constexpr int kScales = 3;
+inline constexpr int kFilterSide = 5;
+inline constexpr int kPatchValues = 3 * kFilterSide * kFilterSide;
+
+struct FeatureOptions {
+  std::string filters = "pca";  ///< pca | ica | random
+  int count = 12;               ///< filters of each scale
+  double power = 0.4;           ///< of a pooled response
+  double floor = 0.002;         ///< added before the power
+};
+
+/// The filters of each scale: weights[scale] (count,5,5,3) on luminance and two opponent colours.
+struct Filters {
+  int count = 0;
+  std::vector<std::vector<float>> weights;
+};
+
+/// 2 count + 3 channels of each scale.
+inline int feature_channels(int filter_count) {
+  return kScales * (2 * filter_count + 3);
+}
+
+/// Of crops (H,W,3) in [0,1] of one size: pca takes the leading eigenvectors of the covariance of
+/// 60,000 patches of each scale, whose mean per channel is removed; ica turns them by symmetric
+/// FastICA (Hyvarinen 1999) so that responses are sparse; random draws unit vectors and looks at no
+/// image. Each filter's own mean per channel is removed.
+Filters fit_filters(Context& ctx, std::span<const Planes> crops, const FeatureOptions& options,
+                    uint64_t seed);
+
+/// Of crops (H,W,3), H and W multiples of 4: (n, H/4, W/4, channels), one after another.
+std::vector<float> features(Context& ctx, std::span<const Planes> crops, const Filters& filters,
+                            const FeatureOptions& options);
+
+}  // namespace assay

@@ -1,0 +1,28 @@
+// An autoencoder as a detector: 1 - mean SSIM of an image and its reconstruction, or their mean
+// squared error. arXiv:2107.09204, section 3; SSIM as kernels/ssim/ssim.h has it.
+#pragma once
+
+#include <memory>
+
+#include "models/detectors/autoencoder_detector.h"
+
+namespace assay {
+
+/// The score that --score names decides; the other stands beside it in scores.csv and metrics.json.
+/// The heat is of the deciding one: 1 - SSIM at each pixel, or the squared error.
+class ReconstructionDetector : public AutoencoderDetector {
+ public:
+  ReconstructionDetector(RunConfig config, const NetworkFactory& make);
+
+  Judgement judge(const Tensor& x) override;
+  /// SSIM is from -1 to 1.
+  double most_heat() const override { return config_.score == "ssim" ? 2 : 1; }
+  void save(const RunFolder& folder) const override;
+  void load(const RunFolder& folder) override;
+  Network& network() override { return *network_; }
+
+ private:
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace assay

@@ -1,0 +1,73 @@
+// One option of a run. config.json, the command line and its help are made from these.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace assay {
+
+struct RunConfig;
+
+using OptionValue = std::variant<std::string, bool, int, int64_t, uint64_t, double>;
+
+/// The heading of an option in the help.
+enum class OptionGroup : uint8_t {
+  data,      ///< which images
+  training,  ///< of every model
+  model,     ///< only of the models whose ModelSpec names it
+};
+
+struct Option {
+  std::string name;  ///< key in config.json
+  std::string flag;  ///< on the command line: "--kde-bandwidth"
+  OptionGroup group;
+  OptionValue initial;  ///< the default; its type is the type of the option
+  std::function<OptionValue(const RunConfig&)> get;
+  std::function<void(RunConfig&, const OptionValue&)> set;  ///< the value has the type of `initial`
+  std::function<void(const OptionValue&)> check;            ///< throws UsageError
+  std::string help;
+};
+
+/// The options of option_table.h, in its order.
+const std::vector<Option>& option_table();
+
+/// An option that a model brings besides those of the table; read it by RunConfig::own<T>(name).
+/// `check(flag, value)` throws UsageError for a value that is not allowed.
+template <class T, class Check>
+Option own_option(const std::string& name, T initial, Check check, std::string help);
+
+/// UsageError unless value >= min.
+struct at_least {
+  double min;
+  void operator()(const std::string& flag, double value) const;
+};
+
+/// UsageError unless the value is finite and positive.
+/// auto, or a number of bits from 8 to 16.
+struct depth_of_bits {
+  void operator()(const std::string& flag, const std::string& value) const;
+};
+struct positive {
+  void operator()(const std::string& flag, double value) const;
+};
+
+/// UsageError unless the value is one of the names.
+struct one_of {
+  std::vector<std::string> names;
+  void operator()(const std::string& flag, const std::string& value) const;
+};
+
+/// UsageError unless config.json can hold the text.
+struct utf8 {
+  void operator()(const std::string& flag, const std::string& value) const;
+};
+
+struct anything {
+  template <class T>
+  void operator()(const std::string&, const T&) const {}
+};
+
+}  // namespace assay

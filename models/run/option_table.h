@@ -1,0 +1,57 @@
+// The options of a run. Each row makes a member of RunConfig, a key of config.json, an option of
+// `assay train` and its help, and the check of its value. Included with OPTION defined, more than
+// once, so there is no #pragma once.
+//
+// OPTION(type, member, default, flag, group, allowed values, help)
+
+OPTION(std::string, data, "", "--data", data, utf8{}, "builtin, or a folder in MVTec's layout")
+OPTION(std::string, object_class, "", "--class", data, utf8{}, "the object class to learn")
+OPTION(std::string, good, "", "--good", data, utf8{}, "a folder of your own good images")
+OPTION(std::string, bad, "", "--bad", data, utf8{}, "a folder of your own defective images")
+OPTION(std::string, masks, "", "--masks", data, utf8{}, "masks of the images in --bad")
+OPTION(std::string, split_file, "", "--split", data, utf8{},
+       "a split.json to follow; else drawn from the seed")
+OPTION(int, image_size, 128, "--image-size", data, at_least{1}, "pixels a side")
+OPTION(std::string, bit_depth, "16", "--bit-depth", data, depth_of_bits{},
+       "auto | 8 to 16: bits that images of 16 bits a value use, of which the upper 8 are kept")
+OPTION(bool, grey, false, "--grey", data, anything{}, "one channel in place of three")
+
+OPTION(uint64_t, seed, 0, "--seed", training, anything{}, "of weights, order, split and noise")
+OPTION(int, epochs, 200, "--epochs", training, at_least{1}, "at most")
+OPTION(int64_t, steps, 0, "--steps", training, at_least{0},
+       "at most, over all epochs of a training or of a fold (0: no limit)")
+OPTION(int, batch, 32, "--batch", training, at_least{1}, "images a step")
+OPTION(double, lr, 1e-3, "--lr", training, positive{}, "learning rate")
+OPTION(int, patience, 5, "--patience", training, at_least{1},
+       "stop after so many epochs without a better validation loss")
+OPTION(int64_t, min_steps, 400, "--min-steps", training, at_least{0}, "no early stop before")
+OPTION(bool, keep_last, false, "--keep-last", training, anything{},
+       "keep the last weights, not the best")
+OPTION(std::string, init, "he", "--init", training, one_of{init_names()},
+       fmt::format("{}: initial weights", fmt::join(init_names(), " | ")))
+OPTION(std::string, eps_placement, "keras", "--eps-placement", training,
+       (one_of{{"keras", "torch"}}), "keras | torch: where Adam and RMSprop add epsilon")
+OPTION(std::string, device, "cpu", "--device", training, (one_of{{"cpu", "cuda"}}), "cpu | cuda")
+OPTION(std::string, precision, "fp32", "--precision", training, known_precision{},
+       "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+
+OPTION(std::string, kde_bandwidth, "loo", "--kde-bandwidth", model, utf8{},
+       "a number, scott, silverman, median or loo")
+OPTION(std::string, train_noise, "clean", "--train-noise", model, (one_of{{"clean", "noisy"}}),
+       "clean | noisy")
+OPTION(std::string, test_noise, "clean", "--test-noise", model, (one_of{{"clean", "noisy"}}),
+       "clean | noisy")
+OPTION(bool, denoise, false, "--denoise", model, anything{},
+       "the target of a noisy image is the clean one")
+OPTION(std::string, score, "ssim", "--score", model, (one_of{{"ssim", "mse"}}),
+       "ssim (1 - mean SSIM) | mse")
+OPTION(int, folds, 5, "--folds", model, at_least{2}, "parts of the cross-validation")
+OPTION(bool, class_weights, false, "--class-weights", model, anything{},
+       "the rarer class weighs as much as the other")
+OPTION(bool, flips, false, "--flips", model, anything{}, "mirror half of the training images")
+OPTION(int, shifts, 0, "--shifts", model, at_least{0},
+       "move training images by up to so many pixels")
+OPTION(int, k_steps, 1, "--k-steps", model, at_least{1},
+       "discriminator steps for each generator step")
+OPTION(int64_t, sample_every, 200, "--sample-every", model, at_least{1},
+       "generator steps from one grid of images to the next")

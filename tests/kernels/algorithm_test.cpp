@@ -1,0 +1,134 @@
+// The tables of algorithms: how a row is chosen, and what a table promises.
+#include "kernels/conv2d/algorithm.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/error.h"
+
+namespace assay {
+namespace {
+
+struct Row {
+  const char* name;
+  ConvAlgo algo;
+  Coverage coverage;
+};
+constexpr Coverage kYes = Coverage::yes(), kNo = Coverage::no("shape"),
+                   kSlower = Coverage::but_slower("speed");
+
+std::string chosen(const std::vector<Row>& table, ConvAlgo wanted) {
+  return select_algorithm(std::span<const Row>(table), wanted,
+                          [](const Row& row) { return row.coverage; })
+      .name;
+}
+
+TEST_CASE("algorithms: automatic takes the first row that is chosen, else the last") {
+  const auto automatic = [](Coverage a, Coverage b, Coverage c) {
+    return chosen(
+        {{"a", ConvAlgo::winograd, a}, {"b", ConvAlgo::fused, b}, {"c", ConvAlgo::naive, c}},
+        ConvAlgo::automatic);
+  };
+  CHECK(automatic(kYes, kYes, kYes) == "a");
+  CHECK(automatic(kSlower, kYes, kYes) == "b");
+  CHECK(automatic(kNo, kSlower, kSlower) == "c");
+}
+
+TEST_CASE("algorithms: a named one runs where it is possible, else the first possible row below") {
+  const std::vector<Row> table = {
+      {"special", ConvAlgo::fused, kNo},       {"winograd", ConvAlgo::winograd, kSlower},
+      {"winograd2", ConvAlgo::winograd, kYes}, {"fused", ConvAlgo::fused, kNo},
+      {"blocked", ConvAlgo::blocked, kSlower}, {"naive", ConvAlgo::naive, kSlower}};
+  CHECK(chosen(table, ConvAlgo::winograd) == "winograd");
+  CHECK(chosen(table, ConvAlgo::fused) == "blocked");
+  CHECK(chosen(table, ConvAlgo::naive) == "naive");
+  CHECK(chosen(table, ConvAlgo::tiled) == "winograd2");  // not of this table: as automatic
+}
+
+constexpr ConvPass kPasses[] = {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad};
+
+bool has_pass(const Conv2dAlgorithm& row, ConvPass pass) {
+  return pass == ConvPass::fprop   ? row.fprop != nullptr
+         : pass == ConvPass::dgrad ? row.dgrad != nullptr
+                                   : row.wgrad != nullptr;
+}
+
+/// Shapes that are near the limits of some row.
+std::vector<Conv2dShape> shapes() {
+  std::vector<Conv2dShape> all;
+  for (const int N : {1, 4})
+    for (const int C : {1, 3, 16, 40, 64})
+      for (const int K : {1, 16, 20, 64})
+        for (const int R : {1, 3, 4, 7})
+          for (const int stride : {1, 2})
+            for (const int upsample : {1, 2, 4})
+              all.push_back({N, 16, 16, C, K, R, R, stride, R / 2, upsample});
+  return all;
+}
+
+TEST_CASE("algorithms: a row has every pass that it covers, and the last row covers everything") {
+  for (const Device device : {Device::cpu(), Device{DeviceType::cuda}}) {
+    if (device.is_cuda() && !built_with_cuda()) continue;
+    CAPTURE(device.name());
+    Context ctx;
+    ctx.device = device;
+    const auto table = conv2d_algorithms(device);
+    for (const Conv2dShape& s : shapes())
+      for (const int pool : {1, 2})
+        for (const ConvPass pass : kPasses) {
+          for (const Conv2dAlgorithm& row : table) {
+            const Coverage coverage = row.covers(ctx, pass, s, {.pool = pool});
+            if (!coverage.is_possible() || has_pass(row, pass)) continue;
+            FAIL(row.name, " covers pass ", static_cast<int>(pass), " and does not have it");
+          }
+          if (!table.back().covers(ctx, pass, s, {.pool = pool}).is_possible())
+            FAIL("the last row does not cover everything");
+          ctx.conv = ConvAlgo::automatic;
+          const Conv2dChoice choice = conv2d_algorithm(ctx, pass, s, {.pool = pool});
+          if (choice.gemm == nullptr && !has_pass(*choice.conv, pass))
+            FAIL("chose ", choice.name(), ", which lacks the pass");
+        }
+  }
+}
+
+TEST_CASE("algorithms: every step of the CPU's ladder can be asked for, and what ran is told") {
+  const Conv2dShape s{2, 16, 16, 32, 32, 3, 3, 1, 1, 1};
+  Context ctx;
+  for (const char* name : {"naive", "blocked", "fused", "winograd"}) {
+    ctx.conv = conv2d_algorithm_from_name(Device::cpu(), name);
+    for (const ConvPass pass : kPasses)
+      CHECK(std::string(name_of(conv2d_algorithm(ctx, pass, s, {}).algo())) == name);
+  }
+  ctx.conv = ConvAlgo::winograd;
+  CHECK(conv2d_algorithm(ctx, ConvPass::fprop, {1, 8, 8, 3, 5, 5, 5}, {}).algo() ==
+        ConvAlgo::fused);
+  CHECK_THROWS_WITH_AS(conv2d_algorithm_from_name(Device::cpu(), "tiled"),
+                       "algorithm: 'tiled' is none of those on cpu: automatic, fused, winograd, "
+                       "blocked, naive",
+                       UsageError);
+}
+
+TEST_CASE("algorithms: a lowering is applied under automatic alone") {
+  const Conv2dShape dense{2, 4, 4, 64, 1, 4, 4, 1, 0, 1}, pixelwise{2, 8, 8, 128, 1, 1, 1, 1, 0, 2};
+  const Conv2dEpilogue pooled{.pool = 2};
+  Conv2dShape upsampled_and_pooled{2, 8, 8, 16, 16, 3, 3, 1, 1, 2};
+  Context ctx;
+  CHECK(conv2d_algorithm(ctx, ConvPass::fprop, dense, {}).gemm != nullptr);
+  const Conv2dChoice small = conv2d_algorithm(ctx, ConvPass::dgrad, pixelwise, {});
+  CHECK(small.lowering == Lowering::small_image);
+  CHECK(small.shape.upsample == 1);
+  const Conv2dChoice big = conv2d_algorithm(ctx, ConvPass::fprop, upsampled_and_pooled, pooled);
+  CHECK(big.lowering == Lowering::upsampled_image);
+  CHECK(big.shape.H == 16);
+  ctx.conv = ConvAlgo::fused;
+  CHECK(conv2d_algorithm(ctx, ConvPass::fprop, dense, {}).gemm == nullptr);
+  CHECK(conv2d_algorithm(ctx, ConvPass::dgrad, pixelwise, {}).lowering == Lowering::none);
+  // fused cannot do this one as it is.
+  CHECK(conv2d_algorithm(ctx, ConvPass::fprop, upsampled_and_pooled, pooled).algo() ==
+        ConvAlgo::blocked);
+}
+
+}  // namespace
+}  // namespace assay

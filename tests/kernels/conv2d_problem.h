@@ -1,0 +1,223 @@
+// A convolution with random operands and what the float64 reference makes of them; how an algorithm
+// is run on it and held to the bound of its error.
+#pragma once
+
+#include <cmath>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "kernels/conv2d/algorithm.h"
+#include "tests/kernels/conv2d_cases.h"
+#include "tests/support/kernel_test.h"
+
+namespace assay::test {
+
+/// A row of the table of algorithms, or what the dispatcher chooses, at a precision.
+struct Conv2dWay {
+  const Conv2dAlgorithm* row = nullptr;  ///< null: automatic
+  Precision precision = Precision::fp32;
+
+  bool covers(Context& ctx, ConvPass pass, const Conv2dCase& c) const {
+    ctx.conv = ConvAlgo::automatic;
+    ctx.precision = precision;
+    return row == nullptr || row->covers(ctx, pass, c.s, c.e).is_possible();
+  }
+};
+inline std::ostream& operator<<(std::ostream& out, const Conv2dWay& way) {
+  return out << (way.row == nullptr ? "automatic" : way.row->name) << ", "
+             << name_of(way.precision);
+}
+
+/// Every row at every precision that makes a difference to it (only tensor cores round the
+/// operands), from the last row to the first, then what the dispatcher chooses.
+inline std::vector<Conv2dWay> conv2d_ways(Device device) {
+  std::vector<Conv2dWay> ways;
+  const auto table = conv2d_algorithms(device);
+  for (auto row = table.rbegin(); row != table.rend(); ++row)
+    if (row->algo == ConvAlgo::tensor_core)
+      for (const Precision p : {Precision::tf32, Precision::tf32x3, Precision::bf16})
+        ways.push_back({&*row, p});
+    else
+      ways.push_back({&*row, Precision::fp32});
+  ways.push_back({nullptr, Precision::fp32});
+  ways.push_back({nullptr, device.is_cuda() ? Precision::bf16 : Precision::fp32_strict});
+  return ways;
+}
+
+inline constexpr ConvPass kPasses[] = {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad};
+inline std::string to_string(ConvPass pass) {
+  return pass == ConvPass::fprop ? "fprop" : pass == ConvPass::dgrad ? "dgrad" : "wgrad";
+}
+
+/// What a pass computes: y and argmax, dx, or dw and dbias.
+struct Conv2dResult {
+  std::vector<float> values;
+  std::vector<uint8_t> argmax;
+  std::vector<float> dbias;
+  bool operator==(const Conv2dResult&) const = default;
+};
+
+/// A float64 result and, element by element, the sum of the absolute values of its terms.
+struct Conv2dReference {
+  std::vector<double> want, scale;
+};
+
+struct Conv2dProblem {
+  Conv2dCase c;
+  std::vector<float> x, w, bias, dy;
+  std::vector<float> y_of_backward;  ///< y and argmax that the backward passes are given: float64's
+  std::vector<uint8_t> argmax;
+  std::vector<double> z;  ///< before pooling and activation
+  Conv2dReference y, dx, dw, dbias;
+
+  explicit Conv2dProblem(const Conv2dCase& problem);
+  int64_t outputs() const {
+    return int64_t{c.s.N} * (c.s.P() / c.e.pool) * (c.s.Q() / c.e.pool) * c.s.K;
+  }
+  const Conv2dReference& reference(ConvPass pass) const {
+    return pass == ConvPass::fprop ? y : pass == ConvPass::dgrad ? dx : dw;
+  }
+  /// Terms of the sums of a pass.
+  int64_t terms(ConvPass pass) const {
+    const Conv2dShape& s = c.s;
+    return pass == ConvPass::fprop   ? int64_t{s.R} * s.S * s.C
+           : pass == ConvPass::dgrad ? int64_t{s.R} * s.S * s.K * s.upsample * s.upsample
+                                     : int64_t{s.N} * s.P() * s.Q();
+  }
+};
+
+inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem) : c(problem) {
+  const Conv2dShape& s = c.s;
+  const Conv2dEpilogue& e = c.e;
+  x = random_floats(int64_t{s.N} * s.H * s.W * s.C);
+  w = random_floats(int64_t{s.K} * s.R * s.S * s.C);
+  bias = random_floats(s.K);
+  dy = random_floats(outputs());
+  const auto xd = widen(x), wd = widen(w), bd = widen(bias), dyd = widen(dy);
+  const auto xa = absolute(xd), wa = absolute(wd), ba = absolute(bd), dya = absolute(dyd);
+  const Conv2dEpilogue linear{.pool = e.pool};  // every slope is at most 1
+  const auto with_size = [](size_t n) {
+    return Conv2dReference{std::vector<double>(n), std::vector<double>(n)};
+  };
+  y = with_size(dy.size());
+  dx = with_size(x.size());
+  dw = with_size(w.size());
+  dbias = with_size(bias.size());
+
+  argmax.resize(dy.size());
+  Context& cpu = current_context();  // double is the reference on every device
+  conv2d_fprop<double>(cpu, s, e, xd.data(), wd.data(), bd.data(), y.want.data(), argmax.data());
+  conv2d_fprop<double>(cpu, s, linear, xa.data(), wa.data(), ba.data(), y.scale.data(), nullptr);
+  for (double& v : y.scale) v += 1;  // sigmoid and tanh add a few ulp of their own, at most 1
+  if (e.pool > 1) {
+    z.resize(static_cast<size_t>(int64_t{s.N} * s.P() * s.Q() * s.K));
+    conv2d_fprop<double>(cpu, s, {}, xd.data(), wd.data(), bd.data(), z.data(), nullptr);
+  }
+
+  y_of_backward.assign(y.want.begin(), y.want.end());
+  const auto y_wide = widen(y_of_backward);
+  const Conv2dGrad<double> g{dyd.data(), y_wide.data(), argmax.data()};
+  const Conv2dGrad<double> ga{dya.data(), nullptr, argmax.data()};
+  conv2d_dgrad<double>(cpu, s, e, g, wd.data(), dx.want.data());
+  conv2d_dgrad<double>(cpu, s, linear, ga, wa.data(), dx.scale.data());
+  conv2d_wgrad<double>(cpu, s, e, xd.data(), g, dw.want.data(), dbias.want.data());
+  conv2d_wgrad<double>(cpu, s, linear, xa.data(), ga, dw.scale.data(), dbias.scale.data());
+}
+
+/// Runs a pass over poisoned outputs on the context's device. `again` runs it twice and checks that
+/// the second call gives the same and takes no memory from the system.
+inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, const Conv2dWay& way,
+                        bool again = false) {
+  ctx.precision = way.precision;
+  const Conv2dShape& s = p.c.s;
+  const Conv2dEpilogue& e = p.c.e;
+  const Array<float> x(ctx, p.x), w(ctx, p.w), bias(ctx, p.bias), dy(ctx, p.dy);
+  const Array<float> y_given(ctx, p.y_of_backward);
+  const Array<uint8_t> argmax_given(ctx, p.argmax);
+  const Conv2dGrad<float> g{dy, y_given, argmax_given};
+  const auto call = [&] {
+    const Array<float> out(ctx, static_cast<int64_t>(p.reference(pass).want.size()));
+    const Array<float> dbias(ctx, s.K);
+    const Array<uint8_t> argmax(ctx, p.outputs());
+    const auto fprop = way.row != nullptr ? way.row->fprop : conv2d_fprop<float>;
+    const auto dgrad = way.row != nullptr ? way.row->dgrad : conv2d_dgrad<float>;
+    const auto wgrad = way.row != nullptr ? way.row->wgrad : conv2d_wgrad<float>;
+    if (pass == ConvPass::fprop)
+      fprop(ctx, s, e, x, w.get(), bias, out, e.pool > 1 ? argmax.get() : nullptr);
+    else if (pass == ConvPass::dgrad)
+      dgrad(ctx, s, e, g, w.get(), out);
+    else
+      wgrad(ctx, s, e, x, g, out, dbias);
+    Conv2dResult r{out.host(), {}, {}};
+    if (pass == ConvPass::fprop && e.pool > 1) r.argmax = argmax.host();
+    if (pass == ConvPass::wgrad) r.dbias = dbias.host();
+    return r;
+  };
+  const Conv2dResult result = call();
+  if (again) {
+    const int64_t system_calls = ctx.memory->stats().system_calls;
+    CHECK(call() == result);
+    CHECK(ctx.memory->stats().system_calls == system_calls);
+  }
+  return result;
+}
+
+/// Bound of the error of a sum of n products, in units of eps * sum |a||b|.
+///   fp32: gamma_n of Higham, "Accuracy and stability", section 3.1, with n+4 for bias,
+///   activation and folded filters
+///   tf32, bf16: each operand is first rounded to 11 or 8 significant bits, which moves it by at
+///   most 2^-11 or 2^-8 of itself
+inline double roundings(Precision precision, int64_t n) {
+  constexpr double kEps = std::numeric_limits<float>::epsilon();
+  const double sum = static_cast<double>(n) + 4;
+  switch (precision) {
+    case Precision::tf32:
+      return sum + 2 * std::exp2(-11) / kEps * (1 + std::exp2(-11));
+    case Precision::bf16:
+      return sum + 2 * std::exp2(-8) / kEps * (1 + std::exp2(-8));
+    case Precision::tf32x3:
+      // Three sums; what is left of an operand and the product of the small parts: 2^-22 each.
+      return 3 * sum + 3 * std::exp2(-22) / kEps;
+    default:
+      return sum;
+  }
+}
+
+/// Whether the chosen positions hold maxima of their windows, up to the error of the sums.
+inline bool maxima_chosen(const Conv2dProblem& p, const std::vector<uint8_t>& argmax,
+                          double factor) {
+  const Conv2dShape& s = p.c.s;
+  const int pool = p.c.e.pool, rows = s.P() / pool, columns = s.Q() / pool;
+  size_t i = 0;
+  for (int n = 0; n < s.N; ++n)
+    for (int row = 0; row < rows; ++row)
+      for (int column = 0; column < columns; ++column)
+        for (int k = 0; k < s.K; ++k, ++i) {
+          const auto z = [&](int place) {
+            const int64_t at = (int64_t{n} * s.P() + row * pool + place / pool) * s.Q() +
+                               column * pool + place % pool;
+            return p.z[static_cast<size_t>(at * s.K + k)];
+          };
+          if (argmax[i] >= pool * pool) return false;
+          double best = z(0);
+          for (int place = 1; place < pool * pool; ++place) best = std::max(best, z(place));
+          const double error = factor * std::numeric_limits<float>::epsilon() * p.y.scale[i];
+          if (z(argmax[i]) < best - 2 * error) return false;
+        }
+  return true;
+}
+
+/// Holds a result to the bound of a sum of products.
+inline void check_bound(const Conv2dProblem& p, ConvPass pass, Precision precision,
+                        const Conv2dResult& got) {
+  const Conv2dReference& r = p.reference(pass);
+  const double factor = roundings(precision, p.terms(pass));
+  CHECK(excess(got.values, r.want, r.scale, factor) <= 0);
+  if (pass == ConvPass::fprop && p.c.e.pool > 1) CHECK(maxima_chosen(p, got.argmax, factor));
+  if (pass == ConvPass::wgrad)  // a sum of gradients, rounded by no algorithm
+    CHECK(excess(got.dbias, p.dbias.want, p.dbias.scale,
+                 roundings(Precision::fp32, p.terms(pass))) <= 0);
+}
+
+}  // namespace assay::test

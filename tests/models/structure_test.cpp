@@ -1,0 +1,123 @@
+// What the sources of models/ and apps/ may say: which folder includes which, and where a model may
+// be named.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <regex>
+#include <string>
+#include <vector>
+
+namespace assay {
+namespace {
+namespace fs = std::filesystem;
+
+const fs::path kRoot = ASSAY_SOURCE_DIR;
+
+struct Line {
+  std::string file;  ///< from the root of the repository
+  int number;
+  std::string text;
+};
+
+/// Every line of the C++ files below a folder.
+std::vector<Line> lines_below(const std::string& folder) {
+  std::vector<Line> lines;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+    const fs::path& path = entry.path();
+    if (path.extension() != ".h" && path.extension() != ".cpp") continue;
+    std::ifstream in(path);
+    int number = 0;
+    for (std::string text; std::getline(in, text);)
+      lines.push_back({path.lexically_relative(kRoot).generic_string(), ++number, text});
+  }
+  return lines;
+}
+
+/// The project's folder that an #include names: "models/run"; "" for another line.
+std::string included_folder(const std::string& text) {
+  static const std::regex include(R"re(^\s*#include "([^"]+)/[^/"]+")re");
+  std::smatch match;
+  return std::regex_search(text, match, include) ? match[1].str() : "";
+}
+
+/// The rooms of models/: each includes itself and those before it.
+const std::vector<std::string> kRooms = {"networks", "run",       "evaluation",
+                                         "training", "detectors", "experiments"};
+
+ptrdiff_t room_of(const std::string& path) {
+  const auto at = std::find_if(kRooms.begin(), kRooms.end(), [&](const std::string& room) {
+    return (path + "/").starts_with("models/" + room + "/");
+  });
+  return at == kRooms.end() ? -1 : at - kRooms.begin();
+}
+
+/// Whether a line of models/ includes against the direction. networks and run are both at the
+/// ground: neither includes the other.
+bool breaks_direction(const std::string& file, const std::string& text) {
+  const std::string folder = included_folder(text);
+  if (folder == "apps" || folder.starts_with("apps/")) return true;
+  const ptrdiff_t from = room_of(file), to = room_of(folder);
+  return to >= 0 && (to > from || (from == 1 && to == 0));
+}
+
+/// Whether a line names a model of the library. The initial weights of a GAN and the loop that
+/// trains it have its name too.
+bool names_model(const std::string& text) {
+  static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn)re", std::regex::icase);
+  static const std::regex initial_weights("Init::dcgan|models/training/dcgan_training.h");
+  return std::regex_search(std::regex_replace(text, initial_weights, ""), model);
+}
+
+/// A model's own code: its detector and how it is trained and evaluated.
+bool is_of_one_model(const std::string& file) {
+  static const std::vector<std::string> own = {
+      "models/experiments/registry.cpp", "models/experiments/cnn_run.",
+      "models/experiments/gan_run.", "models/experiments/autoencoder_run.",
+      "models/experiments/example_step."};
+  return file.starts_with("models/networks/") || file.starts_with("models/detectors/") ||
+         file.starts_with("models/training/") ||
+         std::any_of(own.begin(), own.end(),
+                     [&](const std::string& start) { return file.starts_with(start); });
+}
+
+void check_none(const std::vector<std::string>& folders,
+                const std::function<bool(const Line&)>& is_wrong) {
+  size_t seen = 0;
+  for (const std::string& folder : folders)
+    for (const Line& line : lines_below(folder)) {
+      ++seen;
+      if (is_wrong(line)) FAIL_CHECK(line.file << ":" << line.number << ": " << line.text);
+    }
+  CHECK(seen > 1000);
+}
+
+}  // namespace
+
+TEST_CASE("the rooms of models/ include in one direction") {
+  CHECK(breaks_direction("models/run/config.cpp", "#include \"models/detectors/detector.h\""));
+  CHECK(breaks_direction("models/run/config.cpp", "#include \"models/networks/network.h\""));
+  CHECK(breaks_direction("models/training/step.h", "#include \"apps/suite/suite.h\""));
+  CHECK(!breaks_direction("models/training/step.h", "#include \"models/run/config.h\""));
+  check_none({"models"}, [](const Line& line) { return breaks_direction(line.file, line.text); });
+}
+
+TEST_CASE("every file of models/ is in a room") {
+  for (const Line& line : lines_below("models"))
+    if (line.number == 1) CHECK_MESSAGE(room_of(line.file) >= 0, line.file);
+}
+
+TEST_CASE("only the registry and a model's own files name a model") {
+  CHECK(names_model("if (config.model == \"kd-cae\") return 3;"));
+  CHECK(names_model("dynamic_cast<NiCae*>(network)"));
+  CHECK(names_model("The CNN learns from defects"));
+  CHECK(!names_model("for (const Init init : {Init::he, Init::dcgan})"));
+  check_none({"models", "apps"}, [](const Line& line) {
+    return !is_of_one_model(line.file) && names_model(line.text);
+  });
+}
+
+}  // namespace assay
