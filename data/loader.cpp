@@ -67,37 +67,61 @@ void fill_picture(const Image& image, const Motion& motion, float* out) {
 
 }  // namespace
 
+Image at_size(const Image& image, int height, int width, int channels) {
+  // Grey is resized as it is: three equal channels would be three times the work and the memory.
+  if (image.channels < channels) return with_channels(resize(image, height, width), channels);
+  return image.channels == channels ? resize(image, height, width)
+                                    : resize(with_channels(image, channels), height, width);
+}
+
 ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options options)
     : options_(options),
       samples_(std::move(samples)),
       images_(samples_.size()),
       masks_(samples_.size()),
-      file_sizes_(samples_.size()) {
+      facts_(samples_.size()) {
   parallel_for(ctx, static_cast<int64_t>(samples_.size()), [&](int64_t i) {
-    const Sample& sample = samples_[i];
-    Picture picture;
-    if (options_.masks) {
-      picture = load(sample);
-    } else {
-      picture.image = load_image(sample);
-    }
-    file_sizes_[i] = {picture.image.width, picture.image.height};
-    images_[i] =
-        resize(with_channels(picture.image, options_.channels), options_.height, options_.width);
-    if (picture.mask) masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+    const Picture picture =
+        load(samples_[i], {.masks = options_.masks, .bit_depth = options_.bit_depth});
+    facts_[i] = picture.facts;
+    images_[i] = at_size(picture.image, options_.height, options_.width, options_.channels);
+    if (!picture.mask) return;
+    masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+    const auto& pixels = masks_[i].pixels;
+    facts_[i].mask_vanishes =
+        samples_[i].defective && std::find(pixels.begin(), pixels.end(), 255) == pixels.end();
   });
 }
 
-Tensor ImageStore::batch(std::span<const size_t> images) const {
-  const size_t each = static_cast<size_t>(options_.height) * options_.width * options_.channels;
-  std::vector<float> values(images.size() * each);
+std::vector<ImageSize> ImageStore::file_sizes() const {
+  std::vector<ImageSize> sizes;
+  for (const ImageFacts& facts : facts_) sizes.push_back(facts.size);
+  return sizes;
+}
+
+Tensor batch_of(std::span<const Image* const> images) {
+  ASSAY_CHECK(!images.empty(), "batch: of no images");
+  const Image& first = *images.front();
+  std::vector<float> values(images.size() * first.size());
   for (size_t n = 0; n < images.size(); ++n) {
-    ASSAY_CHECK(images[n] < size(), "batch: there is no picture {} among {}", images[n], size());
-    fill_picture(images_[images[n]], {}, &values[n * each]);
+    const Image& image = *images[n];
+    ASSAY_CHECK(image.height == first.height && image.width == first.width &&
+                    image.channels == first.channels,
+                "batch: images of {} x {} x {} and {} x {} x {}", first.height, first.width,
+                first.channels, image.height, image.width, image.channels);
+    fill_picture(image, {}, &values[n * first.size()]);
   }
   return Tensor::from(
-      {static_cast<int64_t>(images.size()), options_.height, options_.width, options_.channels},
-      values);
+      {static_cast<int64_t>(images.size()), first.height, first.width, first.channels}, values);
+}
+
+Tensor ImageStore::batch(std::span<const size_t> images) const {
+  std::vector<const Image*> chosen;
+  for (const size_t i : images) {
+    ASSAY_CHECK(i < size(), "batch: there is no picture {} among {}", i, size());
+    chosen.push_back(&images_[i]);
+  }
+  return batch_of(chosen);
 }
 
 std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch) {

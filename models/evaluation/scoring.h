@@ -17,13 +17,12 @@ namespace assay {
 /// One image and what a model says of it.
 struct ScoredImage {
   std::string path;
-  std::string set;     ///< train, validation or test
+  std::string set;  ///< train, validation or test
+  bool defective = false;
   std::string defect;  ///< "good", or the kind of defect
   std::vector<double> parts;
   double score = 0;
   bool predicted_defective = false;
-
-  bool defective() const { return defect != "good"; }
 };
 
 /// How a model turns parts into a verdict.

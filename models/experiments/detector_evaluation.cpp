@@ -68,7 +68,11 @@ class FigureWriter {
 
 ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
                    const Scoring& scoring) {
-  ScoredImage image{.path = sample.path, .set = set, .defect = sample.defect, .parts = parts};
+  ScoredImage image{.path = sample.path,
+                    .set = set,
+                    .defective = sample.defective,
+                    .defect = sample.defect,
+                    .parts = parts};
   scoring.judge(image);
   return image;
 }

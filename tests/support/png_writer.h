@@ -49,6 +49,28 @@ inline Bytes zlib_stored(const Bytes& data) {
   return out;
 }
 
+/// Bits of a deflate stream, from the lowest of each byte on.
+class BitWriter {
+ public:
+  explicit BitWriter(Bytes& out) : out_(out) {}
+  void put(uint32_t value, int bits) {
+    for (int i = 0; i < bits; ++i) {
+      if (used_ == 0) out_.push_back(0);
+      out_.back() |= static_cast<uint8_t>((value >> i & 1) << used_);
+      used_ = (used_ + 1) % 8;
+    }
+  }
+  /// A Huffman code: its highest bit comes first.
+  void code(uint32_t value, int bits) {
+    for (int i = bits - 1; i >= 0; --i) put(value >> i & 1, 1);
+  }
+  void flush() { used_ = 0; }
+
+ private:
+  Bytes& out_;
+  int used_ = 0;
+};
+
 /// PNG colour types.
 enum PngColor : uint8_t { kGrey = 0, kRgb = 2, kPalette = 3, kGreyAlpha = 4, kRgba = 6 };
 
