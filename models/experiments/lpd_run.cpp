@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "models/detectors/lpd_detector.h"
 #include "models/experiments/detector_evaluation.h"
 #include "models/run/data.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// Training and validation images alike are the bank: leave-one-out needs none held out.
 std::vector<size_t> bank_images(const Split& split) {
@@ -22,8 +20,8 @@ std::vector<size_t> bank_images(const Split& split) {
   return images;
 }
 
-Json train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
-               const TrainingHooks& hooks) {
+DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
+                          const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
@@ -62,10 +60,19 @@ Json train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
   // One line for the one pass; its loss is the mean leave-one-out score.
   const double mean =
       std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  folder.write_history(
-      {{.epoch = 1, .train_loss = mean, .validation_loss = mean, .seconds = seconds}});
+  History history({"epoch", "train_loss", "validation_loss", "seconds"});
+  history.add({1, mean, mean, seconds});
+  history.write(folder.history());
   detector.save(folder);
-  return evaluate_on(test, data.has_masks(), detector, config, folder);
+  return evaluate_on(test, data.has_masks(), detector, config, folder,
+                     {.seconds_train = seconds,
+                      .epochs = 1,
+                      .steps = 1,
+                      .best_epoch = 1,
+                      .best_validation_loss = mean,
+                      .train_images = static_cast<int64_t>(split.train.size()),
+                      .validation_images = static_cast<int64_t>(split.validation.size()),
+                      .collapsed = detector.collapsed()});
 }
 
 }  // namespace
@@ -81,7 +88,6 @@ ModelSpec lpd_model() {
   model.make_detector = [](const RunConfig& config) {
     return std::make_unique<LpdDetector>(config);
   };
-  model.summary = summary_of;
   model.collapse_hint = "the good images are all the same; give it more of them";
   model.suite = {{"quick", {.preset = "lpd", .max_classes = 2, .seeds = 1}},
                  {"paper", {.preset = "lpd", .max_classes = 1000, .seeds = 3}}};
