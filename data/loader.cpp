@@ -6,8 +6,8 @@
 #include <cstring>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -67,37 +67,61 @@ void fill_picture(const Image& image, const Motion& motion, float* out) {
 
 }  // namespace
 
+Image at_size(const Image& image, int height, int width, int channels) {
+  // Grey is resized as it is: three equal channels would be three times the work and the memory.
+  if (image.channels < channels) return with_channels(resize(image, height, width), channels);
+  return image.channels == channels ? resize(image, height, width)
+                                    : resize(with_channels(image, channels), height, width);
+}
+
 ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options options)
     : options_(options),
       samples_(std::move(samples)),
       images_(samples_.size()),
       masks_(samples_.size()),
-      file_sizes_(samples_.size()) {
+      facts_(samples_.size()) {
   parallel_for(ctx, static_cast<int64_t>(samples_.size()), [&](int64_t i) {
-    const Sample& sample = samples_[i];
-    Picture picture;
-    if (options_.masks) {
-      picture = load(sample);
-    } else {
-      picture.image = load_image(sample);
-    }
-    file_sizes_[i] = {picture.image.width, picture.image.height};
-    images_[i] =
-        resize(with_channels(picture.image, options_.channels), options_.height, options_.width);
-    if (picture.mask) masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+    const Picture picture =
+        load(samples_[i], {.masks = options_.masks, .bit_depth = options_.bit_depth});
+    facts_[i] = picture.facts;
+    images_[i] = at_size(picture.image, options_.height, options_.width, options_.channels);
+    if (!picture.mask) return;
+    masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+    const auto& pixels = masks_[i].pixels;
+    facts_[i].mask_vanishes =
+        samples_[i].defective && std::find(pixels.begin(), pixels.end(), 255) == pixels.end();
   });
 }
 
-Tensor ImageStore::batch(std::span<const size_t> images) const {
-  const size_t each = static_cast<size_t>(options_.height) * options_.width * options_.channels;
-  std::vector<float> values(images.size() * each);
+std::vector<ImageSize> ImageStore::file_sizes() const {
+  std::vector<ImageSize> sizes;
+  for (const ImageFacts& facts : facts_) sizes.push_back(facts.size);
+  return sizes;
+}
+
+Tensor batch_of(std::span<const Image* const> images) {
+  ASSAY_CHECK(!images.empty(), "batch: of no images");
+  const Image& first = *images.front();
+  std::vector<float> values(images.size() * first.size());
   for (size_t n = 0; n < images.size(); ++n) {
-    ASSAY_CHECK(images[n] < size(), "batch: there is no picture {} among {}", images[n], size());
-    fill_picture(images_[images[n]], {}, &values[n * each]);
+    const Image& image = *images[n];
+    ASSAY_CHECK(image.height == first.height && image.width == first.width &&
+                    image.channels == first.channels,
+                "batch: images of {} x {} x {} and {} x {} x {}", first.height, first.width,
+                first.channels, image.height, image.width, image.channels);
+    fill_picture(image, {}, &values[n * first.size()]);
   }
   return Tensor::from(
-      {static_cast<int64_t>(images.size()), options_.height, options_.width, options_.channels},
-      values);
+      {static_cast<int64_t>(images.size()), first.height, first.width, first.channels}, values);
+}
+
+Tensor ImageStore::batch(std::span<const size_t> images) const {
+  std::vector<const Image*> chosen;
+  for (const size_t i : images) {
+    ASSAY_CHECK(i < size(), "batch: there is no picture {} among {}", i, size());
+    chosen.push_back(&images_[i]);
+  }
+  return batch_of(chosen);
 }
 
 std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch) {
@@ -136,12 +160,13 @@ struct BatchLoader::State {
     std::vector<int64_t> passes;
   };
 
-  /// A batch on its way to a CUDA device: the copies, which need the batch they copy from.
+  /// A batch on its way to a CUDA device. Its copies are destroyed first: they wait until the
+  /// memory of `host`, from which they copy, may be given away.
   struct Upload {
     Batch host, device;
     std::vector<std::unique_ptr<AsyncCopy>> copies;
   };
-  std::optional<Upload> coming, last;  // of the caller's thread alone
+  std::unique_ptr<Upload> coming, last;  // of the caller's thread alone
 
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
@@ -194,6 +219,7 @@ struct BatchLoader::State {
 
   Tensor labels_of(const std::vector<size_t>& members) const {
     std::vector<float> labels;
+    labels.reserve(members.size());
     for (const size_t i : members) labels.push_back(store.sample(i).defective ? 1.0f : 0.0f);
     return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
@@ -260,7 +286,7 @@ struct BatchLoader::State {
   /// Starts the copies of the next batch.
   void start_upload(bool wait) {
     const ProfileRange range("copy of a batch");
-    coming.emplace();
+    coming = std::make_unique<Upload>();
     if (!take(coming->host, wait)) return coming.reset();
     const auto upload = [&](const Tensor& from, Tensor& to) {
       if (!from.defined()) return;
@@ -280,12 +306,8 @@ struct BatchLoader::State {
     if (!coming) return false;
     for (const auto& copy : coming->copies) copy->before_kernels();
     batch = coming->device;
-    coming->device = {};  // a batch that nobody holds any more is free for the next
-    // The copies of `last` may still run where the device is behind. They are waited for before its
-    // memory goes to the next batch that is made: an assignment would give it away first.
-    last.reset();
-    last = std::move(coming);
-    coming.reset();
+    coming->device = {};       // a batch that nobody holds any more is free for the next
+    last = std::move(coming);  // waits for the copies of the batch before this one
     start_upload(false);
     return true;
   }

@@ -214,6 +214,8 @@ int profile_verb(const ProfileArguments& arguments) {
   const RunContext context(arguments.threads, config.device, config.precision);
   current_context().conv =
       conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
+  ASSAY_CHECK_AS(UsageError, find_model(config.model).make_step,
+                 "{}: learns in one pass and has no training step to profile", config.model);
   const std::unique_ptr<Network> network = make_network(config);
   init_parameters(*network, init_from_name(config.init), config.seed);
   const std::unique_ptr<TrainingStep> step = find_model(config.model).make_step(*network, config);

@@ -20,6 +20,7 @@ void add_networks(Page& page, const Findings& findings) {
   std::set<std::tuple<std::string, int, int>> shown;
   for (const RunResult& run : findings.runs) {
     const RunConfig& c = run.config;
+    if (!find_preset(c.preset).make) continue;
     if (!shown.insert({c.preset, c.image_size, c.channels()}).second) continue;
     const auto network = make_network(c);
     Table table({"layer", "what", "output (N,H,W,C)", "parameters", "MFLOP"}, 3);

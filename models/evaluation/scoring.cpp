@@ -15,7 +15,7 @@ const char* label_of(bool defective) {
 
 std::vector<uint8_t> labels_of(const std::vector<ScoredImage>& images) {
   std::vector<uint8_t> labels;
-  for (const ScoredImage& image : images) labels.push_back(image.defective());
+  for (const ScoredImage& image : images) labels.push_back(image.defective);
   return labels;
 }
 
@@ -51,7 +51,7 @@ void write_scores(const std::filesystem::path& file, const std::vector<ScoredIma
   header.push_back("set");
   std::string text = csv_row(header);
   for (const ScoredImage& image : images) {
-    std::vector<std::string> row = {image.path, label_of(image.defective()), image.defect,
+    std::vector<std::string> row = {image.path, label_of(image.defective), image.defect,
                                     csv_number(image.score), label_of(image.predicted_defective)};
     for (const double part : image.parts) row.push_back(csv_number(part));
     row.push_back(image.set);

@@ -17,13 +17,12 @@ namespace assay {
 /// An image with its score and the prediction.
 struct ScoredImage {
   std::string path;
-  std::string set;     ///< train, validation or test
+  std::string set;  ///< train, validation or test
+  bool defective = false;
   std::string defect;  ///< "good", or the kind of defect
   std::vector<double> parts;
   double score = 0;
   bool predicted_defective = false;
-
-  bool defective() const { return defect != "good"; }
 };
 
 /// How a model turns the components of a score into a prediction.

@@ -97,13 +97,15 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   // A broken one is said before hours of training, and before a forced run throws the old one away.
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
                         split.train.size(), split.validation.size(), test.size()));
-  if (const auto [without, all] = without_mask(data.test); 0 < without && without < all)
-    hooks.say(fmt::format("{} of {} defective test pictures have no mask: no pixel metrics",
-                          without, all));
+  for (const std::string& remark : remarks) hooks.say(remark);
+  if (const auto [without, all] = without_mask(data.test); without > 0)
+    hooks.say(
+        fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
   if (split.validation.size() < 16)
     hooks.say(
         fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",

@@ -204,6 +204,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
       const Sample& sample = pictures.sample(folds[f].test[i]);
       images[folds[f].test[i]] = {.path = sample.path,
                                   .set = fmt::format("fold{}", f),
+                                  .defective = sample.defective,
                                   .defect = sample.defect,
                                   .parts = {},
                                   .score = fold.scores[i],
@@ -239,12 +240,14 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
   const Dataset data = open_data(config);
   const ImageStore pictures = read_pictures(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, start, pictures);
+  const std::vector<std::string> remarks = remarks_on(data, config, pictures, nullptr);
   begin_run(config, folder, start);
   write_folds(folder.split(), folds, pictures.samples());
   hooks.say(fmt::format(
       "{}: {} images in {} folds of about {} training, {} validation and {} test images",
       config.object_class, pictures.size(), folds.size(), folds.front().train.size(),
       folds.front().validation.size(), folds.front().test.size()));
+  for (const std::string& remark : remarks) hooks.say(remark);
   CnnDetector detector(config, find_preset(config.preset).make);
   const std::vector<TrainingResult> trainings =
       CrossValidation(detector, folder, pictures, folds).train(hooks);

@@ -30,7 +30,9 @@ Inspected inspected(const RunConfig& config, std::span<const float> images, size
           side,
           channels,
           images.subspan(n * values, values),
-          std::span(judgement.reconstruction).subspan(m * values, values),
+          judgement.reconstruction.empty()
+              ? std::span<const float>()
+              : std::span(judgement.reconstruction).subspan(m * values, values),
           std::span(judgement.heat).subspan(m * pixels, pixels),
           mask};
 }
@@ -66,7 +68,11 @@ class FigureWriter {
 
 ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
                    const Scoring& scoring) {
-  ScoredImage image{.path = sample.path, .set = set, .defect = sample.defect, .parts = parts};
+  ScoredImage image{.path = sample.path,
+                    .set = set,
+                    .defective = sample.defective,
+                    .defect = sample.defect,
+                    .parts = parts};
   scoring.judge(image);
   return image;
 }

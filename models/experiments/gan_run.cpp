@@ -185,11 +185,14 @@ GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folde
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
-  read_pictures(config, data.test, false);  // a broken one is said before hours of training
+  // A broken one is said before hours of training.
+  const ImageStore test = read_pictures(config, data.test, false);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   hooks.say(fmt::format("{}: {} training images and {} held out", config.object_class,
                         split.train.size(), split.validation.size()));
+  for (const std::string& remark : remarks) hooks.say(remark);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
   const TrainingResult training = train_dcgan(*gan, good, split.train, config, folder, hooks);

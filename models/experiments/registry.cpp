@@ -14,6 +14,7 @@
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
+#include "models/experiments/lpd_run.h"
 #include "models/networks/cnn.h"
 #include "models/networks/dcgan.h"
 #include "models/networks/kd_cae.h"
@@ -149,7 +150,7 @@ ModelSpec dcgan() {
 
 // A deque: find_model() gives references that outlive later registrations.
 std::deque<ModelSpec>& registry() {
-  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan()};
+  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
   return models;
 }
 
@@ -168,7 +169,8 @@ void register_model(ModelSpec spec) {
         "the name is taken by another model");
   std::vector<std::string> names = preset_names();
   for (const Preset& preset : spec.presets) {
-    check(preset.make != nullptr, "preset '" + preset.name + "' has no factory");
+    check(preset.make != nullptr || !spec.make_step,
+          "preset '" + preset.name + "' has no factory");
     check(std::find(names.begin(), names.end(), preset.name) == names.end(),
           "the preset '" + preset.name + "' is taken");
     names.push_back(preset.name);
@@ -232,6 +234,8 @@ std::unique_ptr<Network> make_network(const RunConfig& config) {
   const int size = config.image_size;
   ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
                  config.preset, size);
+  ASSAY_CHECK_AS(UsageError, find_preset(config.preset).make,
+                 "{}: has no network; it learns without one", config.preset);
   return find_preset(config.preset).make(config);
 }
 

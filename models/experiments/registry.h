@@ -26,7 +26,7 @@ struct Preset {
   int image_size;  ///< side of the square input, pixels
   int channels;    ///< 1 (grey) or 3
   Init init;
-  NetworkFactory make;
+  NetworkFactory make;  ///< empty: the model has no network and no make_step
 };
 
 /// Makes an N from image size and channels; its constructor takes `variant` first where there is

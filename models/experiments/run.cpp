@@ -40,6 +40,12 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
                  config.preset);
   // The data set may have moved; its images are checked by name later.
   if (data_name(before) == data_name(config)) before.data = config.data;
+  if (before.data == "folder" && config.data == "folder") {
+    before.good = config.good;
+    before.bad = config.bad;
+    before.masks = config.masks;
+  }
+  if (config.bit_depth == "auto") before.bit_depth = "auto";  // the run keeps what it has found
   const std::vector<std::string> changed = differences(before, config);
   ASSAY_CHECK_AS(UsageError, changed.empty(),
                  "{}: was started with {}; give the same options, choose another --out, or start "
@@ -66,7 +72,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
     return read_metrics(folder);
   }
   folder.remove_leftovers();
-  return model.train(config, folder, start, hooks);
+  return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
 RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
@@ -75,6 +81,13 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
     config.data = *options.data;
     config.good = config.bad = config.masks = "";
   }
+  ASSAY_CHECK_AS(UsageError,
+                 config.data == "folder" || !(options.good || options.bad || options.masks),
+                 "--good, --bad and --masks: {} learnt from {}; give --data",
+                 folder.root().string(), config.data);
+  config.good = options.good.value_or(config.good);
+  config.bad = options.bad.value_or(config.bad);
+  config.masks = options.masks.value_or(config.masks);
   config.test_noise = options.test_noise.value_or(config.test_noise);
   check(config);
   const RunClaim claim(folder);

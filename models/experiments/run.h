@@ -20,7 +20,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
 
 /// What an evaluation may change in the run's configuration.
 struct EvaluationOptions {
-  std::optional<std::string> data, test_noise;
+  std::optional<std::string> data, good, bad, masks, test_noise;
 };
 /// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.

@@ -35,7 +35,8 @@ TEST_CASE("every model of the library is complete") {
     CAPTURE(name);
     const ModelSpec& model = find_model(name);
     CHECK(model.presets.front().name == name);  // `assay describe MODEL` takes the first
-    CHECK(model.make_step);
+    for (const Preset& preset : model.presets)
+      CHECK((model.make_step != nullptr) == (preset.make != nullptr));
     CHECK(!model.collapse_hint.empty());
     CHECK(!model.report.introduction.empty());
     for (const char* profile : {"quick", "paper"}) {
@@ -109,7 +110,10 @@ TEST_CASE("a model that is not complete, or has a name that is taken, is refused
   refused([](ModelSpec& m) { m.name = ""; });
   refused([](ModelSpec& m) { m.presets.clear(); });
   refused([&](ModelSpec& m) { m.presets.front().name = taken; });
-  refused([](ModelSpec& m) { m.presets.front().make = nullptr; });
+  refused([](ModelSpec& m) {
+    m.presets.front().make = nullptr;
+    m.make_step = [](Network&, const RunConfig&) { return std::unique_ptr<TrainingStep>(); };
+  });
   refused([](ModelSpec& m) { m.train = nullptr; });
   refused([](ModelSpec& m) { m.make_detector = nullptr; });
   refused([](ModelSpec& m) { m.options = {"no_such_option"}; });
