@@ -65,14 +65,8 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   history.write(folder.history());
   detector.save(folder);
   return evaluate_on(test, data.has_masks(), detector, config, folder,
-                     {.seconds_train = seconds,
-                      .epochs = 1,
-                      .steps = 1,
-                      .best_epoch = 1,
-                      .best_validation_loss = mean,
-                      .train_images = static_cast<int64_t>(split.train.size()),
-                      .validation_images = static_cast<int64_t>(split.validation.size()),
-                      .collapsed = detector.collapsed()});
+                     facts_of(read_result(config, folder, images.size()), split.train.size(),
+                              split.validation.size(), detector.collapsed()));
 }
 
 }  // namespace
