@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,18 @@ struct Judgement {
   std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous; or empty
 };
 
+/// A square of an image: its middle and side, pixels.
+struct Patch {
+  double x, y, side;
+};
+/// Why an image has its score: the place that decided, and what it is nearest to among good ones.
+struct Explanation {
+  Patch place;
+  std::string nearest_image;  ///< Sample::path of a training image
+  Patch nearest;              ///< its place there
+  double distance;
+};
+
 /// A model whose output deviates less from picture to picture has collapsed.
 inline constexpr double kCollapsedDeviation = 1e-3;
 
@@ -38,7 +52,10 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Judgement judge(const Tensor& x) = 0;
 
-  /// Whether a judgement has a reconstruction and a heat map.
+  /// Of an image (H,W,C) as judge() takes them; empty where a model compares no places.
+  virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
+
+  /// Whether a judgement has a heat map.
   virtual bool draws_heat_maps() const { return true; }
   /// No pixel's heat is above; 1 for the squared error of values from 0 to 1.
   virtual double most_heat() const { return 1; }

@@ -13,7 +13,7 @@ namespace assay {
 struct Inspected {
   int H, W, C;
   std::span<const float> image;           ///< (H,W,C) in [0,1]
-  std::span<const float> reconstruction;  ///< (H,W,C)
+  std::span<const float> reconstruction;  ///< (H,W,C); empty where a model makes none
   std::span<const float> heat;            ///< (H,W)
   std::span<const uint8_t> mask;          ///< (H,W), non-zero = defective
 };
@@ -31,6 +31,16 @@ inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 /// The tiles of a figure of this file, row by row, without gaps and colour bar. Error when they
 /// are not square: the figure is of another kind.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
+
+/// A square of an image: its middle and side, pixels.
+struct Square {
+  double x, y, side;
+};
+/// Why an image has its score: the image with the place that decided in a frame | that place,
+/// enlarged | the good patch nearest to it | the training image that holds it, framed. Both images
+/// are of one size; the places may reach beyond them.
+Image explanation_panel(const Image& image, const Square& place, const Image& nearest_image,
+                        const Square& nearest);
 
 /// original | overlay | colour bar.
 Image heat_map(const Inspected& image, double heat_scale);

@@ -72,7 +72,8 @@ void check(const RunConfig& config) {
                    find_option(options, name)->flag, fmt::join(models_with(name), ", "),
                    config.model);
   for (const Option& option : model.own_options) option.check(option.get(config));
-  make_network(config);  // knows which image sizes it can have
+  // A network knows which image sizes it can have.
+  if (find_preset(config.preset).make) make_network(config);
   if (model.check) model.check(config);
 }
 
