@@ -1,12 +1,13 @@
 #include "data/check.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <system_error>
+#include <span>
 #include <utility>
 
-#include "data/image_io.h"
+#include "data/findings.h"
 #include "data/mvtec.h"
 #include "data/split.h"
 #include "kernels/runtime/error.h"
@@ -35,27 +36,18 @@ constexpr std::array<std::pair<std::string_view, ClassCounts>, 15> kOfficial = {
     {"zipper", {240, 32, 119}},
 }};
 
-/// What one picture turned out to be.
-struct Finding {
-  int height = 0, width = 0, channels = 0;
+/// What one image turned out to be.
+struct Examined {
+  ImageFacts facts;
   std::string problem;
 };
 
-Finding examine(const Sample& sample) {
+Examined examine(const Sample& sample) {
   try {
-    const Picture picture = load(sample);
-    return {picture.image.height, picture.image.width, picture.image.channels, ""};
+    return {load(sample).facts, ""};
   } catch (const DataError& error) {
-    return {.problem = error.what()};
+    return {{}, error.what()};
   }
-}
-
-std::string sizes_of(const std::vector<Finding>& findings) {
-  std::vector<ImageSize> sizes;
-  for (const Finding& f : findings) {
-    if (f.problem.empty()) sizes.push_back({f.width, f.height});
-  }
-  return describe_sizes(sizes);
 }
 
 void count(const Dataset& data, ClassReport& report) {
@@ -67,30 +59,21 @@ void count(const Dataset& data, ClassReport& report) {
 }
 
 /// What is worth knowing but stops nothing.
-void add_notes(const std::vector<Finding>& findings, ClassReport& report) {
+void add_notes(std::span<const SeenImage> seen, ClassReport& report) {
   const ClassCounts& c = report.counts;
   constexpr int kLeast = kMinValidation + kMinTrain;
   if (c.train_good > 0 && c.train_good < kLeast)
     report.notes.push_back(
-        fmt::format("{} good training pictures; training needs {}", c.train_good, kLeast));
+        fmt::format("{} good training images; training needs {}", c.train_good, kLeast));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
   if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
   if (report.masks < c.test_defective) {
-    report.notes.push_back(fmt::format("{} of {} defective pictures have no mask: no pixel metrics",
+    report.notes.push_back(fmt::format("{} of {} defective images have no mask: no pixel metrics",
                                        c.test_defective - report.masks, c.test_defective));
   }
-  const auto grey = std::count_if(findings.begin(), findings.end(),
-                                  [](const Finding& f) { return f.channels == 1; });
-  if (grey > 0)
-    report.notes.push_back(fmt::format("{} of {} pictures are grey", grey, findings.size()));
-}
-
-/// Pictures in a format that is not read are the likely ones; the user should hear of them.
-void add_note_of_others(const std::vector<std::string>& others, ClassReport& report) {
-  if (others.empty()) return;
-  report.notes.push_back(fmt::format("{}{} passed over, being no PNG, JPEG or BMP: {}{}",
-                                     others.size(), others.size() == 1 ? " file is" : " files are",
-                                     others.front(), others.size() > 1 ? ", ..." : ""));
+  const auto grey = std::count_if(seen.begin(), seen.end(),
+                                  [](const SeenImage& s) { return s.facts->channels == 1; });
+  if (grey > 0) report.notes.push_back(fmt::format("{} of {} images are grey", grey, seen.size()));
 }
 
 ClassReport check_class(Context& ctx, const fs::path& root, const std::string& name) {
@@ -99,15 +82,29 @@ ClassReport check_class(Context& ctx, const fs::path& root, const std::string& n
   const Dataset data = survey_mvtec(root, name, report.problems);
   count(data, report);
   const std::vector<Sample> samples = pooled(data);
-  std::vector<Finding> findings(samples.size());
+  std::vector<Examined> examined(samples.size());
   parallel_for(ctx, static_cast<int64_t>(samples.size()),
-               [&](int64_t i) { findings[i] = examine(samples[i]); });
-  for (const Finding& finding : findings) {
-    if (!finding.problem.empty()) report.problems.push_back(finding.problem);
+               [&](int64_t i) { examined[i] = examine(samples[i]); });
+  std::vector<SeenImage> seen;
+  std::vector<ImageSize> sizes;
+  size_t training = 0;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (!examined[i].problem.empty()) {
+      report.problems.push_back(examined[i].problem);
+      continue;
+    }
+    seen.push_back({&samples[i], &examined[i].facts});
+    sizes.push_back(examined[i].facts.size);
+    training += i < data.train_good.size();
   }
-  report.sizes = sizes_of(findings);
-  add_notes(findings, report);
-  add_note_of_others(list_other_files(root, name), report);
+  report.sizes = describe_sizes(sizes);
+  add_notes(seen, report);
+  const std::span<const SeenImage> all = seen;
+  const Findings findings = find_out(all.first(training), all.subspan(training));
+  report.problems.insert(report.problems.end(), findings.problems.begin(), findings.problems.end());
+  report.notes.insert(report.notes.end(), data.notes.begin(), data.notes.end());
+  report.notes.insert(report.notes.end(), findings.notes.begin(), findings.notes.end());
+  report.files = data.files;
   return report;
 }
 

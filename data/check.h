@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/listing.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -22,6 +23,7 @@ struct ClassReport {
   std::string sizes;                  ///< "900x900", or "700x700 to 1024x1024"
   std::vector<std::string> problems;  ///< one sentence each; training would refuse the class
   std::vector<std::string> notes;     ///< worth knowing, not wrong
+  FileAccount files;                  ///< every file below the class's folder
 };
 
 /// Reads every file of every class. DataError when `root` is no folder.

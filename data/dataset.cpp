@@ -10,28 +10,99 @@
 namespace assay {
 namespace {
 
-void check_mask_size(const Sample& sample, const Picture& picture) {
-  if (!picture.mask) return;
+/// A mask file. 16 bits may hold 0 and 1, whose upper halves are the same.
+Image read_mask(const std::filesystem::path& file) {
+  DecodedImage decoded = read_decoded(file, {.alpha = true});
+  if (decoded.bits == 16 && decoded.max_value < 256)
+    decoded = read_decoded(file, {.bit_depth = 8, .alpha = true});
+  return mask_of(decoded, file.string());
+}
+
+/// The union of the masks of a sample.
+Image read_masks(const Sample& sample, const Image& image, int orientation) {
+  Image all;
+  for (const std::filesystem::path& file : sample.masks) {
+    Image mask = read_mask(file);
+    const char* turned =
+        orientation >= 5 ? " (after its Exif orientation turned it; turn the mask, too)" : "";
+    ASSAY_CHECK_AS(DataError, mask.height == image.height && mask.width == image.width,
+                   "{}: the mask has {} x {} pixels but its image has {} x {}{}; remove the mask "
+                   "or give it the image's size",
+                   file.string(), mask.width, mask.height, image.width, image.height, turned);
+    if (all.size() == 0) {
+      all = std::move(mask);
+    } else {
+      for (size_t i = 0; i < all.size(); ++i) all.pixels[i] |= mask.pixels[i];
+    }
+  }
+  const bool marks = std::any_of(all.pixels.begin(), all.pixels.end(), [](uint8_t v) { return v; });
+  const std::string name = sample.masks.front().string();
+  ASSAY_CHECK_AS(DataError, marks || !sample.defective,
+                 "{}: the mask marks nothing, but its image is one of a defect; mark the defect or "
+                 "remove the mask",
+                 name);
   ASSAY_CHECK_AS(
-      DataError,
-      picture.mask->height == picture.image.height && picture.mask->width == picture.image.width,
-      "{}: the mask has {} x {} pixels but its picture has {} x {}; remove the mask or give it the "
-      "picture's size",
-      sample.mask ? sample.mask->string() : sample.path, picture.mask->width, picture.mask->height,
-      picture.image.width, picture.image.height);
+      DataError, !marks || sample.defective,
+      "{}: the mask marks a defect, but its image is a good one; remove the mask or move the image",
+      name);
+  return all;
+}
+
+/// Eight bytes at a time: a number for accidents, not for an adversary.
+uint64_t hash_of(const Image& image) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  const auto add = [&](uint64_t word) {
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+    hash ^= hash >> 29;
+  };
+  add(static_cast<uint64_t>(image.height) << 32 | static_cast<uint64_t>(image.width));
+  add(static_cast<uint64_t>(image.channels));
+  size_t i = 0;
+  for (; i + 8 <= image.size(); i += 8) {
+    uint64_t word = 0;
+    for (int k = 0; k < 8; ++k) word |= uint64_t{image.pixels[i + k]} << 8 * k;
+    add(word);
+  }
+  for (; i < image.size(); ++i) add(image.pixels[i]);
+  return hash;
+}
+
+/// Only 0 and 255, or only 0 and 1, and both of them.
+bool is_two_valued(const Image& image) {
+  bool black = false;
+  uint8_t bright = 0;
+  for (const uint8_t v : image.pixels) {
+    if (v == 0) {
+      black = true;
+    } else if (v == bright || (bright == 0 && (v == 1 || v == 255))) {
+      bright = v;
+    } else {
+      return false;
+    }
+  }
+  return black && bright != 0;
 }
 
 }  // namespace
 
-Picture load(const Sample& sample) {
-  if (sample.draw) return sample.draw();
-  Picture picture{read_image(sample.file), std::nullopt};
-  if (sample.mask) {
-    picture.mask = to_grey(read_image(*sample.mask));
-    // MVTec's masks hold 0 and 255; a mask saved with loss still reads as the nearer of the two.
-    for (uint8_t& value : picture.mask->pixels) value = value >= 128 ? 255 : 0;
+Picture load(const Sample& sample, const LoadOptions& options) {
+  Picture picture;
+  if (sample.draw) {
+    picture = sample.draw();
+    if (!options.masks) picture.mask.reset();
+  } else {
+    DecodedImage file = read_decoded(sample.file, {.bit_depth = options.bit_depth});
+    if (options.masks && !sample.masks.empty())
+      picture.mask = read_masks(sample, file.image, file.orientation);
+    picture.facts.bits = file.bits;
+    picture.facts.max_value = file.max_value;
+    picture.image = std::move(file.image);
   }
-  check_mask_size(sample, picture);
+  picture.facts.size = {picture.image.width, picture.image.height};
+  picture.facts.channels = picture.image.channels;
+  picture.facts.hash = hash_of(picture.image);
+  picture.facts.two_valued = is_two_valued(picture.image);
+  if (picture.mask) picture.facts.mask = coverage_of(*picture.mask);
   return picture;
 }
 
@@ -40,7 +111,7 @@ Image load_image(const Sample& sample) {
 }
 
 bool has_mask(const Sample& sample) {
-  return sample.draw ? sample.defective : sample.mask.has_value();
+  return sample.draw ? sample.defective : !sample.masks.empty();
 }
 
 bool Dataset::has_masks() const {

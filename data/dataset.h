@@ -9,28 +9,48 @@
 #include <vector>
 
 #include "data/image.h"
+#include "data/listing.h"
+#include "data/mask.h"
 
 namespace assay {
+
+/// What is known of an image once it was read, before it is resized.
+struct ImageFacts {
+  ImageSize size;  ///< upright
+  int channels = 0;
+  int bits = 8;                           ///< a value of the file: 8 or 16
+  int max_value = 0;                      ///< the largest colour value of a file of 16 bits
+  uint64_t hash = 0;                      ///< of size and pixels: equal images have equal hashes
+  bool two_valued = false;                ///< nothing but black and white, as a mask
+  std::optional<MaskCoverage> mask = {};  ///< where a mask was read
+  bool mask_vanishes = false;             ///< it marks no pixel at the size of the model
+};
 
 /// A picture and, where there is one, the mask of its defect: 1 channel, same size, 255 = defect.
 struct Picture {
   Image image;
   std::optional<Image> mask;
+  ImageFacts facts = {};  ///< filled by load()
 };
 
 /// One picture of a data set, not yet read.
 struct Sample {
-  std::string path;            ///< its name within the class: "test/broken_large/000.png"
-  std::filesystem::path file;  ///< empty where the picture is drawn
-  bool defective = false;
-  std::string defect = "good";                ///< "good", or the name of the defect's folder
-  std::optional<std::filesystem::path> mask;  ///< file of the mask
-  std::function<Picture()> draw;              ///< makes the picture where there is no file
+  std::string path;             ///< its name within the class: "test/broken_large/000.png"
+  std::filesystem::path file;   ///< empty where the picture is drawn
+  bool defective = false;       ///< the label, decided where the sample is made and nowhere else
+  std::string defect = "good";  ///< of a good sample and of no other; else the defect's folder
+  std::vector<std::filesystem::path> masks;  ///< files of the mask, which is their union
+  std::function<Picture()> draw;             ///< makes the picture where there is no file
 };
 
+struct LoadOptions {
+  bool masks = true;   ///< read the mask too
+  int bit_depth = 16;  ///< DecodeOptions::bit_depth
+};
 /// Reads or draws a sample. The mask is 0 or 255, of the picture's size. DataError for a broken
-/// file, or a mask of another size than its picture.
-Picture load(const Sample& sample);
+/// file, a mask that cannot be understood (mask.h) or has another size than its image, one of a
+/// defect that marks nothing, and one of a good image that marks something.
+Picture load(const Sample& sample, const LoadOptions& options = {});
 /// The picture alone.
 Image load_image(const Sample& sample);
 /// True when load() gives a mask.
@@ -42,7 +62,10 @@ struct Dataset {
   std::string origin;              ///< builtin | mvtec | folder
   std::vector<Sample> train_good;  ///< never empty
   std::vector<Sample> test;        ///< never empty
-  bool has_masks() const;          ///< every defective test picture has one
+  FileAccount files = {};          ///< what was found on disk; empty for drawn pictures
+  std::vector<std::string> notes =
+      {};                  ///< what is worth knowing of how it was read, a sentence each
+  bool has_masks() const;  ///< every defective test picture has one
 };
 
 /// Train and test pictures together, for the supervised model: train/good, then test.

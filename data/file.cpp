@@ -1,5 +1,8 @@
 #include "data/file.h"
 
+#include <fmt/format.h>
+
+#include <cctype>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -62,6 +65,37 @@ bool is_utf8(std::string_view text) {
     at += length;
   }
   return true;
+}
+
+std::string printable(std::string_view text) {
+  const bool utf8 = is_utf8(text);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<uint8_t>(text[i]);
+    const bool control = c < 0x20 || c == 0x7F;
+    // U+0080 to U+009F are control characters too: terminals obey some.
+    const bool c1 = utf8 && c == 0xC2 && static_cast<uint8_t>(text[i + 1]) < 0xA0;
+    if (c1) {
+      out += fmt::format("\\xC2\\x{:02X}", static_cast<uint8_t>(text[++i]));
+    } else if (control || (!utf8 && c >= 0x80)) {
+      out += fmt::format("\\x{:02X}", c);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::string list_name(std::string_view name) {
+  constexpr std::string_view kScheme = "file:";
+  if (is_utf8(name) && !name.starts_with(kScheme)) return std::string(name);
+  std::string out(kScheme);
+  for (const char c : name) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("/._-~").find(c) != std::string_view::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
+  }
+  return out;
 }
 
 void make_folder(const std::filesystem::path& folder) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,14 @@ void write_bytes(const std::filesystem::path& file, std::span<const uint8_t> byt
 
 /// Whether a text may stand in JSON, as file names may not: they are any bytes.
 bool is_utf8(std::string_view text);
+
+/// A name as a terminal may show it: control characters and bytes that are no UTF-8 become \xNN.
+std::string printable(std::string_view text);
+
+/// A name as JSON and CSV hold it: itself where it is UTF-8; else "file:" and its bytes with those
+/// that a URI may not hold as %NN, which urllib.parse.unquote_to_bytes turns back. So is a name
+/// that begins with "file:".
+std::string list_name(std::string_view name);
 
 /// Makes a folder and those above it. Error that names it and the reason.
 void make_folder(const std::filesystem::path& folder);

@@ -24,6 +24,27 @@ Image with_channels(const Image& image, int channels) {
   return out;
 }
 
+Image oriented(Image image, int orientation) {
+  if (orientation < 2 || orientation > 8) return image;
+  const bool transposed = orientation >= 5;
+  const int H = image.height, W = image.width, C = image.channels;
+  Image out(transposed ? W : H, transposed ? H : W, C);
+  // Which end of the stored rows and columns the displayed ones start from.
+  const bool from_bottom =
+      orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool from_right =
+      orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  for (int y = 0; y < out.height; ++y) {
+    uint8_t* to = out.at(y, 0);
+    for (int x = 0; x < out.width; ++x, to += C) {
+      const int row = transposed ? x : y, column = transposed ? y : x;
+      std::copy_n(image.at(from_bottom ? H - 1 - row : row, from_right ? W - 1 - column : column),
+                  C, to);
+    }
+  }
+  return out;
+}
+
 std::string describe_sizes(std::span<const ImageSize> sizes) {
   if (sizes.empty()) return "";
   const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());

@@ -42,6 +42,10 @@ inline Image to_rgb(const Image& image) {
   return with_channels(image, 3);
 }
 
+/// An image as it is to be seen: `orientation` 1 to 8 as Exif numbers them (CIPA DC-008, tag
+/// 0x0112) says where its first row and column belong. Any other number leaves it as it is.
+Image oriented(Image image, int orientation);
+
 /// Width and height of a picture as its file has it, pixels.
 struct ImageSize {
   int width = 0, height = 0;

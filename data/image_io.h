@@ -1,4 +1,4 @@
-// Picture files: PNG, JPEG and BMP in, PNG and JPEG out.
+// Image files: PNG, JPEG, BMP and GIF in, PNG and JPEG out.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,47 @@
 #include <vector>
 
 #include "data/image.h"
+#include "data/image_format.h"
 
 namespace assay {
 
-/// The longest side that is read, in pixels.
+/// The longest side that is read, in pixels, and the most pixels.
 inline constexpr int kMaxImageSide = 16384;
+inline constexpr int64_t kMaxImagePixels = int64_t{1} << 27;
+/// Interlaced PNGs take several times as long and twice the memory.
+inline constexpr int64_t kMaxInterlacedPixels = int64_t{1} << 25;
+/// Bytes that all threads together may hold while they decode; a larger image is decoded alone.
+inline constexpr size_t kDecodingMemory = size_t{1} << 30;
 
-/// Decodes PNG, JPEG or BMP: 1 to 16 bits a value, grey, RGB, with alpha or a palette. The result
-/// has 1 channel where the file is grey, else 3. Alpha is dropped and 16 bits become the upper 8,
-/// both as Pillow has them. DataError, one sentence that starts with `name` and says what to do,
-/// for anything else: an empty or cut file, another kind of file, a wrong PNG checksum, a JPEG
-/// without its end, a side over kMaxImageSide.
+struct DecodeOptions {
+  /// Of a file with 16 bits a value: how many of them are used, 8 to 16. Cameras of 10 or 12 bits
+  /// write files that look black otherwise. Larger values become white.
+  int bit_depth = 16;
+  bool alpha = false;  ///< give DecodedImage::alpha
+};
+
+struct DecodedImage {
+  Image image;
+  Image alpha;  ///< 1 channel; empty where the file has none or none was asked for
+  std::string_view format;
+  int bits = 8;         ///< a value of the file: 8 or 16
+  int max_value = 0;    ///< the largest colour value of a file of 16 bits
+  int orientation = 1;  ///< Exif's; `image` is turned upright already
+  bool lossy = false;   ///< values may be off by a few: JPEG
+};
+
+/// Decodes PNG, JPEG, BMP or GIF (its first frame): 1 to 16 bits a value, grey, RGB, with alpha or
+/// a palette; JPEG also CMYK and YCCK. The result has 1 channel where the file is grey, else 3, and
+/// is turned as Exif's orientation says. Alpha is dropped and 16 bits become the upper 8, both as
+/// Pillow has them. DataError, one sentence that starts with `name` and says what to do, for
+/// anything else: an empty or cut file, another kind of file, a wrong PNG checksum, a JPEG without
+/// its end, one of four channels that does not say which, more pixels than the bounds above, more
+/// data than the image has pixels.
+DecodedImage decode(std::span<const uint8_t> bytes, const std::string& name,
+                    const DecodeOptions& options = {});
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name);
 /// The same from a file; `path` is the name in the message.
+DecodedImage read_decoded(const std::filesystem::path& path, const DecodeOptions& options = {});
 Image read_image(const std::filesystem::path& path);
 
 /// An 8-bit PNG, grey or RGB; the same bytes for the same picture everywhere.
@@ -31,11 +59,5 @@ std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 /// Writes beside `path` and renames, so that a reader never sees half a file. Error that names the
 /// path and the reason when the folder cannot be written or the disk is full.
 void write_png(const std::filesystem::path& path, const Image& image);
-
-/// True for the file names that hold pictures here: .png .jpg .jpeg .bmp, in any case.
-bool is_image_name(const std::filesystem::path& path);
-/// An entry with such a name that is no folder. A link that leads nowhere counts: reading it is the
-/// error that says so, and no picture is passed over in silence.
-bool is_picture(const std::filesystem::directory_entry& entry);
 
 }  // namespace assay

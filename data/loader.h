@@ -12,12 +12,20 @@
 
 namespace assay {
 
+/// An image as a model takes it: resized (resize.h), grey or RGB.
+Image at_size(const Image& image, int height, int width, int channels);
+
+/// Images of one size as numbers in [0,1], without noise or augmentation. Error for none, or where
+/// sizes differ. // (n,H,W,C)
+Tensor batch_of(std::span<const Image* const> images);
+
 /// All pictures of a list of samples at the size of a model, 8 bits a value.
 class ImageStore {
  public:
   struct Options {
     int height = 128, width = 128, channels = 3;
     bool masks = false;  ///< keep the masks too, as resize_mask makes them
+    int bit_depth = 16;  ///< DecodeOptions::bit_depth
   };
   /// Reads and resizes everything on the threads of `ctx`. Throws the DataError of the first
   /// picture, in the order of the samples, that cannot be read.
@@ -30,7 +38,8 @@ class ImageStore {
   std::span<const uint8_t> pixels(size_t i) const { return images_[i].pixels; }  // (H,W,C)
   const Image& image(size_t i) const { return images_[i]; }
   /// Of the files, before they were resized.
-  std::span<const ImageSize> file_sizes() const { return file_sizes_; }
+  std::span<const ImageFacts> facts() const { return facts_; }
+  std::vector<ImageSize> file_sizes() const;
   /// (H,W,1), 0 or 255. Undefined mask (no pixels) where the sample has none.
   const Image& mask(size_t i) const { return masks_[i]; }
 
@@ -41,7 +50,7 @@ class ImageStore {
   Options options_;
   std::vector<Sample> samples_;
   std::vector<Image> images_, masks_;
-  std::vector<ImageSize> file_sizes_;
+  std::vector<ImageFacts> facts_;
 };
 
 /// How batches are made from a store. Everything is a pure function of (seed, epoch, picture).
@@ -54,6 +63,7 @@ struct BatchOptions {
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean
   bool labels = false;             ///< fill Batch::labels
+  bool endless = false;  ///< every batch is full: a pass over the images runs into the next
 };
 
 struct Batch {
@@ -66,7 +76,7 @@ struct Batch {
 /// Gives the batches of one epoch after another, each made by a thread of the loader's own while
 /// the step before it runs. Where a context of a CUDA device is current, a batch also goes to the
 /// device while the step before it runs: from pinned memory, on a stream of its own. The last batch
-/// of an epoch may be smaller.
+/// of an epoch may be smaller, unless the batches are endless: then an epoch has no last batch.
 class BatchLoader {
  public:
   /// `store` outlives the loader. UsageError for batch < 1; Error for a position outside the store
@@ -76,8 +86,11 @@ class BatchLoader {
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
+  /// Batches that a pass over the images takes, rounded up.
   int64_t batches_per_epoch() const;
-  /// Starts an epoch at a batch; drops what was made ahead.
+  bool endless() const;
+  /// Starts an epoch at a batch; drops what was made ahead. Endless batches: batch `first_batch`,
+  /// counted from the start of pass `epoch`.
   void start_epoch(int64_t epoch, int64_t first_batch = 0);
   /// The next batch of the epoch, or false at its end.
   bool next(Batch& batch);

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string_view>
 #include <system_error>
 
 #include "data/file.h"
-#include "data/image_io.h"
+#include "data/image_format.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
 
@@ -20,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kFolderTestShare = 0.2;
+constexpr std::string_view kGood = "good", kMaskEnding = "_mask";
 
 /// Hears of everything that is wrong: throws, or makes a list.
 using Complain = std::function<void(const std::string& problem)>;
@@ -41,124 +43,260 @@ void check_root(const fs::path& root) {
   check_folder(root, "name the folder that holds the classes, or \"builtin\"", refuse);
 }
 
-/// Names of the entries that `keep` takes, sorted. Hidden ones are skipped: "._000.png" and the
-/// like are what file managers leave behind.
-template <class Keep>
-std::vector<std::string> names_in(const fs::path& folder, const Keep& keep) {
+struct Entry {
+  std::string name;
+  bool folder;
+};
+/// The entries of a folder by name; hidden ones are left out.
+std::vector<Entry> entries_of(const fs::path& folder) {
   std::error_code error;
-  std::vector<std::string> names;
+  std::vector<Entry> entries;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    if (name[0] != '.' && keep(*it)) names.push_back(name);
+    if (name[0] != '.') entries.push_back({name, is_folder(it->path())});
   }
   ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::vector<std::string> pictures_in(const fs::path& folder) {
-  std::vector<std::string> names = names_in(folder, is_picture);
-  for (const std::string& name : names)
-    ASSAY_CHECK_AS(DataError, is_utf8(name),
-                   "{}: its name is not UTF-8, so no list can hold it; rename it",
-                   (folder / name).string());
-  return names;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
 }
 std::vector<std::string> folders_in(const fs::path& folder) {
-  return names_in(folder, [](const fs::directory_entry& entry) { return is_folder(entry.path()); });
+  std::vector<std::string> names;
+  for (const Entry& entry : entries_of(folder))
+    if (entry.folder) names.push_back(entry.name);
+  return names;
 }
 
-/// Adds the pictures of `folder`, named prefix/NAME.
-void add_pictures(const fs::path& folder, const std::string& prefix, const std::string& defect,
-                  std::vector<Sample>& samples) {
-  for (const std::string& name : pictures_in(folder)) {
-    Sample sample;
-    sample.path = prefix + "/" + name;
-    sample.file = folder / name;
-    sample.defective = defect != "good";
-    sample.defect = defect;
-    samples.push_back(std::move(sample));
-  }
+std::string stem_of(const std::string& name) {
+  return name.substr(0, name.size() - fs::path(name).extension().string().size());
 }
 
-/// Gives the samples of one folder the masks of another: NAME_mask.* or NAME.* for NAME.*.
-void add_masks(const fs::path& folder, const fs::path& pictures, std::span<Sample> samples,
-               const Complain& complain) {
-  std::map<std::string, Sample*> by_stem;
-  for (Sample& sample : samples) by_stem[sample.file.stem().string()] = &sample;
-  constexpr std::string_view kEnding = "_mask";
-  for (const std::string& name : pictures_in(folder)) {
-    const std::string stem = fs::path(name).stem().string();
-    auto found = by_stem.find(stem);
-    if (found == by_stem.end() && stem.ends_with(kEnding)) {
-      found = by_stem.find(stem.substr(0, stem.size() - kEnding.size()));
-    }
-    if (found == by_stem.end()) {
-      complain(
-          fmt::format("{}: a mask without its picture in {}; add the picture or remove the mask",
-                      (folder / name).string(), pictures.string()));
-    } else {
-      found->second->mask = folder / name;
+/// One class or one pair of folders on its way to a Dataset.
+class Reader {
+ public:
+  Reader(Dataset& data, const Complain& complain) : data_(data), complain_(complain) {}
+
+  /// The images below `folder` as samples named prefix/..., all of one label. The masks among those
+  /// of a defect are theirs. Complains with `advice` where there is none.
+  std::vector<Sample> read_images(const fs::path& folder, const std::string& prefix, bool defective,
+                                  const std::function<std::string(const std::string&)>& defect_of,
+                                  const std::string& advice,
+                                  std::span<const fs::path> excluded = {}) {
+    std::vector<Sample> samples;
+    std::vector<ListedFile> masks;
+    std::string unsupported;
+    list(folder, prefix, excluded, [&](ListedFile found) {
+      if (found.kind == FileKind::unsupported && unsupported.empty())
+        unsupported = fmt::format(" ({}: {}, which is not read; convert it to PNG)", found.name,
+                                  found.reason);
+      if (found.kind == FileKind::image) {
+        samples.push_back({.path = prefix + found.name,
+                           .file = found.file,
+                           .defective = defective,
+                           .defect = defect_of(found.name),
+                           .masks = {},
+                           .draw = {}});
+        data_.files.add_image();
+      } else if (found.kind == FileKind::mask && defective) {
+        masks.push_back(std::move(found));
+      } else {
+        data_.files.add_ignored(prefix + found.name, found.reason);
+      }
+    });
+    if (samples.empty() && !advice.empty())
+      complain_(fmt::format("{}: no {} image in it{}; {}", folder.string(), kReadableFormats,
+                            unsupported, advice));
+    if (!masks.empty())
+      data_.notes.push_back(fmt::format(
+          "{}{} among the images of {} ({}): read as the masks of the images beside them",
+          masks.size(), masks.size() == 1 ? " mask lies" : " masks lie", folder.string(),
+          masks.front().name));
+    match(masks, folder, prefix, samples);
+    return samples;
+  }
+
+  /// Gives the samples, named prefix/..., the masks below `folder`: NAME.* or NAME_mask.* for
+  /// NAME.*, or several in a folder NAME, whose union is the mask (MVTec LOCO AD has these).
+  void read_masks(const fs::path& folder, const std::string& place, const fs::path& images,
+                  const std::string& prefix, std::span<Sample> samples) {
+    std::vector<ListedFile> masks;
+    list(folder, place, {}, [&](ListedFile found) {
+      if (found.kind <= FileKind::mask)
+        masks.push_back(std::move(found));
+      else
+        data_.files.add_ignored(place + found.name, found.reason);
+    });
+    match(masks, images, prefix, samples);
+  }
+
+  /// Accounts for what lies at a place that says nothing of an image.
+  void ignore(const fs::path& path, const std::string& name, bool folder) {
+    const auto add = [&](const ListedFile& found, const std::string& of) {
+      data_.files.add_ignored(of, found.kind == FileKind::image || found.kind == FileKind::mask
+                                      ? "image at a place where none is looked for"
+                                      : found.reason);
+    };
+    if (folder)
+      walk_files(path, [&](ListedFile found) { add(found, name + "/" + found.name); });
+    else
+      add(list_file(path), name);
+  }
+
+ private:
+  void list(const fs::path& folder, const std::string& prefix, std::span<const fs::path> excluded,
+            const std::function<void(ListedFile)>& f) {
+    walk_files(
+        folder,
+        [&](ListedFile found) {
+          if (found.kind == FileKind::failed)
+            complain_(fmt::format("{}: {}", found.file.string(), found.reason));
+          else if (found.kind <= FileKind::mask && !is_utf8(prefix + found.name))
+            // The lists of a run are JSON and CSV, which cannot hold any other name.
+            complain_(fmt::format("{}: its name is not UTF-8, so no list can hold it; rename it",
+                                  found.file.string()));
+          else
+            f(std::move(found));
+        },
+        excluded);
+  }
+
+  void match(const std::vector<ListedFile>& masks, const fs::path& images,
+             const std::string& prefix, std::span<Sample> samples) {
+    struct Target {
+      std::vector<Sample*> samples;  // several where their names differ in the ending alone
+      std::string folder;            // of the masks, where they have one of their own
+    };
+    std::map<std::string, Target> targets;
+    for (Sample& sample : samples)
+      targets[stem_of(sample.path.substr(prefix.size()))].samples.push_back(&sample);
+    for (const ListedFile& mask : masks) {
+      const std::string stem = stem_of(mask.name);
+      std::string folder;
+      auto found = targets.find(stem);
+      if (found == targets.end() && stem.ends_with(kMaskEnding))
+        found = targets.find(stem.substr(0, stem.size() - kMaskEnding.size()));
+      if (found == targets.end() && stem.find('/') != std::string::npos) {
+        folder = stem.substr(0, stem.rfind('/'));
+        found = targets.find(folder);
+      }
+      if (found == targets.end()) {
+        complain_(
+            fmt::format("{}: a mask without its image in {}; add the image or remove the mask",
+                        mask.file.string(), images.string()));
+        continue;
+      }
+      Target& target = found->second;
+      Sample& sample = *target.samples.front();
+      if (target.samples.size() > 1) {
+        complain_(fmt::format("{}: its image may be {} or {}; rename one of them",
+                              mask.file.string(), sample.path, target.samples[1]->path));
+      } else if (!sample.masks.empty() && (folder.empty() || folder != target.folder)) {
+        complain_(fmt::format("{}: {} has another mask, {}; remove one of them", mask.file.string(),
+                              sample.path, sample.masks.front().string()));
+      } else {
+        target.folder = folder;
+        sample.masks.push_back(mask.file);
+        data_.files.add_mask();
+      }
     }
   }
-}
+
+  Dataset& data_;
+  const Complain& complain_;
+};
 
 void sort_by_path(std::vector<Sample>& samples) {
   std::sort(samples.begin(), samples.end(),
             [](const Sample& a, const Sample& b) { return a.path < b.path; });
 }
 
-void check_pictures(bool any, const fs::path& folder, const std::string& advice,
-                    const Complain& complain) {
-  if (!any)
-    complain(fmt::format("{}: no PNG, JPEG or BMP picture in it; {}", folder.string(), advice));
-}
+const auto kIsGood = [](const std::string&) { return std::string(kGood); };
 
-void read_train(const fs::path& folder, Dataset& data, const Complain& complain) {
-  const std::string advice = "a class needs good pictures there to learn from";
-  if (!check_folder(folder, advice, complain)) return;
-  add_pictures(folder, "train/good", "good", data.train_good);
-  check_pictures(!data.train_good.empty(), folder, advice, complain);
-}
+/// Reads the folders of a class in MVTec's layout.
+class MvtecReader {
+ public:
+  MvtecReader(const fs::path& folder, Dataset& data, const Complain& complain)
+      : folder_(folder), data_(data), complain_(complain), reader_(data, complain) {}
 
-void read_test(const fs::path& folder, Dataset& data, const Complain& complain) {
-  const fs::path test = folder / "test", truth = folder / "ground_truth";
-  const std::string advice = "a class needs test/good and test/<defect>";
-  if (!check_folder(test, advice, complain)) return;
-  const std::vector<std::string> defects = folders_in(test);
-  check_pictures(!defects.empty(), test, advice, complain);
-  for (const std::string& defect : defects) {
-    const size_t begin = data.test.size();
-    add_pictures(test / defect, "test/" + defect, defect, data.test);
-    check_pictures(data.test.size() > begin, test / defect, "add some or remove the folder",
-                   complain);
-    if (is_folder(truth / defect)) {
-      add_masks(truth / defect, test / defect, std::span(data.test).subspan(begin), complain);
+  void read() {
+    read_train();
+    read_test();
+    for (const Entry& entry : entries_of(folder_))
+      if (!entry.folder ||
+          (entry.name != "train" && entry.name != "test" && entry.name != "ground_truth"))
+        reader_.ignore(folder_ / entry.name, entry.name, entry.folder);
+  }
+
+ private:
+  void read_train() {
+    const std::string advice = "a class needs good images there to learn from";
+    const fs::path good = folder_ / "train" / kGood;
+    if (check_folder(good, advice, complain_))
+      data_.train_good = reader_.read_images(good, "train/good/", false, kIsGood, advice);
+    sort_by_path(data_.train_good);
+    if (!is_folder(folder_ / "train")) return;
+    for (const Entry& entry : entries_of(folder_ / "train"))
+      if (!entry.folder || entry.name != kGood)
+        reader_.ignore(folder_ / "train" / entry.name, "train/" + entry.name, entry.folder);
+  }
+
+  void read_test() {
+    const fs::path test = folder_ / "test", truth = folder_ / "ground_truth";
+    const std::string advice = "a class needs test/good and test/<defect>";
+    if (!check_folder(test, advice, complain_)) return;
+    bool any = false;
+    for (const Entry& entry : entries_of(test)) {
+      if (entry.folder) {
+        read_kind(entry.name);
+        any = true;
+      } else {
+        reader_.ignore(test / entry.name, "test/" + entry.name, false);
+      }
+    }
+    if (!any)
+      complain_(fmt::format("{}: no {} image in it; {}", test.string(), kReadableFormats, advice));
+    sort_by_path(data_.test);
+    if (!is_folder(truth)) return;
+    for (const Entry& entry : entries_of(truth)) {
+      if (!entry.folder)
+        reader_.ignore(truth / entry.name, "ground_truth/" + entry.name, false);
+      else if (!is_folder(test / entry.name))  // its images are missing as a whole
+        reader_.read_masks(truth / entry.name, "ground_truth/" + entry.name + "/",
+                           test / entry.name, "", {});
     }
   }
-  if (!is_folder(truth)) return;
-  for (const std::string& defect : folders_in(truth)) {
-    if (!is_folder(test / defect)) {
-      // Their pictures are missing as a whole.
-      add_masks(truth / defect, test / defect, {}, complain);
-    }
+
+  /// The images of test/good or of one kind of defect, and their masks.
+  void read_kind(const std::string& kind) {
+    const std::string prefix = "test/" + kind + "/";
+    std::vector<Sample> samples = reader_.read_images(
+        folder_ / "test" / kind, prefix, kind != kGood, [&](const std::string&) { return kind; },
+        "add some or remove the folder");
+    if (const fs::path masks = folder_ / "ground_truth" / kind; is_folder(masks))
+      reader_.read_masks(masks, "ground_truth/" + kind + "/", folder_ / "test" / kind, prefix,
+                         samples);
+    data_.test.insert(data_.test.end(), samples.begin(), samples.end());
   }
-}
+
+  fs::path folder_;
+  Dataset& data_;
+  const Complain& complain_;
+  Reader reader_;
+};
 
 Dataset read_mvtec(const fs::path& root, const std::string& object_class,
                    const Complain& complain) {
   check_root(root);
-  const fs::path folder = root / object_class;
   // By the list: ".", "tile/" and "../other/tile" are folders too, but names of no class.
   const std::vector<std::string> classes = list_mvtec_classes(root);
   ASSAY_CHECK_AS(UsageError,
                  std::find(classes.begin(), classes.end(), object_class) != classes.end(),
                  "{}: no class \"{}\" in it; there are: {}", root.string(), object_class,
                  fmt::join(classes, ", "));
-  Dataset data{object_class, "mvtec", {}, {}};
-  read_train(folder / "train" / "good", data, complain);
-  read_test(folder, data, complain);
-  sort_by_path(data.test);
+  Dataset data;
+  data.name = object_class;
+  data.origin = "mvtec";
+  MvtecReader(root / object_class, data, complain).read();
   return data;
 }
 
@@ -166,12 +304,15 @@ Dataset read_mvtec(const fs::path& root, const std::string& object_class,
 
 std::vector<std::string> list_mvtec_classes(const fs::path& root) {
   check_root(root);
-  std::vector<std::string> classes = names_in(root, [](const fs::directory_entry& entry) {
-    return is_folder(entry.path() / "train") || is_folder(entry.path() / "test");
-  });
+  std::vector<std::string> classes;
+  for (const std::string& name : folders_in(root))
+    if (is_folder(root / name / "train") || is_folder(root / name / "test"))
+      classes.push_back(name);
+  const bool is_class = is_folder(root / "train") && is_folder(root / "test");
   ASSAY_CHECK_AS(DataError, !classes.empty(),
-                 "{}: no class in it: a class is a folder that holds train/good and test",
-                 root.string());
+                 "{}: no class in it: a class is a folder that holds train/good and test{}",
+                 root.string(),
+                 is_class ? "; this folder is one, so name the folder above it" : "");
   return classes;
 }
 
@@ -185,56 +326,50 @@ Dataset survey_mvtec(const fs::path& root, const std::string& object_class,
                     [&](const std::string& problem) { problems.push_back(problem); });
 }
 
-std::vector<std::string> list_other_files(const fs::path& root, const std::string& object_class) {
-  const fs::path folder = root / object_class;
-  std::vector<std::string> folders = {"train/good"};
-  if (is_folder(folder / "test"))
-    for (const std::string& defect : folders_in(folder / "test"))
-      folders.push_back("test/" + defect);
-  std::vector<std::string> others;
-  for (const std::string& name : folders) {
-    if (!is_folder(folder / name)) continue;
-    const auto is_other = [](const fs::directory_entry& entry) {
-      return !is_picture(entry) && !is_folder(entry.path());
-    };
-    for (const std::string& file : names_in(folder / name, is_other))
-      others.push_back(name + "/" + file);
-  }
-  return others;
-}
-
 Dataset open_folder(const FolderOptions& options) {
-  check_folder(options.good, "--good names a folder of good pictures", refuse);
-  check_folder(options.bad, "--bad names a folder of defective pictures", refuse);
+  check_folder(options.good, "--good names a folder of good images", refuse);
+  check_folder(options.bad, "--bad names a folder of defective images", refuse);
   if (options.masks) check_folder(*options.masks, "--masks names a folder of masks", refuse);
-
-  Dataset data{fs::canonical(options.good).filename().string(), "folder", {}, {}};
-  std::vector<Sample> good;
-  add_pictures(options.good, "good", "good", good);
-  ASSAY_CHECK_AS(DataError, good.size() >= 2,
-                 "{}: {} PNG, JPEG or BMP pictures in it, but at least 2 are needed, one to learn "
-                 "from and one to test on",
-                 options.good.string(), good.size());
-  const auto add_bad = [&](const fs::path& pictures, const std::string& prefix,
-                           const std::string& defect, const fs::path& masks) {
-    const size_t begin = data.test.size();
-    add_pictures(pictures, prefix, defect, data.test);
-    const std::span<Sample> added = std::span(data.test).subspan(begin);
-    for (Sample& sample : added) sample.defective = true;  // also in a subfolder called good
-    if (options.masks && is_folder(masks)) add_masks(masks, pictures, added, refuse);
-  };
   const fs::path masks = options.masks.value_or(fs::path());
-  add_bad(options.bad, "bad", "bad", masks);
-  for (const std::string& defect : folders_in(options.bad)) {
-    add_bad(options.bad / defect, "bad/" + defect, defect, masks / defect);
-  }
-  check_pictures(!data.test.empty(), options.bad, "put the defective pictures there", refuse);
+  ASSAY_CHECK_AS(DataError, !fs::equivalent(options.good, options.bad),
+                 "{}: is given as --good and as --bad; an image cannot be both",
+                 options.good.string());
+
+  Dataset data;
+  data.name = fs::canonical(options.good).filename().string();
+  data.origin = "folder";
+  const Complain complain = refuse;
+  Reader reader(data, complain);
+  // One of the folders may lie inside another: each image has the label of the innermost.
+  std::vector<fs::path> folders = {fs::canonical(options.good), fs::canonical(options.bad)};
+  if (options.masks) folders.push_back(fs::canonical(masks));
+
+  std::vector<Sample> good =
+      reader.read_images(options.good, "good/", false, kIsGood, "put good images there", folders);
+  sort_by_path(good);
+  ASSAY_CHECK_AS(
+      DataError, good.size() >= 2,
+      "{}: {} {} images in it, but at least 2 are needed, one to learn from and one to test on",
+      options.good.string(), good.size(), kReadableFormats);
+  // Everything below --bad is defective, in a subfolder called good too: that is no defect's name.
+  constexpr const char* kCalledGood = "bad-good";
+  const auto defect_of = [&](const std::string& name) {
+    const size_t slash = name.find('/');
+    const std::string defect = slash == std::string::npos ? "bad" : name.substr(0, slash);
+    return defect == kGood ? std::string(kCalledGood) : defect;
+  };
+  data.test = reader.read_images(options.bad, "bad/", true, defect_of,
+                                 "put the defective images there", folders);
+  const auto called_good = std::count_if(data.test.begin(), data.test.end(),
+                                         [&](const Sample& s) { return s.defect == kCalledGood; });
+  if (called_good > 0)
+    data.notes.push_back(fmt::format(
+        "{} images in {} count as defective, as all of --bad; if they are good, move them to {}",
+        called_good, (options.bad / kGood).string(), options.good.string()));
   if (options.masks) {
-    for (const std::string& defect : folders_in(masks))
-      if (!is_folder(options.bad / defect))
-        add_masks(masks / defect, options.bad / defect, {}, refuse);
+    reader.read_masks(masks, "masks/", options.bad, "bad/", data.test);
     ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
-                   "{}: no mask of any picture in {}; name them NAME.png or NAME_mask.png for "
+                   "{}: no mask of any image in {}; name them NAME.png or NAME_mask.png for "
                    "NAME.*, or leave --masks out",
                    masks.string(), options.bad.string());
   }

@@ -15,7 +15,7 @@
 
 namespace assay {
 
-inline constexpr int kExitAnomaly = 10;
+inline constexpr int kExitUnread = 3, kExitAnomaly = 10;
 
 using Action = std::function<int()>;
 

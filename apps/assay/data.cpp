@@ -44,6 +44,7 @@ int check_verb(const std::string& folder) {
     for (const std::string& note : report.notes) std::printf("  note: %s\n", note.c_str());
     for (const std::string& problem : report.problems)
       std::printf("  problem: %s\n", problem.c_str());
+    std::printf("  files: %s\n", report.files.sentence().c_str());
     problems += report.problems.size();
   }
   ASSAY_CHECK_AS(DataError, problems == 0, "{}: {}{}", folder, problems,

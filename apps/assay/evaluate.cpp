@@ -1,6 +1,5 @@
 // assay evaluate RUN
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/assay/cli.h"
@@ -13,7 +12,7 @@ namespace {
 
 struct EvaluateArguments {
   std::string run;
-  std::optional<std::string> data, test_noise;
+  std::optional<std::string> data, good, bad, masks, test_noise;
   int threads = 0;
 };
 
@@ -23,9 +22,14 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   const RunContext context(arguments.threads, config.device, config.precision);
   EvaluationOptions options;
   options.data = arguments.data;
+  options.good = arguments.good;
+  options.bad = arguments.bad;
+  options.masks = arguments.masks;
   options.test_noise = arguments.test_noise;
   ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
-  std::printf("%s", find_model(config.model).summary(evaluate_run(folder, options)).c_str());
+  ASSAY_CHECK_AS(UsageError, !options.data || !(options.good || options.bad || options.masks),
+                 "--data: not with --good, --bad and --masks");
+  std::printf("%s", summary_of(evaluate_run(folder, options)).c_str());
   return 0;
 }
 
@@ -37,6 +41,9 @@ void add_evaluate(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<EvaluateArguments>();
   verb->add_option("run", arguments->run, "a run folder")->required();
   verb->add_option("--data", arguments->data, "another folder with the same class");
+  verb->add_option("--good", arguments->good, "where the run's --good is now");
+  verb->add_option("--bad", arguments->bad, "where the run's --bad is now");
+  verb->add_option("--masks", arguments->masks, "where the run's --masks is now");
   verb->add_option("--test-noise", arguments->test_noise, "clean | noisy");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments); }; });

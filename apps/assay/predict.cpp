@@ -1,21 +1,25 @@
 // assay predict RUN PATH...
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/assay/cli.h"
+#include "apps/assay/prediction_output.h"
 #include "data/file.h"
 #include "data/image_io.h"
+#include "data/listing.h"
 #include "data/loader.h"
+#include "data/stream.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/figures.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
-#include "models/run/csv.h"
+#include "models/run/data.h"
 
 namespace assay {
 namespace {
@@ -24,153 +28,271 @@ namespace fs = std::filesystem;
 struct PredictArguments {
   std::string run, out;
   std::vector<std::string> paths;
-  bool json = false, csv = false, fail_on_anomaly = false, force = false;
+  bool json = false, json_lines = false, csv = false, null = false, fail_on_anomaly = false,
+       force = false;
   int threads = 0;
+
+  bool reads_stdin() const { return std::find(paths.begin(), paths.end(), "-") != paths.end(); }
 };
 
-/// A picture to be judged, and its name below the path that the user gave.
-struct Input {
-  fs::path file, name;
-  fs::path heat_map = {};  ///< empty: none is written
-};
-
-/// Adds the pictures of a folder and those below it. Links to folders are not followed, so none is
-/// entered twice; hidden files are what file managers leave behind.
-void add_folder(const fs::path& folder, std::vector<Input>& inputs) {
-  std::error_code error;
-  std::vector<Input> found;
-  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const fs::path file = it->path();
-    if (file.filename().string()[0] == '.') {
-      it.disable_recursion_pending();
-    } else if (is_picture(*it)) {
-      found.push_back({file, file.lexically_relative(folder)});
+/// The lines of the standard input as they come, without waiting past a Ctrl-C.
+void read_names(char end, const std::function<void(const std::string&)>& f) {
+  std::string name;
+  while (!stop_requested()) {
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (poll(&input, 1, 100) <= 0) continue;
+    char block[4096];
+    const ssize_t got = read(STDIN_FILENO, block, sizeof block);
+    if (got <= 0) break;
+    for (const char c : std::string_view(block, static_cast<size_t>(got))) {
+      if (c != end) {
+        name += c;
+      } else {
+        if (!name.empty()) f(name);
+        name.clear();
+      }
     }
   }
-  ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
-  ASSAY_CHECK_AS(DataError, !found.empty(), "{}: holds no PNG, JPEG or BMP picture",
-                 folder.string());
-  std::sort(found.begin(), found.end(),
-            [](const Input& a, const Input& b) { return a.file < b.file; });
-  inputs.insert(inputs.end(), found.begin(), found.end());
+  if (!name.empty()) f(name);
 }
 
-std::vector<Input> find_inputs(const std::vector<std::string>& paths) {
-  std::vector<Input> inputs;
-  for (const fs::path path : paths) {
+/// All images that the paths name, and what is wrong with the others. Runs beside the main thread.
+class Inputs {
+ public:
+  Inputs(const PredictArguments& arguments, ImageStream::Push push)
+      : arguments_(arguments), push_(std::move(push)) {}
+
+  void list() {
+    for (const std::string& path : arguments_.paths) {
+      if (path == "-")
+        read_names(arguments_.null ? '\0' : '\n', [this](const std::string& name) { add(name); });
+      else
+        add(path);
+    }
+  }
+  /// Files that are no images.
+  const FileAccount& ignored() const { return ignored_; }
+
+ private:
+  void add(const fs::path& path) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
-    ASSAY_CHECK_AS(DataError, fs::exists(status), "'{}': {}; name pictures, or folders of them",
-                   path.string(), error ? error.message() : "there is no such file or folder");
-    if (fs::is_directory(status)) {
-      add_folder(path, inputs);
-    } else {
-      inputs.push_back({path, path.filename()});
+    if (fs::is_directory(status))
+      add_folder(path);
+    else if (!fs::exists(status))
+      fail(path, fmt::format("'{}': {}; name images, or folders of them", path.string(),
+                             error ? error.message() : "there is no such file or folder"));
+    else
+      push_(
+          {.file = path, .name = path.filename().string(), .image = {}, .facts = {}, .error = {}});
+  }
+
+  void add_folder(const fs::path& folder) {
+    bool any = false;
+    walk_files(folder, [&](ListedFile found) {
+      any = any || found.kind != FileKind::other;
+      switch (found.kind) {
+        case FileKind::image:
+          push_({.file = found.file, .name = found.name, .image = {}, .facts = {}, .error = {}});
+          break;
+        case FileKind::unsupported:
+          fail(found.file, fmt::format("{}: {}, which is not read; convert it to PNG",
+                                       found.file.string(), found.reason));
+          break;
+        case FileKind::failed:
+          fail(found.file, fmt::format("{}: {}", found.file.string(), found.reason));
+          break;
+        case FileKind::mask:
+        case FileKind::other:
+          ignored_.add_ignored(printable(found.file.string()), found.reason);
+      }
+    });
+    if (!any) fail(folder, fmt::format("{}: holds no {} image", folder.string(), kReadableFormats));
+  }
+
+  void fail(const fs::path& path, const std::string& error) {
+    push_({.file = path, .name = {}, .image = {}, .facts = {}, .error = error});
+  }
+
+  const PredictArguments& arguments_;
+  ImageStream::Push push_;
+  FileAccount ignored_;
+};
+
+/// Gives every image a heat map of its own below a folder: where two have one name, as a/000.png
+/// and b/000.jpg, the second becomes 000_2.png.
+class HeatMapNames {
+ public:
+  explicit HeatMapNames(const PredictArguments& arguments) : arguments_(arguments) {}
+
+  /// UsageError when the map would replace an image that is judged or, without --force, any file.
+  fs::path name(const fs::path& file, const fs::path& name) {
+    const fs::path stem = (fs::path(arguments_.out) / name).replace_extension();
+    fs::path map = stem.string() + ".png";
+    for (int i = 2; !taken_.insert(map).second; ++i)
+      map = fmt::format("{}_{}.png", stem.string(), i);
+    judged_.insert(canonical(file));
+    ASSAY_CHECK_AS(UsageError, !judged_.contains(canonical(map)),
+                   "--out: the heat map {} would replace an image that is judged; choose another "
+                   "folder",
+                   map.string());
+    if (!arguments_.force) check_is_new(map);
+    return map;
+  }
+  /// All of them at once, before any is written; what comes from the standard input cannot be
+  /// known.
+  void check_all() const {
+    HeatMapNames trial(arguments_);
+    std::vector<StreamedImage> images;
+    Inputs(arguments_, [&](StreamedImage image) { images.push_back(std::move(image)); }).list();
+    for (const StreamedImage& image : images) trial.judged_.insert(canonical(image.file));
+    for (const StreamedImage& image : images)
+      if (image.error.empty()) trial.name(image.file, image.name);
+  }
+
+ private:
+  static fs::path canonical(const fs::path& path) {
+    std::error_code ignored;
+    return fs::weakly_canonical(path, ignored);
+  }
+
+  const PredictArguments& arguments_;
+  std::set<fs::path> taken_, judged_;
+};
+
+/// Judges images batch by batch as they come.
+class Prediction {
+ public:
+  Prediction(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
+      : detector_(detector), arguments_(arguments), output_(output), names_(arguments) {}
+
+  void run() {
+    if (!arguments_.out.empty() && !arguments_.reads_stdin()) names_.check_all();
+    const RunConfig& config = detector_.config();
+    const int threads = threads_of(current_context()).threads();
+    std::unique_ptr<Inputs> inputs;
+    ImageStream stream(
+        [&](const ImageStream::Push& push) {
+          inputs = std::make_unique<Inputs>(arguments_, push);
+          inputs->list();
+        },
+        {.height = config.image_size,
+         .width = config.image_size,
+         .channels = config.channels(),
+         .bit_depth = bit_depth_of(config),
+         .threads = threads,
+         .ahead = std::max(2 * config.batch, 2 * threads),
+         .stop_requested = stop_requested});
+    while (!stop_requested() && std::ferror(stdout) == 0) {
+      std::vector<StreamedImage> batch;
+      // What is there is judged now: nobody waits for a batch to fill.
+      for (StreamedImage image;
+           static_cast<int>(batch.size()) < config.batch && stream.take(image, batch.empty());) {
+        if (image.error.empty())
+          batch.push_back(std::move(image));
+        else
+          fail(image);
+      }
+      if (batch.empty()) break;
+      judge(batch);
     }
+    output_.end();
+    std::fflush(stdout);
+    if (inputs) account_ = inputs->ignored();
   }
-  return inputs;
-}
 
-/// Gives every input a heat map of its own in `out`: where two have one name, as a/000.png and
-/// b/000.jpg, the second becomes 000_2.png. UsageError when one would replace a file to be judged
-/// or, unless `replace`, any other.
-void name_heat_maps(const fs::path& out, bool replace, std::vector<Input>& inputs) {
-  std::set<fs::path> taken, judged;
-  std::error_code ignored;
-  for (const Input& input : inputs) judged.insert(fs::weakly_canonical(input.file, ignored));
-  for (Input& input : inputs) {
-    const fs::path stem = (out / input.name).replace_extension();
-    input.heat_map = stem.string() + ".png";
-    for (int i = 2; !taken.insert(input.heat_map).second; ++i)
-      input.heat_map = fmt::format("{}_{}.png", stem.string(), i);
-    ASSAY_CHECK_AS(
-        UsageError, !judged.contains(fs::weakly_canonical(input.heat_map, ignored)),
-        "--out: the heat map {} would replace a picture that is judged; choose another folder",
-        input.heat_map.string());
-    if (!replace) check_is_new(input.heat_map);
+  bool anomaly() const { return defective_ > 0; }
+  int64_t failures() const { return failures_; }
+  int64_t judged() const { return judged_; }
+  /// Throws where the one thing that was named cannot be read.
+  void end() {
+    if (!held_failure_.empty() && judged_ == 0) throw DataError(held_failure_);
+    say_held_failure();
   }
-}
-
-const char* verdict_of(const ScoredImage& image) {
-  return image.predicted_defective ? "defective" : "good";
-}
-
-void print_json(const std::vector<ScoredImage>& images, const std::vector<Input>& inputs,
-                const Scoring& scoring) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (size_t i = 0; i < images.size(); ++i) {
-    const ScoredImage& image = images[i];
-    nlohmann::ordered_json entry = {{"path", image.path},
-                                    {"score", image.score},
-                                    {"threshold", scoring.threshold},
-                                    {"predicted", verdict_of(image)}};
-    for (size_t p = 0; p < image.parts.size(); ++p) entry[scoring.part_names[p]] = image.parts[p];
-    if (!inputs[i].heat_map.empty()) entry["heat_map"] = inputs[i].heat_map.string();
-    list.push_back(std::move(entry));
+  std::string sentence() {
+    account_.add_images(judged_);
+    std::string text = fmt::format("{}; {} called defective", account_.sentence(), defective_);
+    if (failures_ > 0) text += fmt::format("; {} cannot be read, named above", failures_);
+    return text;
   }
-  // A name that is not UTF-8 cannot stand in JSON: its odd bytes become U+FFFD.
-  std::printf("%s\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
 
-void print_csv(const std::vector<ScoredImage>& images, const Scoring& scoring) {
-  std::vector<std::string> header = {"path", "score", "predicted"};
-  header.insert(header.end(), scoring.part_names.begin(), scoring.part_names.end());
-  std::printf("%s", csv_row(header).c_str());
-  for (const ScoredImage& image : images) {
-    std::vector<std::string> row = {image.path, csv_number(image.score), verdict_of(image)};
-    for (const double part : image.parts) row.push_back(csv_number(part));
-    std::printf("%s", csv_row(row).c_str());
+ private:
+  void say_held_failure() {
+    if (!held_failure_.empty()) fmt::print(stderr, "assay: error: {}\n", printable(held_failure_));
+    held_failure_.clear();
   }
-}
 
-void print_lines(const std::vector<ScoredImage>& images) {
-  for (const ScoredImage& image : images)
-    std::printf("%-9s  s = %8.3f  %s\n", verdict_of(image), image.score, image.path.c_str());
-}
-
-/// Judges batch by batch and writes the heat maps that the inputs name.
-std::vector<ScoredImage> judge_all(Detector& detector, const std::vector<Input>& inputs) {
-  const RunConfig& config = detector.config();
-  std::vector<Sample> samples;
-  for (const Input& input : inputs) {
-    Sample& sample = samples.emplace_back();
-    sample.path = input.file.string();
-    sample.file = input.file;
+  void fail(const StreamedImage& image) {
+    ++failures_;
+    say_held_failure();
+    held_failure_ = image.error;
+    if (failures_ > 1 || judged_ > 0) say_held_failure();
+    output_.failure(image.file.string(), image.error);
+    std::fflush(stdout);
   }
-  const int side = config.image_size;
-  const ImageStore store(current_context(), samples,
-                         {.height = side, .width = side, .channels = config.channels()});
-  const size_t pixels = static_cast<size_t>(side) * side, values = pixels * config.channels();
 
-  std::vector<ScoredImage> images;
-  for (size_t begin = 0; begin < store.size(); begin += config.batch) {
-    std::vector<size_t> batch;
-    for (size_t i = begin; i < std::min(store.size(), begin + config.batch); ++i)
-      batch.push_back(i);
-    const Tensor x = store.batch(batch);
-    const Judgement judgement = detector.judge(x);
-    const std::vector<float> originals = x.to_floats();
+  void judge(const std::vector<StreamedImage>& batch) {
+    std::vector<const Image*> images;
+    for (const StreamedImage& image : batch) images.push_back(&image.image);
+    const Tensor x = batch_of(images);
+    const Judgement judgement = detector_.judge(x);
+    const std::vector<float> originals =
+        arguments_.out.empty() ? std::vector<float>() : x.to_floats();
     for (size_t n = 0; n < batch.size(); ++n) {
-      ScoredImage image;
-      image.path = inputs[begin + n].file.string();
-      image.parts = judgement.parts[n];
-      detector.scoring().judge(image);
-      images.push_back(std::move(image));
-      const fs::path& file = inputs[begin + n].heat_map;
-      if (file.empty()) continue;
-      make_folder(file.parent_path());
-      write_png(file, heat_map({side,
-                                side,
-                                config.channels(),
-                                std::span(originals).subspan(n * values, values),
-                                {},
-                                std::span(judgement.heat).subspan(n * pixels, pixels),
-                                {}},
-                               detector.heat_scale()));
+      ScoredImage scored;
+      scored.path = batch[n].file.string();
+      scored.parts = judgement.parts[n];
+      detector_.scoring().judge(scored);
+      fs::path map;
+      if (!arguments_.out.empty()) {
+        map = names_.name(batch[n].file, batch[n].name);
+        write_heat_map(map, originals, judgement, n);
+      }
+      ++judged_;
+      defective_ += scored.predicted_defective;
+      output_.image(scored, map);
     }
+    say_held_failure();
+    std::fflush(stdout);
   }
-  return images;
+
+  void write_heat_map(const fs::path& file, const std::vector<float>& originals,
+                      const Judgement& judgement, size_t n) {
+    const int side = detector_.config().image_size, channels = detector_.config().channels();
+    const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
+    make_folder(file.parent_path());
+    write_png(file, heat_map({side,
+                              side,
+                              channels,
+                              std::span(originals).subspan(n * values, values),
+                              {},
+                              std::span(judgement.heat).subspan(n * pixels, pixels),
+                              {}},
+                             detector_.heat_scale()));
+  }
+
+  Detector& detector_;
+  const PredictArguments& arguments_;
+  PredictionOutput& output_;
+  HeatMapNames names_;
+  FileAccount account_;
+  std::string held_failure_;  // not said yet: the only one is the program's own error
+  int64_t judged_ = 0, defective_ = 0, failures_ = 0;
+};
+
+OutputForm form_of(const PredictArguments& arguments) {
+  return arguments.json         ? OutputForm::json
+         : arguments.json_lines ? OutputForm::json_lines
+         : arguments.csv        ? OutputForm::csv
+                                : OutputForm::text;
+}
+
+/// Where one image alone was named its verdict says it all.
+bool wants_account(const PredictArguments& arguments) {
+  std::error_code ignored;
+  return std::any_of(arguments.paths.begin(), arguments.paths.end(), [&](const fs::path& path) {
+    return path == "-" || fs::is_directory(path, ignored);
+  });
 }
 
 int predict_verb(const PredictArguments& arguments) {
@@ -178,22 +300,19 @@ int predict_verb(const PredictArguments& arguments) {
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
   const auto detector = load_detector(folder);
-  std::vector<Input> inputs = find_inputs(arguments.paths);
-  if (!arguments.out.empty()) {
-    ASSAY_CHECK_AS(UsageError, detector->draws_heat_maps(),
-                   "--out: {} judges whole pictures and draws no heat maps", config.model);
-    name_heat_maps(arguments.out, arguments.force, inputs);
-  }
-  const auto images = judge_all(*detector, inputs);
-  if (arguments.json)
-    print_json(images, inputs, detector->scoring());
-  else if (arguments.csv)
-    print_csv(images, detector->scoring());
-  else
-    print_lines(images);
-  const bool anomaly = std::any_of(images.begin(), images.end(),
-                                   [](const ScoredImage& i) { return i.predicted_defective; });
-  return arguments.fail_on_anomaly && anomaly ? kExitAnomaly : 0;
+  ASSAY_CHECK_AS(UsageError, arguments.out.empty() || detector->draws_heat_maps(),
+                 "--out: {} judges whole images and draws no heat maps", config.model);
+  stop_on_interrupt();
+  const auto output = make_output(form_of(arguments), detector->scoring());
+  Prediction prediction(*detector, arguments, *output);
+  prediction.run();
+  prediction.end();
+  if (wants_account(arguments)) fmt::print(stderr, "assay: {}\n", prediction.sentence());
+  ASSAY_CHECK(!stop_requested(), "interrupted after {} images; what is said of them holds",
+              prediction.judged());
+  // An image that nobody has looked at may be defective, too.
+  if (prediction.failures() > 0) return kExitUnread;
+  return arguments.fail_on_anomaly && prediction.anomaly() ? kExitAnomaly : 0;
 }
 
 }  // namespace
@@ -202,16 +321,28 @@ void add_predict(CLI::App& app, Action& run) {
   CLI::App* verb = app.add_subcommand("predict", "judge images with a trained model");
   auto arguments = std::make_shared<PredictArguments>();
   verb->add_option("run", arguments->run, "a run folder")->required();
-  verb->add_option("paths", arguments->paths, "images, or folders of images")->required();
+  verb->add_option("paths", arguments->paths,
+                   "images, or folders of images; - reads their names from the standard input, one "
+                   "a line; -- goes before a name that begins with a dash")
+      ->required();
   verb->add_option("--out", arguments->out,
-                   "write for each picture what the model sees, and a heat map over it, as one "
-                   "PNG into this folder");
-  verb->add_flag("--force", arguments->force, "replace pictures that are in --out already");
-  CLI::Option* json = verb->add_flag("--json", arguments->json, "print JSON");
-  verb->add_flag("--csv", arguments->csv, "print CSV")->excludes(json);
+                   "write for each image what the model sees, and a heat map over it, as one PNG "
+                   "into this folder");
+  verb->add_flag("--force", arguments->force, "replace files that are in --out already");
+  CLI::Option* json = verb->add_flag("--json", arguments->json, "print one JSON array");
+  CLI::Option* lines =
+      verb->add_flag("--jsonl", arguments->json_lines, "print a JSON object a line")
+          ->excludes(json);
+  verb->add_flag("--csv", arguments->csv, "print CSV")->excludes(json)->excludes(lines);
+  verb->add_flag("--null", arguments->null, "names on the standard input end with a zero byte");
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,
                  "exit with 10 when an image is called defective");
   add_threads_option(*verb, arguments->threads);
+  verb->footer(
+      "Results come as they are made. A file that cannot be read is named, the others are judged,\n"
+      "and the exit code is 3. In JSON and CSV a path that is not UTF-8 is written as file: and "
+      "its\n"
+      "bytes, those that a URI may not hold as %NN.");
   verb->callback([=, &run] { run = [=] { return predict_verb(*arguments); }; });
 }
 

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "apps/assay/cli.h"
+#include "data/file.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -24,7 +25,7 @@ volatile std::sig_atomic_t interrupted = 0;
 int fail(int code, std::string message) {
   for (char& c : message)
     if (c == '\n') c = ' ';
-  std::fprintf(stderr, "assay: error: %s\n", message.c_str());
+  std::fprintf(stderr, "assay: error: %s\n", printable(message).c_str());
   return code;
 }
 
@@ -128,6 +129,10 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
     text = fmt::format("'{}' is no verb; there are:", argv[1]);
     for (const CLI::App* v : verbs) text += " " + v->get_name();
   }
+  std::error_code ignored;
+  for (int i = 1; i < argc; ++i)
+    if (argv[i][0] == '-' && argv[i][1] != 0 && std::filesystem::exists(argv[i], ignored))
+      text += fmt::format("; '{}' is a file: -- goes before names that begin with a dash", argv[i]);
   return text + "; see " + verb + " --help";
 }
 

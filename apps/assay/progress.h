@@ -9,10 +9,11 @@
 
 namespace assay {
 
-/// Writes to stderr; results go to stdout. Colour only on a terminal and without NO_COLOR.
+/// Writes to stderr; results go to stdout. A bar only on a terminal that is not TERM=dumb, never
+/// wider than it is at the moment; colour only without NO_COLOR.
 class Progress {
  public:
-  explicit Progress(std::string label);
+  explicit Progress(const std::string& label);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

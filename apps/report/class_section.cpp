@@ -9,6 +9,7 @@
 #include "models/evaluation/metrics.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {
@@ -34,7 +35,7 @@ std::string score_histograms(const RunResult& run) {
   }
   groups.push_back({"test good", scores_where(test, "label", "good"), 1});
   groups.push_back({"test defective", scores_where(test, "label", "defective"), 0});
-  const double threshold = run.metrics["threshold"];
+  const double threshold = run.detector()->threshold;
   double most = threshold;
   for (const Group& g : groups)
     for (const double v : g.values) most = std::max(most, v);
@@ -101,9 +102,12 @@ std::string loss_chart(const RunResult& run) {
     const bool first = lines.empty(), thin = folders.size() > 1;
     Series train{first ? "training" : "", {}, 1, false, thin};
     Series validation{first ? "held out" : "", {}, 0, false, thin};
-    for (const EpochRecord& e : folder.read_history()) {
-      train.points.emplace_back(e.epoch, e.train_loss);
-      validation.points.emplace_back(e.epoch, e.validation_loss);
+    const History history = History::read(folder.history());
+    const std::vector<double> epochs = history.column("epoch");
+    for (const auto& [line, column] :
+         {std::pair(&train, "train_loss"), std::pair(&validation, "validation_loss")}) {
+      const std::vector<double> losses = history.column(column);
+      for (size_t i = 0; i < epochs.size(); ++i) line->points.emplace_back(epochs[i], losses[i]);
     }
     lines.push_back(train);
     lines.push_back(validation);
@@ -112,7 +116,7 @@ std::string loss_chart(const RunResult& run) {
   Chart chart{.title = folds ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
               .x = {.title = "epoch"},
               .y = {.title = model.report.loss, .kind = ScaleKind::logarithmic}};
-  if (const auto best = run.metrics.value("best_epoch", 0); !folds && best > 0)
+  if (const int64_t best = run.detector()->best_epoch; !folds && best > 0)
     chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
   return line_chart(chart, lines);
 }
@@ -178,7 +182,7 @@ void add_model(Page& page, const SeedGroup& group, size_t most_panels) {
 void add_class(Page& page, const ClassFindings& c, size_t most_panels) {
   page.subsection("class-" + c.id, escape_html(c.name) + synthetic_tag(c.synthetic),
                   escape_html(c.name));
-  page.add(paragraph(verdict_on(c)));
+  page.add(paragraph(verdict_text(c)));
   page.add(curve_charts(c));
   page.add(paragraph("Defects that each model finds at its threshold, by kind:"));
   page.add(kinds_table(c));

@@ -78,17 +78,17 @@ std::string span(const std::string& html, const char* kind = nullptr) {
 
 /// Heat maps are judged where there are masks.
 bool has_masks(const RunResult& run) {
-  return run.metrics.contains("pixel_auroc") && !run.metrics["pixel_auroc"].is_null();
+  return run.detector()->pixel_auroc.has_value();
 }
 
 /// What the residual's colours mean. Older runs do not say where the scale ends.
 std::string colour_scale(const RunResult& run) {
-  const nlohmann::ordered_json top = run.metrics.value("heat_scale", nlohmann::ordered_json());
+  const std::optional<double> top = run.detector()->heat_scale;
   return fmt::format(
       "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
       "set on held-out good images</div>\n",
       find_model(run.config.model).report.heat(run.config),
-      top.is_number() ? tick_text(top.get<double>()) + " and more" : "more");
+      top ? tick_text(*top) + " and more" : "more");
 }
 
 }  // namespace

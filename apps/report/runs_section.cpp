@@ -73,7 +73,7 @@ void add_times(Page& page, const Findings& findings) {
         run.config.test_noise, machine, run.config.device, run.config.precision);
     if (rows[key].runs.empty()) order.push_back(key);
     rows[key].runs.push_back(&run);
-    machines[machine].first += run.metrics.value("seconds_train", 0.0);
+    machines[machine].first += run.common().seconds_train;
     ++machines[machine].second;
   }
   Table table({"class", "model", "noise (training/test)", "machine", "device, precision", "seeds",
@@ -85,9 +85,9 @@ void add_times(Page& page, const Findings& findings) {
     double seconds = 0;
     std::vector<int64_t> steps, epochs;
     for (const RunResult* run : runs) {
-      seconds += run->metrics.value("seconds_train", 0.0);
-      steps.push_back(run->metrics.value("steps", int64_t{0}));
-      epochs.push_back(run->metrics.value("epochs", int64_t{0}));
+      seconds += run->common().seconds_train;
+      steps.push_back(run->common().steps);
+      epochs.push_back(run->common().epochs);
     }
     table.row({escape_html(c.object_class), model_name(c.model, c.preset),
                c.train_noise + "/" + c.test_noise, machine_of(*runs.front()),

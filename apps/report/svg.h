@@ -2,6 +2,7 @@
 // charts follow light, dark and print.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>

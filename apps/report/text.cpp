@@ -15,10 +15,8 @@ std::string decimal(double value, int digits) {
   return fmt::format("{}{}", value < 0 && !zero ? "&minus;" : "", text);
 }
 
-std::string number(const nlohmann::ordered_json& value, int digits) {
-  return value.is_number() && std::isfinite(value.get<double>())
-             ? decimal(value.get<double>(), digits)
-             : kNone;
+std::string number(const std::optional<double>& value, int digits) {
+  return value ? decimal(*value, digits) : kNone;
 }
 
 namespace {

@@ -1,7 +1,6 @@
 // How numbers and names read in the report. All results are HTML.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,8 +12,8 @@ namespace assay {
 /// What stands where a number does not exist.
 inline constexpr const char* kNone = "&ndash;";
 
-/// "0.861", or kNone for what is no number.
-std::string number(const nlohmann::ordered_json& value, int digits = 3);
+/// "0.861", or kNone for a metric that does not exist.
+std::string number(const std::optional<double>& value, int digits = 3);
 /// With a proper minus sign.
 std::string decimal(double value, int digits);
 /// "0.06 to 0.21".

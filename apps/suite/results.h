@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "models/evaluation/bootstrap.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -21,10 +23,13 @@ struct RunResult {
   RunFolder folder;
   RunConfig config;
   std::string command;  ///< makes the same run
-  nlohmann::ordered_json metrics;
+  RunMetrics metrics;
 
-  /// False for a model that scores no images: its metrics are of another kind.
-  bool judges() const { return metrics.contains("image_auroc"); }
+  const CommonMetrics& common() const { return common_metrics(metrics); }
+  /// Null for a run of a model that generates images.
+  const DetectorMetrics* detector() const { return std::get_if<DetectorMetrics>(&metrics); }
+  /// Null for a run of a model that scores images.
+  const GeneratorMetrics* generator() const { return std::get_if<GeneratorMetrics>(&metrics); }
 };
 
 /// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Needs
@@ -41,8 +46,6 @@ std::map<std::string, std::string> failed_runs(const std::filesystem::path& root
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
-/// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or a generator's first remark.
-std::string in_short(const nlohmann::ordered_json& metrics);
 /// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
@@ -51,9 +54,12 @@ std::string collapse_in_words(const RunResult& run);
 
 /// The configuration of which these metrics speak: `assay evaluate` may have tested on other data
 /// or under another condition than the run was started for.
-RunConfig as_evaluated(RunConfig config, const nlohmann::ordered_json& metrics);
+RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics);
 
-/// Runs that differ in their seed alone.
+/// A number in the metrics of a run, such as &DetectorMetrics::image_auroc.
+using Metric = std::function<std::optional<double>(const DetectorMetrics&)>;
+
+/// Runs of a detector that differ in their seed alone.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
   /// "<preset>, noisy/noisy": preset, train/test noise where there is any, and the options in
@@ -61,13 +67,15 @@ struct SeedGroup {
   std::string label;
 
   const RunConfig& config() const { return runs.front()->config; }
+  /// Metrics of the first run.
+  const DetectorMetrics& first() const { return *runs.front()->detector(); }
   bool clean() const { return config().train_noise == "clean" && config().test_noise == "clean"; }
-  /// Of a number in metrics.json, by its name there. Empty when no run has it.
-  std::optional<SeedSummary> summary(const std::string& metric) const;
-  /// The 95 % interval of a metric, its ends averaged over the seeds.
-  std::optional<Interval> interval(const std::string& metric) const;
+  /// Mean and deviation over the runs that have the metric. Empty when none has.
+  std::optional<SeedSummary> summary(const Metric& metric) const;
+  /// A 95 % interval, its ends averaged over the runs that have it.
+  std::optional<Interval> interval(std::optional<Interval> DetectorMetrics::*interval) const;
 };
-/// Of the runs that judge pictures. `runs` outlives the groups.
+/// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
 
 /// First minus second on the pictures that both have scored.

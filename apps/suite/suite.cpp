@@ -232,7 +232,7 @@ std::vector<FailedCell> run_suite(
       take_over_training(options, cells, *cell);
       const auto metrics =
           train_run(cell->config, RunFolder(options.out / cell->folder), Start::resume, hooks);
-      hooks.say("finished: " + in_short(metrics));
+      hooks.say("finished: " + one_line(metrics));
     } catch (const Interrupted&) {
       throw Interrupted("interrupted; the same command goes on where this one stopped");
     } catch (const std::exception& e) {

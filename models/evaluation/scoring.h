@@ -1,7 +1,6 @@
 // From the parts of every image's score to the verdict on a model: scores.csv and metrics.json.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,25 +8,21 @@
 #include "models/evaluation/bootstrap.h"
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 
 namespace assay {
 
-/// A metric or its interval [low, high], or null where it is not defined.
-nlohmann::ordered_json json_of(const std::optional<double>& value);
-nlohmann::ordered_json json_of(const std::optional<Interval>& interval);
-
 /// One image and what a model says of it.
 struct ScoredImage {
   std::string path;
-  std::string set;     ///< train, validation or test
+  std::string set;  ///< train, validation or test
+  bool defective = false;
   std::string defect;  ///< "good", or the kind of defect
   std::vector<double> parts;
   double score = 0;
   bool predicted_defective = false;
-
-  bool defective() const { return defect != "good"; }
 };
 
 /// How a model turns parts into a verdict.
@@ -50,7 +45,7 @@ struct Scoring {
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
 
-/// What metrics.json says besides the scores.
+/// What is known of a training.
 struct RunFacts {
   double seconds_train = 0;
   int epochs = 0;
@@ -61,14 +56,9 @@ struct RunFacts {
   bool collapsed = false;
 };
 
-/// metrics.json; a metric that does not exist is null. `pixels` is
-/// empty where no test image has a mask.
-nlohmann::ordered_json metrics_json(const RunConfig& config, const Scoring& scoring,
-                                    const std::vector<ScoredImage>& test,
-                                    const std::optional<PixelMetrics>& pixels,
-                                    const RunFacts& facts);
-
-/// The lines that `train` and `evaluate` end with.
-std::string summary_of(const nlohmann::ordered_json& metrics);
+/// Metrics of the scored test images. `pixels` is empty where no test image has a mask.
+DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring,
+                                 const std::vector<ScoredImage>& test,
+                                 const std::optional<PixelMetrics>& pixels, const RunFacts& facts);
 
 }  // namespace assay

@@ -2,7 +2,6 @@
 // of a class, because MVTec's training set has no defects in it.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "models/run/config.h"
@@ -13,16 +12,13 @@ namespace assay {
 
 /// Trains a network on each fold in a folder of its own, then evaluates. Each fold starts from the
 /// same weights: folds differ in their pictures alone. Error, DataError, Interrupted.
-nlohmann::ordered_json train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
-                                 const TrainingHooks& hooks);
+DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
+                          const TrainingHooks& hooks);
 
 /// scores.csv holds each pooled picture once, scored by the fold that did not see it ("set" says
 /// which). metrics.json: everything pooled over these at threshold 0.5; "folds" has the values of
 /// each, "folds_summary" their mean and deviation, "f1_val_threshold" the F1 pooled over the folds
 /// where each uses the threshold that is best on its own validation pictures.
-nlohmann::ordered_json evaluate_cnn(const RunConfig& config, const RunFolder& folder);
-
-/// The lines that `train` and `evaluate` end with.
-std::string cnn_summary(const nlohmann::ordered_json& metrics);
+DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

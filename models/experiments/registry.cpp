@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/detectors/cnn_detector.h"
@@ -31,6 +30,11 @@ std::unique_ptr<D> detector_of(const RunConfig& config) {
   return std::make_unique<D>(config, find_preset(config.preset).make);
 }
 
+template <class Step>
+std::unique_ptr<TrainingStep> make_step(Network& network, const RunConfig& config) {
+  return std::make_unique<Step>(network, config);
+}
+
 // The models of arXiv:2107.09204.
 
 ModelSpec cnn() {
@@ -42,8 +46,7 @@ ModelSpec cnn() {
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
-  model.example_step = classifier_step;
-  model.summary = cnn_summary;
+  model.make_step = make_step<ClassifierStep>;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
   model.collapse_hint =
@@ -80,8 +83,7 @@ ModelSpec kd_cae() {
       .by_class = {
           .title = "KD-CAE by class (table 2 of the study)",
           .short_title = "KD-CAE by class",
-          .parts = {{"auroc_reconstruction", "reconstruction alone"},
-                    {"auroc_density", "density alone"}},
+          .components = {{"reconstruction", "reconstruction alone"}, {"density", "density alone"}},
           .note = "The score is the larger of two deviations from held-out good images: of the "
                   "reconstruction error, and of the density of the latent among those of the "
                   "training images."}};
@@ -134,9 +136,10 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
-  model.example_step = gan_step;
-  model.summary = dcgan_summary;
-  model.check_history = [](const RunFolder& folder) { read_gan_history(folder); };
+  model.make_step = [](Network& network, const RunConfig& config) {
+    return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
+  };
+  model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
   model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
@@ -159,14 +162,14 @@ void register_model(ModelSpec spec) {
   };
   check(!spec.name.empty(), "the model has no name");
   check(!spec.presets.empty(), "the model has no preset");
-  check(spec.train && spec.evaluate && spec.summary, "train, evaluate and summary must be set");
+  check(spec.train && spec.evaluate, "train and evaluate must be set");
   check(spec.make_detector || spec.generate, "make_detector or generate must be set");
   const std::vector<std::string> models = model_names();
   check(std::find(models.begin(), models.end(), spec.name) == models.end(),
         "the name is taken by another model");
   std::vector<std::string> names = preset_names();
   for (const Preset& preset : spec.presets) {
-    check(preset.make != nullptr || !spec.example_step,
+    check(preset.make != nullptr || !spec.make_step,
           "preset '" + preset.name + "' has no factory");
     check(std::find(names.begin(), names.end(), preset.name) == names.end(),
           "the preset '" + preset.name + "' is taken");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -61,6 +62,13 @@ const std::vector<Option>& option_table() {
 
 void at_least::operator()(const std::string& flag, double value) const {
   ASSAY_CHECK_AS(UsageError, value >= min, "{}: {} is less than {}", flag, value, min);
+}
+
+void depth_of_bits::operator()(const std::string& flag, const std::string& value) const {
+  const int bits = value.size() <= 2 ? std::atoi(value.c_str()) : 0;
+  ASSAY_CHECK_AS(UsageError,
+                 value == "auto" || (bits >= 8 && bits <= 16 && value == std::to_string(bits)),
+                 "{}: '{}' is neither auto nor a number from 8 to 16", flag, value);
 }
 
 void positive::operator()(const std::string& flag, double value) const {
@@ -136,7 +144,9 @@ void save(const RunConfig& config, const std::filesystem::path& file) {
 
 std::string data_name(const RunConfig& c) {
   if (c.data == "folder") return c.good;  // as given: many folders of good images end alike
-  const std::filesystem::path path(c.data);
+  if (c.data == "builtin") return c.data;
+  // "data/." and "../data" are spellings of one name.
+  const std::filesystem::path path = std::filesystem::absolute(c.data).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 

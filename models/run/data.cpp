@@ -1,13 +1,16 @@
 #include "models/run/data.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
+#include "data/findings.h"
 #include "data/mvtec.h"
 #include "data/noise.h"
+#include "kernels/runtime/parallel.h"
 #include "models/run/machine.h"
 
 namespace assay {
@@ -63,7 +66,8 @@ ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, b
           {.height = config.image_size,
            .width = config.image_size,
            .channels = config.channels(),
-           .masks = masks}};
+           .masks = masks,
+           .bit_depth = bit_depth_of(config)}};
 }
 
 Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data) {
@@ -78,6 +82,47 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
                    "{}: one picture for {} has no spread; give two at least", file.string(),
                    part == &split.train ? "training" : "validation");
   return split;
+}
+
+RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start start) {
+  if (config.bit_depth != "auto") return config;
+  RunConfig known = config;
+  if (start == Start::resume && std::filesystem::exists(folder.config())) {
+    std::ifstream in(folder.config());
+    const auto json = nlohmann::json::parse(in, nullptr, false);
+    known.bit_depth = json.is_object() ? json.value("bit_depth", "16") : "16";
+    return known;
+  }
+  const std::vector<Sample> samples = open_data(config).train_good;
+  std::vector<int> max_values(samples.size());
+  parallel_for(current_context(), static_cast<int64_t>(samples.size()), [&](int64_t i) {
+    max_values[i] = load(samples[i], {.masks = false}).facts.max_value;
+  });
+  const int used = bits_used(*std::max_element(max_values.begin(), max_values.end()));
+  known.bit_depth = std::to_string(used);
+  return known;
+}
+
+int bit_depth_of(const RunConfig& config) {
+  return config.bit_depth == "auto" ? 16 : std::atoi(config.bit_depth.c_str());
+}
+
+std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
+                                    const ImageStore& training, const ImageStore* test) {
+  const auto seen = [](const ImageStore& store) {
+    std::vector<SeenImage> images;
+    for (size_t i = 0; i < store.size(); ++i)
+      images.push_back({&store.sample(i), &store.facts()[i]});
+    return images;
+  };
+  const Findings findings =
+      find_out(seen(training), test != nullptr ? seen(*test) : std::vector<SeenImage>(),
+               bit_depth_of(config));
+  if (!findings.problems.empty()) throw DataError(findings.problems.front());
+  std::vector<std::string> remarks = data.notes;
+  remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());
+  if (data.files.ignored() > 0) remarks.push_back("files: " + data.files.sentence());
+  return remarks;
 }
 
 std::vector<size_t> all_of(const ImageStore& store) {

@@ -46,6 +46,10 @@ struct at_least {
 };
 
 /// UsageError unless the value is finite and positive.
+/// auto, or a number of bits from 8 to 16.
+struct depth_of_bits {
+  void operator()(const std::string& flag, const std::string& value) const;
+};
 struct positive {
   void operator()(const std::string& flag, double value) const;
 };

@@ -12,6 +12,8 @@ OPTION(std::string, masks, "", "--masks", data, utf8{}, "masks of the images in 
 OPTION(std::string, split_file, "", "--split", data, utf8{},
        "a split.json to follow; else drawn from the seed")
 OPTION(int, image_size, 128, "--image-size", data, at_least{1}, "pixels a side")
+OPTION(std::string, bit_depth, "16", "--bit-depth", data, depth_of_bits{},
+       "auto | 8 to 16: bits that images of 16 bits a value use, of which the upper 8 are kept")
 OPTION(bool, grey, false, "--grey", data, anything{}, "one channel in place of three")
 
 OPTION(uint64_t, seed, 0, "--seed", training, anything{}, "of weights, order, split and noise")

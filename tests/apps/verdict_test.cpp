@@ -42,10 +42,12 @@ void write_run(const fs::path& root, const Fake& fake) {
   std::vector<ScoredImage> images;
   for (int i = 0; i < 40; ++i) {
     const bool defective = i % 2 == 1;
-    ScoredImage image{.path = fmt::format("test/{}/{}", defective ? "crack" : "good", i),
-                      .set = "test",
-                      .defect = defective ? "crack" : "good",
-                      .parts = {}};
+    ScoredImage image{
+        .path = "test/" + std::string(defective ? "crack/" : "good/") + std::to_string(i),
+        .set = "test",
+        .defective = defective,
+        .defect = defective ? "crack" : "good",
+        .parts = {}};
     // A scatter of its own for each model and seed.
     const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
     image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);
@@ -54,9 +56,8 @@ void write_run(const fs::path& root, const Fake& fake) {
   }
   write_scores(folder.scores(), images, scoring);
   scoring.rule = Scoring::Rule::mean;  // no calibration to be told
-  const auto metrics =
-      metrics_json(config, scoring, images, {}, {.train_images = 9, .validation_images = 8});
-  write_file(folder.metrics(), metrics.dump());
+  write_metrics(folder, detector_metrics(config, scoring, images, {},
+                                         {.train_images = 9, .validation_images = 8}));
 }
 
 /// The text of the report's page, tags taken out.

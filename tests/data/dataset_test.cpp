@@ -123,25 +123,25 @@ TEST_CASE("what is missing is named") {
   SUBCASE("pictures in train/good") {
     fs::remove_all(root / "nut/train/good");
     put(root / "nut/train/good/readme.txt", std::string("none yet"));
-    CHECK(contains(refusal(root.path()), "nut/train/good: no PNG, JPEG or BMP picture in it"));
+    CHECK(contains(refusal(root.path()), "nut/train/good: no PNG, JPEG, BMP or GIF image in it"));
   }
   SUBCASE("test") {
     fs::remove_all(root / "nut/test");
     CHECK(contains(refusal(root.path()), "nut/test: there is no such folder"));
     fs::create_directories(root / "nut/test");
-    CHECK(contains(refusal(root.path()), "nut/test: no PNG, JPEG or BMP picture in it"));
+    CHECK(contains(refusal(root.path()), "nut/test: no PNG, JPEG, BMP or GIF image in it"));
   }
   SUBCASE("pictures in a folder of test") {
     fs::create_directories(root / "nut/test/empty");
-    CHECK(contains(refusal(root.path()), "nut/test/empty: no PNG, JPEG or BMP picture in it"));
+    CHECK(contains(refusal(root.path()), "nut/test/empty: no PNG, JPEG, BMP or GIF image in it"));
   }
   SUBCASE("the picture of a mask") {
     fs::remove(root / "nut/test/crack/001.png");
-    CHECK(contains(refusal(root.path()), "crack/001_mask.png: a mask without its picture"));
+    CHECK(contains(refusal(root.path()), "crack/001_mask.png: a mask without its image"));
   }
   SUBCASE("the folder of masks' pictures") {
     fs::remove_all(root / "nut/test/crack");
-    CHECK(contains(refusal(root.path()), "crack/000_mask.png: a mask without its picture"));
+    CHECK(contains(refusal(root.path()), "crack/000_mask.png: a mask without its image"));
   }
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("a mask of another size than its picture is refused when it is read") 
   put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
   const Dataset data = open_mvtec(root.path(), "nut");
   const std::string message = message_of<DataError>([&] { load(data.test[0]); });
-  CHECK(contains(message, "000_mask.png: the mask has 6 x 5 pixels but its picture has 10 x 12"));
+  CHECK(contains(message, "000_mask.png: the mask has 6 x 5 pixels but its image has 10 x 12"));
 }
 
 TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by the seed") {
@@ -203,6 +203,9 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
   CHECK(!has_mask(data.test[1]));
   CHECK(data.test[2].path == "bad/good/c.png");
   CHECK(data.test[2].defective);
+  CHECK(data.test[2].defect == "bad-good");  // "good" is the name of good samples alone
+  REQUIRE(data.notes.size() == 1);
+  CHECK(contains(data.notes[0], "1 images in"));
   CHECK(has_mask(data.test[2]));
   std::set<std::string> good;
   for (const Sample& s : pooled(data)) {
@@ -222,12 +225,10 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
                  "no: there is no such folder"));
   options.masks = root / "fine";  // the good pictures by mistake
-  CHECK(
-      contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its image"));
   put(root / "astray/scratch/a.png", Image(12, 10, 1));
   options.masks = root / "astray";
-  CHECK(
-      contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its picture"));
+  CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its image"));
   fs::remove_all(root / "astray/scratch");
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "astray: no mask of any"));
   options.masks.reset();
@@ -236,8 +237,8 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
     CHECK(
         contains(message_of<DataError>([&] { open_folder(options); }), "there is no such folder"));
     fs::create_directories(root / name);
-    CHECK(
-        contains(message_of<DataError>([&] { open_folder(options); }), "PNG, JPEG or BMP picture"));
+    CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
+                   "PNG, JPEG, BMP or GIF image"));
     put(root / name / "a.png", small_picture(1));
     put(root / name / "b.png", small_picture(1));
   }
@@ -255,14 +256,16 @@ TEST_CASE("the check tells everything that is wrong at once") {
     CHECK(reports[0].masks == 2);
     CHECK(reports[0].sizes == "10x12");
     REQUIRE(reports[0].notes.size() == 3);
-    CHECK(contains(reports[0].notes[0], "3 good training pictures; training needs 10"));
-    CHECK(contains(reports[0].notes[1], "1 of 3 defective pictures have no mask"));
-    CHECK(contains(reports[0].notes[2], "1 of 8 pictures are grey"));
+    CHECK(contains(reports[0].notes[0], "3 good training images; training needs 10"));
+    CHECK(contains(reports[0].notes[1], "1 of 3 defective images have no mask"));
+    CHECK(contains(reports[0].notes[2], "1 of 8 images are grey"));
   }
-  put(root / "nut/test/crack/000.webp", std::string("RIFF"));
+  put(root / "nut/test/crack/000.webp", std::string("RIFF....WEBPVP8 "));
   put(root / "nut/train/good/.hidden", std::string("left by a file manager"));
-  CHECK(check_data(ctx, root.path())[0].notes.back() ==
-        "1 file is passed over, being no PNG, JPEG or BMP: test/crack/000.webp");
+  CHECK(check_data(ctx, root.path())[0].files.sentence() ==
+        "8 images and 2 masks read, 6 files ignored: WebP 1 (test/crack/000.webp); hidden 3 "
+        "(train/good/.hidden, test/crack/.DS_Store, test/crack/._000.png); no image 2 "
+        "(license.txt, readme.txt)");
   put(root / "nut/train/good/001.png", std::string("no picture"));
   put(root / "nut/test/good/000.png", testing::Bytes{});
   put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
@@ -274,9 +277,9 @@ TEST_CASE("the check tells everything that is wrong at once") {
   REQUIRE(reports.size() == 2);
   const std::vector<std::string>& problems = reports[0].problems;
   REQUIRE(problems.size() == 5);
-  CHECK(contains(problems[0], "077_mask.png: a mask without its picture"));
+  CHECK(contains(problems[0], "077_mask.png: a mask without its image"));
   CHECK(contains(problems[1], "test/empty: no PNG"));
-  CHECK(contains(problems[2], "001.png: not a PNG, JPEG or BMP"));
+  CHECK(contains(problems[2], "001.png: not a PNG, JPEG, BMP or GIF"));
   CHECK(contains(problems[3], "000_mask.png: the mask has 6 x 5"));
   CHECK(contains(problems[4], "good/000.png: the file is empty"));
   CHECK(reports[0].sizes == "10x12 to 20x20");

@@ -138,6 +138,11 @@ TEST_CASE("a colour that the palette lacks is black, as in Pillow, in every run"
   const Image image =
       decode_image(make_png({2, 1, 8, testing::kPalette, {1, 2, 3}}, {0, 200}), "x");
   CHECK(image.pixels == Bytes{1, 2, 3, 0, 0, 0});
+
+  Image row = testing::small_picture(3, 1, 4);
+  row.pixels = {9, 8, 7, 0, 0, 0, 0, 0, 0, 9, 8, 7};
+  const Bytes bmp = testing::make_palette_bmp({9, 8, 7}, {0, 1, 255, 0});
+  for (int run = 0; run < 3; ++run) CHECK(decode_image(bmp, "x") == row);
 }
 
 TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind its end") {
@@ -159,10 +164,11 @@ TEST_CASE("a broken file is refused in one sentence that names it") {
   }
   SUBCASE("text") {
     const std::string text = "this is no picture\n";
-    check_refused(Bytes(text.begin(), text.end()), "not a PNG, JPEG or BMP");
+    check_refused(Bytes(text.begin(), text.end()), "not a PNG, JPEG, BMP or GIF");
   }
   SUBCASE("another format") {
-    check_refused({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0}, "not a PNG, JPEG or BMP");
+    check_refused({'I', 'I', '*', 0, 8, 0, 0, 0}, "a TIFF image, which is not read");
+    check_refused({'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W', 'E', 'B', 'P'}, "a WebP image");
   }
   SUBCASE("a PNG cut anywhere") {
     check_refused(head(png, png.size() / 2), "PNG file ends too early");
@@ -303,8 +309,174 @@ TEST_CASE("sizes are told as one, or as the smallest and the largest") {
   CHECK(describe_sizes(std::array{large, small, large}) == "700x600 to 1024x900");
 }
 
+namespace {
+
+/// Exif data, a TIFF file, that says an orientation.
+Bytes exif(int orientation, bool little) {
+  const auto two = [&](int v) {
+    const auto low = static_cast<uint8_t>(v & 0xFF), high = static_cast<uint8_t>(v >> 8);
+    return little ? Bytes{low, high} : Bytes{high, low};
+  };
+  Bytes bytes = little ? Bytes{'I', 'I'} : Bytes{'M', 'M'};
+  const auto add = [&](const Bytes& more) { bytes.insert(bytes.end(), more.begin(), more.end()); };
+  const auto four = [&](int v) {
+    if (little)
+      add(two(v)), add(two(0));
+    else
+      add(two(0)), add(two(v));
+  };
+  add(two(42)), four(8);
+  add(two(2));  // entries: width of the image, orientation
+  add(two(0x0100)), add(two(3)), four(1), add(two(9)), add(two(0));
+  add(two(0x0112)), add(two(3)), four(1), add(two(orientation)), add(two(0));
+  four(0);
+  return bytes;
+}
+
+Bytes png_with_exif(const Image& image, const Bytes& tiff) {
+  Bytes png = encode_png(image), chunk;
+  testing::append_chunk(chunk, "eXIf", tiff);
+  png.insert(png.begin() + 33, chunk.begin(), chunk.end());  // behind IHDR
+  return png;
+}
+
+Bytes jpeg_with_exif(const Image& image, const Bytes& tiff) {
+  Bytes jpeg = encode_jpeg(image, 100);
+  const auto length = static_cast<uint8_t>(2 + 6 + tiff.size());
+  Bytes segment = {0xFF, 0xE1, 0, length, 'E', 'x', 'i', 'f', 0, 0};
+  segment.insert(segment.end(), tiff.begin(), tiff.end());
+  jpeg.insert(jpeg.begin() + 2, segment.begin(), segment.end());
+  return jpeg;
+}
+
+/// The letters of a 2 x 3 image as Exif's orientations show it, row by row (CIPA DC-008, 4.6.4).
+struct Shown {
+  int orientation, height, width;
+  const char* letters;
+};
+constexpr Shown kShown[] = {{1, 2, 3, "abcdef"}, {2, 2, 3, "cbafed"}, {3, 2, 3, "fedcba"},
+                            {4, 2, 3, "defabc"}, {5, 3, 2, "adbecf"}, {6, 3, 2, "daebfc"},
+                            {7, 3, 2, "fcebda"}, {8, 3, 2, "cfbead"}};
+
+}  // namespace
+
+TEST_CASE("Exif's orientation is obeyed in PNG and JPEG, in either byte order") {
+  Image stored(2, 3, 1);
+  std::copy_n("abcdef", 6, stored.pixels.begin());
+  Image large(32, 48, 3);  // six blocks of 16 x 16 pixels, which JPEG keeps apart
+  for (int y = 0; y < 32; ++y)
+    for (int x = 0; x < 48; ++x)
+      std::fill_n(large.at(y, x), 3, static_cast<uint8_t>(40 * (y / 16 * 3 + x / 16)));
+  for (const bool little : {true, false}) {
+    for (const Shown& shown : kShown) {
+      CAPTURE(shown.orientation);
+      const Image png = decode_image(png_with_exif(stored, exif(shown.orientation, little)), "x");
+      CHECK(png.height == shown.height);
+      CHECK(png.width == shown.width);
+      CHECK(std::string(png.pixels.begin(), png.pixels.end()) == shown.letters);
+      const DecodedImage jpeg = decode(jpeg_with_exif(large, exif(shown.orientation, little)), "x");
+      CHECK(jpeg.orientation == shown.orientation);
+      REQUIRE(jpeg.image.height == 16 * shown.height);
+      for (int i = 0; i < 6; ++i) {
+        const int y = 16 * (i / shown.width) + 8, x = 16 * (i % shown.width) + 8;
+        CHECK(std::abs(*jpeg.image.at(y, x) - 40 * (shown.letters[i] - 'a')) <= 2);
+      }
+    }
+  }
+}
+
+TEST_CASE("Exif data that makes no sense turns nothing") {
+  Image stored(2, 3, 1);
+  std::copy_n("abcdef", 6, stored.pixels.begin());
+  const auto unturned = [&](const Bytes& tiff) {
+    return decode_image(png_with_exif(stored, tiff), "x") == stored;
+  };
+  CHECK(unturned({}));
+  CHECK(unturned(exif(0, true)));
+  CHECK(unturned(exif(9, false)));
+  const Bytes whole = exif(6, true);
+  for (size_t n = 0; n < whole.size() - 7; ++n) CHECK(unturned(head(whole, n)));
+  Bytes astray = whole;
+  astray[4] = 0xF0, astray[7] = 0xFF;  // the folder lies behind the end
+  CHECK(unturned(astray));
+  astray = whole;
+  astray[8] = 0xFF, astray[9] = 0xFF;  // 65535 entries: the second is still the orientation
+  CHECK(!unturned(astray));
+}
+
+TEST_CASE("a GIF is read, its first frame, and a cut one refused") {
+  // 2 x 1 pixels, a palette of red and blue; LZW with codes of 3 bits: clear, 0, 1, end.
+  const Bytes gif = {'G', 'I',  'F', '8', '9', 'a', 2, 0, 1, 0, 0x80, 0, 0, 255,  0,    0, 0,   0,
+                     255, 0x2C, 0,   0,   0,   0,   2, 0, 1, 0, 0,    2, 2, 0x44, 0x0A, 0, 0x3B};
+  const DecodedImage decoded = decode(gif, "x");
+  CHECK(decoded.format == "GIF");
+  CHECK(decoded.image.pixels == Bytes{255, 0, 0, 0, 0, 255});
+  for (size_t n = 10; n < gif.size(); ++n) check_refused(head(gif, n), "GIF file ends too early");
+}
+
+TEST_CASE("16 bits that use fewer are scaled by the depth that is asked for") {
+  const Bytes png = make_png({3, 1, 16, testing::kGrey}, {0x0F, 0xFF, 0x08, 0x00, 0x10, 0x00});
+  CHECK(decode_image(png, "x").pixels == Bytes{0x0F, 0x08, 0x10});
+  const DecodedImage deep = decode(png, "x", {.bit_depth = 12});
+  CHECK(deep.image.pixels == Bytes{255, 128, 255});  // 4096 is above 12 bits
+  CHECK(deep.bits == 16);
+  CHECK(deep.max_value == 4096);
+  CHECK(decode(png, "x", {.bit_depth = 16}).image == decode_image(png, "x"));
+  CHECK_THROWS_AS(decode(png, "x", {.bit_depth = 7}), Error);
+  CHECK(decode(encode_png(testing::small_picture(1)), "x", {.bit_depth = 12}).bits == 8);
+}
+
+TEST_CASE("alpha is given where it is asked for") {
+  const Bytes png = make_png({2, 1, 8, testing::kRgba}, {10, 20, 30, 0, 40, 50, 60, 128});
+  CHECK(decode(png, "x", {.alpha = true}).alpha.pixels == Bytes{0, 128});
+  CHECK(decode(png, "x").alpha.size() == 0);
+  CHECK(decode(kGreyJpeg, "x", {.alpha = true}).alpha.size() == 0);
+}
+
+TEST_CASE("a JPEG of four channels needs Adobe's marker") {
+  const std::array<uint8_t, 4> frame = {0xFF, 0xC0, 0x00, 0x0B};
+  Bytes jpeg = kGreyJpeg;
+  auto at = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end());
+  REQUIRE(at != jpeg.end());
+  at[3] = 0x14, at[9] = 4;  // three components more
+  jpeg.insert(at + 13, {2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0});
+  check_refused(jpeg, "four channels");
+  const Bytes adobe = {0xFF, 0xEE, 0x00, 0x0E, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 2};
+  jpeg.insert(jpeg.begin() + 2, adobe.begin(), adobe.end());
+  CHECK_NOTHROW(decode_image(jpeg, "x"));
+}
+
+TEST_CASE("memory follows the image: a file cannot ask for more than its pixels need") {
+  // 64 MB of zeros in 400 kB: 258 of them in 13 bits (RFC 1951, fixed codes).
+  Bytes deflated = {0x78, 0x01};
+  testing::BitWriter bits(deflated);
+  bits.put(1, 1), bits.put(1, 2);  // the last block, fixed codes
+  bits.code(0x30, 8);              // literal 0
+  for (int i = 0; i < 250000; ++i) bits.code(0xC5, 8), bits.code(0, 5);  // 258 bytes from 1 before
+  bits.code(0, 7), bits.flush();
+  Bytes png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'}, header;
+  testing::append_u32(header, 8), testing::append_u32(header, 8);
+  header.insert(header.end(), {8, testing::kGrey, 0, 0, 0});
+  testing::append_chunk(png, "IHDR", header);
+  testing::append_chunk(png, "IDAT", deflated);
+  testing::append_chunk(png, "IEND", {});
+  check_refused(png, "holds more data than an image of 8 x 8 pixels has");
+}
+
+TEST_CASE("more pixels than can be held are refused before anything is decoded") {
+  check_refused(make_png({16384, 16384, 1, testing::kGrey}, {}), "at most 134217728 can be read");
+  Bytes interlaced = make_png({8192, 8192, 1, testing::kGrey}, {});
+  interlaced[28] = 1;
+  const Bytes header(interlaced.begin() + 16, interlaced.begin() + 29);
+  Bytes again = head(interlaced, 8);
+  testing::append_chunk(again, "IHDR", header);
+  again.insert(again.end(), interlaced.begin() + 33, interlaced.end());
+  check_refused(again, "interlaced");
+}
+
 TEST_CASE("pictures are known by the ends of their names, in any case") {
-  for (const char* name : {"a.png", "b.PNG", "c.jpg", "d.JPEG", "e.Bmp", "x/y.z.png"}) {
+  for (const char* name : {"a.png", "b.PNG", "c.jpg", "d.JPEG", "e.Bmp", "x/y.z.png", "f.jfif",
+                           "g.jpe", "h.dib", "i.GIF"}) {
     CHECK(is_image_name(name));
   }
   for (const char* name : {"readme.txt", "png", "a.png.txt", "license", ""}) {

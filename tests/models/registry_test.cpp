@@ -21,10 +21,9 @@ ModelSpec small_model(const std::string& name) {
   model.presets = find_model(model_names().front()).presets;
   for (Preset& preset : model.presets) preset.name = name + "-" + preset.name;
   model.train = [](const RunConfig&, const RunFolder&, Start, const TrainingHooks&) {
-    return nlohmann::ordered_json();
+    return DetectorMetrics();
   };
-  model.evaluate = [](const RunConfig&, const RunFolder&) { return nlohmann::ordered_json(); };
-  model.summary = [](const nlohmann::ordered_json&) { return std::string(); };
+  model.evaluate = [](const RunConfig&, const RunFolder&) { return DetectorMetrics(); };
   model.make_detector = [](const RunConfig&) { return nullptr; };
   return model;
 }
@@ -37,7 +36,7 @@ TEST_CASE("every model of the library is complete") {
     const ModelSpec& model = find_model(name);
     CHECK(model.presets.front().name == name);  // `assay describe MODEL` takes the first
     for (const Preset& preset : model.presets)
-      CHECK((model.example_step != nullptr) == (preset.make != nullptr));
+      CHECK((model.make_step != nullptr) == (preset.make != nullptr));
     CHECK(!model.collapse_hint.empty());
     CHECK(!model.report.introduction.empty());
     for (const char* profile : {"quick", "paper"}) {
@@ -113,7 +112,7 @@ TEST_CASE("a model that is not complete, or has a name that is taken, is refused
   refused([&](ModelSpec& m) { m.presets.front().name = taken; });
   refused([](ModelSpec& m) {
     m.presets.front().make = nullptr;
-    m.example_step = [](const RunConfig&) { return ExampleStep(); };
+    m.make_step = [](Network&, const RunConfig&) { return std::unique_ptr<TrainingStep>(); };
   });
   refused([](ModelSpec& m) { m.train = nullptr; });
   refused([](ModelSpec& m) { m.make_detector = nullptr; });

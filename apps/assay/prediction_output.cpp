@@ -1,0 +1,105 @@
+#include "apps/assay/prediction_output.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "data/file.h"
+#include "models/run/csv.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* verdict_of(const ScoredImage& image) {
+  return image.predicted_defective ? "defective" : "good";
+}
+
+class TextOutput : public PredictionOutput {
+ public:
+  void image(const ScoredImage& image, const std::filesystem::path&) override {
+    fmt::print("{:<9}  s = {:8.3f}  {}\n", verdict_of(image), image.score, printable(image.path));
+  }
+  void failure(const std::string&, const std::string&) override {}
+};
+
+class JsonOutput : public PredictionOutput {
+ public:
+  /// `lines`: one object a line; else one array, written as it grows.
+  JsonOutput(const Scoring& scoring, bool lines) : scoring_(scoring), lines_(lines) {}
+
+  void image(const ScoredImage& image, const std::filesystem::path& heat_map) override {
+    Json entry = {{"path", list_name(image.path)},
+                  {"score", image.score},
+                  {"threshold", scoring_.threshold},
+                  {"predicted", verdict_of(image)}};
+    for (size_t p = 0; p < image.parts.size(); ++p) entry[scoring_.part_names[p]] = image.parts[p];
+    if (!heat_map.empty()) entry["heat_map"] = list_name(heat_map.string());
+    write(entry);
+  }
+  void failure(const std::string& path, const std::string& reason) override {
+    write({{"path", list_name(path)}, {"error", printable(reason)}});
+  }
+  void end() override {
+    if (!lines_) fmt::print("{}]\n", any_ ? "\n" : "[");
+  }
+
+ private:
+  void write(const Json& entry) {
+    std::string text = entry.dump(lines_ ? -1 : 2);
+    if (lines_) {
+      fmt::print("{}\n", text);
+      return;
+    }
+    for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 3)
+      text.insert(at + 1, "  ");
+    fmt::print("{}  {}", any_ ? ",\n" : "[\n", text);
+    any_ = true;
+  }
+
+  const Scoring& scoring_;
+  bool lines_, any_ = false;
+};
+
+class CsvOutput : public PredictionOutput {
+ public:
+  explicit CsvOutput(const Scoring& scoring) : parts_(scoring.part_names.size()) {
+    std::vector<std::string> header = {"path", "score", "predicted"};
+    header.insert(header.end(), scoring.part_names.begin(), scoring.part_names.end());
+    fmt::print("{}", csv_row(header));
+  }
+  void image(const ScoredImage& image, const std::filesystem::path&) override {
+    std::vector<std::string> row = {list_name(image.path), csv_number(image.score),
+                                    verdict_of(image)};
+    for (const double part : image.parts) row.push_back(csv_number(part));
+    fmt::print("{}", csv_row(row));
+  }
+  void failure(const std::string& path, const std::string&) override {
+    std::vector<std::string> row = {list_name(path), "", "unreadable"};
+    row.resize(row.size() + parts_);
+    fmt::print("{}", csv_row(row));
+  }
+
+ private:
+  size_t parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<PredictionOutput> make_output(OutputForm form, const Scoring& scoring) {
+  switch (form) {
+    case OutputForm::json:
+      return std::make_unique<JsonOutput>(scoring, false);
+    case OutputForm::json_lines:
+      return std::make_unique<JsonOutput>(scoring, true);
+    case OutputForm::csv:
+      return std::make_unique<CsvOutput>(scoring);
+    case OutputForm::text:
+      break;
+  }
+  return std::make_unique<TextOutput>();
+}
+
+}  // namespace assay
