@@ -1,8 +1,9 @@
 #include "models/experiments/lpd_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "models/detectors/lpd_detector.h"
@@ -12,8 +13,6 @@
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 /// Training and validation images alike are the bank: leave-one-out needs none held out.
 std::vector<size_t> bank_images(const Split& split) {
   std::vector<size_t> images = split.train;
@@ -22,18 +21,20 @@ std::vector<size_t> bank_images(const Split& split) {
   return images;
 }
 
-Json train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
-               const TrainingHooks& hooks) {
+DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
+                          const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   const std::vector<size_t> images = bank_images(split);
   hooks.say(fmt::format("{}: {} good and {} test images", config.object_class, images.size(),
                         test.size()));
+  for (const std::string& remark : remarks) hooks.say(remark);
 
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
@@ -62,10 +63,13 @@ Json train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
   // One line for the one pass; its loss is the mean leave-one-out score.
   const double mean =
       std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  folder.write_history(
-      {{.epoch = 1, .train_loss = mean, .validation_loss = mean, .seconds = seconds}});
+  History history({"epoch", "train_loss", "validation_loss", "seconds"});
+  history.add({1, mean, mean, seconds});
+  history.write(folder.history());
   detector.save(folder);
-  return evaluate_on(test, data.has_masks(), detector, config, folder);
+  return evaluate_on(test, data.has_masks(), detector, config, folder,
+                     facts_of(read_result(config, folder, images.size()), split.train.size(),
+                              split.validation.size(), detector.collapsed()));
 }
 
 }  // namespace
@@ -81,7 +85,6 @@ ModelSpec lpd_model() {
   model.make_detector = [](const RunConfig& config) {
     return std::make_unique<LpdDetector>(config);
   };
-  model.summary = summary_of;
   model.collapse_hint = "the good images are all the same; give it more of them";
   model.suite = {{"quick", {.preset = "lpd", .max_classes = 2, .seeds = 1}},
                  {"paper", {.preset = "lpd", .max_classes = 1000, .seeds = 3}}};
