@@ -186,16 +186,19 @@ class Prediction {
          .stop_requested = stop_requested});
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
+      StreamedImage unread;
       // What is there is judged now: nobody waits for a batch to fill.
-      for (StreamedImage image;
-           static_cast<int>(batch.size()) < config.batch && stream.take(image, batch.empty());) {
+      while (unread.error.empty() && static_cast<int>(batch.size()) < config.batch) {
+        StreamedImage image;
+        if (!stream.take(image, batch.empty())) break;
         if (image.error.empty())
           batch.push_back(std::move(image));
         else
-          fail(image);
+          unread = std::move(image);  // after what came before it
       }
-      if (batch.empty()) break;
-      judge(batch);
+      if (batch.empty() && unread.error.empty()) break;
+      if (!batch.empty()) judge(batch);
+      if (!unread.error.empty()) fail(unread);
     }
     output_.end();
     std::fflush(stdout);

@@ -1,6 +1,6 @@
 #include "models/detectors/lpd_detector.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <cstdlib>

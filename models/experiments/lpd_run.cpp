@@ -9,6 +9,7 @@
 #include "models/detectors/lpd_detector.h"
 #include "models/experiments/detector_evaluation.h"
 #include "models/run/data.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {

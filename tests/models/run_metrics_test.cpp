@@ -2,12 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/error.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {
@@ -75,8 +76,8 @@ void collect_paths(const Json& json, const std::string& path, std::vector<std::s
   for (const auto& item : json.items()) {
     const std::string inner = path + "/" + item.key();
     if (json.is_object()) paths.push_back(inner);
-    if (item.value().is_object() || (item.value().is_array() && !item.value().empty() &&
-                                     item.value().front().is_object()))
+    if (item.value().is_object() ||
+        (item.value().is_array() && !item.value().empty() && item.value().front().is_object()))
       collect_paths(item.value(), inner, paths);
   }
 }
