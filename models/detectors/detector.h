@@ -52,7 +52,9 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Judgement judge(const Tensor& x) = 0;
 
-  /// Of an image (H,W,C) as judge() takes them; empty where a model compares no places.
+  /// Whether the model compares places, so that explain() has an answer.
+  virtual bool explains() const { return false; }
+  /// Of an image (H,W,C) as judge() takes them.
   virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
 
   /// Whether judge() returns reconstructions and heat maps.
