@@ -8,8 +8,8 @@ namespace assay {
 
 Image image_grid(std::span<const Image> images, int columns) {
   constexpr int kGap = 2;
-  ASSAY_CHECK(!images.empty() && columns >= 1, "image_grid: {} images in {} columns",
-              images.size(), columns);
+  ASSAY_CHECK(!images.empty() && columns >= 1, "image_grid: {} images in {} columns", images.size(),
+              columns);
   const int H = images[0].height, W = images[0].width, C = images[0].channels;
   const int rows = (static_cast<int>(images.size()) + columns - 1) / columns;
   Image grid(rows * (H + kGap) - kGap, columns * (W + kGap) - kGap, C);
