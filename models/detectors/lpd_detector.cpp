@@ -1,5 +1,7 @@
 #include "models/detectors/lpd_detector.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <limits>
