@@ -53,7 +53,11 @@ DetectorMetrics cross_validated() {
   m.calibration.reset();
   m.components.clear();
   CrossValidationMetrics& over_folds = m.cross_validation.emplace();
-  over_folds.folds = {{.image_auroc = 1, .test_images = 5}, {.f1 = 0.5, .epochs = 2}};
+  over_folds.folds.resize(2);
+  over_folds.folds[0].image_auroc = 1;
+  over_folds.folds[0].test_images = 5;
+  over_folds.folds[1].f1 = 0.5;
+  over_folds.folds[1].epochs = 2;
   over_folds.image_auroc = SeedSummary{0.5, 0.25, 0};
   over_folds.f1 = SeedSummary{0.5, std::nullopt, 0};
   return m;
