@@ -135,7 +135,9 @@ TEST_CASE("only run_metrics.cpp knows the keys of metrics.json") {
   CHECK(reads_key("json.value(\"collapsed\", false)"));
   CHECK(!reads_key("column(\"image_auroc\", &DetectorMetrics::image_auroc)"));
   check_none({"models", "apps"}, [&](const Line& line) {
-    return line.file != "models/evaluation/run_metrics.cpp" && reads_key(line.text);
+    // A detector's keys are those of the metadata in its weight file.
+    return line.file != "models/evaluation/run_metrics.cpp" &&
+           !line.file.starts_with("models/detectors/") && reads_key(line.text);
   });
 }
 
