@@ -6,8 +6,8 @@
 #include <cstring>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -143,7 +143,8 @@ struct BatchLoader::State {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<size_t> order;  // of the epoch
+  std::vector<size_t> order;  // of pass `ordered_pass` over the images
+  int64_t ordered_pass = -1;
   int64_t epoch = 0;
   int64_t started = 0;  // counts start_epoch: what was made for an older one is dropped
   int64_t next_made = 0, next_taken = 0;  // batches of the epoch
@@ -152,12 +153,20 @@ struct BatchLoader::State {
   bool stop = false;
   std::thread thread;
 
-  /// A batch on its way to a CUDA device: the copies, which need the batch they copy from.
+  /// The images of a batch and, of each, the pass over all images that it is of: its augmentation
+  /// is drawn for that pass.
+  struct Members {
+    std::vector<size_t> images;
+    std::vector<int64_t> passes;
+  };
+
+  /// A batch on its way to a CUDA device. Its copies are destroyed first: they wait until the
+  /// memory of `host`, from which they copy, may be given away.
   struct Upload {
     Batch host, device;
     std::vector<std::unique_ptr<AsyncCopy>> copies;
   };
-  std::optional<Upload> coming, last;  // of the caller's thread alone
+  std::unique_ptr<Upload> coming, last;  // of the caller's thread alone
 
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
@@ -182,19 +191,22 @@ struct BatchLoader::State {
     return (static_cast<int64_t>(images.size()) + options.batch - 1) / options.batch;
   }
 
-  Batch make(std::vector<size_t> members, int64_t of_epoch) {
+  bool is_batch(int64_t b) const { return options.endless || b < batches(); }
+
+  Batch make(Members members) {
     const ContextScope scope(cpu);
     const ImageStore::Options& size = store.options();
-    const Shape shape = {static_cast<int64_t>(members.size()), size.height, size.width,
+    const Shape shape = {static_cast<int64_t>(members.images.size()), size.height, size.width,
                          size.channels};
-    Batch batch{std::move(members), Tensor::empty(shape), {}, {}};
+    Batch batch{std::move(members.images), Tensor::empty(shape), {}, {}};
     if (options.clean_target) batch.clean = Tensor::empty(shape);
     if (options.labels) batch.labels = labels_of(batch.images);
     const int64_t each = batch.x.size() / shape[0];
     float* x = batch.x.mutable_data<float>();
     float* clean = options.clean_target ? batch.clean.mutable_data<float>() : nullptr;
-    for (const size_t i : batch.images) {
-      fill_picture(store.image(i), draw_motion(options, of_epoch, i), x);
+    for (size_t n = 0; n < batch.images.size(); ++n) {
+      const size_t i = batch.images[n];
+      fill_picture(store.image(i), draw_motion(options, members.passes[n], i), x);
       if (clean != nullptr) std::copy(x, x + each, clean);
       if (is_noisy[i]) {
         add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path));
@@ -207,15 +219,26 @@ struct BatchLoader::State {
 
   Tensor labels_of(const std::vector<size_t>& members) const {
     std::vector<float> labels;
+    labels.reserve(members.size());
     for (const size_t i : members) labels.push_back(store.sample(i).defective ? 1.0f : 0.0f);
     return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
 
-  /// Positions of batch b of the epoch.
-  std::vector<size_t> members(int64_t b) const {
-    const auto begin = order.begin() + b * options.batch;
-    const auto left = static_cast<int64_t>(order.end() - begin);
-    return {begin, begin + std::min<int64_t>(options.batch, left)};
+  /// Those of batch b of the epoch. The caller holds `mutex`.
+  Members members(int64_t b) {
+    Members chosen;
+    const auto n = static_cast<int64_t>(images.size());
+    const int64_t begin = b * options.batch, full = begin + options.batch;
+    for (int64_t place = begin; place < (options.endless ? full : std::min(full, n)); ++place) {
+      const int64_t pass = epoch + place / n;
+      if (pass != ordered_pass) {
+        order = options.shuffle ? epoch_order(images, options.seed, pass) : images;
+        ordered_pass = pass;
+      }
+      chosen.images.push_back(order[place % n]);
+      chosen.passes.push_back(pass);
+    }
+    return chosen;
   }
 
   void run() {
@@ -223,16 +246,16 @@ struct BatchLoader::State {
     for (;;) {
       changed.wait(lock, [&] {
         const bool room = ready.size() < kBatchesAhead && !error;
-        return stop || (started > 0 && room && next_made < batches());
+        return stop || (started > 0 && room && is_batch(next_made));
       });
       if (stop) return;
-      const int64_t of_start = started, of_epoch = epoch;
-      std::vector<size_t> chosen = members(next_made++);
+      const int64_t of_start = started;
+      Members chosen = members(next_made++);
       lock.unlock();
       Batch batch;
       std::exception_ptr failure;
       try {
-        batch = make(std::move(chosen), of_epoch);
+        batch = make(std::move(chosen));
       } catch (...) {
         failure = std::current_exception();
       }
@@ -248,7 +271,7 @@ struct BatchLoader::State {
   /// if it is not made yet and `wait` is false.
   bool take(Batch& batch, bool wait) {
     std::unique_lock lock(mutex);
-    if (started == 0 || next_taken == batches()) return false;
+    if (started == 0 || !is_batch(next_taken)) return false;
     if (!wait && ready.empty()) return false;
     changed.wait(lock, [&] { return !ready.empty() || error; });
     if (ready.empty()) std::rethrow_exception(error);
@@ -263,7 +286,7 @@ struct BatchLoader::State {
   /// Starts the copies of the next batch.
   void start_upload(bool wait) {
     const ProfileRange range("copy of a batch");
-    coming.emplace();
+    coming = std::make_unique<Upload>();
     if (!take(coming->host, wait)) return coming.reset();
     const auto upload = [&](const Tensor& from, Tensor& to) {
       if (!from.defined()) return;
@@ -283,12 +306,8 @@ struct BatchLoader::State {
     if (!coming) return false;
     for (const auto& copy : coming->copies) copy->before_kernels();
     batch = coming->device;
-    coming->device = {};  // a batch that nobody holds any more is free for the next
-    // The copies of `last` may still run where the device is behind. They are waited for before its
-    // memory goes to the next batch that is made: an assignment would give it away first.
-    last.reset();
-    last = std::move(coming);
-    coming.reset();
+    coming->device = {};       // a batch that nobody holds any more is free for the next
+    last = std::move(coming);  // waits for the copies of the batch before this one
     start_upload(false);
     return true;
   }
@@ -312,15 +331,16 @@ int64_t BatchLoader::batches_per_epoch() const {
   return state_->batches();
 }
 
+bool BatchLoader::endless() const {
+  return state_->options.endless;
+}
+
 void BatchLoader::start_epoch(int64_t epoch, int64_t first_batch) {
-  ASSAY_CHECK(epoch >= 0 && first_batch >= 0 && first_batch <= state_->batches(),
+  ASSAY_CHECK(epoch >= 0 && first_batch >= 0 && (endless() || first_batch <= state_->batches()),
               "loader: there is no batch {} in epoch {} of {} batches", first_batch, epoch,
               state_->batches());
   {
     const std::lock_guard lock(state_->mutex);
-    state_->order = state_->options.shuffle
-                        ? epoch_order(state_->images, state_->options.seed, epoch)
-                        : state_->images;
     state_->epoch = epoch;
     ++state_->started;
     state_->next_made = state_->next_taken = first_batch;

@@ -63,6 +63,7 @@ struct BatchOptions {
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean
   bool labels = false;             ///< fill Batch::labels
+  bool endless = false;  ///< every batch is full: a pass over the images runs into the next
 };
 
 struct Batch {
@@ -75,7 +76,7 @@ struct Batch {
 /// Gives the batches of one epoch after another, each made by a thread of the loader's own while
 /// the step before it runs. Where a context of a CUDA device is current, a batch also goes to the
 /// device while the step before it runs: from pinned memory, on a stream of its own. The last batch
-/// of an epoch may be smaller.
+/// of an epoch may be smaller, unless the batches are endless: then an epoch has no last batch.
 class BatchLoader {
  public:
   /// `store` outlives the loader. UsageError for batch < 1; Error for a position outside the store
@@ -85,8 +86,11 @@ class BatchLoader {
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
+  /// Batches that a pass over the images takes, rounded up.
   int64_t batches_per_epoch() const;
-  /// Starts an epoch at a batch; drops what was made ahead.
+  bool endless() const;
+  /// Starts an epoch at a batch; drops what was made ahead. Endless batches: batch `first_batch`,
+  /// counted from the start of pass `epoch`.
   void start_epoch(int64_t epoch, int64_t first_batch = 0);
   /// The next batch of the epoch, or false at its end.
   bool next(Batch& batch);

@@ -31,13 +31,13 @@ function(assay_cuda_flags target)
     if(CMAKE_VERSION VERSION_LESS 3.26)  # does not know that nvcc has C++20
       target_compile_options(${target} PRIVATE -std=c++20)
     endif()
-    target_compile_options(${target} PRIVATE
-      --Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror)
+    target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra
+      $<$<BOOL:${ASSAY_WARNINGS_AS_ERRORS}>:--Werror=all-warnings> $<$<BOOL:${ASSAY_WARNINGS_AS_ERRORS}>:-Xcompiler=-Werror>)
     target_link_libraries(${target} PRIVATE CUDA::cudart_static)
     return()
   endif()
   # x86-64-v3 has the multiply-add that kernels count on; without it fmaf() is a call.
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Werror -Wno-unknown-pragmas
+  target_compile_options(${target} PRIVATE ${ASSAY_WARNINGS} -Wno-unknown-pragmas
     -Wno-psabi -ffp-contract=fast -fno-math-errno
     $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-march=x86-64-v3>)
   if(ASSAY_CUDA STREQUAL EMULATED_CHECK)

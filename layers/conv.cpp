@@ -56,7 +56,7 @@ Shape Conv2d::describe(const std::string& name, const Shape& input,
                       .stride = o.stride,
                       .pad = o.pad,
                       .upsample = o.upsample};
-  const Shape output{s.N, s.P() / o.pool, s.Q() / o.pool, s.K};
+  Shape output{s.N, s.P() / o.pool, s.Q() / o.pool, s.K};
   const std::string what = (o.upsample > 1 ? fmt::format("upsample {}, ", o.upsample) : "") +
                            filter_text("conv", config_.filter, o.stride, o.pad) +
                            activation_suffix(o.activation) +
@@ -96,7 +96,7 @@ Shape ConvTranspose2d::describe(const std::string& name, const Shape& input,
   check_picture(name, input, config_.C_in);
   const ConvTranspose2dOptions& o = config_.op;
   const auto side = [&](int64_t p) { return (p - 1) * o.stride - 2 * o.pad + config_.filter; };
-  const Shape output{input[0], side(input[1]), side(input[2]), config_.C_out};
+  Shape output{input[0], side(input[1]), side(input[2]), config_.C_out};
   // A multiply-add for each input pixel, filter tap and pair of channels.
   const int64_t flops = 2 * numel(input) * config_.filter * config_.filter * config_.C_out;
   const int64_t elements = numel(input) + numel(output) + parameter_count();

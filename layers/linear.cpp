@@ -53,7 +53,7 @@ Shape Linear::describe(const std::string& name, const Shape& input,
                        std::vector<LayerRow>& rows) const {
   ASSAY_CHECK(input.size() == 2 && input[1] == config_.in, "{}: wants (N,{}) but gets {}", name,
               config_.in, to_string(input));
-  const Shape output{input[0], config_.out};
+  Shape output{input[0], config_.out};
   rows.push_back(
       {.name = name,
        .what = fmt::format("dense {}{}", config_.out, activation_suffix(config_.activation)),

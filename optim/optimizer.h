@@ -29,6 +29,7 @@ class Optimizer {
   void apply();
 
   int64_t steps() const { return steps_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double rate) { learning_rate_ = rate; }
 

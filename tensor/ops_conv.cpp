@@ -112,7 +112,7 @@ Conv2dGrad<T> output_grad(const Conv2dEpilogue& e, const Conv2dOutput& out, cons
 
 Tensor dgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutput& out,
              const Tensor& dy, const Tensor& w) {
-  const Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
+  Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
   with_float_type("conv2d", dy, [&]<class T>() {
     conv2d_dgrad<T>(current_context(), s, e, output_grad<T>(e, out, dy), weights<T>(w),
                     dx.mutable_data<T>());

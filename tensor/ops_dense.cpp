@@ -34,7 +34,7 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
                     .K = static_cast<int>(a.dim(transpose_a ? 0 : 1)),
                     .transpose_a = transpose_a,
                     .transpose_b = transpose_b};
-  const Tensor c = Tensor::empty({s.M, s.N}, a.dtype());
+  Tensor c = Tensor::empty({s.M, s.N}, a.dtype());
   with_float_type("linear", a, [&]<class T>() {
     gemm<T>(current_context(), s, e, a.data<T>(), Weights<T>(b.data<T>(), version),
             data_or_null<T>(bias), c.mutable_data<T>());

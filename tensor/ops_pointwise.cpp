@@ -9,7 +9,7 @@ namespace assay {
 
 Tensor activation_backward(Activation a, float slope, const Tensor& y, const Tensor& dy) {
   if (a == Activation::none) return dy;
-  const Tensor dz = Tensor::empty(dy.shape(), dy.dtype());
+  Tensor dz = Tensor::empty(dy.shape(), dy.dtype());
   with_float_type("activation", dy, [&]<class T>() {
     activation_bprop<T>(current_context(), a, slope, dy.size(), y.data<T>(), dy.data<T>(),
                         dz.mutable_data<T>());
@@ -19,7 +19,7 @@ Tensor activation_backward(Activation a, float slope, const Tensor& y, const Ten
 
 Tensor sum_rows(const Tensor& x) {
   const int64_t C = x.dim(-1);
-  const Tensor sums = Tensor::empty({C}, x.dtype());
+  Tensor sums = Tensor::empty({C}, x.dtype());
   with_float_type("sum_rows", x, [&]<class T>() {
     reduce_columns<T>(current_context(), C > 0 ? x.size() / C : 0, static_cast<int>(C), x.data<T>(),
                       sums.mutable_data<T>());
@@ -30,7 +30,7 @@ Tensor sum_rows(const Tensor& x) {
 Tensor scaled(const Tensor& x, const Tensor& factor) {
   // Reading the factor costs nothing on the CPU; on a CUDA device it would wait for the device.
   if (!factor.device().is_cuda() && factor.item() == 1) return x;
-  const Tensor y = Tensor::empty(x.shape(), x.dtype());
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("scaled", x, [&]<class T>() {
     scale<T>(current_context(), x.size(), factor.data<T>(), x.data<T>(), y.mutable_data<T>());
   });

@@ -67,9 +67,8 @@ Entry parse_entry(const std::string& name, const json& value) {
     const auto offsets = counts(value.at("data_offsets"));
     ASSAY_CHECK_AS(CheckpointError, offsets.size() == 2 && offsets[0] <= offsets[1],
                    "has data_offsets that are no range");
-    const Entry e{name, type_from_name(value.at("dtype").get<std::string>()),
-                  counts(value.at("shape")), static_cast<size_t>(offsets[0]),
-                  static_cast<size_t>(offsets[1])};
+    Entry e{name, type_from_name(value.at("dtype").get<std::string>()), counts(value.at("shape")),
+            static_cast<size_t>(offsets[0]), static_cast<size_t>(offsets[1])};
     ASSAY_CHECK_AS(CheckpointError, e.end - e.begin == byte_count(e.shape, e.type),
                    "has {} bytes, which is not what its shape {} needs", e.end - e.begin,
                    to_string(e.shape));

@@ -76,12 +76,10 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
   explanations[choice.name()] = choice.conv->covers_text;
   for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
     if (&row == choice.conv) break;
+    // The rows that the request is for: all of them under automatic.
+    if (ctx.conv != ConvAlgo::automatic && row.algo != ctx.conv) continue;
     const Coverage coverage = row.covers(ctx, pass, choice.shape, choice.epilogue);
-    const bool has_pass = pass == ConvPass::fprop   ? row.fprop != nullptr
-                          : pass == ConvPass::dgrad ? row.dgrad != nullptr
-                                                    : row.wgrad != nullptr;
-    if (has_pass && coverage.fit != Coverage::chosen)
-      std::printf("         not %s: %s\n", row.name, coverage.reason);
+    if (row.has(pass)) std::printf("         not %s: %s\n", row.name, coverage.reason);
   }
 }
 

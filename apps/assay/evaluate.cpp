@@ -1,6 +1,5 @@
 // assay evaluate RUN
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/assay/cli.h"
@@ -30,7 +29,7 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
   ASSAY_CHECK_AS(UsageError, !options.data || !(options.good || options.bad || options.masks),
                  "--data: not with --good, --bad and --masks");
-  std::printf("%s", find_model(config.model).summary(evaluate_run(folder, options)).c_str());
+  std::printf("%s", summary_of(evaluate_run(folder, options)).c_str());
   return 0;
 }
 

@@ -1,4 +1,6 @@
 // assay generate RUN
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <filesystem>
 

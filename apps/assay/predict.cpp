@@ -268,7 +268,7 @@ class Prediction {
                               side,
                               channels,
                               std::span(originals).subspan(n * values, values),
-                              std::span(judgement.reconstruction).subspan(n * values, values),
+                              {},
                               std::span(judgement.heat).subspan(n * pixels, pixels),
                               {}},
                              detector_.heat_scale()));

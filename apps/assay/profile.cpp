@@ -72,14 +72,16 @@ bool is_layer(std::string_view op) {
   return op == "conv2d" || op == "conv_transpose2d" || op == "linear" || op == "batch_norm";
 }
 
-/// What a backward pass does, in forward passes. That of batch norm reads x and dy and writes dx,
-/// three pictures in place of two.
+/// The work of a backward pass over that of the forward pass. Each gradient of a convolution or
+/// dense layer costs one forward pass. Batch norm reads x and dy and writes dx: three tensors, not
+/// two.
 struct Passes {
   double flops, bytes;
 };
-Passes backward_of(std::string_view op, int products) {
+Passes backward_of(std::string_view op, const StepLayer& layer) {
   if (op == "batch_norm") return {2, 1.5};
-  return {static_cast<double>(products), static_cast<double>(products)};
+  const double gradients = (layer.weight_gradient ? 1 : 0) + (layer.input_gradient ? 1 : 0);
+  return {gradients, gradients};
 }
 
 std::string algorithm_of(const LayerRow& row, ConvPass pass) {
@@ -87,23 +89,25 @@ std::string algorithm_of(const LayerRow& row, ConvPass pass) {
       conv2d_algorithm(current_context(), pass, row.conv->shape, row.conv->epilogue);
   return choice.gemm != nullptr ? "gemm" : choice.name();
 }
-/// Of the forward pass, or of the backward passes: the gradient of the weights and, with two
-/// products, that of the input.
-std::string algorithms_of(const LayerRow& row, bool backward, int products) {
+/// The algorithm of a layer's forward pass, or those of its gradients: input, then weights.
+std::string algorithms_of(const StepLayer& layer, bool backward) {
+  const LayerRow& row = layer.row;
   if (!row.conv) return "";
   const bool transposed = row.conv->transposed;
   if (!backward) return algorithm_of(row, transposed ? ConvPass::dgrad : ConvPass::fprop);
-  const std::string weights = algorithm_of(row, ConvPass::wgrad);
-  if (products < 2) return weights;
-  return algorithm_of(row, transposed ? ConvPass::fprop : ConvPass::dgrad) + ", " + weights;
+  std::vector<std::string> names;
+  if (layer.input_gradient)
+    names.push_back(algorithm_of(row, transposed ? ConvPass::fprop : ConvPass::dgrad));
+  if (layer.weight_gradient) names.push_back(algorithm_of(row, ConvPass::wgrad));
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Forward, the operations with weights stand in the order of the layers. A backward pass undoes
-/// the latest forward pass of its kind and shape that is not yet undone.
-void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>& layers) {
+/// Forward operations with weights have the order of `layers`. A backward operation belongs to the
+/// latest forward operation of its kind and output shape that has none yet.
+void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) {
   struct Forward {
     const OpTime* op;
-    const ExampleStep::Layer* layer;
+    const StepLayer* layer;
   };
   std::vector<Forward> open;
   size_t next = 0;
@@ -111,10 +115,10 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
     if (!is_layer(op.op)) continue;
     if (!op.backward) {
       if (next == layers.size()) continue;
-      const ExampleStep::Layer& layer = layers[next++];
+      const StepLayer& layer = layers[next++];
       op.flops = layer.row.flops;
       op.bytes = layer.row.least_bytes;
-      op.algorithm = algorithms_of(layer.row, false, 1);
+      op.algorithm = algorithms_of(layer, false);
       open.push_back({&op, &layer});
       continue;
     }
@@ -122,11 +126,11 @@ void count_work(std::vector<OpTime>& ops, const std::vector<ExampleStep::Layer>&
       return forward.op->op == op.op && forward.op->output == op.output;
     });
     if (undone == open.rend()) continue;
-    const ExampleStep::Layer& layer = *undone->layer;
-    const Passes passes = backward_of(op.op, layer.backward_products);
+    const StepLayer& layer = *undone->layer;
+    const Passes passes = backward_of(op.op, layer);
     op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
     op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
-    op.algorithm = algorithms_of(layer.row, true, layer.backward_products);
+    op.algorithm = algorithms_of(layer, true);
     open.erase(std::next(undone).base());
   }
 }
@@ -191,6 +195,14 @@ std::string where() {
                                             : device_name(ctx.device);
 }
 
+/// Values do not change the time of a step.
+Batch uniform_batch(const RunConfig& config) {
+  const int64_t n = config.batch, side = config.image_size;
+  const Tensor x = Tensor::full({n, side, side, config.channels()}, 0.5);
+  return {
+      .images = std::vector<size_t>(n), .x = x, .clean = x, .labels = Tensor::full({n, 1}, 0.5)};
+}
+
 int profile_verb(const ProfileArguments& arguments) {
   RunConfig config = default_config(arguments.model, arguments.preset);
   config.batch = arguments.batch;
@@ -202,23 +214,29 @@ int profile_verb(const ProfileArguments& arguments) {
   const RunContext context(arguments.threads, config.device, config.precision);
   current_context().conv =
       conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
-  const ExampleStep step = find_model(config.model).example_step(config);
+  ASSAY_CHECK_AS(UsageError, find_model(config.model).make_step,
+                 "{}: learns in one pass and has no training step to profile", config.model);
+  const std::unique_ptr<Network> network = make_network(config);
+  init_parameters(*network, init_from_name(config.init), config.seed);
+  const std::unique_ptr<TrainingStep> step = find_model(config.model).make_step(*network, config);
+  const std::vector<Batch> batches(static_cast<size_t>(step->batches_per_step()),
+                                   uniform_batch(config));
+  const std::vector<Tensor> inputs = step->inputs(batches);
 
   StepTimer timer;
+  const StepCallbacks callbacks{.on_loss = [](const LossTerm&) {},
+                                .update =
+                                    [&](Optimizer& optimizer) {
+                                      optimizer.step();
+                                      timer.mark("optimizer", {}, false);
+                                    }};
   constexpr int kWarmUp = 2;
   for (int i = 0; i < kWarmUp + arguments.steps; ++i) {
     if (i == kWarmUp) timer.ops().clear();
     timer.start_step();
-    for (const ExampleStep::Objective& objective : step.objectives) {
-      Tape tape;
-      const Tensor loss = objective.loss();
-      objective.optimizer->zero_grad();
-      tape.backward(loss);
-      objective.optimizer->step();
-      timer.mark("optimizer", {}, false);
-    }
+    step->run(inputs, callbacks);
   }
-  count_work(timer.ops(), step.layers);
+  count_work(timer.ops(), step->layers(inputs));
   std::printf("%s, %d pixels, batch %d, %s, least of %d steps.\n", config.preset.c_str(),
               config.image_size, config.batch, where().c_str(), arguments.steps);
   const std::optional<Peaks> peaks = print_peaks();

@@ -150,7 +150,7 @@ void Progress::update(int64_t done, int64_t total, const std::string& note) {
 TrainingHooks hooks_of(Progress& progress) {
   return {.progress =
               [&](const TrainingProgress& at) {
-                progress.update(at.step, at.most_steps,
+                progress.update(at.step, at.max_steps,
                                 at.note.empty()
                                     ? fmt::format("epoch {}, loss {:.5f}", at.epoch, at.loss)
                                     : at.note);

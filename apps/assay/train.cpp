@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"
@@ -50,12 +49,12 @@ int train_verb(const TrainArguments& arguments,
   const Start start = arguments.resume  ? Start::resume
                       : arguments.force ? Start::force
                                         : Start::fresh;
-  const nlohmann::ordered_json metrics = [&] {
+  const RunMetrics metrics = [&] {
     Progress progress(config.model + " " +
                       config.object_class);  // destroyed before results are printed
     return train_run(config, RunFolder(arguments.out), start, hooks_of(progress));
   }();
-  std::printf("%s", find_model(config.model).summary(metrics).c_str());
+  std::printf("%s", summary_of(metrics).c_str());
   return 0;
 }
 

@@ -10,80 +10,52 @@
 namespace assay {
 namespace {
 
-constexpr const char* kAuroc = "image_auroc";
-constexpr double kChance = 0.5;  // the AUROC of guessing
-
-bool collapsed(const SeedGroup& group) {
+bool has_collapsed(const SeedGroup& group) {
   return std::any_of(group.runs.begin(), group.runs.end(),
-                     [](const RunResult* run) { return run->metrics.value("collapsed", false); });
+                     [](const RunResult* run) { return run->common().has_collapsed; });
 }
 
 /// "At its threshold X finds 19 of 24 defects, with 1 false alarm in 16 good images."
 std::string at_threshold(const SeedGroup& group) {
-  const auto& m = group.runs.front()->metrics;
-  const int64_t defects = m["tp"].get<int64_t>() + m["fn"].get<int64_t>();
-  const int64_t good = m["fp"].get<int64_t>() + m["tn"].get<int64_t>();
-  const std::string false_alarms = count_text(group.summary("fp"));
+  const std::string false_alarms = count_text(group.summary(&DetectorMetrics::fp));
   return fmt::format(" At its threshold {} finds {} of {} with {}{} in {}{}", name_of_group(group),
-                     count_text(group.summary("tp")), counted(defects, "defect"), false_alarms,
+                     count_text(group.summary(&DetectorMetrics::tp)),
+                     counted(group.first().defective_images(), "defect"), false_alarms,
                      false_alarms == "1" ? " false alarm" : " false alarms",
-                     counted(good, "good image"),
+                     counted(group.first().good_images(), "good image"),
                      group.runs.size() > 1 ? " (mean over seeds)." : ".");
 }
 
-std::string verdict_on_one(const ClassFindings& c, const SeedGroup& group) {
-  const auto interval = group.interval(kAuroc);
-  const std::string name = name_of_group(group);
-  if (!interval) return fmt::format("{} on {}: no AUROC exists.", name, escape_html(c.name));
-  const bool better = interval->low > kChance;
-  return fmt::format("Only {} was run on {}. It {}: AUROC {}, 95&nbsp;% interval {}.{}", name,
-                     escape_html(c.name),
-                     better ? "tells defective from good images" : "cannot be told from guessing",
-                     decimal(mean_auroc(group), 2), range_text(*interval), at_threshold(group));
+std::string text_of_single(const Verdict& v, const std::string& class_name) {
+  const std::string name = name_of_group(*v.leader);
+  if (!v.leader_interval) return fmt::format("{} on {}: no AUROC exists.", name, class_name);
+  return fmt::format(
+      "Only {} was run on {}. It {}: AUROC {}, 95&nbsp;% interval {}.{}", name, class_name,
+      v.beats_chance ? "tells defective from good images" : "cannot be told from guessing",
+      decimal(mean_auroc(*v.leader), 2), range_text(*v.leader_interval), at_threshold(*v.leader));
 }
 
-/// On two that cannot be compared.
-std::string verdict_on_apart(const ClassFindings& c) {
-  std::string text = fmt::format("No comparison on {}: ", escape_html(c.name));
-  for (const SeedGroup* group : c.best)
-    text += fmt::format("{}{} (AUROC {})", group == c.best.front() ? "" : " and ",
-                        name_of_group(*group), decimal(mean_auroc(*group), 2));
-  return text + " have no seed in common on which both have scored the same images.";
-}
-
-std::string verdict_on_two(const ClassFindings& c) {
-  const GroupDifference& d = *c.difference;
-  const std::string on = escape_html(c.name);
-  const bool swapped = d.difference.auroc->estimate < 0;
-  // Means over all images of each may rank otherwise than those on the images of both.
-  Interval interval = d.difference.auroc->interval;
-  if (swapped) interval = {-interval.high, -interval.low};
-  const double ahead = swapped ? d.second_auroc : d.first_auroc;
-  const double behind = swapped ? d.first_auroc : d.second_auroc;
-  const SeedGroup& best = swapped ? *d.second : *d.first;
-  const SeedGroup& next = swapped ? *d.first : *d.second;
-  const std::string leader = name_of_group(best), follower = name_of_group(next);
+std::string text_of_comparison(const Verdict& v, const std::string& class_name) {
+  const std::string leader = name_of_group(*v.leader), follower = name_of_group(*v.follower);
   std::string text =
-      d.clear() ? fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}",
-                              leader, on, follower)
-                : fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
-                              follower, on);
-  text += fmt::format(": AUROC {} against {}, 95&nbsp;% interval of the difference {}",
-                      decimal(ahead, 2), decimal(behind, 2), range_text(interval));
-  text += fmt::format(" ({}", counted(d.good + d.defective, "image"));
-  const bool uneven =
-      static_cast<int64_t>(std::max(d.first->runs.size(), d.second->runs.size())) > d.seeds;
-  if (d.seeds > 1 || uneven) text += ", " + counted(d.seeds, "seed");
-  if (uneven) text += " that both have";
-  if (d.seeds > 1)
-    text += fmt::format(", ahead in {}", swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead);
+      v.kind == Verdict::Kind::decided
+          ? fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}",
+                        leader, class_name, follower)
+          : fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
+                        follower, class_name);
+  text += fmt::format(": AUROC {} against {}, 95&nbsp;% interval of the difference {} ({}",
+                      decimal(v.leader_auroc, 2), decimal(v.follower_auroc, 2),
+                      range_text(v.difference), counted(v.images, "image"));
+  if (v.seeds > 1 || v.has_unpaired_seeds) text += ", " + counted(v.seeds, "seed");
+  if (v.has_unpaired_seeds) text += " that both have";
+  if (v.seeds > 1) text += fmt::format(", ahead in {}", v.seeds_ahead);
   text += ").";
-  if (const auto own = best.interval(kAuroc); own && own->low <= kChance)
+  if (v.leader_interval && !v.beats_chance)
     text += " Even the better one cannot be told from guessing.";
-  return text + at_threshold(best) + at_threshold(next);
+  return text + at_threshold(*v.leader) + at_threshold(*v.follower);
 }
 
-/// Of the models that were run on every class.
+/// Mean AUROC over all classes, of the models that were run on every class.
 std::string means_over_classes(const Findings& findings) {
   std::vector<std::string> parts, pooled;
   for (const std::string& model : model_names()) {
@@ -91,7 +63,7 @@ std::string means_over_classes(const Findings& findings) {
     const SeedGroup* group = nullptr;
     for (const ClassFindings& c : findings.classes) {
       group = c.group_of(model);
-      if (group != nullptr && !group->summary(kAuroc)) group = nullptr;
+      if (group != nullptr && !group->summary(&DetectorMetrics::image_auroc)) group = nullptr;
       if (group == nullptr) break;
       sum += mean_auroc(*group);
     }
@@ -110,19 +82,17 @@ std::string means_over_classes(const Findings& findings) {
   return paragraph(text + ".");
 }
 
-/// Over all classes, where there are several.
+/// On how many classes each model is clearly ahead; empty for one class.
 std::string overall(const Findings& findings) {
   std::map<std::string, int> clear;
   int compared = 0, undecided = 0;
   for (const ClassFindings& c : findings.classes) {
     if (!c.difference) continue;
     ++compared;
-    if (!c.difference->clear()) {
+    if (c.verdict.kind == Verdict::Kind::decided)
+      ++clear[name_of_group(*c.verdict.leader)];
+    else
       ++undecided;
-      continue;
-    }
-    const bool first = c.difference->difference.auroc->interval.low > 0;
-    ++clear[name_of_group(first ? *c.difference->first : *c.difference->second)];
   }
   if (compared < 2) return "";
   std::vector<std::string> parts;
@@ -136,7 +106,7 @@ std::string overall(const Findings& findings) {
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
-/// A group of each label that is compared, in the order of the registry.
+/// One group for each label that is compared, in the order of the registry.
 std::vector<const SeedGroup*> columns_of(const Findings& findings) {
   std::vector<const SeedGroup*> columns;
   for (const ClassFindings& c : findings.classes)
@@ -154,13 +124,14 @@ std::vector<const SeedGroup*> columns_of(const Findings& findings) {
 }
 
 std::string matrix_cell(const SeedGroup& group, bool best) {
-  const auto summary = group.summary(kAuroc);
+  const auto summary = group.summary(&DetectorMetrics::image_auroc);
   std::string auroc = summary_text(summary);
   if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
   return fmt::format("{} <small>{}</small><br><small>F1 {}, all: {}</small>{}", auroc,
-                     interval_text(group.interval(kAuroc)), summary_text(group.summary("f1"), 2),
-                     mean_text(group.summary("f1_all_positive")),
-                     collapsed(group) ? "<br><small>collapsed</small>" : "");
+                     interval_text(group.interval(&DetectorMetrics::auroc_interval)),
+                     summary_text(group.summary(&DetectorMetrics::f1), 2),
+                     mean_text(group.summary(&DetectorMetrics::f1_all_positive)),
+                     has_collapsed(group) ? "<br><small>collapsed</small>" : "");
 }
 
 std::string matrix(const Findings& findings) {
@@ -187,21 +158,21 @@ std::string matrix(const Findings& findings) {
                   name_of_group(*c.difference->first), name_of_group(*c.difference->second),
                   decimal(c.difference->difference.auroc->estimate, 3),
                   interval_text(c.difference->difference.auroc->interval),
-                  c.difference->clear() ? "clear of 0" : "contains 0")
+                  c.verdict.kind == Verdict::Kind::decided ? "clear of 0" : "contains 0")
             : kNone);
     table.row(cells);
   }
   return table.html();
 }
 
-/// At most so many classes in one chart: a phone shows it whole.
+/// Charts of at most kClasses classes each, so that a phone shows one whole.
 std::string interval_charts(const Findings& findings) {
   constexpr size_t kClasses = 8;
   std::vector<IntervalGroup> groups;
   for (const ClassFindings& c : findings.classes) {
     IntervalGroup of_class{c.name + (c.synthetic ? " (synthetic)" : ""), {}};
     for (const SeedGroup* group : c.compared) {
-      const auto interval = group->interval(kAuroc);
+      const auto interval = group->interval(&DetectorMetrics::auroc_interval);
       if (!interval) continue;
       IntervalRow row{.name = model_name(group->config().model, group->config().preset),
                       .value = mean_auroc(*group),
@@ -211,7 +182,7 @@ std::string interval_charts(const Findings& findings) {
                       .colour = colour_of(group->config().model)};
       if (group->runs.size() > 1)
         for (const RunResult* run : group->runs)
-          if (run->metrics[kAuroc].is_number()) row.singles.push_back(run->metrics[kAuroc]);
+          if (const auto auroc = run->detector()->image_auroc) row.singles.push_back(*auroc);
       of_class.rows.push_back(row);
     }
     if (!of_class.rows.empty()) groups.push_back(of_class);
@@ -226,15 +197,12 @@ std::string interval_charts(const Findings& findings) {
   return html.empty() ? "" : "<div class=\"charts\">\n" + html + "</div>\n";
 }
 
-/// A cross-validated model is evaluated on all images of a class, the others on its test images.
+/// Whether a model was evaluated on more than the compared images: a cross-validated one is.
 bool scored_other_images(const Findings& findings) {
   for (const ClassFindings& c : findings.classes) {
     if (!c.difference) continue;
-    for (const SeedGroup* group : c.best) {
-      const auto& m = group->runs.front()->metrics;
-      if (m["images"]["test"].get<int64_t>() != c.difference->good + c.difference->defective)
-        return true;
-    }
+    for (const SeedGroup* group : c.best)
+      if (group->first().test_images != c.verdict.images) return true;
   }
   return false;
 }
@@ -274,14 +242,27 @@ std::string how_to_read(const Findings& findings) {
 
 }  // namespace
 
-std::string verdict_on(const ClassFindings& c) {
-  if (c.difference) return verdict_on_two(c);
-  if (c.best.size() == 2) return verdict_on_apart(c);
-  if (!c.best.empty()) return verdict_on_one(c, *c.best.front());
-  if (!c.compared.empty())
-    return fmt::format("No verdict on {}: its test images are all of one kind.",
-                       escape_html(c.name));
-  return fmt::format("No model that judges images was run on {}.", escape_html(c.name));
+std::string verdict_text(const ClassFindings& c) {
+  const Verdict& v = c.verdict;
+  const std::string name = escape_html(c.name);
+  switch (v.kind) {
+    case Verdict::Kind::no_detector:
+      return fmt::format("No model that judges images was run on {}.", name);
+    case Verdict::Kind::one_kind:
+      return fmt::format("No verdict on {}: its test images are all of one kind.", name);
+    case Verdict::Kind::single:
+      return text_of_single(v, name);
+    case Verdict::Kind::not_comparable:
+      return fmt::format(
+          "No comparison on {}: {} (AUROC {}) and {} (AUROC {}) have no seed in common on which "
+          "both have scored the same images.",
+          name, name_of_group(*v.leader), decimal(mean_auroc(*v.leader), 2),
+          name_of_group(*v.follower), decimal(mean_auroc(*v.follower), 2));
+    case Verdict::Kind::undecided:
+    case Verdict::Kind::decided:
+      return text_of_comparison(v, name);
+  }
+  return "";
 }
 
 void add_answer(Page& page, const Findings& findings) {
@@ -292,8 +273,8 @@ void add_answer(Page& page, const Findings& findings) {
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty())
       list += fmt::format("<li{}>{}{}</li>\n",
-                          c.difference && c.difference->clear() ? " class=\"clear\"" : "",
-                          verdict_on(c), synthetic_tag(c.synthetic));
+                          c.verdict.kind == Verdict::Kind::decided ? " class=\"clear\"" : "",
+                          verdict_text(c), synthetic_tag(c.synthetic));
   page.add("<ul class=\"answer\">\n" + list + "</ul>\n");
   page.add(interval_charts(findings));
   page.add(matrix(findings));

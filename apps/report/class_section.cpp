@@ -2,13 +2,14 @@
 #include <map>
 
 #include "apps/report/charts.h"
-#include "apps/report/picture.h"
+#include "apps/report/image_panels.h"
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/metrics.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {
@@ -34,7 +35,7 @@ std::string score_histograms(const RunResult& run) {
   }
   groups.push_back({"test good", scores_where(test, "label", "good"), 1});
   groups.push_back({"test defective", scores_where(test, "label", "defective"), 0});
-  const double threshold = run.metrics["threshold"];
+  const double threshold = run.detector()->threshold;
   double most = threshold;
   for (const Group& g : groups)
     for (const double v : g.values) most = std::max(most, v);
@@ -47,7 +48,7 @@ std::string score_histograms(const RunResult& run) {
   return histograms("Scores by kind of image", axis, groups, threshold);
 }
 
-/// The curves of a class: all models in one chart.
+/// ROC and precision-recall curves of all models of a class.
 struct Curves {
   std::vector<Series> roc, pr;
 };
@@ -92,7 +93,7 @@ std::string curve_charts(const ClassFindings& c) {
   return "<div class=\"charts\">\n" + charts + "</div>\n";
 }
 
-/// Training and validation loss; of a cross-validation one pair of lines a fold.
+/// Training and validation loss; one pair of lines for each fold.
 std::string loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
   const std::vector<RunFolder> folders = training_folders(run.config, run.folder);
@@ -101,9 +102,12 @@ std::string loss_chart(const RunResult& run) {
     const bool first = lines.empty(), thin = folders.size() > 1;
     Series train{first ? "training" : "", {}, 1, false, thin};
     Series validation{first ? "held out" : "", {}, 0, false, thin};
-    for (const EpochRecord& e : folder.read_history()) {
-      train.points.emplace_back(e.epoch, e.train_loss);
-      validation.points.emplace_back(e.epoch, e.validation_loss);
+    const History history = History::read(folder.history());
+    const std::vector<double> epochs = history.column("epoch");
+    for (const auto& [line, column] :
+         {std::pair(&train, "train_loss"), std::pair(&validation, "validation_loss")}) {
+      const std::vector<double> losses = history.column(column);
+      for (size_t i = 0; i < epochs.size(); ++i) line->points.emplace_back(epochs[i], losses[i]);
     }
     lines.push_back(train);
     lines.push_back(validation);
@@ -112,12 +116,12 @@ std::string loss_chart(const RunResult& run) {
   Chart chart{.title = folds ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
               .x = {.title = "epoch"},
               .y = {.title = model.report.loss, .kind = ScaleKind::logarithmic}};
-  if (const auto best = run.metrics.value("best_epoch", 0); !folds && best > 0)
+  if (const int64_t best = run.detector()->best_epoch; !folds && best > 0)
     chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
   return line_chart(chart, lines);
 }
 
-/// How many of each kind of defect a model finds at its threshold.
+/// For each kind of defect, how many images a model calls defective, and how many there are.
 std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t defect = scores.column("defect"), predicted = scores.column("predicted");
@@ -156,7 +160,7 @@ std::string kinds_table(const ClassFindings& c) {
   return table.html();
 }
 
-/// The first run with noise in the test; noise in both is the study's case.
+/// The first run with noisy test images; one with noisy training images too is preferred.
 const RunResult* noisy_run(const ClassFindings& c) {
   const RunResult* found = nullptr;
   for (const SeedGroup* group : c.groups) {
@@ -178,7 +182,7 @@ void add_model(Page& page, const SeedGroup& group, size_t most_panels) {
 void add_class(Page& page, const ClassFindings& c, size_t most_panels) {
   page.subsection("class-" + c.id, escape_html(c.name) + synthetic_tag(c.synthetic),
                   escape_html(c.name));
-  page.add(paragraph(verdict_on(c)));
+  page.add(paragraph(verdict_text(c)));
   page.add(curve_charts(c));
   page.add(paragraph("Defects that each model finds at its threshold, by kind:"));
   page.add(kinds_table(c));
@@ -201,12 +205,12 @@ void add_classes(Page& page, const Findings& findings) {
                                    [](const SeedGroup& g) { return g.runs.size() > 1; });
   if (several)
     page.add(
-        paragraph("Charts and pictures are of the first seed of each model; the tables above "
+        paragraph("Charts and images are of the first seed of each model; the tables above "
                   "have all.",
                   "soft"));
   size_t pairs = 0;
   for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
-  // The more there are, the fewer of each: the page stays at a few MB.
+  // Fewer panels of each when there are many: the page stays at a few MB.
   const size_t most_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty()) add_class(page, c, most_panels);

@@ -9,8 +9,8 @@
 namespace assay {
 namespace {
 
-/// Images of the test by kind of defect, "good" among them. A run that pooled all images of the
-/// class knows them by their path.
+/// Number of test images of each kind, "good" included. A cross-validated run scored training
+/// images too, which are left out by their path.
 std::map<std::string, int64_t> kinds_in_test(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t path = scores.column("path"), defect = scores.column("defect");
@@ -32,9 +32,8 @@ const RunResult& run_with_split(const ClassFindings& c) {
 }
 
 std::string split_text(const RunResult& run) {
-  const auto& images = run.metrics["images"];
-  const std::string text =
-      fmt::format("{} + {}", images["train"].get<int64_t>(), images["validation"].get<int64_t>());
+  const CommonMetrics& m = run.common();
+  const std::string text = fmt::format("{} + {}", m.train_images, m.validation_images);
   return has_folds(run) ? text + " in a fold" : text;
 }
 
@@ -65,7 +64,7 @@ void add_data(Page& page, const Findings& findings) {
   for (const ClassFindings& c : findings.classes) {
     const RunResult& run = run_with_split(c);
     std::map<std::string, int64_t> kinds;
-    if (run.judges()) kinds = kinds_in_test(run);
+    if (run.detector()) kinds = kinds_in_test(run);
     const int64_t good = kinds["good"];
     kinds.erase("good");
     int64_t defective = 0;
@@ -78,9 +77,9 @@ void add_data(Page& page, const Findings& findings) {
                escape_html(data_name(run.config)),
                defects.empty() ? kNone
                                : fmt::format("<span class=\"wrap\">{}</span>", enumerated(defects)),
-               size_text(run.metrics["images"].value("sizes", "")), split_text(run),
-               run.judges() ? std::to_string(good) : kNone,
-               run.judges() ? std::to_string(defective) : kNone});
+               size_text(run.common().image_sizes), split_text(run),
+               run.detector() ? std::to_string(good) : kNone,
+               run.detector() ? std::to_string(defective) : kNone});
   }
   page.add(table.html());
   page.add(paragraph(where_models_learn(findings), "soft"));

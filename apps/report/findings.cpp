@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-/// Letters, digits and dashes alone, so that it can stand in a link.
+/// Only letters, digits and dashes, for use in a link.
 std::string id_of(const std::string& name) {
   std::string id;
   for (const unsigned char c : name)
@@ -21,7 +21,7 @@ class Gathering {
  public:
   explicit Gathering(std::vector<ClassFindings>& classes) : classes_(classes) {}
 
-  /// Runs come sorted by data and class.
+  /// The findings of the run's class, made at its first run.
   ClassFindings& class_of(const RunResult& run) {
     const std::string key = data_name(run.config) + "\n" + run.config.object_class;
     const auto known = std::find(keys_.begin(), keys_.end(), key);
@@ -31,7 +31,7 @@ class Gathering {
     found.name = run.config.object_class;
     const std::string id = id_of(found.name);
     found.id = id_is_taken(id) ? fmt::format("{}-{}", id, keys_.size()) : id;
-    found.synthetic = run.metrics.value("synthetic", false);
+    found.synthetic = run.common().is_synthetic;
     return found;
   }
 
@@ -55,11 +55,11 @@ void choose_compared(ClassFindings& of_class) {
     if (group->clean() || !has_clean(group->config().model)) of_class.compared.push_back(group);
 }
 
-/// Two models where there are two; else the best two groups of the one.
+/// The best groups of two models; of one model where there is no other.
 void choose_best(ClassFindings& of_class) {
   std::vector<const SeedGroup*> ranked;
   for (const SeedGroup* group : of_class.compared)
-    if (group->summary("image_auroc")) ranked.push_back(group);
+    if (group->summary(&DetectorMetrics::image_auroc)) ranked.push_back(group);
   std::stable_sort(ranked.begin(), ranked.end(), [](const SeedGroup* a, const SeedGroup* b) {
     return mean_auroc(*a) > mean_auroc(*b);
   });
@@ -74,6 +74,42 @@ void choose_best(ClassFindings& of_class) {
     of_class.best.push_back(ranked[1]);
   if (of_class.best.size() == 2)
     of_class.difference = difference_of(*of_class.best[0], *of_class.best[1]);
+}
+
+/// The leader has the higher AUROC on the images that both scored; over all images of each, the
+/// order may be the other.
+void compare(const GroupDifference& d, Verdict& verdict) {
+  const bool swapped = d.difference.auroc->estimate < 0;
+  const Interval interval = d.difference.auroc->interval;
+  verdict.kind = d.clear() ? Verdict::Kind::decided : Verdict::Kind::undecided;
+  verdict.leader = swapped ? d.second : d.first;
+  verdict.follower = swapped ? d.first : d.second;
+  verdict.leader_auroc = swapped ? d.second_auroc : d.first_auroc;
+  verdict.follower_auroc = swapped ? d.first_auroc : d.second_auroc;
+  verdict.difference = swapped ? Interval{-interval.high, -interval.low} : interval;
+  verdict.images = d.good + d.defective;
+  verdict.seeds = d.seeds;
+  verdict.seeds_ahead = swapped ? d.seeds - d.seeds_ahead : d.seeds_ahead;
+  verdict.has_unpaired_seeds =
+      static_cast<int64_t>(std::max(d.first->runs.size(), d.second->runs.size())) > d.seeds;
+}
+
+Verdict verdict_on(const ClassFindings& c) {
+  Verdict verdict;
+  if (c.compared.empty()) return verdict;
+  verdict.kind = Verdict::Kind::one_kind;
+  if (c.best.empty()) return verdict;
+  verdict.kind = Verdict::Kind::single;
+  verdict.leader = c.best.front();
+  if (c.difference) {
+    compare(*c.difference, verdict);
+  } else if (c.best.size() == 2) {
+    verdict.kind = Verdict::Kind::not_comparable;
+    verdict.follower = c.best.back();
+  }
+  verdict.leader_interval = verdict.leader->interval(&DetectorMetrics::auroc_interval);
+  verdict.beats_chance = verdict.leader_interval && verdict.leader_interval->low > kChance;
+  return verdict;
 }
 
 }  // namespace
@@ -110,7 +146,7 @@ int colour_of(const std::string& model) {
 }
 
 double mean_auroc(const SeedGroup& group) {
-  const auto summary = group.summary("image_auroc");
+  const auto summary = group.summary(&DetectorMetrics::image_auroc);
   return summary ? summary->mean : 0;
 }
 
@@ -122,13 +158,14 @@ Findings::Findings(const std::filesystem::path& root)
   Gathering gathering(classes);
   for (const RunResult& run : runs) {
     ClassFindings& of_class = gathering.class_of(run);
-    if (!run.judges()) of_class.generators.push_back(&run);
+    if (run.generator()) of_class.generators.push_back(&run);
   }
   for (const SeedGroup& group : groups)
     gathering.class_of(*group.runs.front()).groups.push_back(&group);
   for (ClassFindings& of_class : classes) {
     choose_compared(of_class);
     choose_best(of_class);
+    of_class.verdict = verdict_on(of_class);
   }
 }
 

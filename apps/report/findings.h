@@ -1,4 +1,4 @@
-// What a folder of runs found, put in the order in which the report tells it.
+// The results of a folder of runs by object class, with the verdict on each class.
 #pragma once
 
 #include <filesystem>
@@ -13,26 +13,51 @@
 
 namespace assay {
 
+inline constexpr double kChance = 0.5;  ///< the AUROC of guessing
+
+/// What the data says of the best two groups of a class, or of the only one.
+struct Verdict {
+  enum class Kind : uint8_t {
+    no_detector,     ///< no model that scores images was run
+    one_kind,        ///< the test images are all good or all defective, so there is no AUROC
+    single,          ///< only the leader has an AUROC
+    not_comparable,  ///< the two share no seed in which both scored the same images
+    undecided,       ///< the interval of their difference contains 0
+    decided,         ///< the leader is better
+  };
+  Kind kind = Kind::no_detector;
+  const SeedGroup* leader = nullptr;
+  const SeedGroup* follower = nullptr;
+  std::optional<Interval> leader_interval;  ///< of the leader's AUROC
+  bool beats_chance = false;                ///< that interval lies above kChance
+  // Of undecided and decided, on the images that both have scored:
+  double leader_auroc = 0, follower_auroc = 0;
+  Interval difference{0, 0};  ///< of the AUROCs, leader minus follower
+  int64_t images = 0;
+  int64_t seeds = 0, seeds_ahead = 0;
+  bool has_unpaired_seeds = false;  ///< one of them has seeds that the other lacks
+};
+
 /// Everything about one object class.
 struct ClassFindings {
   std::string name;
   std::string id;  ///< in links
   bool synthetic = false;
-  std::vector<const SeedGroup*> groups;      ///< of models that judge images
+  std::vector<const SeedGroup*> groups;      ///< of models that score images
   std::vector<const RunResult*> generators;  ///< runs of models that score no images
-  /// Those that the answer compares: each model without noise where there is such a run, else all
-  /// of its groups.
+  /// The groups that are compared: a model's runs without noise where there are such, else all.
   std::vector<const SeedGroup*> compared;
   /// The best group of the best model by AUROC, then that of the next best model. Empty where the
   /// test images are all of one kind.
   std::vector<const SeedGroup*> best;
   /// Of the best two, first minus second.
   std::optional<GroupDifference> difference;
+  Verdict verdict;
 
   const SeedGroup* group_of(const std::string& model) const;  ///< the first compared; or nullptr
 };
 
-/// Views into itself: stays where it is.
+/// Not copyable: its members point to one another.
 struct Findings {
   explicit Findings(const std::filesystem::path& root);
   Findings(const Findings&) = delete;
@@ -42,9 +67,9 @@ struct Findings {
   std::vector<SeedGroup> groups;
   std::vector<ClassFindings> classes;
   std::vector<std::filesystem::path> unfinished;
-  std::map<std::string, std::string> failed;  ///< by the name of the run: why
+  std::map<std::string, std::string> failed;  ///< reason by name of the run
 
-  bool synthetic() const;  ///< some of the data was drawn by a program
+  bool synthetic() const;  ///< some class has images drawn by a program
 };
 
 /// The models of the runs, in the order of the registry.
@@ -56,7 +81,7 @@ std::vector<std::string> names_of_models(const Findings& findings,
 int colour_of(const std::string& model);
 std::vector<std::string> models_that_learn_from_defects(const Findings& findings);
 
-/// A mean over the runs' metrics: 0 where a metric is missing in all.
+/// Mean over the runs; 0 where none has an AUROC.
 double mean_auroc(const SeedGroup& group);
 
 }  // namespace assay

@@ -2,24 +2,23 @@
 #include <filesystem>
 
 #include "apps/report/charts.h"
-#include "apps/report/picture.h"
+#include "apps/report/image_panels.h"
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
-#include "models/training/dcgan_training.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string game_charts(const RunResult& run) {
-  const std::vector<GanRecord> history = read_gan_history(run.folder);
-  const auto series = [&](const char* name, double GanFigures::*figure, int colour) {
+  const History history = History::read(run.folder.history());
+  const std::vector<double> steps = history.column("step");
+  const auto series = [&](const char* name, const char* column, int colour) {
     Series line{name, {}, colour};
-    for (const GanRecord& r : history)
-      line.points.emplace_back(static_cast<double>(r.step), r.mean.*figure);
+    const std::vector<double> values = history.column(column);
+    for (size_t i = 0; i < steps.size(); ++i) line.points.emplace_back(steps[i], values[i]);
     return line;
   };
   return fmt::format(
@@ -27,16 +26,15 @@ std::string game_charts(const RunResult& run) {
       line_chart({.title = "Losses of the two networks",
                   .x = {.title = "generator steps"},
                   .y = {.title = "binary cross-entropy (nats)", .kind = ScaleKind::logarithmic}},
-                 {series("discriminator", &GanFigures::loss_d, 1),
-                  series("generator", &GanFigures::loss_g, 0)}),
+                 {series("discriminator", "loss_d", 1), series("generator", "loss_g", 0)}),
       line_chart({.title = "What the discriminator believes",
                   .x = {.title = "generator steps"},
                   .y = {.title = "probability of being real", .high = 1}},
-                 {series("real images, D(x)", &GanFigures::d_real, 1),
-                  series("generated ones, D(G(z))", &GanFigures::d_fake, 0)}));
+                 {series("real images, D(x)", "d_real", 1),
+                  series("generated ones, D(G(z))", "d_fake", 0)}));
 }
 
-/// The grid of the fixed latents at the last step that has one.
+/// The last grid of samples that the training wrote.
 fs::path last_grid(const RunResult& run) {
   fs::path last;
   if (fs::exists(run.folder.figures()))
@@ -59,34 +57,34 @@ std::string sheets(const RunResult& run) {
                       "Generated above, below each the training image nearest to it"));
 }
 
-std::string memorisation_table(const Json& m) {
+std::string memorisation_table(const GeneratorMetrics& m) {
   Table table({"images", "number", "least", "median", "most"});
-  for (const auto& [key, name] :
-       {std::pair("generated", "generated"), std::pair("held_out", "good, held out of training"),
-        std::pair("training", "training, to the nearest other one")}) {
-    const Json& set = m[key];
-    table.row({name, number(set["images"], 0), number(set["least"]), number(set["median"]),
-               number(set["most"])});
-  }
+  const auto add = [&](const char* name, const GeneratorMetrics::Distances& d) {
+    table.row({name, std::to_string(d.images), decimal(d.min, 3), decimal(d.median, 3),
+               decimal(d.max, 3)});
+  };
+  add("generated", m.generated);
+  add("good, held out of training", m.held_out);
+  add("training, to the nearest other one", m.training);
   return table.html();
 }
 
 void add_generator(Page& page, const ClassFindings& c, size_t i) {
   const RunResult& run = *c.generators[i];
-  const Json& m = run.metrics;
+  const GeneratorMetrics& m = *run.generator();
   page.subsection(
       fmt::format("gan-{}{}", c.id, c.generators.size() > 1 ? fmt::format("-{}", i + 1) : ""),
       fmt::format("{}, {}, seed {}{}", escape_html(c.name),
                   model_name(run.config.model, run.config.preset), run.config.seed,
                   synthetic_tag(c.synthetic)),
       escape_html(c.name));
-  std::string remarks;
-  for (const Json& remark : m["remarks"]) remarks += escape_html(remark.get<std::string>()) + " ";
-  page.add(paragraph(remarks));
+  std::string diagnostics;
+  for (const std::string& sentence : m.diagnostics) diagnostics += escape_html(sentence) + " ";
+  page.add(paragraph(diagnostics));
   page.add(sheets(run));
   page.add(game_charts(run));
   page.add("<h4>Is it memory?</h4>\n");
-  page.add(memorisation_table(m["memorisation"]));
+  page.add(memorisation_table(m));
 }
 
 }  // namespace

@@ -9,16 +9,18 @@
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string class_cell(const ClassFindings& c) {
   return link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic);
 }
 
-/// "0.884 (0.750)": no F1 without that of calling every image defective.
-std::string f1_text(const SeedGroup& group, const char* metric = "f1") {
+/// "0.884 (0.750)": F1, and in brackets that of calling every image defective.
+std::string f1_text(const SeedGroup& group, const Metric& metric = &DetectorMetrics::f1) {
   return fmt::format("{} <small>({})</small>", summary_text(group.summary(metric)),
-                     mean_text(group.summary("f1_all_positive")));
+                     mean_text(group.summary(&DetectorMetrics::f1_all_positive)));
+}
+
+std::optional<double> f1_percentile99(const DetectorMetrics& m) {
+  return m.calibration ? m.calibration->f1_percentile99 : std::nullopt;
 }
 
 std::vector<std::pair<const ClassFindings*, const SeedGroup*>> groups_of(const Findings& findings,
@@ -36,7 +38,7 @@ void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) 
   if (groups.empty() || text.title.empty()) return;
   page.subsection(model.name, text.title, text.short_title);
   std::vector<std::string> titles = {"class", "runs", "AUROC of the score"};
-  for (const auto& [key, title] : text.parts) titles.push_back(title);
+  for (const auto& [component, title] : text.components) titles.push_back(title);
   titles.insert(titles.end(),
                 {"F1 (all defective)", "F1 at percentile 99", "pixel AUROC", "AUPRO"});
   Table table(titles, 2);
@@ -44,11 +46,13 @@ void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) 
     std::vector<std::string> cells = {
         class_cell(*c),
         name_of_group(*group) + ", " + counted(static_cast<int64_t>(group->runs.size()), "seed"),
-        summary_text(group->summary("image_auroc"))};
-    for (const auto& [key, title] : text.parts) cells.push_back(summary_text(group->summary(key)));
-    cells.insert(cells.end(), {f1_text(*group), f1_text(*group, "f1_percentile99"),
-                               summary_text(group->summary("pixel_auroc")),
-                               summary_text(group->summary("aupro"))});
+        summary_text(group->summary(&DetectorMetrics::image_auroc))};
+    for (const auto& component : text.components)
+      cells.push_back(summary_text(group->summary(
+          [&](const DetectorMetrics& m) { return m.component_auroc(component.first); })));
+    cells.insert(cells.end(), {f1_text(*group), f1_text(*group, f1_percentile99),
+                               summary_text(group->summary(&DetectorMetrics::pixel_auroc)),
+                               summary_text(group->summary(&DetectorMetrics::aupro))});
     table.row(cells);
   }
   page.add(table.html());
@@ -78,10 +82,12 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
     const bool both = config.train_noise == "noisy" && config.test_noise == "noisy";
     std::string drop = kNone;
     if (clean != nullptr && group != clean && clean->config().preset == config.preset)
-      if (const auto a = clean->summary("f1"), b = group->summary("f1"); a && b && a->mean > 0)
+      if (const auto a = clean->summary(&DetectorMetrics::f1),
+          b = group->summary(&DetectorMetrics::f1);
+          a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
     table.row({class_cell(c), model_name(config.model, config.preset), config.train_noise,
-               config.test_noise, summary_text(group->summary("image_auroc")),
+               config.test_noise, summary_text(group->summary(&DetectorMetrics::image_auroc)),
                clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
                f1_text(*group), drop,
                both ? published(find_model(model).report.published_noise_drop, c) : kNone});
@@ -114,38 +120,26 @@ void add_noise(Page& page, const Findings& findings) {
                 "soft"));
 }
 
-/// "0.86 ± 0.05" over folds.
-std::string over_folds(const Json& summary) {
-  if (summary.is_null()) return kNone;
-  std::string text = number(summary.value("mean", Json()));
-  if (const Json deviation = summary.value("deviation", Json()); deviation.is_number())
-    text += " &plusmn; " + number(deviation);
-  return text;
+/// An F1 and, in brackets, that of calling every image defective.
+std::string f1_beside_all_positive(const std::optional<double>& f1,
+                                   const std::optional<double>& all_positive) {
+  return fmt::format("{} <small>({})</small>", number(f1), number(all_positive, 2));
 }
 
-std::string f1_beside_all_positive(const Json& of) {
-  return fmt::format("{} <small>({})</small>", number(of.value("f1", Json())),
-                     number(of.value("f1_all_positive", Json()), 2));
-}
-
-void add_folds(Table& table, const Json& m) {
-  if (!m.contains("folds")) return;
+void add_folds(Table& table, const CrossValidationMetrics& cross_validation) {
   int64_t number_of_fold = 0;
-  for (const Json& fold : m["folds"]) {
-    const auto text = [&](const char* key, int digits = 3) {
-      return number(fold.value(key, Json()), digits);
-    };
-    table.row({std::to_string(++number_of_fold), text("image_auroc"), f1_beside_all_positive(fold),
-               text("f1_val_threshold"), text("val_threshold", 2), text("test", 0),
-               text("epochs", 0), text("best_epoch", 0)});
-  }
+  for (const FoldMetrics& fold : cross_validation.folds)
+    table.row({std::to_string(++number_of_fold), number(fold.image_auroc),
+               f1_beside_all_positive(fold.f1, fold.f1_all_positive),
+               number(fold.f1_validation_threshold), decimal(fold.validation_threshold, 2),
+               std::to_string(fold.test_images), std::to_string(fold.epochs),
+               std::to_string(fold.best_epoch)});
 }
 
-void add_cross_validation(Table& table, const std::string& name, const Json& m) {
-  const Json summary = m.value("folds_summary", Json::object());
-  table.row({name, number(m["image_auroc"]), over_folds(summary.value("image_auroc", Json())),
-             f1_beside_all_positive(m), number(m.value("f1_val_threshold", Json())),
-             number(m["images"].value("test", Json()), 0)});
+void add_cross_validation(Table& table, const std::string& name, const DetectorMetrics& m) {
+  table.row({name, number(m.image_auroc), summary_text(m.cross_validation->image_auroc),
+             f1_beside_all_positive(m.f1, m.f1_all_positive),
+             number(m.cross_validation->f1_validation_threshold), std::to_string(m.test_images)});
 }
 
 void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& model) {
@@ -164,9 +158,11 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
     for (const RunResult* run : group->runs) {
       const std::string title =
           fmt::format("{}, {}, seed {}", class_cell(*c), name_of_group(*group), run->config.seed);
-      add_cross_validation(runs, title, run->metrics);
+      const DetectorMetrics& m = *run->detector();
+      if (!m.cross_validation) continue;
+      add_cross_validation(runs, title, m);
       folds.group(title);
-      add_folds(folds, run->metrics);
+      add_folds(folds, *m.cross_validation);
     }
   }
   page.add(runs.html());
@@ -189,12 +185,16 @@ void add_all_metrics(Page& page, const Findings& findings) {
     table.group(class_cell(c));
     for (const SeedGroup* g : c.groups)
       table.row({name_of_group(*g), std::to_string(g->runs.size()),
-                 summary_text(g->summary("image_auroc")), summary_text(g->summary("image_ap")),
-                 summary_text(g->summary("fpr95")), f1_text(*g), summary_text(g->summary("f1_max")),
-                 summary_text(g->summary("precision_score")), summary_text(g->summary("recall")),
-                 summary_text(g->summary("balanced_accuracy")),
-                 summary_text(g->summary("pixel_auroc")), summary_text(g->summary("pixel_ap")),
-                 summary_text(g->summary("aupro"))});
+                 summary_text(g->summary(&DetectorMetrics::image_auroc)),
+                 summary_text(g->summary(&DetectorMetrics::image_ap)),
+                 summary_text(g->summary(&DetectorMetrics::fpr95)), f1_text(*g),
+                 summary_text(g->summary(&DetectorMetrics::f1_max)),
+                 summary_text(g->summary(&DetectorMetrics::precision_at_threshold)),
+                 summary_text(g->summary(&DetectorMetrics::recall)),
+                 summary_text(g->summary(&DetectorMetrics::balanced_accuracy)),
+                 summary_text(g->summary(&DetectorMetrics::pixel_auroc)),
+                 summary_text(g->summary(&DetectorMetrics::pixel_ap)),
+                 summary_text(g->summary(&DetectorMetrics::aupro))});
   }
   page.add(table.html());
   const std::vector<std::string> without_heat = names_of_models(
@@ -212,7 +212,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "soft"));
 }
 
-/// One row a run, where groups have several.
+/// A table with one row for each run, where groups have several.
 void add_seeds(Page& page, const Findings& findings) {
   if (std::none_of(findings.groups.begin(), findings.groups.end(),
                    [](const SeedGroup& g) { return g.runs.size() > 1; }))
@@ -225,15 +225,13 @@ void add_seeds(Page& page, const Findings& findings) {
     table.group(class_cell(c));
     for (const SeedGroup* g : c.groups)
       for (const RunResult* run : g->runs) {
-        const Json& m = run->metrics;
+        const DetectorMetrics& m = *run->detector();
         const SeedGroup alone{{run}, g->label};
-        table.row({name_of_group(*g), std::to_string(run->config.seed), number(m["image_auroc"]),
-                   interval_text(alone.interval("image_auroc")), f1_text(alone),
-                   number(m["tp"], 0) + " of " +
-                       std::to_string(m["tp"].get<int64_t>() + m["fn"].get<int64_t>()),
-                   number(m["fp"], 0) + " of " +
-                       std::to_string(m["fp"].get<int64_t>() + m["tn"].get<int64_t>()),
-                   number(m["threshold"], 2), number(m["best_epoch"], 0)});
+        table.row({name_of_group(*g), std::to_string(run->config.seed), number(m.image_auroc),
+                   interval_text(alone.interval(&DetectorMetrics::auroc_interval)), f1_text(alone),
+                   fmt::format("{} of {}", m.tp, m.defective_images()),
+                   fmt::format("{} of {}", m.fp, m.good_images()), decimal(m.threshold, 2),
+                   std::to_string(m.best_epoch)});
       }
   }
   page.add(folded("Every run", table.html()));

@@ -14,12 +14,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Every network that was trained, once.
+/// The layers of each network that was trained.
 void add_networks(Page& page, const Findings& findings) {
   page.section("networks", "Networks");
   std::set<std::tuple<std::string, int, int>> shown;
   for (const RunResult& run : findings.runs) {
     const RunConfig& c = run.config;
+    if (!find_preset(c.preset).make) continue;
     if (!shown.insert({c.preset, c.image_size, c.channels()}).second) continue;
     const auto network = make_network(c);
     Table table({"layer", "what", "output (N,H,W,C)", "parameters", "MFLOP"}, 3);
@@ -56,7 +57,7 @@ std::string range_of(std::vector<int64_t> values) {
   return *least == *most ? std::to_string(*least) : fmt::format("{} to {}", *least, *most);
 }
 
-/// Runs of one class, model and machine together: hundreds of runs stay readable.
+/// A row for all runs of one class, model, noise, machine and precision.
 void add_times(Page& page, const Findings& findings) {
   page.subsection("times", "What ran where and for how long", "Where and how long");
   struct Row {
@@ -72,7 +73,7 @@ void add_times(Page& page, const Findings& findings) {
         run.config.test_noise, machine, run.config.device, run.config.precision);
     if (rows[key].runs.empty()) order.push_back(key);
     rows[key].runs.push_back(&run);
-    machines[machine].first += run.metrics.value("seconds_train", 0.0);
+    machines[machine].first += run.common().seconds_train;
     ++machines[machine].second;
   }
   Table table({"class", "model", "noise (training/test)", "machine", "device, precision", "seeds",
@@ -84,9 +85,9 @@ void add_times(Page& page, const Findings& findings) {
     double seconds = 0;
     std::vector<int64_t> steps, epochs;
     for (const RunResult* run : runs) {
-      seconds += run->metrics.value("seconds_train", 0.0);
-      steps.push_back(run->metrics.value("steps", int64_t{0}));
-      epochs.push_back(run->metrics.value("epochs", int64_t{0}));
+      seconds += run->common().seconds_train;
+      steps.push_back(run->common().steps);
+      epochs.push_back(run->common().epochs);
     }
     table.row({escape_html(c.object_class), model_name(c.model, c.preset),
                c.train_noise + "/" + c.test_noise, machine_of(*runs.front()),

@@ -9,7 +9,7 @@ namespace assay {
 /// Which model finds the defects best on which class, by how much, and how sure that is.
 void add_answer(Page& page, const Findings& findings);
 /// One sentence on a class, by rule.
-std::string verdict_on(const ClassFindings& of_class);
+std::string verdict_text(const ClassFindings& of_class);
 
 /// Images, defects and sizes of each class.
 void add_data(Page& page, const Findings& findings);
@@ -17,7 +17,7 @@ void add_data(Page& page, const Findings& findings);
 /// Models by class, with and without noise, fold by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
 
-/// Curves, histograms and pictures of each class.
+/// Curves, histograms and image panels of each class.
 void add_classes(Page& page, const Findings& findings);
 
 /// Generated images, and whether they are copies.

@@ -10,8 +10,8 @@
 #include "models/evaluation/metrics.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
-#include "models/experiments/run.h"
 #include "models/run/csv.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFailures = "failures.json";
 
-/// `root` and what is in it.
+/// `root` and the folders in it.
 std::vector<fs::path> folders_of(const fs::path& root) {
   std::vector<fs::path> folders = {root};
   if (fs::is_directory(root))
@@ -30,7 +30,7 @@ std::vector<fs::path> folders_of(const fs::path& root) {
   return folders;
 }
 
-/// Where a run stands among the others. Presets keep the order of the study.
+/// Sort key of a run. Presets are in the order of the registry.
 auto place_of(const RunConfig& c) {
   const std::vector<std::string> all = preset_names();
   const auto at = std::find(all.begin(), all.end(), c.preset);
@@ -45,7 +45,7 @@ bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
   return differences(a, b).empty();
 }
 
-/// A copy of a run is no second seed.
+/// Whether a run is a copy of another, which must not count as a second seed.
 bool is_copy(const RunResult& a, const RunResult& b) {
   return a.config.seed == b.config.seed && differ_in_seed_alone(a.config, b.config) &&
          a.metrics == b.metrics;
@@ -56,8 +56,8 @@ std::string label_of(const RunConfig& c) {
   return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
 }
 
-/// Adds to equal labels of a class what makes the groups two.
-void tell_apart(std::vector<SeedGroup>& groups) {
+/// Adds the options that differ to labels that several groups of a class share.
+void disambiguate(std::vector<SeedGroup>& groups) {
   const std::vector<SeedGroup> before = groups;
   for (size_t i = 0; i < groups.size(); ++i) {
     const RunConfig& mine = before[i].config();
@@ -78,7 +78,7 @@ void tell_apart(std::vector<SeedGroup>& groups) {
   }
 }
 
-/// The scores of a run by picture.
+/// Score and label (true = defective) of each image of a run, by path.
 std::map<std::string, std::pair<double, bool>> scores_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
@@ -121,54 +121,81 @@ void divide(std::optional<Difference>& sum, int64_t n) {
   *sum = {sum->estimate / by, {sum->interval.low / by, sum->interval.high / by}};
 }
 
-Json json_of(const std::optional<Difference>& d) {
+Json difference_json(const std::optional<Difference>& d) {
   if (!d) return nullptr;
   return {{"estimate", d->estimate}, {"interval", {d->interval.low, d->interval.high}}};
 }
 
-Json json_of(const std::optional<SeedSummary>& s) {
-  if (!s) return nullptr;
-  return {{"mean", s->mean}, {"deviation", s->deviation ? Json(*s->deviation) : Json(nullptr)}};
-}
-
-std::string text_of(const Json& value) {
-  return value.is_number() ? fmt::format("{:.3f}", value.get<double>()) : "-";
+std::string text_of(const std::optional<double>& value) {
+  return value ? fmt::format("{:.3f}", *value) : "-";
 }
 
 std::string text_of(const std::optional<SeedSummary>& summary) {
   if (!summary) return "-";
-  return text_of(Json(summary->mean)) +
-         (summary->deviation ? " +- " + text_of(Json(*summary->deviation)) : "");
+  return text_of(summary->mean) + (summary->deviation ? " +- " + text_of(summary->deviation) : "");
 }
 
-/// To a column, with a space after it at least.
+/// Padded to a column, with at least one space after it.
 std::string padded(const std::string& text, size_t width) {
   return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
 }
 
+/// A column of results.csv: its name, and its value for a run; null is an empty field.
+struct Column {
+  const char* name;
+  std::function<Json(const RunResult&)> value;
+};
+
+template <class Value>
+Column common_column(const char* name, Value CommonMetrics::*value) {
+  return {name, [value](const RunResult& run) { return Json(run.common().*value); }};
+}
+
+Column detector_column(const char* name, const Metric& metric) {
+  return {name, [metric](const RunResult& run) {
+            return run.detector() ? json_of(metric(*run.detector())) : Json(nullptr);
+          }};
+}
+
+std::vector<Column> csv_columns() {
+  return {common_column("model", &CommonMetrics::model),
+          common_column("preset", &CommonMetrics::preset),
+          common_column("class", &CommonMetrics::object_class),
+          common_column("seed", &CommonMetrics::seed),
+          detector_column("image_auroc", &DetectorMetrics::image_auroc),
+          detector_column("image_ap", &DetectorMetrics::image_ap),
+          detector_column("f1", &DetectorMetrics::f1),
+          detector_column("f1_all_positive", &DetectorMetrics::f1_all_positive),
+          detector_column("f1_max", &DetectorMetrics::f1_max),
+          detector_column("threshold", &DetectorMetrics::threshold),
+          detector_column("fpr95", &DetectorMetrics::fpr95),
+          detector_column("pixel_auroc", &DetectorMetrics::pixel_auroc),
+          detector_column("aupro", &DetectorMetrics::aupro),
+          common_column("collapsed", &CommonMetrics::has_collapsed),
+          common_column("seconds_train", &CommonMetrics::seconds_train),
+          {"train_noise", [](const RunResult& run) { return Json(run.config.train_noise); }},
+          {"test_noise", [](const RunResult& run) { return Json(run.config.test_noise); }}};
+}
+
 std::string csv_of(const std::vector<RunResult>& runs) {
-  const std::vector<std::string> columns = {
-      "model",    "preset",      "class",           "seed",      "image_auroc",
-      "image_ap", "f1",          "f1_all_positive", "f1_max",    "threshold",
-      "fpr95",    "pixel_auroc", "aupro",           "collapsed", "seconds_train"};
-  std::vector<std::string> header = columns;
-  header.insert(header.end(), {"train_noise", "test_noise"});
+  const std::vector<Column> columns = csv_columns();
+  std::vector<std::string> header;
+  for (const Column& column : columns) header.push_back(column.name);
   std::string csv = csv_row(header);
   for (const RunResult& run : runs) {
     std::vector<std::string> row;
-    for (const std::string& column : columns) {
-      const Json value = run.metrics.value(column, Json(nullptr));
+    for (const Column& column : columns) {
+      const Json value = column.value(run);
       row.push_back(value.is_string() ? value.get<std::string>()
                     : value.is_null() ? ""
                                       : value.dump());
     }
-    row.insert(row.end(), {run.config.train_noise, run.config.test_noise});
     csv += csv_row(row);
   }
   return csv;
 }
 
-/// " && assay evaluate ..." where that has changed what the run was started for.
+/// " && assay evaluate ..." where a later evaluation changed the data or the noise.
 std::string command_of_evaluation(const RunFolder& folder, const RunConfig& started,
                                   const RunConfig& evaluated) {
   if (differences(started, evaluated).empty()) return "";
@@ -179,29 +206,28 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
-/// Whatever a report reads of a run, so that one damaged file leaves out one run. CheckpointError.
+/// Reads every table that a report needs of a run, so that a damaged file leaves out only that run.
+/// CheckpointError.
 void check_tables(const RunResult& run) {
   const RunFolder& folder = run.folder;
   try {
-    if (run.judges()) scores_of(run);
+    if (run.detector()) scores_of(run);
     if (fs::exists(folder.good_scores())) read_csv(folder.good_scores()).numbers("score");
   } catch (const Error& error) {
     throw CheckpointError(
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
   const ModelSpec& model = find_model(run.config.model);
-  for (const RunFolder& trained : training_folders(run.config, folder)) {
-    if (model.check_history)
-      model.check_history(trained);
-    else
-      trained.read_history();
+  for (const RunFolder& training : training_folders(run.config, folder)) {
+    const History history = History::read(training.history());
+    for (const std::string& column : model.history_columns) history.column(column);
   }
 }
 
 RunResult read_run(const fs::path& path) {
   const RunFolder folder(path);
   const RunConfig started = load_config(folder.config());
-  Json metrics = read_metrics(folder);
+  RunMetrics metrics = read_metrics(folder);
   const RunConfig evaluated = as_evaluated(started, metrics);
   RunResult run = {folder, evaluated,
                    command_of(started, path) + command_of_evaluation(folder, started, evaluated),
@@ -212,10 +238,10 @@ RunResult read_run(const fs::path& path) {
 
 }  // namespace
 
-RunConfig as_evaluated(RunConfig config, const Json& metrics) {
-  if (metrics.contains("conditions"))
-    config.test_noise = metrics["conditions"].value("test", config.test_noise);
-  config.data = metrics.value("data", config.data);
+RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics) {
+  if (const auto* detector = std::get_if<DetectorMetrics>(&metrics))
+    config.test_noise = detector->test_noise;
+  config.data = common_metrics(metrics).data;
   return config;
 }
 
@@ -273,38 +299,31 @@ void note_failed_runs(const fs::path& root, const std::map<std::string, std::str
   write_file(root / kFailures, Json(all).dump(2) + "\n");
 }
 
-std::string in_short(const Json& metrics) {
-  if (!metrics.contains("image_auroc")) return metrics["remarks"][0];
-  return fmt::format("image AUROC {}, F1 {} (calling all defective: {})",
-                     text_of(metrics["image_auroc"]), text_of(metrics["f1"]),
-                     text_of(metrics["f1_all_positive"]));
-}
-
 std::string table_of(const std::vector<RunResult>& runs) {
   std::string table = padded("class", 12) + padded("model", 26) + padded("seeds", 7) +
                       padded("image AUROC", 15) + padded("95 % interval", 15) + padded("F1", 15) +
                       "all defective\n";
   for (const SeedGroup& group : seed_groups(runs)) {
-    const auto interval = group.interval("image_auroc");
-    const auto all = group.summary("f1_all_positive");
+    const auto interval = group.interval(&DetectorMetrics::auroc_interval);
+    const auto all = group.summary(&DetectorMetrics::f1_all_positive);
     table += padded(group.config().object_class, 12) + padded(group.label, 26) +
              padded(std::to_string(group.runs.size()), 7) +
-             padded(text_of(group.summary("image_auroc")), 15) +
+             padded(text_of(group.summary(&DetectorMetrics::image_auroc)), 15) +
              padded(interval ? fmt::format("{} {}", text_of(interval->low), text_of(interval->high))
                              : "-",
                     15) +
-             padded(text_of(group.summary("f1")), 15) + (all ? text_of(Json(all->mean)) : "-") +
-             "\n";
+             padded(text_of(group.summary(&DetectorMetrics::f1)), 15) +
+             (all ? text_of(all->mean) : "-") + "\n";
   }
   for (const RunResult& run : runs)
-    if (!run.judges())
+    if (run.generator())
       table += padded(run.config.object_class, 12) + padded(run.config.preset, 26) +
-               padded(fmt::format("seed {}", run.config.seed), 7) + in_short(run.metrics) + "\n";
+               padded(fmt::format("seed {}", run.config.seed), 7) + one_line(run.metrics) + "\n";
   return table;
 }
 
-std::string collapse_in_words(const RunResult& run) {
-  if (!run.metrics.value("collapsed", false)) return "";
+std::string collapse_text(const RunResult& run) {
+  if (!run.common().has_collapsed) return "";
   return fmt::format("{} collapsed: {}", run.folder.root().filename().string(),
                      find_model(run.config.model).collapse_hint);
 }
@@ -319,23 +338,23 @@ std::vector<fs::path> unfinished_runs(const fs::path& root) {
   return folders;
 }
 
-std::optional<SeedSummary> SeedGroup::summary(const std::string& metric) const {
+std::optional<SeedSummary> SeedGroup::summary(const Metric& metric) const {
   std::vector<double> values;
   for (const RunResult* run : runs)
-    if (const Json value = run->metrics.value(metric, Json(nullptr)); value.is_number())
-      values.push_back(value);
+    if (const auto value = metric(*run->detector())) values.push_back(*value);
   if (values.empty()) return std::nullopt;
   return summarize_seeds(values);
 }
 
-std::optional<Interval> SeedGroup::interval(const std::string& metric) const {
+std::optional<Interval> SeedGroup::interval(
+    std::optional<Interval> DetectorMetrics::*interval) const {
   Interval mean{0, 0};
   double n = 0;
   for (const RunResult* run : runs) {
-    const Json value = run->metrics["intervals"].value(metric, Json(nullptr));
-    if (value.is_null()) continue;
-    mean.low += value[0].get<double>();
-    mean.high += value[1].get<double>();
+    const std::optional<Interval>& own = run->detector()->*interval;
+    if (!own) continue;
+    mean.low += own->low;
+    mean.high += own->high;
     ++n;
   }
   if (n == 0) return std::nullopt;
@@ -345,7 +364,7 @@ std::optional<Interval> SeedGroup::interval(const std::string& metric) const {
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
   std::vector<SeedGroup> groups;
   for (const RunResult& run : runs) {
-    if (!run.judges()) continue;
+    if (!run.detector()) continue;
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const SeedGroup& group) {
       return differ_in_seed_alone(group.config(), run.config);
     });
@@ -355,7 +374,7 @@ std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
       same->runs.push_back(&run);
     }
   }
-  tell_apart(groups);
+  disambiguate(groups);
   return groups;
 }
 
@@ -365,12 +384,11 @@ std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedG
     for (const RunResult* b : second.runs) {
       if (a->config.seed != b->config.seed) continue;
       const CommonImages common = common_images(*a, *b);
-      const PairedDifference d =
-          common.defective.empty()
-              ? PairedDifference{}
-              : paired_bootstrap({common.first, a->metrics["threshold"].get<double>()},
-                                 {common.second, b->metrics["threshold"].get<double>()},
-                                 common.defective, {.seed = a->config.seed});
+      const PairedDifference d = common.defective.empty()
+                                     ? PairedDifference{}
+                                     : paired_bootstrap({common.first, a->detector()->threshold},
+                                                        {common.second, b->detector()->threshold},
+                                                        common.defective, {.seed = a->config.seed});
       if (!d.auroc) continue;
       const auto defective = std::count(common.defective.begin(), common.defective.end(), 1);
       if (result.seeds == 0) {
@@ -399,14 +417,15 @@ Json write_results(const fs::path& root) {
   for (const RunResult& run : runs)
     json["cells"].push_back({{"run", run.folder.root().filename().string()},
                              {"command", run.command},
-                             {"metrics", run.metrics}});
+                             {"metrics", json_of(run.metrics)}});
   for (const SeedGroup& group : groups) {
-    Json entry = {{"class", group.config().object_class},
-                  {"model", group.label},
-                  {"seeds", group.runs.size()}};
-    for (const char* metric : {"image_auroc", "f1", "pixel_auroc", "aupro"})
-      entry[metric] = json_of(group.summary(metric));
-    json["seeds"].push_back(entry);
+    json["seeds"].push_back({{"class", group.config().object_class},
+                             {"model", group.label},
+                             {"seeds", group.runs.size()},
+                             {"image_auroc", json_of(group.summary(&DetectorMetrics::image_auroc))},
+                             {"f1", json_of(group.summary(&DetectorMetrics::f1))},
+                             {"pixel_auroc", json_of(group.summary(&DetectorMetrics::pixel_auroc))},
+                             {"aupro", json_of(group.summary(&DetectorMetrics::aupro))}});
   }
   for (size_t i = 0; i < groups.size(); ++i)
     for (size_t j = i + 1; j < groups.size(); ++j) {
@@ -419,8 +438,8 @@ Json write_results(const fs::path& root) {
                                      {"second", groups[j].label},
                                      {"images", d->good + d->defective},
                                      {"seeds", d->seeds},
-                                     {"image_auroc", json_of(d->difference.auroc)},
-                                     {"f1", json_of(d->difference.f1)}});
+                                     {"image_auroc", difference_json(d->difference.auroc)},
+                                     {"f1", difference_json(d->difference.f1)}});
     }
   json["failed"] = failed_runs(root);
   write_file(root / "results.json", json.dump(2) + "\n");

@@ -1,8 +1,9 @@
-// What the runs under a folder found, together: every run, the mean over seeds, and the paired
-// differences of models on the pictures that both have scored.
+// Results of the runs in a folder: each run, means over seeds, and paired differences of models on
+// the images that both have scored.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "models/evaluation/bootstrap.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -21,39 +23,43 @@ struct RunResult {
   RunFolder folder;
   RunConfig config;
   std::string command;  ///< makes the same run
-  nlohmann::ordered_json metrics;
+  RunMetrics metrics;
 
-  /// False for a model that scores no images: its metrics are of another kind.
-  bool judges() const { return metrics.contains("image_auroc"); }
+  const CommonMetrics& common() const { return common_metrics(metrics); }
+  /// Null for a run of a model that generates images.
+  const DetectorMetrics* detector() const { return std::get_if<DetectorMetrics>(&metrics); }
+  /// Null for a run of a model that scores images.
+  const GeneratorMetrics* generator() const { return std::get_if<GeneratorMetrics>(&metrics); }
 };
 
-/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Needs
-/// no list of them, so shards that ran on several machines join by lying in one folder. Damaged
-/// ones are passed over, failed_runs() has them; CheckpointError when there are no others.
+/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Reads
+/// no list of runs, so the runs of several machines join by being put into one folder. Damaged runs
+/// are left out (failed_runs() lists them); CheckpointError when all are damaged.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` that hold a run which was begun and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Runs of a suite that failed or whose files are damaged, by the names of their folders, and why.
-/// What ran well since is not among them.
+/// Why runs of a suite failed or are damaged, by the names of their folders. A run that succeeded
+/// since is not in it.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
-/// Adds to these, and takes away what no longer fails.
+/// Adds to the stored failures and removes those that have succeeded since.
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
-/// "image AUROC 0.924, F1 0.884 (calling all defective: 0.750)", or a generator's first remark.
-std::string in_short(const nlohmann::ordered_json& metrics);
 /// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
-/// "<run> collapsed: ...; try ...", or "" for a run that learnt something.
-std::string collapse_in_words(const RunResult& run);
+/// "<run> collapsed: ...; try ...", or "" for a run that did not.
+std::string collapse_text(const RunResult& run);
 
-/// The configuration of which these metrics speak: `assay evaluate` may have tested on other data
-/// or under another condition than the run was started for.
-RunConfig as_evaluated(RunConfig config, const nlohmann::ordered_json& metrics);
+/// The configuration that the metrics are of: `assay evaluate` may have used other data or noise
+/// than the run was started with.
+RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics);
 
-/// Runs that differ in their seed alone.
+/// A number in the metrics of a run, such as &DetectorMetrics::image_auroc.
+using Metric = std::function<std::optional<double>(const DetectorMetrics&)>;
+
+/// Runs of a detector that differ in their seed alone.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
   /// "<preset>, noisy/noisy": preset, train/test noise where there is any, and the options in
@@ -61,22 +67,24 @@ struct SeedGroup {
   std::string label;
 
   const RunConfig& config() const { return runs.front()->config; }
+  /// Metrics of the first run.
+  const DetectorMetrics& first() const { return *runs.front()->detector(); }
   bool clean() const { return config().train_noise == "clean" && config().test_noise == "clean"; }
-  /// Of a number in metrics.json, by its name there. Empty when no run has it.
-  std::optional<SeedSummary> summary(const std::string& metric) const;
-  /// The 95 % interval of a metric, its ends averaged over the seeds.
-  std::optional<Interval> interval(const std::string& metric) const;
+  /// Mean and deviation over the runs that have the metric. Empty when none has.
+  std::optional<SeedSummary> summary(const Metric& metric) const;
+  /// A 95 % interval, its ends averaged over the runs that have it.
+  std::optional<Interval> interval(std::optional<Interval> DetectorMetrics::*interval) const;
 };
-/// Of the runs that judge pictures. `runs` outlives the groups.
+/// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
 
-/// First minus second on the pictures that both have scored.
+/// First minus second, on the images that both have scored.
 struct GroupDifference {
   const SeedGroup* first;
   const SeedGroup* second;
   PairedDifference difference;  ///< means over the seeds that both have, of estimates and of ends
-  double first_auroc = 0, second_auroc = 0;  ///< on these pictures, means over these seeds
-  int64_t good = 0, defective = 0;           ///< pictures that both have scored, in one seed
+  double first_auroc = 0, second_auroc = 0;  ///< on these images, means over these seeds
+  int64_t good = 0, defective = 0;           ///< images that both have scored, in one seed
   int64_t seeds = 0;
   int64_t seeds_ahead = 0;  ///< in which the first has the higher AUROC
 
@@ -85,7 +93,7 @@ struct GroupDifference {
     return difference.auroc->interval.low > 0 || difference.auroc->interval.high < 0;
   }
 };
-/// Empty when they share no seed or no pictures, or these are of one kind.
+/// Empty when they share no seed or no images, or these are all good or all defective.
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second);
 
 /// results.json and results.csv of the runs in `root`; returns the former.

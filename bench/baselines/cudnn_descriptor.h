@@ -4,6 +4,8 @@
 #include <cudnn.h>
 
 #include <initializer_list>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 

@@ -34,10 +34,10 @@ double reset_peak_mib() {
 
 /// What the optimizers keep between steps. PyTorch makes it in the first step, so that ours counts
 /// as memory of training, too.
-double moments_mib(const Step& step) {
+double moments_mib(TrainingStep& step) {
   size_t bytes = 0;
-  for (const RecordedStep::Updates& updates : step.optimizers())
-    for (const auto& [name, stored] : updates.optimizer->save()) bytes += stored.bytes.size();
+  for (const StepOptimizer& use : step.optimizers())
+    for (const auto& [name, stored] : use.optimizer->save()) bytes += stored.bytes.size();
   return static_cast<double>(bytes) / (1 << 20);
 }
 
@@ -46,7 +46,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   constexpr double kMaxError = 0.02;  // second order of the Taylor step, and fp32 differences
   Context& ctx = current_context();
   if (training) {
-    const double error = Step(preset, 4).gradient_error();
+    const double error = BenchStep(preset, 4).gradient_error();
     if (!(error < kMaxError)) {
       state.SkipWithError(
           fmt::format("the loss does not follow its gradient: {:f}", error).c_str());
@@ -55,8 +55,8 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   }
   ctx.weights->clear();  // nothing of the check, or of a benchmark before, is left
   ctx.memory->trim();
-  Step step(preset, batch);
-  const double moments = training ? moments_mib(step) : 0;
+  BenchStep step(preset, batch);
+  const double moments = training ? moments_mib(step.step()) : 0;
   malloc_trim(0);
   const double resident_before = reset_peak_mib() - moments;
   const auto run = [&] { training ? step.train() : step.infer(); };

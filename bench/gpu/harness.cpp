@@ -10,6 +10,8 @@
 #include <iostream>
 #include <set>
 
+#include "kernels/conv2d/algorithm.h"
+
 namespace assay::bench {
 namespace {
 
@@ -42,7 +44,8 @@ Settings parse(int& argc, char** argv) {
   if (const char* v = take(argc, argv, "--plan-seconds")) s.plan_seconds = std::atof(v);
   if (const char* v = take(argc, argv, "--seconds")) s.seconds = std::atof(v);
   if (const char* v = take(argc, argv, "--plans")) s.plans = v;
-  if (const char* v = take(argc, argv, "--algo")) s.algo = algo_from_name(v);
+  if (const char* v = take(argc, argv, "--algo"))
+    s.algo = conv2d_algorithm_from_name(Device::cuda(), v);
   s.exhaustive = take(argc, argv, "--exhaustive", false) != nullptr;
   ASSAY_CHECK_AS(UsageError, s.batch >= 1 && s.rounds >= 1 && s.max_plans >= 1,
                  "--batch, --rounds and --max-plans must be at least 1");

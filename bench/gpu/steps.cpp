@@ -38,7 +38,9 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
 /// five times the error of one; a gradient is only checked for wrong wiring, since it jumps where a
 /// maximum or a sign is another.
 void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
-  const auto values = [&] { return Step(preset, std::min(batch, 4), image_size(preset)).values(); };
+  const auto values = [&] {
+    return BenchStep(preset, std::min(batch, 4), image_size(preset)).values();
+  };
   const auto got = values();
   CpuContext cpu;
   const ContextScope scope(cpu);
@@ -63,13 +65,13 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   row["mode"] = name_of(precision);
   row["batch"] = batch;
   if (training && (precision == Precision::fp32 || precision == Precision::tf32x3)) {
-    Step small(preset, std::min(batch, 4), image_size(preset));
+    BenchStep small(preset, std::min(batch, 4), image_size(preset));
     const double error = small.gradient_error();
     row["relative_error"] = error;
     ASSAY_CHECK(error < kMaxError, "the loss does not follow its gradient: {:g}", error);
   }
   verify(bench.ctx, row, preset, batch);
-  Step step(preset, batch, image_size(preset));
+  BenchStep step(preset, batch, image_size(preset));
   row["step_flops"] = (training ? 3 : 1) * step.forward_flops(batch);
   constexpr int kWarmUp = 4;  // a recorder's runs before it replays, and one more
   std::unique_ptr<RecordedStep> recorded;
@@ -77,10 +79,8 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   std::function<void()> run;
   switch (way) {
     case Way::train_graph:
-      step.leave_advancing();
-      recorded =
-          std::make_unique<RecordedStep>(std::vector<Module*>{&step.network()}, step.optimizers());
-      run = [&] { recorded->run([&] { step.train(); }); };
+      recorded = std::make_unique<RecordedStep>(step.step());
+      run = [&] { recorded->run(step.inputs(), [](const LossTerm&) {}); };
       break;
     case Way::infer_graph:
       run = [&] { graph.run([&] { step.infer(); }); };

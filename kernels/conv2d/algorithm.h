@@ -28,6 +28,13 @@ struct Conv2dAlgorithm {
                 Weights<float> w, float* dx);
   void (*wgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                 Conv2dGrad<float> g, float* dw, float* dbias);
+
+  /// Whether the row has this pass at all, for some shape.
+  bool has(ConvPass pass) const {
+    return pass == ConvPass::fprop   ? fprop != nullptr
+           : pass == ConvPass::dgrad ? dgrad != nullptr
+                                     : wgrad != nullptr;
+  }
 };
 
 /// All rows of a device's backend, in the order in which they are asked; the last row covers

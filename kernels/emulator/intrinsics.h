@@ -2,6 +2,12 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/emulator/machine.h"
 
 namespace assay::emulator {
 

@@ -76,7 +76,30 @@ void avg_pool_row_gradient(const PoolRow& s, const float* __restrict dy, float* 
     }
 }
 
+namespace {
+
+// One channel and a factor that the compiler knows: neighbouring pixels share a vector.
+template <int kFactor>
+void upsample_plane_row(int W, const float* __restrict x, float* __restrict y) {
+  for (int w = 0; w < W; ++w)
+    for (int b = 0; b < kFactor; ++b) y[w * kFactor + b] = x[w];
+}
+template <int kFactor>
+void upsample_plane_row_gradient(int W, const float* __restrict dy, float* __restrict dx) {
+  for (int w = 0; w < W; ++w) dx[w] = 0;
+  for (int a = 0; a < kFactor; ++a, dy += int64_t{W} * kFactor)
+    for (int w = 0; w < W; ++w) {
+      float sum = dx[w];
+      for (int b = 0; b < kFactor; ++b) sum += dy[w * kFactor + b];
+      dx[w] = sum;
+    }
+}
+
+}  // namespace
+
 void upsample_row(int W, int C, int factor, const float* __restrict x, float* __restrict y) {
+  if (C == 1 && factor == 2) return upsample_plane_row<2>(W, x, y);
+  if (C == 1 && factor == 4) return upsample_plane_row<4>(W, x, y);
   for (int w = 0; w < W; ++w)
     for (int b = 0; b < factor; ++b, y += C)
       for (int c = 0; c < C; ++c) y[c] = x[int64_t{w} * C + c];
@@ -84,6 +107,8 @@ void upsample_row(int W, int C, int factor, const float* __restrict x, float* __
 
 void upsample_row_gradient(int W, int C, int factor, const float* __restrict dy,
                            float* __restrict dx) {
+  if (C == 1 && factor == 2) return upsample_plane_row_gradient<2>(W, dy, dx);
+  if (C == 1 && factor == 4) return upsample_plane_row_gradient<4>(W, dy, dx);
   for (int w = 0; w < W; ++w, dx += C) {
     for (int c = 0; c < C; ++c) dx[c] = 0;
     for (int k = 0; k < factor * factor; ++k) {

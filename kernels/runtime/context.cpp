@@ -71,8 +71,5 @@ const char* name_of(ConvAlgo algo) {
 Precision precision_from_name(const char* name) {
   return from_name<Precision>("precision", name, kPrecisionNames);
 }
-ConvAlgo algo_from_name(const char* name) {
-  return from_name<ConvAlgo>("algorithm", name, kAlgoNames);
-}
 
 }  // namespace assay

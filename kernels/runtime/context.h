@@ -80,8 +80,7 @@ class ContextScope {
 
 const char* name_of(Precision p);
 const char* name_of(ConvAlgo algo);
-/// Throw UsageError for an unknown name; the message lists the names there are.
+/// Throws UsageError for an unknown name; the message lists the names there are.
 Precision precision_from_name(const char* name);
-ConvAlgo algo_from_name(const char* name);
 
 }  // namespace assay

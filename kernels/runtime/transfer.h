@@ -41,7 +41,7 @@ class PinnedBuffer {
  private:
   void* memory_;
   size_t bytes_;
-  bool pinned_;
+  [[maybe_unused]] bool pinned_;  // of CUDA builds
 };
 
 /// Ordinary memory that a CUDA device can copy from while it computes (pinned); without CUDA, the
@@ -63,8 +63,8 @@ class AsyncCopy {
   void before_kernels();
 
  private:
-  Context& ctx_;
-  void* event_ = nullptr;  // a cudaEvent_t
+  [[maybe_unused]] Context& ctx_;           // of CUDA builds
+  [[maybe_unused]] void* event_ = nullptr;  // a cudaEvent_t of CUDA builds
 };
 
 /// A copy from the device of a context to pinned memory that the host does not wait for. On the CPU
@@ -81,7 +81,7 @@ class AsyncRead {
   void wait();
 
  private:
-  void* event_ = nullptr;  // a cudaEvent_t
+  [[maybe_unused]] void* event_ = nullptr;  // a cudaEvent_t of CUDA builds
 };
 
 /// Runs a step that is the same work on the same memory every time; on a CUDA device it is recorded

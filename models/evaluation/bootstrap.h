@@ -21,6 +21,8 @@ struct BootstrapOptions {
 
 struct Interval {
   double low, high;
+
+  bool operator==(const Interval&) const = default;
 };
 
 /// The scores of one model on the test images, and its threshold.

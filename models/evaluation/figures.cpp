@@ -36,7 +36,7 @@ Colour pixel_of(const Inspected& in, std::span<const float> values, int x, int y
   return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
 }
 
-/// Heat over the grey picture: the hotter, the less of the picture.
+/// Heat over the grey image; its opacity grows with the heat.
 Colour overlaid(const Inspected& in, double t, int x, int y) {
   const Colour p = pixel_of(in, in.image, x, y);
   const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
@@ -61,7 +61,8 @@ void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelA
 /// original | reconstruction | residual, from the left end of a row.
 void draw_seen(Image& to, int row, const Inspected& in, double heat_scale) {
   draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
-  draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
+  if (!in.reconstruction.empty())
+    draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
   draw_tile(to, row, 2, in, [&](int x, int y) {
     return heat_colour(in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale);
   });
@@ -126,7 +127,7 @@ std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
   const int side = (figure.width - kBarRoom) / columns - kGap;
   ASSAY_CHECK(side > 0 && figure.width == columns * (side + kGap) + kBarRoom &&
                   figure.height == rows * (side + kGap) - kGap,
-              "tiles_of: a picture of {}x{} has no {}x{} square tiles", figure.width, figure.height,
+              "tiles_of: an image of {}x{} has no {}x{} square tiles", figure.width, figure.height,
               rows, columns);
   std::vector<Image> tiles;
   for (int i = 0; i < rows * columns; ++i) {
@@ -136,6 +137,43 @@ std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
       std::copy_n(figure.at(top + y, left), side * figure.channels, tile.at(y, 0));
   }
   return tiles;
+}
+
+Image explanation_panel(const Image& image, const Square& place, const Image& nearest_image,
+                        const Square& nearest) {
+  constexpr Colour kFrame = {255, 80, 0};
+  const int side = image.height;
+  Image canvas(side, 4 * (side + kGap) - kGap, 3);
+  std::fill(canvas.pixels.begin(), canvas.pixels.end(), uint8_t{255});
+  const auto colour_at = [](const Image& from, double x, double y) {
+    const uint8_t* p = from.at(std::clamp(static_cast<int>(std::lround(y)), 0, from.height - 1),
+                               std::clamp(static_cast<int>(std::lround(x)), 0, from.width - 1));
+    return Colour{p[0], p[from.channels == 3 ? 1 : 0], p[from.channels == 3 ? 2 : 0]};
+  };
+  const auto draw = [&](int tile, const auto& pixel_at) {
+    for (int y = 0; y < side; ++y)
+      for (int x = 0; x < side; ++x) {
+        const Colour c = pixel_at(x, y);
+        std::copy(c.begin(), c.end(), canvas.at(y, tile * (side + kGap) + x));
+      }
+  };
+  const auto framed = [&](const Image& from, const Square& at) {
+    return [&](int x, int y) {
+      const double d = std::max(std::abs(x - at.x), std::abs(y - at.y)) - at.side / 2;
+      return d >= 0 && d < 2 ? kFrame : colour_at(from, x, y);
+    };
+  };
+  const auto enlarged = [&](const Image& from, const Square& at) {
+    return [&](int x, int y) {
+      const double scale = at.side / side, middle = (side - 1) / 2.0;
+      return colour_at(from, at.x + (x - middle) * scale, at.y + (y - middle) * scale);
+    };
+  };
+  draw(0, framed(image, place));
+  draw(1, enlarged(image, place));
+  draw(2, enlarged(nearest_image, nearest));
+  draw(3, framed(nearest_image, nearest));
+  return canvas;
 }
 
 Image heat_map(const Inspected& in, double heat_scale) {

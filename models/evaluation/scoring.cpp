@@ -1,17 +1,13 @@
 #include "models/evaluation/scoring.h"
 
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "kernels/runtime/error.h"
-#include "kernels/runtime/transfer.h"
 #include "models/evaluation/metrics.h"
 #include "models/run/csv.h"
 
 namespace assay {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 const char* label_of(bool defective) {
   return defective ? "defective" : "good";
@@ -23,54 +19,20 @@ std::vector<uint8_t> labels_of(const std::vector<ScoredImage>& images) {
   return labels;
 }
 
-Json calibration_json(const Scoring& scoring) {
-  Json json;
-  for (size_t p = 0; p < scoring.deciding; ++p) {
-    const MeanDeviation& part = scoring.calibration.parts[p];
-    json[scoring.part_names[p]] = {{"mean", part.mean}, {"deviation", part.deviation}};
-  }
-  json["images"] = scoring.calibration.parts.front().count;
-  json["percentile99"] = scoring.calibration.percentile99;
-  return json;
-}
-
-/// F1 at another threshold, and the AUROC of each part alone.
-void add_alternatives(Json& json, const Scoring& scoring, const std::vector<ScoredImage>& test,
-                      const std::vector<Level>& levels, const std::vector<uint8_t>& labels) {
-  if (scoring.rule == Scoring::Rule::deviations) {
-    const double percentile99 = scoring.calibration.percentile99;
-    json["threshold_percentile99"] = percentile99;
-    json["f1_percentile99"] = json_of(confusion_at(levels, percentile99).f1());
-  }
-  for (size_t p = 0; p < scoring.part_names.size(); ++p) {
-    std::vector<double> values;
-    for (const ScoredImage& image : test) values.push_back(image.parts[p]);
-    json["auroc_" + scoring.part_names[p]] = json_of(auroc(rank_scores(values, labels)));
-  }
-}
-
-std::string number(const Json& value) {
-  return value.is_null() ? "n/a" : fmt::format("{:.3f}", value.get<double>());
-}
-
-std::string interval(const Json& value) {
-  return value.is_null() ? "" : fmt::format(" [{}, {}]", number(value[0]), number(value[1]));
-}
-
-/// Why there is no AUROC.
-std::string missing_kind(const Json& m) {
-  const bool defective = m["tp"].get<int64_t>() + m["fn"].get<int64_t>() > 0;
-  return fmt::format(": the test set has no {} picture", defective ? "good" : "defective");
+CalibrationMetrics calibration_metrics(const Scoring& scoring, const std::vector<Level>& levels) {
+  const Calibration& calibration = scoring.calibration;
+  CalibrationMetrics metrics{
+      .components = {},
+      .images = calibration.parts.front().count,
+      .percentile99 = calibration.percentile99,
+      .f1_percentile99 = confusion_at(levels, calibration.percentile99).f1()};
+  for (size_t p = 0; p < scoring.deciding; ++p)
+    metrics.components.push_back(
+        {scoring.part_names[p], calibration.parts[p].mean, calibration.parts[p].deviation});
+  return metrics;
 }
 
 }  // namespace
-
-Json json_of(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-Json json_of(const std::optional<Interval>& interval) {
-  return interval ? Json{interval->low, interval->high} : Json(nullptr);
-}
 
 void Scoring::judge(ScoredImage& image) const {
   if (rule == Rule::deviations) {
@@ -98,79 +60,64 @@ void write_scores(const std::filesystem::path& file, const std::vector<ScoredIma
   write_file(file, text);
 }
 
-Json metrics_json(const RunConfig& config, const Scoring& scoring,
-                  const std::vector<ScoredImage>& test, const std::optional<PixelMetrics>& pixels,
-                  const RunFacts& facts) {
+DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring,
+                                 const std::vector<ScoredImage>& test,
+                                 const std::optional<PixelMetrics>& pixels, const RunFacts& facts) {
   const std::vector<uint8_t> labels = labels_of(test);
   std::vector<double> scores;
   for (const ScoredImage& image : test) scores.push_back(image.score);
   const std::vector<Level> levels = rank_scores(scores, labels);
-  const ImageMetrics m = image_metrics(levels, scoring.threshold);
+  const ImageMetrics at_threshold = image_metrics(levels, scoring.threshold);
+  const Confusion& confusion = at_threshold.confusion;
   const BootstrapIntervals intervals =
       bootstrap({scores, scoring.threshold}, labels, {.seed = config.seed});
 
-  Json json = {{"model", config.model},
-               {"preset", config.preset},
-               {"class", config.object_class},
-               {"data", config.data},
-               {"synthetic", config.data == "builtin"},
-               {"seed", config.seed},
-               {"device", device_name(current_context().device)},
-               {"precision", config.precision},
-               {"conditions", {{"train", config.train_noise}, {"test", config.test_noise}}}};
-  json["image_auroc"] = json_of(m.auroc);
-  json["image_ap"] = json_of(m.average_precision);
-  json["f1"] = json_of(m.confusion.f1());
-  json["f1_all_positive"] = json_of(m.f1_all_positive);
-  json["threshold"] = m.threshold;
-  json["precision_score"] = json_of(m.confusion.precision());
-  json["recall"] = json_of(m.confusion.recall());
-  json["accuracy"] = json_of(m.confusion.accuracy());
-  json["balanced_accuracy"] = json_of(m.confusion.balanced_accuracy());
-  json["f1_max"] = m.f1_max ? Json(m.f1_max->f1) : Json(nullptr);
-  json["threshold_f1_max"] = m.f1_max ? Json(m.f1_max->threshold) : Json(nullptr);
-  json["fpr95"] = json_of(m.fpr95);
-  json["tp"] = m.confusion.tp;
-  json["fp"] = m.confusion.fp;
-  json["tn"] = m.confusion.tn;
-  json["fn"] = m.confusion.fn;
-  const PixelMetrics none;
-  const PixelMetrics& pixel = pixels ? *pixels : none;
-  json["pixel_auroc"] = json_of(pixel.auroc);
-  json["pixel_ap"] = json_of(pixel.average_precision);
-  json["aupro"] = json_of(pixel.aupro);
-  json["intervals"] = {{"image_auroc", json_of(intervals.auroc)}, {"f1", json_of(intervals.f1)}};
-  add_alternatives(json, scoring, test, levels, labels);
-  if (scoring.rule == Scoring::Rule::deviations) json["calibration"] = calibration_json(scoring);
-  json["seconds_train"] = facts.seconds_train;
-  json["epochs"] = facts.epochs;
-  json["steps"] = facts.steps;
-  json["best_epoch"] = facts.best_epoch;
-  json["best_validation_loss"] = facts.best_validation_loss;
-  json["images"] = {{"train", facts.train_images},
-                    {"validation", facts.validation_images},
-                    {"test", test.size()}};
-  json["collapsed"] = facts.collapsed;
-  return json;
-}
-
-std::string summary_of(const Json& m) {
-  std::string text = fmt::format(
-      "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {}; calling every "
-      "image defective: {}\n  oracle F1    {}  (threshold chosen on the test images)\n",
-      m["model"].get<std::string>(), m["class"].get<std::string>(),
-      m["synthetic"].get<bool>() ? " (synthetic)" : "", m["seed"].get<uint64_t>(),
-      number(m["image_auroc"]), interval(m["intervals"]["image_auroc"]),
-      m["image_auroc"].is_null() ? missing_kind(m) : "  (95 % bootstrap interval)", number(m["f1"]),
-      interval(m["intervals"]["f1"]), number(m["threshold"]), number(m["f1_all_positive"]),
-      number(m["f1_max"]));
-  if (!m["pixel_auroc"].is_null())
-    text +=
-        fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m["pixel_auroc"]), number(m["aupro"]));
-  for (const auto& [key, value] : m.items())
-    if (key.rfind("auroc_", 0) == 0)
-      text += fmt::format("  AUROC of {} alone: {}\n", key.substr(6), number(value));
-  return text;
+  DetectorMetrics m;
+  static_cast<CommonMetrics&>(m) = metrics_of(config);
+  m.train_noise = config.train_noise;
+  m.test_noise = config.test_noise;
+  m.image_auroc = at_threshold.auroc;
+  m.image_ap = at_threshold.average_precision;
+  m.f1 = confusion.f1();
+  m.f1_all_positive = at_threshold.f1_all_positive;
+  m.threshold = at_threshold.threshold;
+  m.precision_at_threshold = confusion.precision();
+  m.recall = confusion.recall();
+  m.accuracy = confusion.accuracy();
+  m.balanced_accuracy = confusion.balanced_accuracy();
+  if (at_threshold.f1_max) {
+    m.f1_max = at_threshold.f1_max->f1;
+    m.threshold_f1_max = at_threshold.f1_max->threshold;
+  }
+  m.fpr95 = at_threshold.fpr95;
+  m.tp = confusion.tp;
+  m.fp = confusion.fp;
+  m.tn = confusion.tn;
+  m.fn = confusion.fn;
+  if (pixels) {
+    m.pixel_auroc = pixels->auroc;
+    m.pixel_ap = pixels->average_precision;
+    m.aupro = pixels->aupro;
+  }
+  m.auroc_interval = intervals.auroc;
+  m.f1_interval = intervals.f1;
+  for (size_t p = 0; p < scoring.part_names.size(); ++p) {
+    std::vector<double> values;
+    for (const ScoredImage& image : test) values.push_back(image.parts[p]);
+    m.components.push_back({scoring.part_names[p], auroc(rank_scores(values, labels))});
+  }
+  if (scoring.rule == Scoring::Rule::deviations)
+    m.calibration = calibration_metrics(scoring, levels);
+  m.seconds_train = facts.seconds_train;
+  m.epochs = facts.epochs;
+  m.steps = facts.steps;
+  m.best_epoch = facts.best_epoch;
+  m.best_validation_loss = facts.best_validation_loss;
+  m.train_images = facts.train_images;
+  m.validation_images = facts.validation_images;
+  m.test_images = static_cast<int64_t>(test.size());
+  m.has_collapsed = facts.collapsed;
+  return m;
 }
 
 }  // namespace assay

@@ -1,7 +1,6 @@
-// From the parts of every image's score to the verdict on a model: scores.csv and metrics.json.
+// From the components of each image's score to predictions, scores.csv and metrics.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,16 +8,13 @@
 #include "models/evaluation/bootstrap.h"
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 
 namespace assay {
 
-/// A metric or its interval [low, high], or null where it is not defined.
-nlohmann::ordered_json json_of(const std::optional<double>& value);
-nlohmann::ordered_json json_of(const std::optional<Interval>& interval);
-
-/// One image and what a model says of it.
+/// An image with its score and the prediction.
 struct ScoredImage {
   std::string path;
   std::string set;  ///< train, validation or test
@@ -29,27 +25,27 @@ struct ScoredImage {
   bool predicted_defective = false;
 };
 
-/// How a model turns parts into a verdict.
+/// How a model turns the components of a score into a prediction.
 struct Scoring {
   enum class Rule : uint8_t {
-    deviations,  ///< s = max of the deciding parts' deviations from held-out good images
-    mean,        ///< s = mean of all parts: the probabilities of several classifiers
+    deviations,  ///< s = max of the deciding components' deviations from held-out good images
+    mean,        ///< s = mean of all components, the probabilities of several classifiers
   };
   Rule rule = Rule::deviations;
   std::vector<std::string> part_names;
-  size_t deciding = 0;  ///< so many parts, the first ones, make the score; others stand beside it
+  size_t deciding = 0;  ///< the score is made of the first `deciding` components
   Calibration calibration;
   double threshold = kThresholdDeviations;
 
-  /// Fills score and predicted_defective from the parts.
+  /// Sets score and predicted_defective from the components.
   void judge(ScoredImage& image) const;
 };
 
-/// path,label,defect,score,predicted and the parts, one row an image.
+/// Columns path, label, defect, score, predicted, the components, set; one row an image.
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
 
-/// What metrics.json says besides the scores.
+/// What is known of a training.
 struct RunFacts {
   double seconds_train = 0;
   int epochs = 0;
@@ -60,14 +56,9 @@ struct RunFacts {
   bool collapsed = false;
 };
 
-/// metrics.json; a metric that does not exist is null. `pixels` is
-/// empty where no test image has a mask.
-nlohmann::ordered_json metrics_json(const RunConfig& config, const Scoring& scoring,
-                                    const std::vector<ScoredImage>& test,
-                                    const std::optional<PixelMetrics>& pixels,
-                                    const RunFacts& facts);
-
-/// The lines that `train` and `evaluate` end with.
-std::string summary_of(const nlohmann::ordered_json& metrics);
+/// Metrics of the scored test images. `pixels` is empty where no test image has a mask.
+DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring,
+                                 const std::vector<ScoredImage>& test,
+                                 const std::optional<PixelMetrics>& pixels, const RunFacts& facts);
 
 }  // namespace assay

@@ -26,6 +26,8 @@ struct SeedSummary {
   double mean = 0;
   std::optional<double> deviation;  ///< sample deviation; empty for one seed
   int64_t seeds = 0;
+
+  bool operator==(const SeedSummary&) const = default;
 };
 /// Needs at least one finite value (Error).
 SeedSummary summarize_seeds(std::span<const double> values);

@@ -2,12 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <nlohmann/json.hpp>
-
 #include "models/experiments/detector_evaluation.h"
 #include "models/run/data.h"
-#include "optim/adam.h"
-#include "tensor/ops.h"
 
 namespace assay {
 namespace {
@@ -25,51 +21,33 @@ class AutoencoderRun {
         noisy_train_(noisy_among(split.train, config_.train_noise, config_.seed)),
         noisy_validation_(noisy_among(split.validation, config_.train_noise, config_.seed)) {}
 
-  void train(const TrainingHooks& hooks) {
+  TrainingResult train(const TrainingHooks& hooks) {
     note_noise(folder_, "train", good_, noisy_train_);
     note_noise(folder_, "validation", good_, noisy_validation_);
     init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
-    fit(hooks);
+    TrainingResult result = fit(hooks);
     detector_.learn(good_, split_.train);
     calibrate();
     detector_.save(folder_);
+    return result;
   }
 
  private:
-  Tensor loss(const Batch& batch) const {
-    return mse_loss(detector_.network()(batch.x), config_.denoise ? batch.clean : batch.x);
-  }
-
-  void fit(const TrainingHooks& hooks) {
-    Network& network = detector_.network();
+  TrainingResult fit(const TrainingHooks& hooks) {
     BatchLoader batches(good_, split_.train,
                         {.batch = config_.batch,
                          .seed = config_.seed,
                          .noisy = noisy_train_,
                          .clean_target = config_.denoise});
-    Adam adam(network.parameters(),
-              {.learning_rate = config_.lr,
-               .placement =
-                   config_.eps_placement == "torch" ? EpsPlacement::torch : EpsPlacement::keras});
-    const TrainingTask task{.model = config_.preset,
-                            .module = network,
-                            .optimizer = adam,
-                            .batches = batches,
-                            .loss = [&](const Batch& batch) { return loss(batch); },
-                            .validation_loss = [&] { return validation_loss(); }};
-    assay::train(task, config_, folder_, hooks);
+    ReconstructionStep step(detector_.network(), config_);
+    const TrainingTask task{
+        .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
+          return mean_loss(step, config_, good_, split_.validation, noisy_validation_);
+        }};
+    return assay::train(task, config_, folder_, hooks);
   }
 
-  double validation_loss() const {
-    detector_.network().eval();
-    double sum = 0;
-    for_each_batch(config_, good_, split_.validation, noisy_validation_, [&](const Batch& batch) {
-      sum += loss(batch).item() * static_cast<double>(batch.images.size());
-    });
-    return sum / static_cast<double>(split_.validation.size());
-  }
-
-  /// On the validation pictures; then all good pictures are scored, for the report's histograms.
+  /// Calibrates on the validation images, then scores all good images for the report's histograms.
   void calibrate() {
     std::vector<Judgement> held_out;
     for_each_batch(config_, good_, split_.validation, noisy_validation_,
@@ -98,7 +76,7 @@ class AutoencoderRun {
   std::vector<size_t> noisy_train_, noisy_validation_;
 };
 
-/// Defective pictures without a mask, and all.
+/// How many defective images have no mask, and how many there are.
 std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
   std::pair<int64_t, int64_t> counts;
   for (const Sample& sample : samples) {
@@ -110,13 +88,13 @@ std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
 
 }  // namespace
 
-nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
-                                         Start start, const TrainingHooks& hooks) {
+DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
+                                  Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
-  // A broken one is said before hours of training, and before a forced run throws the old one away.
+  // A damaged image is reported before hours of training and before --force deletes the old run.
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
@@ -132,12 +110,14 @@ nlohmann::ordered_json train_autoencoder(AutoencoderDetector& detector, const Ru
     hooks.say(
         fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",
                     split.validation.size()));
-  AutoencoderRun(detector, folder, good, split).train(hooks);
+  const TrainingResult result = AutoencoderRun(detector, folder, good, split).train(hooks);
   if (detector.collapsed())
     hooks.say(
         "the run collapsed: the output is the same for every validation image; try another "
         "--seed, a smaller --lr or --init he");
-  return evaluate_on(test, data.has_masks(), detector, config, folder);
+  return evaluate_on(
+      test, data.has_masks(), detector, config, folder,
+      facts_of(result, split.train.size(), split.validation.size(), detector.collapsed()));
 }
 
 ModelSpec autoencoder_model(
@@ -150,8 +130,9 @@ ModelSpec autoencoder_model(
   };
   model.evaluate = evaluate_detector;
   model.make_detector = make;
-  model.example_step = reconstruction_step;
-  model.summary = summary_of;
+  model.make_step = [](Network& network, const RunConfig& config) {
+    return std::make_unique<ReconstructionStep>(network, config);
+  };
   model.collapse_hint =
       "the output is the same for every held-out image; try another --seed, a smaller --lr or "
       "--init he";

@@ -72,7 +72,8 @@ void check(const RunConfig& config) {
                    find_option(options, name)->flag, fmt::join(models_with(name), ", "),
                    config.model);
   for (const Option& option : model.own_options) option.check(option.get(config));
-  make_network(config);  // knows which image sizes it can have
+  // A network knows which image sizes it can have.
+  if (find_preset(config.preset).make) make_network(config);
   if (model.check) model.check(config);
 }
 
@@ -85,7 +86,12 @@ RunConfig load_config(const std::filesystem::path& file) {
   ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: cannot be read", file.string());
   try {
     const auto json = nlohmann::json::parse(in);
-    const ModelSpec& model = find_model(json.at("model"));
+    const std::string name = json.at("model");
+    const std::vector<std::string> models = model_names();
+    ASSAY_CHECK_AS(CheckpointError, std::find(models.begin(), models.end(), name) != models.end(),
+                   "{}: is a run of '{}', which this program does not have; there are: {}",
+                   file.string(), name, fmt::join(models, ", "));
+    const ModelSpec& model = find_model(name);
     // Any other option may be missing in the file of an older version.
     RunConfig config = config_from(json, model.own_options);
     if (config.preset.empty()) config.preset = model.presets.front().name;

@@ -20,8 +20,8 @@ std::string figure_name(const Sample& sample) {
   return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
 }
 
-/// Picture n of a batch, with what the detector made of it as picture m of its judgement. Views:
-/// all arguments outlive the result.
+/// Image n of a batch beside image m of what judge() returned. Holds views: all arguments outlive
+/// the result.
 Inspected inspected(const RunConfig& config, std::span<const float> images, size_t n,
                     const Judgement& judgement, size_t m, std::span<const uint8_t> mask) {
   const int side = config.image_size, channels = config.channels();
@@ -30,7 +30,9 @@ Inspected inspected(const RunConfig& config, std::span<const float> images, size
           side,
           channels,
           images.subspan(n * values, values),
-          std::span(judgement.reconstruction).subspan(m * values, values),
+          judgement.reconstruction.empty()
+              ? std::span<const float>()
+              : std::span(judgement.reconstruction).subspan(m * values, values),
           std::span(judgement.heat).subspan(m * pixels, pixels),
           mask};
 }
@@ -46,7 +48,7 @@ class FigureWriter {
     if (drawn_.insert(sample.defect).second)
       write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
   }
-  /// `clean` is the picture without its noise. // (1,H,W,C)
+  /// `clean` is the image without its noise. // (1,H,W,C)
   void offer_noisy(const Sample& sample, const Inspected& noisy, const Tensor& clean) {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Judgement judgement = detector_.judge(clean);
@@ -75,27 +77,23 @@ ScoredImage scored(const Sample& sample, const std::string& set, const std::vect
   return image;
 }
 
-RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t train_images,
-                  int64_t validation_images, bool collapsed) {
-  RunFacts facts{
-      .train_images = train_images, .validation_images = validation_images, .collapsed = collapsed};
-  for (const EpochRecord& e : folder.read_history()) {
-    facts.seconds_train += e.seconds;
-    facts.epochs = e.epoch;
-    if (facts.best_epoch == 0 || e.validation_loss < facts.best_validation_loss) {
-      facts.best_epoch = e.epoch;
-      facts.best_validation_loss = e.validation_loss;
-    }
-  }
-  facts.steps = facts.epochs * ((train_images + config.batch - 1) / config.batch);
-  if (config.steps > 0) facts.steps = std::min(facts.steps, config.steps);
-  return facts;
+RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
+                  bool collapsed) {
+  return {.seconds_train = training.history.seconds(),
+          .epochs = training.epochs,
+          .steps = training.steps,
+          .best_epoch = training.best_epoch,
+          .best_validation_loss = training.best_validation_loss,
+          .train_images = static_cast<int64_t>(train_images),
+          .validation_images = static_cast<int64_t>(validation_images),
+          .collapsed = collapsed};
 }
 
-Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const RunConfig& config,
-                 const RunFolder& folder) {
-  // Nothing of an earlier evaluation stays beside this one, however it ends: without metrics a run
-  // is unfinished, and --resume evaluates it again.
+DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
+                            const RunConfig& config, const RunFolder& folder,
+                            const RunFacts& facts) {
+  // Removes an earlier evaluation first: a run without metrics.json is unfinished, so that --resume
+  // repeats an evaluation that was cut short.
   std::filesystem::remove(folder.metrics());
   std::filesystem::remove_all(folder.figures());
   folder.create();
@@ -123,25 +121,27 @@ Json evaluate_on(const ImageStore& test, bool masks, Detector& detector, const R
   std::optional<PixelMetrics> pixel_metrics;
   if (masks) pixel_metrics = pixel_evaluation.metrics();
 
-  std::ifstream in(folder.split());
-  const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* part) {
-    return split.is_object() && split.contains(part) ? static_cast<int64_t>(split[part].size()) : 0;
-  };
-  const RunFacts facts =
-      facts_of(config, folder, count("train"), count("validation"), detector.collapsed());
-  Json metrics = metrics_json(config, detector.scoring(), images, pixel_metrics, facts);
-  metrics["heat_scale"] = detector.heat_scale();
-  metrics["images"]["sizes"] = describe_sizes(test.file_sizes());
-  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  DetectorMetrics metrics =
+      detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
+  metrics.heat_scale = detector.heat_scale();
+  metrics.image_sizes = describe_sizes(test.file_sizes());
+  write_metrics(folder, metrics);
   return metrics;
 }
 
-Json evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_pictures(config, data.test, true);
-  return evaluate_on(test, data.has_masks(), *detector, config, folder);
+  std::ifstream in(folder.split());
+  const Json split = Json::parse(in, nullptr, false);
+  const auto count = [&](const char* part) {
+    return split.is_object() && split.contains(part) ? split[part].size() : size_t{0};
+  };
+  const TrainingResult training = read_result(config, folder, count("train"));
+  return evaluate_on(
+      test, data.has_masks(), *detector, config, folder,
+      facts_of(training, count("train"), count("validation"), detector->collapsed()));
 }
 
 }  // namespace assay

@@ -1,27 +1,27 @@
-// From a detector and the test pictures to scores.csv, figures and metrics.json.
+// From a detector and the test images to scores.csv, figures and metrics.json.
 #pragma once
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "data/loader.h"
 #include "models/detectors/detector.h"
+#include "models/training/trainer.h"
 
 namespace assay {
 
-/// A picture with the parts of its score, judged.
+/// An image with its component scores, its score and its prediction.
 ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
                    const Scoring& scoring);
 
-/// What metrics.json says of a training, from the history that it left in `folder`.
-RunFacts facts_of(const RunConfig& config, const RunFolder& folder, int64_t train_images,
-                  int64_t validation_images, bool collapsed);
+/// What metrics.json says of a training.
+RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
+                  bool collapsed);
 
-/// Scores every picture of `test` (with the masks of all defects when `masks`) and writes
+/// Scores every image of `test` (with the masks of all defects when `masks`) and writes
 /// scores.csv, the figures and, last, metrics.json, which is returned.
-nlohmann::ordered_json evaluate_on(const ImageStore& test, bool masks, Detector& detector,
-                                   const RunConfig& config, const RunFolder& folder);
+DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
+                            const RunConfig& config, const RunFolder& folder,
+                            const RunFacts& facts);
 
-/// The same for the folder's model and the test pictures that `config` names.
-nlohmann::ordered_json evaluate_detector(const RunConfig& config, const RunFolder& folder);
+/// evaluate_on() for the folder's model and the test images that `config` names.
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

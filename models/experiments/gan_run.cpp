@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <cmath>
 
 #include "data/image_io.h"
 #include "kernels/runtime/transfer.h"
@@ -16,16 +16,13 @@
 #include "models/run/csv.h"
 #include "models/run/data.h"
 #include "models/training/checkpoint.h"
-#include "models/training/dcgan_training.h"
 
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr int64_t kJudged = 64;         // generated pictures that are looked at
-constexpr int64_t kLastSteps = 100;     // whose means are the end of the game
-constexpr int kShown = 32, kPairs = 8;  // pictures in a figure
+constexpr int64_t kCompared = 64;    // generated images that are compared with the training images
+constexpr int64_t kLastSteps = 100;  // steps whose mean metrics describe the end of the training
+constexpr int kShown = 32, kColumns = 8;  // images in a figure, and in its rows
 
 std::unique_ptr<Dcgan> make_dcgan(const RunConfig& config) {
   return std::make_unique<Dcgan>(config.image_size, config.channels());
@@ -41,26 +38,29 @@ void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& fold
                                   {"seed", std::to_string(config.seed)}}});
 }
 
-/// Means over the last steps of the game, to the whole epoch.
-GanFigures end_of(const std::vector<GanRecord>& history) {
-  GanFigures mean;
-  int64_t steps = 0;
-  for (size_t i = history.size(); i-- > 0 && steps < kLastSteps;) {
-    // Lines before may be lost; none speaks of more steps than these.
-    const int64_t before = i > 0 ? history[i - 1].step : 0;
-    const int64_t n = std::min(history[i].step - before, kGanEpochSteps);
-    const auto add = [&](double GanFigures::*figure) {
-      mean.*figure += history[i].mean.*figure * static_cast<double>(n);
-    };
-    add(&GanFigures::loss_d);
-    add(&GanFigures::loss_g);
-    add(&GanFigures::d_real);
-    add(&GanFigures::d_fake);
-    steps += n;
-  }
-  for (double* figure : {&mean.loss_d, &mean.loss_g, &mean.d_real, &mean.d_fake})
-    *figure /= static_cast<double>(std::max<int64_t>(steps, 1));
-  return mean;
+/// Means over the last kLastSteps steps, rounded up to whole epochs.
+GanMetrics end_of(const History& history) {
+  const std::vector<double> step = history.column("step");
+  // Earlier rows may be lost, but no row is of more steps than an epoch has.
+  std::vector<double> steps;  // of each row, the last first
+  double total = 0;
+  for (size_t i = step.size(); i-- > 0 && total < kLastSteps; total += steps.back())
+    steps.push_back(std::min(step[i] - (i > 0 ? step[i - 1] : 0), double{kGanEpochSteps}));
+  const auto mean = [&](const char* metric) {
+    const std::vector<double> values = history.column(metric);
+    double sum = 0;
+    for (size_t i = 0; i < steps.size(); ++i) sum += values[values.size() - 1 - i] * steps[i];
+    return sum / std::max(total, 1.0);
+  };
+  return {.loss_d = mean("loss_d"),
+          .loss_g = mean("loss_g"),
+          .d_real = mean("d_real"),
+          .d_fake = mean("d_fake")};
+}
+
+/// From [-1,1] to 8 bits.
+uint8_t to_byte(float v) {
+  return static_cast<uint8_t>(std::lround(std::clamp((v + 1) / 2, 0.0f, 1.0f) * 255));
 }
 
 std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>& positions) {
@@ -69,7 +69,7 @@ std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>&
   return images;
 }
 
-/// Generated, training and held-out pictures, each with the training picture that is nearest.
+/// Generated, training and held-out images, each with the training image nearest to it.
 struct Memorisation {
   std::vector<Image> generated, training;
   std::vector<Nearest> of_generated, of_training, of_held_out;
@@ -78,7 +78,7 @@ struct Memorisation {
 Memorisation look_for_copies(Dcgan& gan, const RunConfig& config, const ImageStore& good,
                              const Split& split) {
   Memorisation m;
-  m.generated = generate_images(gan, draw_latents(config.seed, 0, kJudged));
+  m.generated = generate_images(gan, draw_latents(config.seed, 0, kCompared));
   m.training = images_at(good, split.train);
   m.of_generated = nearest_of(m.generated, m.training);
   m.of_training = nearest_of_the_rest(m.training);
@@ -92,12 +92,10 @@ std::vector<double> distances(const std::vector<Nearest>& found) {
   return all;
 }
 
-Json summary_of_distances(const std::vector<Nearest>& found) {
+GeneratorMetrics::Distances summary_of_distances(const std::vector<Nearest>& found) {
   const std::vector<double> all = distances(found);
-  return {{"images", all.size()},
-          {"least", percentile(all, 0)},
-          {"median", percentile(all, 50)},
-          {"most", percentile(all, 100)}};
+  return {static_cast<int64_t>(all.size()), percentile(all, 0), percentile(all, 50),
+          percentile(all, 100)};
 }
 
 void write_memorisation(const RunFolder& folder, const Memorisation& m, const ImageStore& good,
@@ -114,17 +112,18 @@ void write_memorisation(const RunFolder& folder, const Memorisation& m, const Im
   write_file(folder.memorisation(), text);
 }
 
-/// Training pictures, and generated ones above the training pictures that are nearest to them.
+/// real.png: training images. nearest.png: generated images above the training images nearest to
+/// them.
 void write_figures(const RunFolder& folder, const Memorisation& m) {
   const std::span training(m.training);
   write_png(folder.figures() / "real.png",
-            image_grid(training.first(std::min<size_t>(kShown, training.size())), kPairs));
-  std::vector<Image> pairs(m.generated.begin(), m.generated.begin() + kPairs);
-  for (int i = 0; i < kPairs; ++i) pairs.push_back(m.training[m.of_generated[i].index]);
-  write_png(folder.figures() / "nearest.png", image_grid(pairs, kPairs));
+            image_grid(training.first(std::min<size_t>(kShown, training.size())), kColumns));
+  std::vector<Image> pairs(m.generated.begin(), m.generated.begin() + kColumns);
+  for (int i = 0; i < kColumns; ++i) pairs.push_back(m.training[m.of_generated[i].index]);
+  write_png(folder.figures() / "nearest.png", image_grid(pairs, kColumns));
 }
 
-DcganOutcome outcome_of(const std::vector<GanRecord>& history, const Memorisation& m) {
+DcganOutcome outcome_of(const History& history, const Memorisation& m) {
   const std::vector<double> own = distances(m.of_training);
   const double least = *std::min_element(own.begin(), own.end());
   return {.last = end_of(history),
@@ -135,66 +134,59 @@ DcganOutcome outcome_of(const std::vector<GanRecord>& history, const Memorisatio
                                   [&](const Nearest& n) { return n.distance < least; })};
 }
 
-Json metrics_of(const RunConfig& config, const Split& split, const std::vector<GanRecord>& history,
-                const Memorisation& m) {
-  const DcganOutcome outcome = outcome_of(history, m);
-  double seconds = 0;
-  for (const GanRecord& r : history) seconds += r.seconds;
-  return {{"model", config.model},
-          {"preset", config.preset},
-          {"class", config.object_class},
-          {"data", config.data},
-          {"synthetic", config.data == "builtin"},
-          {"seed", config.seed},
-          {"device", device_name(current_context().device)},
-          {"precision", config.precision},
-          {"steps", history.back().step},
-          {"k_steps", config.k_steps},
-          {"batch", config.batch},
-          {"loss_d", outcome.last.loss_d},
-          {"loss_g", outcome.last.loss_g},
-          {"d_real", outcome.last.d_real},
-          {"d_fake", outcome.last.d_fake},
-          {"spread_generated", outcome.spread_generated},
-          {"spread_training", outcome.spread_training},
-          {"memorisation",
-           {{"generated", summary_of_distances(m.of_generated)},
-            {"training", summary_of_distances(m.of_training)},
-            {"held_out", summary_of_distances(m.of_held_out)},
-            {"copies", outcome.copies}}},
-          {"collapsed", collapsed(outcome)},
-          {"discriminator_won", discriminator_won(outcome)},
-          {"blew_up", blew_up(outcome)},
-          {"remarks", remarks_on(outcome)},
-          {"seconds_train", seconds},
-          {"epochs", history.back().epoch},
-          {"images", {{"train", split.train.size()}, {"validation", split.validation.size()}}}};
+GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
+                                   const TrainingResult& training, const Memorisation& m) {
+  const DcganOutcome outcome = outcome_of(training.history, m);
+  GeneratorMetrics metrics;
+  static_cast<CommonMetrics&>(metrics) = metrics_of(config);
+  metrics.steps = training.steps;
+  metrics.k_steps = config.k_steps;
+  metrics.batch = config.batch;
+  metrics.loss_d = outcome.last.loss_d;
+  metrics.loss_g = outcome.last.loss_g;
+  metrics.d_real = outcome.last.d_real;
+  metrics.d_fake = outcome.last.d_fake;
+  metrics.spread_generated = outcome.spread_generated;
+  metrics.spread_training = outcome.spread_training;
+  metrics.generated = summary_of_distances(m.of_generated);
+  metrics.training = summary_of_distances(m.of_training);
+  metrics.held_out = summary_of_distances(m.of_held_out);
+  metrics.copies = outcome.copies;
+  metrics.has_collapsed = collapsed(outcome);
+  metrics.discriminator_won = discriminator_won(outcome);
+  metrics.blew_up = blew_up(outcome);
+  metrics.diagnostics = diagnostics_of(outcome);
+  metrics.seconds_train = training.history.seconds();
+  metrics.epochs = training.epochs;
+  metrics.train_images = static_cast<int64_t>(split.train.size());
+  metrics.validation_images = static_cast<int64_t>(split.validation.size());
+  return metrics;
 }
 
-Json evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder, const ImageStore& good,
-              const Split& split) {
+GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder,
+                          const ImageStore& good, const Split& split,
+                          const TrainingResult& training) {
   std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
-  const std::vector<GanRecord> history = read_gan_history(folder);
-  ASSAY_CHECK_AS(CheckpointError, !history.empty(),
-                 "{}: not there, but the losses of the game stand in it; train again with --force",
+  ASSAY_CHECK_AS(CheckpointError, !training.history.rows().empty(),
+                 "{}: is missing, and the losses of the training with it; train again with --force",
                  folder.history().string());
-  Json metrics = metrics_of(config, split, history, memorisation);
-  metrics["images"]["sizes"] = describe_sizes(good.file_sizes());
-  write_file(folder.metrics(), metrics.dump(2) + "\n");
+  GeneratorMetrics metrics = generator_metrics(config, split, training, memorisation);
+  metrics.image_sizes = describe_sizes(good.file_sizes());
+  write_metrics(folder, metrics);
   return metrics;
 }
 
 }  // namespace
 
-Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
-                     const TrainingHooks& hooks) {
+GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                 const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
-  // A broken one is said before hours of training.
+  // A damaged image is reported before hours of training.
   const ImageStore test = read_pictures(config, data.test, false);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
@@ -204,18 +196,58 @@ Json train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start sta
   for (const std::string& remark : remarks) hooks.say(remark);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
-  train_dcgan(*gan, good, split.train, config, folder, hooks);
+  const TrainingResult training = train_dcgan(*gan, good, split.train, config, folder, hooks);
   save_model(*gan, config, folder);
-  return evaluate(*gan, config, folder, good, split);
+  return evaluate(*gan, config, folder, good, split, training);
 }
 
-Json evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
+GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
   const auto gan = load_dcgan(folder);
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, Start::resume, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   folder.create();
-  return evaluate(*gan, config, folder, good, split);
+  return evaluate(*gan, config, folder, good, split,
+                  read_result(config, folder, split.train.size()));
+}
+
+TrainingResult train_dcgan(Dcgan& gan, const ImageStore& store, const std::vector<size_t>& images,
+                           const RunConfig& config, const RunFolder& folder,
+                           const TrainingHooks& hooks) {
+  BatchLoader batches(store, images, {.batch = config.batch, .seed = config.seed, .endless = true});
+  GanStep step(gan, config);
+  const auto write_grid = [&](int64_t number) {
+    const Tensor z = draw_latents(config.seed, 0, kShown);
+    write_png(folder.figures() / fmt::format("step_{:06}.png", number),
+              image_grid(generate_images(gan, z), kColumns));
+  };
+  return train({.model = config.preset,
+                .step = step,
+                .batches = batches,
+                .validation_loss = nullptr,
+                .epoch_steps = kGanEpochSteps,
+                .sample = write_grid,
+                .sample_every = config.sample_every},
+               config, folder, hooks);
+}
+
+std::vector<Image> generate_images(Dcgan& gan, const Tensor& z) {
+  constexpr int64_t kBatch = 32;
+  const int side = gan.image_size(), C = gan.channels();
+  std::vector<Image> images;
+  gan.eval();
+  for (int64_t begin = 0; begin < z.dim(0); begin += kBatch) {
+    const int64_t count = std::min(kBatch, z.dim(0) - begin);
+    const std::vector<float> values = gan.generate(z.rows(begin, count)).to_floats();
+    for (auto from = values.begin(); from != values.end();) {
+      Image& image = images.emplace_back(side, side, C);
+      const auto end = from + static_cast<std::ptrdiff_t>(image.size());
+      std::transform(from, end, image.pixels.begin(), to_byte);
+      from = end;
+    }
+  }
+  gan.train();
+  return images;
 }
 
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
@@ -230,7 +262,7 @@ std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
 
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write) {
-  constexpr int64_t kChunk = 256;  // bounds the memory of any count
+  constexpr int64_t kChunk = 256;  // bounds the memory that a large count takes
   const auto gan = load_dcgan(folder);
   const Tensor z = draw_latents(seed, 0, count);
   for (int64_t begin = 0; begin < count; begin += kChunk) {
@@ -249,62 +281,49 @@ bool discriminator_won(const DcganOutcome& outcome) {
 }
 
 bool blew_up(const DcganOutcome& outcome) {
-  return outcome.last.loss_g > 20;  // D gives a generated picture e^-20
+  return outcome.last.loss_g > 20;  // D gives a generated image the probability e^-20
 }
 
-std::vector<std::string> remarks_on(const DcganOutcome& o) {
+bool shows_little_variety(const DcganOutcome& outcome) {
+  return outcome.spread_generated < 0.5 * outcome.spread_training;
+}
+
+std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
   const std::string game =
       fmt::format("D(x) {:.2f}, D(G(z)) {:.2f} over the last steps", o.last.d_real, o.last.d_fake);
   const std::string spread =
       fmt::format("two generated pictures differ by {:.3f}, two training pictures by {:.3f}",
                   o.spread_generated, o.spread_training);
-  std::vector<std::string> remarks;
+  std::vector<std::string> sentences;
   if (blew_up(o)) {
-    remarks.push_back(fmt::format(
+    sentences.push_back(fmt::format(
         "The game blew up: the generator's loss is {:.1f}; try a smaller --lr or another --seed.",
         o.last.loss_g));
   } else if (discriminator_won(o)) {
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("The discriminator won: it is sure of nearly every picture ({}), so the "
                     "generator learns little more; try fewer --steps or a smaller --lr.",
                     game));
   } else {
-    remarks.push_back(fmt::format("Neither network won: {}.", game));
+    sentences.push_back(fmt::format("Neither network won: {}.", game));
   }
   if (collapsed(o))
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("The generator collapsed: its pictures are nearly the same ({}); try another "
                     "--seed or a smaller --lr.",
                     spread));
-  else if (o.spread_generated < 0.5 * o.spread_training)
-    remarks.push_back(fmt::format("The generator shows little variety: {}.", spread));
+  else if (shows_little_variety(o))
+    sentences.push_back(fmt::format("The generator shows little variety: {}.", spread));
   if (o.copies > 0)
-    remarks.push_back(
+    sentences.push_back(
         fmt::format("{} of {} generated pictures are nearer to a training picture than any two of "
                     "those are to each other: they may be copies.",
                     o.copies, o.generated));
   else
-    remarks.push_back(
+    sentences.push_back(
         "No generated picture is nearer to a training picture than any two of those are to each "
         "other: nothing is copied pixel for pixel.");
-  return remarks;
-}
-
-std::string dcgan_summary(const Json& m) {
-  const Json& nearest = m["memorisation"];
-  const auto median = [&](const char* set) { return nearest[set]["median"].get<double>(); };
-  std::string text = fmt::format(
-      "{} on {}{}, seed {}, {} generator steps\n  losses       D {:.3f}, G {:.3f}; D(x) {:.3f}, "
-      "D(G(z)) {:.3f}\n  "
-      "nearest training picture (median distance): generated {:.3f}, training's own {:.3f}, held "
-      "out {:.3f}\n",
-      m["preset"].get<std::string>(), m["class"].get<std::string>(),
-      m["synthetic"].get<bool>() ? " (synthetic)" : "", m["seed"].get<uint64_t>(),
-      m["steps"].get<int64_t>(), m["loss_d"].get<double>(), m["loss_g"].get<double>(),
-      m["d_real"].get<double>(), m["d_fake"].get<double>(), median("generated"), median("training"),
-      median("held_out"));
-  for (const Json& remark : m["remarks"]) text += "  " + remark.get<std::string>() + "\n";
-  return text;
+  return sentences;
 }
 
 }  // namespace assay

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/detectors/cnn_detector.h"
@@ -15,6 +14,7 @@
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
+#include "models/experiments/lpd_run.h"
 #include "models/networks/cnn.h"
 #include "models/networks/dcgan.h"
 #include "models/networks/kd_cae.h"
@@ -30,6 +30,11 @@ std::unique_ptr<D> detector_of(const RunConfig& config) {
   return std::make_unique<D>(config, find_preset(config.preset).make);
 }
 
+template <class Step>
+std::unique_ptr<TrainingStep> make_step(Network& network, const RunConfig& config) {
+  return std::make_unique<Step>(network, config);
+}
+
 // The models of arXiv:2107.09204.
 
 ModelSpec cnn() {
@@ -41,8 +46,7 @@ ModelSpec cnn() {
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
-  model.example_step = classifier_step;
-  model.summary = cnn_summary;
+  model.make_step = make_step<ClassifierStep>;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
   model.collapse_hint =
@@ -79,8 +83,7 @@ ModelSpec kd_cae() {
       .by_class = {
           .title = "KD-CAE by class (table 2 of the study)",
           .short_title = "KD-CAE by class",
-          .parts = {{"auroc_reconstruction", "reconstruction alone"},
-                    {"auroc_density", "density alone"}},
+          .components = {{"reconstruction", "reconstruction alone"}, {"density", "density alone"}},
           .note = "The score is the larger of two deviations from held-out good images: of the "
                   "reconstruction error, and of the density of the latent among those of the "
                   "training images."}};
@@ -133,9 +136,10 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
-  model.example_step = gan_step;
-  model.summary = dcgan_summary;
-  model.check_history = [](const RunFolder& folder) { read_gan_history(folder); };
+  model.make_step = [](Network& network, const RunConfig& config) {
+    return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
+  };
+  model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
   model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
@@ -146,7 +150,7 @@ ModelSpec dcgan() {
 
 // A deque: find_model() gives references that outlive later registrations.
 std::deque<ModelSpec>& registry() {
-  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan()};
+  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
   return models;
 }
 
@@ -158,14 +162,15 @@ void register_model(ModelSpec spec) {
   };
   check(!spec.name.empty(), "the model has no name");
   check(!spec.presets.empty(), "the model has no preset");
-  check(spec.train && spec.evaluate && spec.summary, "train, evaluate and summary must be set");
+  check(spec.train && spec.evaluate, "train and evaluate must be set");
   check(spec.make_detector || spec.generate, "make_detector or generate must be set");
   const std::vector<std::string> models = model_names();
   check(std::find(models.begin(), models.end(), spec.name) == models.end(),
         "the name is taken by another model");
   std::vector<std::string> names = preset_names();
   for (const Preset& preset : spec.presets) {
-    check(preset.make != nullptr, "preset '" + preset.name + "' has no factory");
+    check(preset.make != nullptr || !spec.make_step,
+          "preset '" + preset.name + "' has no factory");
     check(std::find(names.begin(), names.end(), preset.name) == names.end(),
           "the preset '" + preset.name + "' is taken");
     names.push_back(preset.name);
@@ -229,6 +234,8 @@ std::unique_ptr<Network> make_network(const RunConfig& config) {
   const int size = config.image_size;
   ASSAY_CHECK_AS(UsageError, size > 0 && size <= 4096, "{}: the image size {} must be 1 to 4096",
                  config.preset, size);
+  ASSAY_CHECK_AS(UsageError, find_preset(config.preset).make,
+                 "{}: has no network; it learns without one", config.preset);
   return find_preset(config.preset).make(config);
 }
 

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +12,7 @@
 #include "data/image.h"
 #include "layers/init.h"
 #include "models/detectors/detector.h"
-#include "models/experiments/example_step.h"
+#include "models/evaluation/run_metrics.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -27,7 +26,7 @@ struct Preset {
   int image_size;  ///< side of the square input, pixels
   int channels;    ///< 1 (grey) or 3
   Init init;
-  NetworkFactory make;
+  NetworkFactory make;  ///< empty: the model has no network and no make_step
 };
 
 /// Makes an N from image size and channels; its constructor takes `variant` first where there is
@@ -64,8 +63,8 @@ struct ReportText {
   struct ByClass {
     std::string title = {};        ///< of the section
     std::string short_title = {};  ///< of its entry in the contents
-    std::vector<std::pair<std::string, std::string>> parts =
-        {};                 ///< key in metrics.json, column title
+    /// Components of the score with the titles of the columns of their AUROC.
+    std::vector<std::pair<std::string, std::string>> components = {};
     std::string note = {};  ///< below the table
   } by_class = {};
   bool noise_is_studied = false;  ///< its runs stand in the table of noise even if all are clean
@@ -87,27 +86,24 @@ struct ModelSpec {
   std::function<void(const RunConfig&)> check;
 
   /// From a claimed folder to metrics.json: reads all images, trains (or goes on), evaluates.
-  std::function<nlohmann::ordered_json(const RunConfig&, const RunFolder&, Start,
-                                       const TrainingHooks&)>
-      train;
+  std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
   /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
-  std::function<nlohmann::ordered_json(const RunConfig&, const RunFolder&)> evaluate;
+  std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
   /// An untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
   /// Draws `count` images with the folder's model; image i is a function of (seed, i). Empty for a
   /// model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
-  std::function<ExampleStep(const RunConfig&)> example_step;
-  /// The lines that `train` and `evaluate` end with.
-  std::function<std::string(const nlohmann::ordered_json& metrics)> summary;
+  /// A training step of a network that was made for the configuration and outlives it. `assay
+  /// profile` and the benchmarks time it.
+  std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
 
   /// Trained on images of defects as well, by cross-validation; otherwise on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
-  /// Throws CheckpointError for a damaged history.csv. Empty: every training folder has one of
-  /// EpochRecord.
-  std::function<void(const RunFolder&)> check_history;
+  /// Columns of history.csv that the report reads.
+  std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// After "<run> collapsed: ": what that means, and what to try.
   std::string collapse_hint;
 

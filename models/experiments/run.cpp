@@ -12,66 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-using Keys = std::initializer_list<const char*>;
-
-bool has_numbers(const Json& json, Keys keys) {
-  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
-           return json.contains(key) && json[key].is_number();
-         });
-}
-/// null stands where a metric does not exist, as an AUROC of one kind of pictures.
-bool has_metrics(const Json& json, Keys keys) {
-  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
-           return json.contains(key) && (json[key].is_number() || json[key].is_null());
-         });
-}
-bool has_texts(const Json& json, Keys keys) {
-  return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
-           return json.contains(key) && json[key].is_string();
-         });
-}
-template <class Test>
-bool all_of_list(const Json& list, const Test& test) {
-  return (list.is_array() || list.is_object()) && std::all_of(list.begin(), list.end(), test);
-}
-
-bool has_what_is_read_of_detector(const Json& m) {
-  const auto is_interval = [](const Json& ends) {
-    return ends.is_null() ||
-           (ends.is_array() && ends.size() == 2 && ends[0].is_number() && ends[1].is_number());
-  };
-  const auto is_fold = [](const Json& fold) {
-    return has_metrics(fold, {"image_auroc", "f1", "f1_all_positive", "f1_val_threshold"}) &&
-           has_numbers(fold, {"train", "validation", "test", "epochs", "best_epoch"});
-  };
-  return has_metrics(m, {"image_auroc", "f1", "f1_all_positive"}) &&
-         has_numbers(m, {"threshold", "tp", "fp", "tn", "fn", "epochs", "best_epoch"}) &&
-         has_numbers(m["images"], {"test"}) && m.contains("intervals") &&
-         all_of_list(m["intervals"], is_interval) && m.contains("conditions") &&
-         has_texts(m["conditions"], {"train", "test"}) &&
-         (!m.contains("folds") || all_of_list(m["folds"], is_fold));
-}
-
-bool has_what_is_read_of_generator(const Json& m) {
-  const auto is_text = [](const Json& text) { return text.is_string(); };
-  if (!m.contains("remarks") || m["remarks"].empty() || !all_of_list(m["remarks"], is_text) ||
-      !m.contains("memorisation"))
-    return false;
-  for (const char* set : {"generated", "training", "held_out"})
-    if (!m["memorisation"].contains(set) ||
-        !has_metrics(m["memorisation"][set], {"images", "least", "median", "most"}))
-      return false;
-  return true;
-}
-
-/// Whether a metrics.json has what the suite and the report read without asking.
-bool has_what_is_read(const Json& m) {
-  return has_numbers(m, {"seconds_train"}) && has_texts(m, {"data"}) && m.contains("images") &&
-         has_numbers(m["images"], {"train", "validation"}) &&
-         (m.contains("image_auroc") ? has_what_is_read_of_detector(m)
-                                    : has_what_is_read_of_generator(m));
-}
-
 /// Whether a folder holds a run, perhaps a damaged one, which --force may delete.
 bool holds_run(const RunFolder& folder) {
   std::error_code ignored;
@@ -116,7 +56,7 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
 
 }  // namespace
 
-Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
+RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start start,
                const TrainingHooks& hooks) {
   check(config);
   const ModelSpec& model = find_model(config.model);
@@ -135,7 +75,7 @@ Json train_run(const RunConfig& config, const RunFolder& folder, Start start,
   return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
-Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
   RunConfig config = load_config(folder.config());
   if (options.data) {
     config.data = *options.data;
@@ -153,15 +93,6 @@ Json evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
   const RunClaim claim(folder);
   folder.remove_leftovers();
   return find_model(config.model).evaluate(config, folder);
-}
-
-Json read_metrics(const RunFolder& folder) {
-  std::ifstream in(folder.metrics());
-  Json metrics = Json::parse(in, nullptr, false);
-  ASSAY_CHECK_AS(CheckpointError, has_what_is_read(metrics),
-                 "{}: is not there or damaged; run assay evaluate {}", folder.metrics().string(),
-                 folder.root().string());
-  return metrics;
 }
 
 }  // namespace assay

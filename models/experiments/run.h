@@ -1,10 +1,10 @@
 // A run from images to metrics: what `assay train`, `assay evaluate` and each cell of a suite do.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "models/evaluation/run_metrics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "models/training/trainer.h"
@@ -15,7 +15,7 @@ namespace assay {
 /// is. All images, including those of the test, are read before anything is written or deleted.
 /// Throws UsageError for a folder that is not empty, belongs to a run with other options or is in
 /// use by another process; DataError; CheckpointError; Interrupted.
-nlohmann::ordered_json train_run(const RunConfig& config, const RunFolder& folder, Start start,
+RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);
 
 /// What an evaluation may change in the run's configuration.
@@ -24,9 +24,6 @@ struct EvaluationOptions {
 };
 /// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.
-nlohmann::ordered_json evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});
-
-/// metrics.json of a finished run. CheckpointError where it is damaged or incomplete.
-nlohmann::ordered_json read_metrics(const RunFolder& folder);
+RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});
 
 }  // namespace assay

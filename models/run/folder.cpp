@@ -8,7 +8,6 @@
 
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
-#include "models/run/csv.h"
 
 namespace assay {
 
@@ -60,38 +59,6 @@ void RunFolder::clear() const {
     fold(i).clear();
     if (fs::is_empty(fold(i).root(), ignored)) fs::remove(fold(i).root(), ignored);
   }
-}
-
-std::vector<std::vector<double>> RunFolder::read_history_columns(
-    const std::vector<std::string>& names) const {
-  std::vector<std::vector<double>> columns;
-  if (!fs::exists(history())) return std::vector<std::vector<double>>(names.size());
-  try {
-    const CsvTable table = read_csv(history());
-    for (const std::string& name : names) columns.push_back(table.numbers(name));
-  } catch (const Error& error) {
-    throw CheckpointError(
-        fmt::format("{}: is damaged ({}); remove it to go on without the losses of past epochs",
-                    history().string(), error.what()));
-  }
-  return columns;
-}
-
-std::vector<EpochRecord> RunFolder::read_history() const {
-  const auto columns = read_history_columns({"epoch", "train_loss", "validation_loss", "seconds"});
-  std::vector<EpochRecord> epochs;
-  for (size_t i = 0; i < columns[0].size(); ++i)
-    epochs.push_back(
-        {static_cast<int>(columns[0][i]), columns[1][i], columns[2][i], columns[3][i]});
-  return epochs;
-}
-
-void RunFolder::write_history(const std::vector<EpochRecord>& epochs) const {
-  std::string text = csv_row({"epoch", "train_loss", "validation_loss", "seconds"});
-  for (const EpochRecord& e : epochs)
-    text += csv_row({std::to_string(e.epoch), csv_number(e.train_loss),
-                     csv_number(e.validation_loss), csv_number(e.seconds)});
-  write_file(history(), text);
 }
 
 RunClaim::RunClaim(const RunFolder& folder) {

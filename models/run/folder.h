@@ -18,13 +18,6 @@ enum class Start {
   force,   ///< throw away what the folder holds of a run
 };
 
-/// One line of history.csv.
-struct EpochRecord {
-  int epoch = 0;  ///< from 1
-  double train_loss = 0, validation_loss = 0;
-  double seconds = 0;
-};
-
 /// A folder that holds one run. Making one touches nothing on disk.
 class RunFolder {
  public:
@@ -63,13 +56,6 @@ class RunFolder {
   void clear() const;
   /// Removes what a kill has left of these files while they were written. For who has claimed it.
   void remove_leftovers() const;
-
-  /// Empty when there is none. CheckpointError when it is damaged.
-  std::vector<EpochRecord> read_history() const;
-  /// The same of any columns of history.csv: one list of numbers for each name.
-  std::vector<std::vector<double>> read_history_columns(
-      const std::vector<std::string>& names) const;
-  void write_history(const std::vector<EpochRecord>& epochs) const;
 
  private:
   std::vector<std::filesystem::path> files() const;

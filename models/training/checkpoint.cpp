@@ -1,6 +1,9 @@
 #include "models/training/checkpoint.h"
 
+#include <fmt/core.h>
+
 #include <cstdlib>
+#include <map>
 #include <optional>
 
 #include "kernels/runtime/error.h"
@@ -12,13 +15,17 @@ namespace assay {
 namespace {
 
 constexpr const char* kChecksum = "checksum";
-constexpr const char* kModelPrefix = "model.";
 
-/// Of numbers, texts and bytes in their order.
+/// A checkpoint holds the sum of each metric under its name, with one exception.
+std::string sum_key(const std::string& metric) {
+  return metric == "train_loss" ? "loss_sum" : metric;
+}
+
+/// A hash of numbers, texts and bytes in their order.
 class Checksum {
  public:
   void add(const void* bytes, size_t n) { hash_.add(bytes, n); }
-  /// With its length, so that no two lists of texts run together.
+  /// Adds the length too, so that {"ab", "c"} and {"a", "bc"} differ.
   void add(const std::string& text) {
     add(static_cast<int64_t>(text.size()));
     add(text.data(), text.size());
@@ -46,21 +53,24 @@ std::string checksum_of(const SafeTensors& content) {
   return hash.hex();
 }
 
-const std::string& entry(const SafeTensors& content, const char* key, const std::string& source) {
+const std::string& entry(const SafeTensors& content, const std::string& key,
+                         const std::string& source) {
   const auto found = content.metadata.find(key);
   ASSAY_CHECK_AS(CheckpointError, found != content.metadata.end(),
-                 "{}: says no '{}', so it is no checkpoint; train again with --force", source, key);
+                 "{}: has no entry '{}', so it is no checkpoint; train again with --force", source,
+                 key);
   return found->second;
 }
 
-}  // namespace
-
+/// The weights of a training that blew up must not replace a checkpoint that is sound.
 void check_finite(const StateDict& state) {
   for (const auto& [name, tensor] : state)
     if (const std::optional<double> value = tensor.not_finite())
       throw Error(fmt::format(
           "training: {} holds {}, so no checkpoint is written; try a smaller --lr", name, *value));
 }
+
+}  // namespace
 
 std::string write_checked(const std::filesystem::path& file, SafeTensors content) {
   const std::string checksum = checksum_of(content);
@@ -81,41 +91,51 @@ SafeTensors read_checked(const std::filesystem::path& file) {
 
 void save_checkpoint(const std::filesystem::path& file, const TrainingState& state,
                      const TrainingPosition& position) {
-  SafeTensors content;
-  for (auto& [name, tensor] : save_state(state.module))
-    content.tensors.emplace(kModelPrefix + name, tensor);
-  content.tensors.merge(state.optimizer.save());
+  SafeTensors content{state.step.save(), {{"model", state.model}}};
   check_finite(content.tensors);
-  content.tensors.merge(state.early_stopping.save());
-  content.metadata = {{"model", state.model},
-                      {"epoch", std::to_string(position.epoch)},
-                      {"batch", std::to_string(position.batch)},
-                      {"images", std::to_string(position.images)},
-                      {"loss_sum", csv_number(position.loss_sum)},
-                      {"finished", position.finished ? "1" : "0"}};
+  const std::vector<std::string> metrics = state.step.metric_names();
+  for (size_t i = 0; i < metrics.size(); ++i)
+    content.metadata[sum_key(metrics[i])] = csv_number(position.sums[i]);
+  if (state.early_stopping != nullptr) {
+    content.tensors.merge(state.early_stopping->save());
+    content.metadata.merge(
+        std::map<std::string, std::string>{{"epoch", std::to_string(position.epoch)},
+                                           {"batch", std::to_string(position.batch)},
+                                           {"images", std::to_string(position.weight)},
+                                           {"finished", std::to_string(int{position.finished})}});
+  } else {
+    content.metadata["summed"] = std::to_string(position.weight);
+  }
   write_checked(file, std::move(content));
 }
 
 TrainingPosition load_checkpoint(const std::filesystem::path& file, const TrainingState& state) {
   const std::string source = file.string();
   const SafeTensors content = read_checked(file);
-  ASSAY_CHECK_AS(CheckpointError, content.metadata.count(kChecksum) == 1,
-                 "{}: has no checksum, so it is no checkpoint; train again with --force", source);
   const std::string& model = entry(content, "model", source);
   ASSAY_CHECK_AS(CheckpointError, model == state.model, "{}: is of {}, not of {}", source, model,
                  state.model);
-  StateDict weights;
-  for (const auto& [name, tensor] : content.tensors)
-    if (name.rfind(kModelPrefix, 0) == 0)
-      weights.emplace(name.substr(std::string(kModelPrefix).size()), tensor);
-  load_state(state.module, weights, source);
-  state.optimizer.load(content.tensors, source);
-  state.early_stopping.load(content.tensors, source);
-  return {std::atoi(entry(content, "epoch", source).c_str()),
-          std::atoll(entry(content, "batch", source).c_str()),
-          std::atoll(entry(content, "images", source).c_str()),
-          std::strtod(entry(content, "loss_sum", source).c_str(), nullptr),
-          entry(content, "finished", source) == "1"};
+  entry(content, kChecksum, source);  // read_checked() compares it only where there is one
+  const auto count = [&](const char* key) {
+    return std::strtoll(entry(content, key, source).c_str(), nullptr, 10);
+  };
+  TrainingPosition at;
+  for (const std::string& metric : state.step.metric_names())
+    at.sums.push_back(std::strtod(entry(content, sum_key(metric), source).c_str(), nullptr));
+  state.step.load(content.tensors, source);
+  if (state.early_stopping != nullptr) {
+    state.early_stopping->load(content.tensors, source);
+    at.epoch = static_cast<int>(count("epoch"));
+    at.batch = count("batch");
+    at.weight = count("images");
+    at.finished = entry(content, "finished", source) == "1";
+  } else {
+    // The last epoch may have been shorter than the others.
+    at.batch = at.weight = count("summed");
+    const int64_t before = state.step.steps() - at.batch;
+    at.epoch = static_cast<int>((before + state.epoch_steps - 1) / state.epoch_steps);
+  }
+  return at;
 }
 
 }  // namespace assay

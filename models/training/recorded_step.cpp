@@ -7,11 +7,9 @@
 
 namespace assay {
 
-RecordedStep::RecordedStep(std::vector<Module*> modules, std::vector<Updates> optimizers)
-    : modules_(std::move(modules)),
-      optimizers_(std::move(optimizers)),
-      recorder_(new_step_recorder(current_context())) {
-  ASSAY_CHECK(recorder_ != nullptr, "recorded step: the current context records nothing");
+RecordedStep::RecordedStep(TrainingStep& step)
+    : step_(step), recorder_(new_step_recorder(current_context())) {
+  ASSAY_CHECK(recorder_ != nullptr, "recorded step: the current context does not record steps");
 }
 
 RecordedStep::~RecordedStep() = default;
@@ -25,26 +23,28 @@ bool RecordedStep::wanted() {
 
 std::vector<int64_t*> RecordedStep::counts() const {
   std::vector<int64_t*> counts;
-  for (const Module* module : modules_)
-    for (const Buffer& buffer : module->buffers())
-      if (buffer.count != nullptr) counts.push_back(buffer.count);
+  for (const Buffer& buffer : step_.module().buffers())
+    if (buffer.count != nullptr) counts.push_back(buffer.count);
   return counts;
 }
 
 void RecordedStep::renew_versions() const {
-  for (const Module* module : modules_) {
-    for (const Parameter& p : module->parameters()) p.tensor.mutable_data<float>();
-    for (const Buffer& b : module->buffers())
-      if (b.count == nullptr) b.tensor.mutable_data<float>();
-  }
+  for (const Parameter& p : step_.module().parameters()) p.tensor.mutable_data<float>();
+  for (const Buffer& b : step_.module().buffers())
+    if (b.count == nullptr) b.tensor.mutable_data<float>();
 }
 
-void RecordedStep::run(const std::function<void()>& step) {
-  for (const Updates& updates : optimizers_) updates.optimizer->advance(updates.count);
+void RecordedStep::run(const std::vector<Tensor>& inputs,
+                       const std::function<void(const LossTerm&)>& on_loss) {
+  for (const StepOptimizer& use : step_.optimizers()) use.optimizer->advance(use.updates);
   const std::vector<int64_t*> counts = this->counts();
   std::vector<int64_t> before;
   for (const int64_t* count : counts) before.push_back(*count);
-  if (recorder_->run(step)) {
+  const bool executed = recorder_->run([&] {
+    step_.run(inputs,
+              {.on_loss = on_loss, .update = [](Optimizer& optimizer) { optimizer.apply(); }});
+  });
+  if (executed) {
     counted_.clear();
     for (size_t i = 0; i < counts.size(); ++i) counted_.push_back(*counts[i] - before[i]);
   } else {

@@ -1,36 +1,42 @@
-// The loop over epochs that every model but the DCGAN trains by: shuffled batches, validation,
-// early stopping, a checkpoint after each epoch.
+// The training loop of every model: epochs of shuffled batches, history.csv, a checkpoint after
+// each epoch, resume; with validation also early stopping.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "data/loader.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
-#include "optim/early_stopping.h"
-#include "optim/optimizer.h"
+#include "models/run/history.h"
+#include "models/training/step.h"
 
 namespace assay {
 
 /// What is trained, and on what.
 struct TrainingTask {
   std::string model;  ///< for checkpoints
-  Module& module;
-  Optimizer& optimizer;
+  TrainingStep& step;
   BatchLoader& batches;
-  /// Mean loss of a batch, recorded by the tape. On a CUDA device it may be recorded into a graph:
-  /// it depends on the tensors of the batch alone and reads nothing back.
-  std::function<Tensor(const Batch& batch)> loss;
-  std::function<double()> validation_loss;
+  /// Called after each epoch; may leave the module in either mode. Null: the training has no early
+  /// stopping and keeps its last weights.
+  std::function<double()> validation_loss = nullptr;
+  /// Steps of an epoch: a line of history.csv and a checkpoint. 0: a pass over the images, or what
+  /// is left of it; endless batches need a number.
+  int64_t epoch_steps = 0;
+  /// Called every `sample_every` steps and after the last one, when all losses so far are finite.
+  std::function<void(int64_t step)> sample = nullptr;
+  int64_t sample_every = 0;
 };
 
-/// Steps done so far, and a few words on how it goes.
+/// Steps done so far, and how it goes.
 struct TrainingProgress {
-  int64_t step, most_steps;
-  int epoch;
-  double loss;
-  std::string note = {};  ///< in place of epoch and loss
+  int64_t step, max_steps;
+  int epoch;         ///< from 1
+  double loss;       ///< the first metric of the step
+  std::string note;  ///< not empty: to be shown in place of epoch and loss
 };
 struct TrainingHooks {
   std::function<void(const TrainingProgress&)> progress = [](const TrainingProgress&) {};
@@ -46,15 +52,24 @@ struct Interrupted : Error {
 struct TrainingResult {
   int epochs = 0;  ///< all, those before a resume included
   int64_t steps = 0;
-  int best_epoch = 0;  ///< from 1
+  int best_epoch = 0;  ///< from 1; 0 without validation
   double best_validation_loss = 0;
-  double seconds = 0;  ///< sum over all epochs
+  History history;
 };
 
 /// Trains to the end of what `config` allows, going on from the folder's checkpoint where there is
-/// one, and leaves the best weights in the module (the last with keep_last). Error that names epoch
-/// and batch when the loss is not finite; Interrupted.
+/// one. A training with validation leaves the best weights in the module, unless keep_last is set.
+/// Error that names the step when a loss is not finite; Interrupted.
 TrainingResult train(const TrainingTask& task, const RunConfig& config, const RunFolder& folder,
                      const TrainingHooks& hooks);
+
+/// What train() returned for a training that has ended, from its history.csv. An epoch had
+/// `train_images` images. Without a history.csv all is 0.
+TrainingResult read_result(const RunConfig& config, const RunFolder& folder, size_t train_images);
+
+/// Mean loss of the step's network over images of the store, in inference mode. `noisy` among them
+/// get noise.
+double mean_loss(NetworkStep& step, const RunConfig& config, const ImageStore& store,
+                 const std::vector<size_t>& images, const std::vector<size_t>& noisy = {});
 
 }  // namespace assay

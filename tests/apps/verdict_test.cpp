@@ -56,9 +56,8 @@ void write_run(const fs::path& root, const Fake& fake) {
   }
   write_scores(folder.scores(), images, scoring);
   scoring.rule = Scoring::Rule::mean;  // no calibration to be told
-  const auto metrics =
-      metrics_json(config, scoring, images, {}, {.train_images = 9, .validation_images = 8});
-  write_file(folder.metrics(), metrics.dump());
+  write_metrics(folder, detector_metrics(config, scoring, images, {},
+                                         {.train_images = 9, .validation_images = 8}));
 }
 
 /// The text of the report's page, tags taken out.

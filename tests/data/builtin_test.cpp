@@ -70,7 +70,9 @@ TEST_CASE("built-in pictures are the same bytes on every machine") {
                                                     {"leather", 13051790047916287532u},
                                                     {"ring", 14622852597276539381u},
                                                     {"screw", 10544206532826394767u}};
-  for (const auto& [name, hash] : expected) {
+  for (const auto& [object_class, hash] : expected) {
+    const std::string name =
+        object_class;  // clang 14's lambdas (CAPTURE) take no structured binding
     const Dataset data = open_builtin(name, 48, 1);
     std::vector<uint8_t> bytes;
     std::set<std::string> seen;

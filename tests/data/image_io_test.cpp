@@ -138,6 +138,11 @@ TEST_CASE("a colour that the palette lacks is black, as in Pillow, in every run"
   const Image image =
       decode_image(make_png({2, 1, 8, testing::kPalette, {1, 2, 3}}, {0, 200}), "x");
   CHECK(image.pixels == Bytes{1, 2, 3, 0, 0, 0});
+
+  Image row = testing::small_picture(3, 1, 4);
+  row.pixels = {9, 8, 7, 0, 0, 0, 0, 0, 0, 9, 8, 7};
+  const Bytes bmp = testing::make_palette_bmp({9, 8, 7}, {0, 1, 255, 0});
+  for (int run = 0; run < 3; ++run) CHECK(decode_image(bmp, "x") == row);
 }
 
 TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind its end") {

@@ -164,6 +164,43 @@ DEVICE_TEST_CASE("an epoch can start in its middle, and a new start drops what w
   CHECK_THROWS_AS(resumed.start_epoch(-1), Error);
 }
 
+DEVICE_TEST_CASE("endless batches are full, and each pass gives every picture once") {
+  const ImageStore store(one_thread(), some_samples(7), {.height = 4, .width = 5});
+  const std::vector<size_t> images = {0, 2, 3, 4, 6};
+  const BatchOptions options = {.batch = 4, .seed = 9, .flips = true, .shifts = 2, .endless = true};
+  BatchLoader loader(store, images, options);
+  CHECK(loader.endless());
+  CHECK(loader.batches_per_epoch() == 2);
+  loader.start_epoch(0);
+  constexpr size_t kPasses = 4, kBatches = 5;  // 20 images
+  const size_t each = 4 * 5 * 3;
+  std::vector<size_t> seen;
+  std::vector<float> x;
+  Batch batch;
+  for (size_t b = 0; b < kBatches; ++b) {
+    REQUIRE(loader.next(batch));
+    CHECK(batch.images.size() == 4);
+    seen.insert(seen.end(), batch.images.begin(), batch.images.end());
+    const std::vector<float> values = batch.x.to_floats();
+    x.insert(x.end(), values.begin(), values.end());
+  }
+  // The passes are the epochs of a loader whose batches end, with their order and augmentation.
+  BatchOptions ending = options;
+  ending.endless = false;
+  BatchLoader epochs(store, images, ending);
+  for (size_t pass = 0; pass < kPasses; ++pass) {
+    const Epoch epoch = run_epoch(epochs, static_cast<int64_t>(pass));
+    CHECK(std::equal(epoch.images.begin(), epoch.images.end(), &seen[pass * 5]));
+    CHECK(std::equal(epoch.x.begin(), epoch.x.end(), &x[pass * 5 * each]));
+  }
+  BatchLoader resumed(store, images, options);
+  resumed.start_epoch(0, 3);
+  REQUIRE(resumed.next(batch));
+  CHECK(std::equal(batch.images.begin(), batch.images.end(), &seen[12]));
+  const std::vector<float> values = batch.x.to_floats();
+  CHECK(std::equal(values.begin(), values.end(), &x[12 * each]));
+}
+
 // The memory of a batch that is dropped is that of a later one, which may be on its way there while
 // the operations that read the first still wait for the device.
 DEVICE_TEST_CASE("a batch can be dropped before the operations that use it have run") {

@@ -49,12 +49,6 @@ TEST_CASE("algorithms: a named one runs where it is possible, else the first pos
 
 constexpr ConvPass kPasses[] = {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad};
 
-bool has_pass(const Conv2dAlgorithm& row, ConvPass pass) {
-  return pass == ConvPass::fprop   ? row.fprop != nullptr
-         : pass == ConvPass::dgrad ? row.dgrad != nullptr
-                                   : row.wgrad != nullptr;
-}
-
 /// Shapes that are near the limits of some row.
 std::vector<Conv2dShape> shapes() {
   std::vector<Conv2dShape> all;
@@ -80,14 +74,14 @@ TEST_CASE("algorithms: a row has every pass that it covers, and the last row cov
         for (const ConvPass pass : kPasses) {
           for (const Conv2dAlgorithm& row : table) {
             const Coverage coverage = row.covers(ctx, pass, s, {.pool = pool});
-            if (!coverage.is_possible() || has_pass(row, pass)) continue;
+            if (!coverage.is_possible() || row.has(pass)) continue;
             FAIL(row.name, " covers pass ", static_cast<int>(pass), " and does not have it");
           }
           if (!table.back().covers(ctx, pass, s, {.pool = pool}).is_possible())
             FAIL("the last row does not cover everything");
           ctx.conv = ConvAlgo::automatic;
           const Conv2dChoice choice = conv2d_algorithm(ctx, pass, s, {.pool = pool});
-          if (choice.gemm == nullptr && !has_pass(*choice.conv, pass))
+          if (choice.gemm == nullptr && !choice.conv->has(pass))
             FAIL("chose ", choice.name(), ", which lacks the pass");
         }
   }

@@ -5,7 +5,7 @@
 
 #include "kernels/local_density/local_density_ref.h"
 #include "kernels/runtime/error.h"
-#include "tests/kernels/every_way.h"
+#include "tests/support/every_way.h"
 
 namespace assay {
 namespace {
@@ -17,6 +17,9 @@ using Kind = LocalKernel::Kind;
 constexpr LocalDensityShape kShapes[] = {
     {1, 1, 0, 1, 1, 1},    {2, 3, 1, 5, 3, 7},    {1, 2, 1, 33, 13, 17}, {2, 2, 2, 3, 4, 5},
     {1, 1, 0, 70, 130, 9}, {3, 2, 1, 32, 12, 32}, {2, 1, 1, 31, 25, 81}};
+
+constexpr ConvAlgo kCudaVersions[] = {ConvAlgo::naive, ConvAlgo::tiled, ConvAlgo::pipelined,
+                                      ConvAlgo::tensor_core};
 
 struct Problem {
   LocalDensityShape s;
@@ -111,9 +114,20 @@ TEST_CASE("local_density is within its bound of the float64 definition") {
           const Problem p = make_problem(s, offset);
           const auto want = expected(p, kernel, masked);
           const auto bound = bounds(p, kernel, want);
-          test::every_way_on_cpu(
-              [&](Context& c) { return scores(c, p, kernel, masked); },
-              [&](const std::vector<float>& got) { CHECK(worst_share(got, want, bound) <= 1); });
+          const auto run = [&](Context& c) { return scores(c, p, kernel, masked); };
+          const auto is_within = [&](const std::vector<float>& got) {
+            CHECK(worst_share(got, want, bound) <= 1);
+          };
+          test::every_way_on_cpu(run, is_within);
+          for (const ConvAlgo algo : kCudaVersions) {
+            CAPTURE(name_of(algo));
+            test::every_way_on_cuda(
+                [&](Context& c) {
+                  c.conv = algo;
+                  return run(c);
+                },
+                is_within);
+          }
         }
 }
 
@@ -137,10 +151,10 @@ TEST_CASE("local_density: a query that is a feature of the bank is at distance 0
   const LocalDensityShape s{1, 1, 0, 2, 1, 3};
   Problem p = make_problem(s, 0);
   p.query_image = {p.image[0]};
-  test::every_way_on_cpu([&](Context& c) { return scores(c, p, {Kind::nearest}, false); },
-                         [](const std::vector<float>& got) { CHECK(got[0] <= 1e-5f); });
-  test::every_way_on_cpu([&](Context& c) { return scores(c, p, {Kind::nearest}, true); },
-                         [](const std::vector<float>& got) { CHECK(std::isinf(got[0])); });
+  test::every_way([&](Context& c) { return scores(c, p, {Kind::nearest}, false); },
+                  [](const std::vector<float>& got) { CHECK(got[0] <= 1e-5f); });
+  test::every_way([&](Context& c) { return scores(c, p, {Kind::nearest}, true); },
+                  [](const std::vector<float>& got) { CHECK(std::isinf(got[0])); });
 }
 
 TEST_CASE("local_metric and local_bank_norms equal their definitions") {
@@ -181,7 +195,7 @@ TEST_CASE("local_metric and local_bank_norms equal their definitions") {
                             (b[int64_t{c} * s.n] - centre[c]) * (b[int64_t{d} * s.n] - centre[d]));
           bound.push_back((2 * s.C + 4) * u * S + 1e-30);
         }
-    test::every_way_on_cpu(
+    test::every_way(
         run, [&](const std::vector<float>& got) { CHECK(worst_share(got, want, bound) <= 1); });
   }
 }

@@ -14,12 +14,12 @@
 #include "layers/init.h"
 #include "layers/state.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/gan_run.h"
 #include "models/networks/cnn.h"
 #include "models/networks/kd_cae.h"
 #include "models/networks/ni_cae.h"
-#include "models/training/dcgan_players.h"
-#include "models/training/dcgan_training.h"
 #include "models/training/recorded_step.h"
+#include "models/training/step_runner.h"
 #include "models/training/trainer.h"
 #include "optim/adam.h"
 #include "optim/rmsprop.h"
@@ -65,19 +65,34 @@ std::string bytes_of(const StateDict& state) {
   return bytes;
 }
 
-template <class Opt, class Options>
-Outcome train_network(Network& network, const Options& options,
-                      const std::function<Tensor(const Batch&)>& loss) {
+/// Lowers any loss of any network, so that a test can choose them.
+class TestStep : public NetworkStep {
+ public:
+  using Loss = std::function<Tensor(const Batch&)>;
+  TestStep(Module& network, std::unique_ptr<Optimizer> optimizer, Loss loss)
+      : NetworkStep(network, std::move(optimizer)), loss_(std::move(loss)) {}
+  std::vector<Tensor> inputs(std::span<const Batch> batches) override {
+    return {batches[0].x, batches[0].clean, batches[0].labels};
+  }
+  Tensor loss(const std::vector<Tensor>& inputs) override {
+    return loss_({.images = {}, .x = inputs[0], .clean = inputs[1], .labels = inputs[2]});
+  }
+
+ private:
+  Loss loss_;
+};
+
+Outcome train_network(Network& network, NetworkStep& step) {
   init_parameters(network, Init::he, 3);
   const ImageStore store = pictures(kSide);
   BatchLoader batches(store, {0, 1, 2, 3, 4},
                       {.batch = kBatch, .seed = 5, .clean_target = true, .labels = true});
-  Opt optimizer(network.parameters(), options);
   RunConfig config;
   config.batch = kBatch;
   config.epochs = 100;
   config.steps = steps_to_train();
   config.keep_last = true;
+  config.image_size = kSide;
   testing::TemporaryFolder folder;
   const RunFolder run(folder / "run");
   run.create();
@@ -85,72 +100,77 @@ Outcome train_network(Network& network, const Options& options,
   TrainingHooks hooks;
   hooks.progress = [&](const TrainingProgress& at) { outcome.losses.push_back(at.loss); };
   train({.model = "test",
-         .module = network,
-         .optimizer = optimizer,
+         .step = step,
          .batches = batches,
-         .loss = loss,
+         // Between the steps: it must see the weights that a replay has changed.
          .validation_loss =
-             [&] {  // between the steps: it must see the weights that a replay has changed
-               network.eval();
-               BatchLoader all(store, {0, 1, 2}, {.batch = 3, .shuffle = false, .labels = true});
-               all.start_epoch(0);
-               Batch batch;
-               REQUIRE(all.next(batch));
-               batch.clean = batch.x;
-               return loss(batch).item();
+             [&] {
+               return mean_loss(step, config, store, {0, 1, 2});
              }},
         config, run, hooks);
   outcome.weights = bytes_of(save_state(network));
   return outcome;
 }
 
+RunConfig slow_config(const char* model) {
+  RunConfig config = default_config(model);
+  config.lr = 1e-4;
+  config.batch = kBatch;
+  return config;
+}
+
 Outcome train_cnn() {
   Cnn network(Cnn::Variant::study, kSide, 3);
-  return train_network<Rmsprop>(
-      network, RmspropOptions{.learning_rate = 1e-4},
-      [&](const Batch& b) { return bce_with_logits_loss(network(b.x), b.labels, 2.0); });
+  ClassifierStep step(network, slow_config("cnn"), 2.0);
+  return train_network(network, step);
 }
 Outcome train_kd_cae() {
   KdCae network(KdCae::Variant::pooled, kSide, 3);
-  return train_network<Adam>(network, AdamOptions{.learning_rate = 1e-4},
-                             [&](const Batch& b) { return mse_loss(network(b.x), b.clean); });
+  ReconstructionStep step(network, slow_config("kd-cae"));
+  return train_network(network, step);
 }
 Outcome train_ni_cae() {
   NiCae network(kSide, 3);
-  return train_network<Adam>(network, AdamOptions{.learning_rate = 1e-4},
-                             [&](const Batch& b) { return ssim_loss(network(b.x), b.clean); });
+  TestStep step(network,
+                std::make_unique<Adam>(network.parameters(), AdamOptions{.learning_rate = 1e-4}),
+                [&](const Batch& b) { return ssim_loss(network(b.x), b.clean); });
+  return train_network(network, step);
 }
-Outcome play_dcgan(int k_steps, int steps) {
+Outcome train_dcgan_steps(int k_steps, int count) {
   Dcgan gan(64, 3, 4);
   init_parameters(gan, Init::dcgan, 3);
   RunConfig config = default_config("dcgan");
   config.batch = kBatch;
   config.k_steps = k_steps;
-  GanPlayers players(gan, config);
+  GanStep step(gan, config);
+  StepRunner runner(step, kBatch);
   const ImageStore store = pictures(64);
-  EndlessBatches batches(store, {0, 1, 2, 3, 4}, kBatch, 5);
+  BatchLoader batches(store, {0, 1, 2, 3, 4}, {.batch = kBatch, .seed = 5, .endless = true});
+  batches.start_epoch(0);
+  std::vector<Batch> taken(static_cast<size_t>(k_steps));
   Outcome outcome;
-  const auto note = [&](const std::vector<GanStep>& known) {
-    for (const auto& [step, now] : known) {
-      CHECK(step == static_cast<int64_t>(outcome.losses.size()) / 4 + 1);
-      for (const double figure : {now.loss_d, now.loss_g, now.d_real, now.d_fake})
-        outcome.losses.push_back(figure);
+  const auto note = [&](const std::vector<StepResult>& known) {
+    for (const StepResult& result : known) {
+      CHECK(result.step == static_cast<int64_t>(outcome.losses.size()) / 4 + 1);
+      REQUIRE(result.metrics.size() == 4);
+      outcome.losses.insert(outcome.losses.end(), result.metrics.begin(), result.metrics.end());
     }
   };
-  while (players.steps() < steps) {
-    note(players.step([&](int64_t i) { return batches.pictures(i); }));
+  while (step.steps() < count) {
+    for (Batch& batch : taken) REQUIRE(batches.next(batch));
+    note(runner.run(taken));
     const int64_t known = static_cast<int64_t>(outcome.losses.size()) / 4;
-    CHECK(players.steps() - known == (RecordedStep::wanted() ? 1 : 0));
+    CHECK(step.steps() - known == (RecordedStep::wanted() ? 1 : 0));
   }
-  note(players.finish());
-  outcome.weights = bytes_of(players.save());  // the count of batches among them
+  note(runner.finish());
+  outcome.weights = bytes_of(step.save());  // the count of batches among them
   return outcome;
 }
-Outcome play_dcgan_once() {
-  return play_dcgan(1, steps_to_train());
+Outcome train_dcgan_1() {
+  return train_dcgan_steps(1, steps_to_train());
 }
-Outcome play_dcgan_thrice() {
-  return play_dcgan(3, 4);
+Outcome train_dcgan_3() {
+  return train_dcgan_steps(3, 4);
 }
 
 /// Sets ASSAY_GRAPH for a scope.
@@ -200,11 +220,11 @@ TEST_CASE("kd-cae: trains on CUDA as on the CPU, with and without a graph") {
 TEST_CASE("ni-cae: trains on CUDA as on the CPU, with and without a graph") {
   check_model(train_ni_cae);
 }
-TEST_CASE("dcgan: plays on CUDA as on the CPU, with and without a graph") {
-  check_model(play_dcgan_once);
+TEST_CASE("dcgan: trains on CUDA as on the CPU, with and without a graph") {
+  check_model(train_dcgan_1);
 }
-TEST_CASE("dcgan: plays with three discriminator steps a step on CUDA as on the CPU") {
-  check_model(play_dcgan_thrice);
+TEST_CASE("dcgan: trains with three discriminator updates a step on CUDA as on the CPU") {
+  check_model(train_dcgan_3);
 }
 
 /// A training of one dense layer, 4 full batches an epoch. Its loss becomes NaN by a factor on the
@@ -217,17 +237,9 @@ struct Poisoned {
     config.batch = kBatch;
     config.epochs = 3;
     run.create();
-    assay::train({.model = "test",
-                  .module = layer,
-                  .optimizer = adam,
-                  .batches = batches,
-                  .loss =
-                      [&](const Batch& b) {
-                        const Tensor flat = b.x.reshape({b.x.dim(0), 48});
-                        return multiply(mse_loss(layer(flat), flat), factor);
-                      },
-                  .validation_loss = [] { return 1.0; }},
-                 config, run, hooks);
+    assay::train(
+        {.model = "test", .step = step, .batches = batches, .validation_loss = [] { return 1.0; }},
+        config, run, hooks);
   }
   /// What train() ends with, and the checkpoint that is there then.
   std::string message(const TrainingHooks& hooks) {
@@ -246,10 +258,16 @@ struct Poisoned {
   ContextScope scope{context->get()};
   Graphs recorded;
   ImageStore store = pictures(4, 8);
-  BatchLoader batches{store, {0, 1, 2, 3, 4, 5, 6, 7}, {.batch = kBatch, .seed = 5}};
+  BatchLoader batches{store,
+                      {0, 1, 2, 3, 4, 5, 6, 7},
+                      {.batch = kBatch, .seed = 5, .clean_target = true, .labels = true}};
   Linear layer{LinearConfig{48, 48}};
-  Adam adam{layer.parameters(), {.learning_rate = 1e-3}};
   Tensor factor = Tensor::full({1}, 1);
+  TestStep step{layer, std::make_unique<Adam>(layer.parameters(), AdamOptions{}),
+                [this](const Batch& b) {
+                  const Tensor flat = b.x.reshape({b.x.dim(0), 48});
+                  return multiply(mse_loss(layer(flat), flat), factor);
+                }};
   testing::TemporaryFolder folder;
   RunFolder run{folder / "run"};
 };
@@ -265,7 +283,7 @@ TEST_CASE("a NaN on CUDA is found in its step and ends in no checkpoint") {
       bool stop = false;
       TrainingHooks hooks;
       hooks.progress = [&](const TrainingProgress& at) {
-        CHECK(p.adam.steps() - at.step == (graphs && at.step % 4 != 0 ? 1 : 0));
+        CHECK(p.step.steps() - at.step == (graphs && at.step % 4 != 0 ? 1 : 0));
         if (at.step == 5) {
           checkpoint = read_bytes(p.run.checkpoint());  // of the first epoch
           p.poison();
@@ -275,10 +293,10 @@ TEST_CASE("a NaN on CUDA is found in its step and ends in no checkpoint") {
       };
       hooks.stop_requested = [&] { return stop; };
       // The next step that is queued behind the poison is 6 or, where one is ahead, 7.
-      CHECK(p.message(hooks).find(fmt::format("the loss became nan in epoch 2, batch {}",
-                                              graphs ? 3 : 2)) != std::string::npos);
+      CHECK(p.message(hooks).find(fmt::format("the loss became nan in step {}", graphs ? 7 : 6)) !=
+            std::string::npos);
       CHECK(read_bytes(p.run.checkpoint()) == checkpoint);
-      CHECK(p.run.read_history().size() == 1);
+      CHECK(History::read(p.run.history()).rows().size() == 1);
     }
 }
 
@@ -297,7 +315,7 @@ TEST_CASE("a DCGAN that blows up on CUDA writes no checkpoint") {
   const RunFolder run(folder / "run");
   run.create();
   CHECK_THROWS_WITH_AS(train_dcgan(gan, store, {0, 1, 2, 3, 4}, config, run, {}),
-                       doctest::Contains("blew up"), Error);
+                       doctest::Contains("loss became"), Error);
   CHECK(!std::filesystem::exists(run.checkpoint()));
 }
 

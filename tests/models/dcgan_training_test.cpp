@@ -1,5 +1,5 @@
-// The game of the DCGAN, its loop, and what is said of its end.
-#include "models/training/dcgan_training.h"
+// The DCGAN: its step, its training, and what is said of the end of a training.
+#include "models/experiments/gan_run.h"
 
 #include <doctest/doctest.h>
 #include <fmt/core.h>
@@ -12,8 +12,9 @@
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
 #include "models/experiments/configure.h"
-#include "models/experiments/gan_run.h"
 #include "models/run/csv.h"
+#include "models/training/step_runner.h"
+#include "optim/adam.h"
 #include "tensor/ops.h"
 #include "tensor/tape.h"
 #include "tests/support/files.h"
@@ -25,6 +26,8 @@ using testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char* kMetrics[] = {"loss_d", "loss_g", "d_real", "d_fake"};
 
 RunConfig small_config() {
   RunConfig config = default_config("dcgan");
@@ -60,7 +63,7 @@ std::string bytes_of(const StateDict& state) {
   return bytes;
 }
 
-/// A training that stops after `stop_after` steps, or plays to its end.
+/// A training that stops after `stop_after` steps, or runs to its end.
 struct Run {
   explicit Run(const fs::path& root) : folder(root) { folder.create(); }
 
@@ -78,15 +81,31 @@ struct Run {
   RunFolder folder;
 };
 
-/// What a step shows, figure by figure.
-void check_same(const GanFigures& a, const GanFigures& b) {
-  CHECK(a.loss_d == b.loss_d);
-  CHECK(a.loss_g == b.loss_g);
-  CHECK(a.d_real == b.d_real);
-  CHECK(a.d_fake == b.d_fake);
-}
+/// A step and the batches that it takes one after the other.
+struct Steps {
+  Steps(Dcgan& gan, const ImageStore& store, const RunConfig& config)
+      : step(gan, config),
+        runner(step, config.batch),
+        batches(store, first_numbers(5),
+                {.batch = config.batch, .seed = config.seed, .endless = true}),
+        taken(static_cast<size_t>(config.k_steps)) {
+    batches.start_epoch(0);
+  }
+  StepResult next() {
+    for (Batch& batch : taken) REQUIRE(batches.next(batch));
+    const std::vector<StepResult> results = runner.run(taken);
+    REQUIRE(results.size() == 1);  // on a CPU no step is known late
+    return results[0];
+  }
 
-/// PyTorch's DCGAN example, step by step, with nothing shared between the players' passes. // k = 1
+  GanStep step;
+  StepRunner runner;
+  BatchLoader batches;
+  std::vector<Batch> taken;
+};
+
+/// PyTorch's DCGAN example, step by step, with nothing shared between the passes of the two
+/// networks. // k = 1
 void plain_step(Dcgan& gan, Adam& adam_d, Adam& adam_g, const Tensor& real, const Tensor& z) {
   const Tensor one = Tensor::full({real.dim(0), 1}, 1), zero = Tensor::zeros({real.dim(0), 1});
   const Tensor fake = gan.generate(z).detach();
@@ -114,18 +133,17 @@ double largest_difference(const std::vector<Parameter>& a, const std::vector<Par
 
 }  // namespace
 
-TEST_CASE("a step of the game is that of the plain algorithm") {
+TEST_CASE("a GAN's step is that of the plain algorithm") {
   const RunConfig config = small_config();
   const ImageStore store = small_pictures(5);
-  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
   Gan ours(3), plain(3);
-  GanPlayers players(ours.net, config);
+  Steps steps(ours.net, store, config);
   const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
   Adam adam_d(plain.net.discriminator_parameters(), options);
   Adam adam_g(plain.net.generator_parameters(), options);
   for (int64_t i = 0; i < 2; ++i) {
-    players.step([&](int64_t batch) { return batches.pictures(batch); });
-    plain_step(plain.net, adam_d, adam_g, batches.pictures(i),
+    steps.next();
+    plain_step(plain.net, adam_d, adam_g, affine(steps.taken[0].x, 2, -1),
                draw_latents(config.seed, 1 + i, config.batch));
   }
   // The passes are the same, and a sum of two gradients has one order: the same bits.
@@ -137,36 +155,42 @@ TEST_CASE("k discriminator steps see k batches, and the generator takes one step
   RunConfig config = small_config();
   config.k_steps = 3;
   const ImageStore store = small_pictures(5);
-  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
   Gan gan(3);
-  GanPlayers players(gan.net, config);
-  std::vector<int64_t> seen;
-  for (int i = 0; i < 2; ++i)
-    players.step([&](int64_t batch) {
-      seen.push_back(batch);
-      return batches.pictures(batch);
-    });
-  CHECK(seen == std::vector<int64_t>{0, 1, 2, 3, 4, 5});
-  CHECK(players.steps() == 2);
-  const StateDict state = players.save();
+  Steps steps(gan.net, store, config);
+  CHECK(steps.step.batches_per_step() == 3);
+  std::vector<std::vector<float>> latents;
+  for (int i = 0; i < 2; ++i) {
+    for (Batch& batch : steps.taken) REQUIRE(steps.batches.next(batch));
+    const std::vector<Tensor> inputs = steps.step.inputs(steps.taken);
+    REQUIRE(inputs.size() == 6);
+    for (int k = 0; k < 3; ++k) {
+      CHECK(inputs[k].to_floats() == affine(steps.taken[k].x, 2, -1).to_floats());
+      latents.push_back(inputs[3 + k].to_floats());
+      CHECK(latents.back() == draw_latents(config.seed, 1 + 3 * i + k, config.batch).to_floats());
+    }
+    std::vector<size_t> terms;
+    steps.step.run(inputs, {.on_loss = [&](const LossTerm& term) { terms.push_back(term.index); }});
+    CHECK(terms == std::vector<size_t>{0, 1, 0, 1, 0, 1, 2});
+  }
+  CHECK(steps.step.steps() == 2);
+  const StateDict state = steps.step.save();
   CHECK(state.at("discriminator_optimizer.adam.steps").int64s().at(0) == 6);
   CHECK(state.at("generator_optimizer.adam.steps").int64s().at(0) == 2);
 }
 
-TEST_CASE("players loaded from what was saved play on to the same bits") {
+TEST_CASE("a GAN's step loaded from what was saved goes on to the same bits") {
   const RunConfig config = small_config();
   const ImageStore store = small_pictures(5);
-  EndlessBatches batches(store, first_numbers(5), config.batch, config.seed);
-  const auto real = [&](int64_t i) { return batches.pictures(i); };
   Gan first(3), second(4);
-  GanPlayers before(first.net, config), after(second.net, config);
-  before.step(real);
-  after.load(before.save(), "a test");
-  check_same(before.step(real).at(0).figures, after.step(real).at(0).figures);
-  CHECK(bytes_of(before.save()) == bytes_of(after.save()));
-  StateDict broken = before.save();
+  Steps before(first.net, store, config), after(second.net, store, config);
+  before.next();
+  after.step.load(before.step.save(), "a test");
+  after.batches.start_epoch(0, after.step.steps());
+  CHECK(before.next().metrics == after.next().metrics);
+  CHECK(bytes_of(before.step.save()) == bytes_of(after.step.save()));
+  StateDict broken = before.step.save();
   broken.erase("generator_optimizer.adam.steps");
-  CHECK_THROWS_AS(after.load(broken, "a test"), CheckpointError);
+  CHECK_THROWS_AS(after.step.load(broken, "a test"), CheckpointError);
 }
 
 TEST_CASE("a latent is a function of its seed, draw and place") {
@@ -187,32 +211,7 @@ TEST_CASE("a generated picture depends on its own latent alone") {
   for (int i = 0; i < 3; ++i) CHECK(generate_images(gan.net, z.rows(i, 1)).at(0) == together[i]);
 }
 
-TEST_CASE("batches are always full, and every pass sees each picture once") {
-  const ImageStore store = small_pictures(7);
-  const std::vector<size_t> images = {0, 2, 3, 4, 6};
-  EndlessBatches batches(store, images, 4, 9);
-  std::vector<size_t> seen;
-  for (int64_t i = 0; i < 5; ++i) {  // 20 places: four passes
-    const std::vector<size_t> members = batches.members(i);
-    CHECK(members.size() == 4);
-    seen.insert(seen.end(), members.begin(), members.end());
-  }
-  std::vector<std::vector<size_t>> orders;
-  for (auto pass = seen.begin(); pass != seen.end(); pass += 5) {
-    orders.emplace_back(pass, pass + 5);
-    std::sort(pass, pass + 5);
-    CHECK(std::vector<size_t>(pass, pass + 5) == images);
-  }
-  CHECK(std::any_of(orders.begin(), orders.end(), [&](const auto& o) { return o != orders[0]; }));
-  const std::vector<size_t> third = batches.members(2);
-  CHECK(EndlessBatches(store, images, 4, 9).members(2) == third);
-
-  const std::vector<float> values = batches.pictures(0).to_floats();
-  CHECK(*std::min_element(values.begin(), values.end()) == -1);
-  CHECK(*std::max_element(values.begin(), values.end()) > 0.9f);
-}
-
-TEST_CASE("a game broken off at any step goes on to the same bits") {
+TEST_CASE("a GAN's training interrupted at any step goes on to the same bits") {
   const TemporaryFolder folder;
   RunConfig config = small_config();
   config.steps = 4;
@@ -235,14 +234,14 @@ TEST_CASE("a game broken off at any step goes on to the same bits") {
   CHECK(text(folder / "whole/figures/step_000002.png") !=
         text(folder / "whole/figures/step_000004.png"));
 
-  const std::vector<GanRecord> a = read_gan_history(whole.folder),
-                               b = read_gan_history(broken.folder);
-  REQUIRE(a.size() == 1);
-  REQUIRE(b.size() == 1);
-  CHECK(b[0].step == 4);
-  check_same(a[0].mean, b[0].mean);
-  CHECK(a[0].mean.d_real > 0);
-  CHECK(a[0].mean.d_real < 1);
+  const History a = History::read(whole.folder.history()),
+                b = History::read(broken.folder.history());
+  CHECK(a.columns() == std::vector<std::string>{"epoch", "step", "loss_d", "loss_g", "d_real",
+                                                "d_fake", "seconds"});
+  CHECK(b.column("step") == std::vector<double>{4});
+  for (const char* metric : kMetrics) CHECK(a.column(metric) == b.column(metric));
+  CHECK(a.column("d_real").at(0) > 0);
+  CHECK(a.column("d_real").at(0) < 1);
 }
 
 TEST_CASE("means after a lost history are over the steps since the last checkpoint's line") {
@@ -251,18 +250,17 @@ TEST_CASE("means after a lost history are over the steps since the last checkpoi
   config.steps = kGanEpochSteps + 1;
   Run whole(folder / "whole");
   whole.train(config);
-  const std::vector<GanRecord> all = read_gan_history(whole.folder);
-  REQUIRE(all.size() == 2);
+  const History all = History::read(whole.folder.history());
+  REQUIRE(all.rows().size() == 2);
   Run lost(folder / "lost");
   config.steps = kGanEpochSteps;
   lost.train(config);
   fs::remove(lost.folder.history());
   config.steps = kGanEpochSteps + 1;
   lost.train(config);
-  const std::vector<GanRecord> rest = read_gan_history(lost.folder);
-  REQUIRE(rest.size() == 1);
-  CHECK(rest[0].step == kGanEpochSteps + 1);
-  check_same(rest[0].mean, all[1].mean);
+  const History rest = History::read(lost.folder.history());
+  CHECK(rest.column("step") == std::vector<double>{kGanEpochSteps + 1});
+  for (const char* metric : kMetrics) CHECK(rest.column(metric).at(0) == all.column(metric).at(1));
 }
 
 TEST_CASE("a checkpoint that is damaged or of another preset is refused") {
@@ -286,7 +284,8 @@ TEST_CASE("a loss that is not finite ends the training in plain words") {
   config.lr = 1e30;
   Run run(folder / "run");
   const std::string message = message_of<Error>([&] { run.train(config); });
-  CHECK(contains(message, "blew up"));
+  CHECK(contains(message, "loss became"));
+  CHECK(contains(message, " in step "));
   CHECK(contains(message, "--lr"));
   CHECK(!fs::exists(run.folder.checkpoint()));
 }
@@ -297,7 +296,7 @@ TEST_CASE("steps end where --steps or --epochs say") {
   config.epochs = 1;  // 5 pictures in batches of 2
   Run run(folder / "run");
   run.train(config);
-  CHECK(read_gan_history(run.folder).back().step == 3);
+  CHECK(History::read(run.folder.history()).column("step").back() == 3);
 }
 
 TEST_CASE("distances of pictures and their nearest") {
@@ -360,7 +359,7 @@ TEST_CASE("what happened is said in words") {
                           .copies = 0};
   const auto said = [](const DcganOutcome& outcome) {
     std::string text;
-    for (const std::string& remark : remarks_on(outcome)) text += remark + "\n";
+    for (const std::string& sentence : diagnostics_of(outcome)) text += sentence + "\n";
     return text;
   };
   CHECK(contains(said(fair), "Neither network won"));

@@ -2,6 +2,7 @@
 #include "models/experiments/registry.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -20,10 +21,9 @@ ModelSpec small_model(const std::string& name) {
   model.presets = find_model(model_names().front()).presets;
   for (Preset& preset : model.presets) preset.name = name + "-" + preset.name;
   model.train = [](const RunConfig&, const RunFolder&, Start, const TrainingHooks&) {
-    return nlohmann::ordered_json();
+    return DetectorMetrics();
   };
-  model.evaluate = [](const RunConfig&, const RunFolder&) { return nlohmann::ordered_json(); };
-  model.summary = [](const nlohmann::ordered_json&) { return std::string(); };
+  model.evaluate = [](const RunConfig&, const RunFolder&) { return DetectorMetrics(); };
   model.make_detector = [](const RunConfig&) { return nullptr; };
   return model;
 }
@@ -35,7 +35,8 @@ TEST_CASE("every model of the library is complete") {
     CAPTURE(name);
     const ModelSpec& model = find_model(name);
     CHECK(model.presets.front().name == name);  // `assay describe MODEL` takes the first
-    CHECK(model.example_step);
+    for (const Preset& preset : model.presets)
+      CHECK((model.make_step != nullptr) == (preset.make != nullptr));
     CHECK(!model.collapse_hint.empty());
     CHECK(!model.report.introduction.empty());
     for (const char* profile : {"quick", "paper"}) {
@@ -87,6 +88,15 @@ TEST_CASE("a model of a program's own brings an option in one line") {
   CHECK_THROWS_AS(check(other), UsageError);
 }
 
+TEST_CASE("a run of a model that this program does not have is refused by name") {
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder / "config.json") << R"({"model": "elsewhere"})";
+  const std::string message =
+      fmt::format("{}: is a run of 'elsewhere', which this program does not have; there are: {}",
+                  (folder / "config.json").string(), fmt::join(model_names(), ", "));
+  CHECK_THROWS_WITH_AS(load_config(folder / "config.json"), message.c_str(), CheckpointError);
+}
+
 TEST_CASE("a model that is not complete, or has a name that is taken, is refused") {
   const auto refused = [](auto change) {
     ModelSpec model = small_model("refused");
@@ -100,7 +110,10 @@ TEST_CASE("a model that is not complete, or has a name that is taken, is refused
   refused([](ModelSpec& m) { m.name = ""; });
   refused([](ModelSpec& m) { m.presets.clear(); });
   refused([&](ModelSpec& m) { m.presets.front().name = taken; });
-  refused([](ModelSpec& m) { m.presets.front().make = nullptr; });
+  refused([](ModelSpec& m) {
+    m.presets.front().make = nullptr;
+    m.make_step = [](Network&, const RunConfig&) { return std::unique_ptr<TrainingStep>(); };
+  });
   refused([](ModelSpec& m) { m.train = nullptr; });
   refused([](ModelSpec& m) { m.make_detector = nullptr; });
   refused([](ModelSpec& m) { m.options = {"no_such_option"}; });

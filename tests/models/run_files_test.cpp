@@ -9,6 +9,7 @@
 #include "models/experiments/configure.h"
 #include "models/run/csv.h"
 #include "models/run/folder.h"
+#include "models/run/history.h"
 
 namespace assay {
 namespace {
@@ -103,11 +104,31 @@ TEST_CASE("one process has a run folder, and what it made for nothing goes") {
 TEST_CASE("a damaged history is an error that says what to do") {
   const Folder folder;
   const RunFolder run(folder.path);
-  CHECK(run.read_history().empty());
+  CHECK(History::read(run.history()).rows().empty());
   for (const char* text : {"", "epoch,train_loss\n1", "junk\n1\n"}) {
     write_file(run.history(), text);
-    CHECK_THROWS_AS(run.read_history(), CheckpointError);
+    CHECK_THROWS_AS(History::read(run.history()), CheckpointError);
   }
+}
+
+TEST_CASE("a history reads back as it was written") {
+  const Folder folder;
+  const fs::path file = folder.path / "history.csv";
+  History history({"epoch", "step", "loss", "seconds"});
+  history.add({1, 100000, 0.1, 1e-7});
+  history.add({2, 200000, 100000, 2.5});
+  CHECK_THROWS_AS(history.add({3}), Error);
+  history.write(file);
+  CHECK(read_csv(file).rows.at(0) == std::vector<std::string>{"1", "100000", "0.1", "1e-07"});
+  History read = History::read(file);
+  CHECK(read.columns() == history.columns());
+  CHECK(read.rows() == history.rows());
+  CHECK(read.seconds() == 2.5 + 1e-7);
+  CHECK(read.has("step"));
+  CHECK(!read.has("validation_loss"));
+  CHECK_THROWS_AS(read.column("validation_loss"), CheckpointError);
+  read.cut_after(1);
+  CHECK(read.column("step") == std::vector<double>{100000});
 }
 
 TEST_CASE("clearing a run folder leaves what is not its own") {

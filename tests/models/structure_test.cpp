@@ -64,23 +64,26 @@ bool breaks_direction(const std::string& file, const std::string& text) {
   return to >= 0 && (to > from || (from == 1 && to == 0));
 }
 
-/// Whether a line names a model of the library. The initial weights of a GAN and the loop that
-/// trains it have its name too.
+/// Whether a line names a model of the library. The initial weights of a GAN have its name too.
 bool names_model(const std::string& text) {
-  static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn)re", std::regex::icase);
-  static const std::regex initial_weights("Init::dcgan|models/training/dcgan_training.h");
+  static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn|\blpd)re",
+                                std::regex::icase);
+  static const std::regex initial_weights("Init::dcgan");
   return std::regex_search(std::regex_replace(text, initial_weights, ""), model);
 }
 
-/// A model's own code: its detector and how it is trained and evaluated.
+/// A model's own code: its network, detector, training step, and how it is trained and evaluated.
 bool is_of_one_model(const std::string& file) {
-  static const std::vector<std::string> own = {
-      "models/experiments/registry.cpp", "models/experiments/cnn_run.",
-      "models/experiments/gan_run.", "models/experiments/autoencoder_run.",
-      "models/experiments/example_step."};
-  return file.starts_with("models/networks/") || file.starts_with("models/detectors/") ||
-         file.starts_with("models/training/") ||
-         std::any_of(own.begin(), own.end(),
+  static const std::vector<std::string> own = {"models/networks/",
+                                               "models/training/step.",
+                                               "models/detectors/cnn_detector.",
+                                               "models/detectors/kd_cae_detector.",
+                                               "models/detectors/lpd",
+                                               "models/experiments/registry.cpp",
+                                               "models/experiments/cnn_run.",
+                                               "models/experiments/gan_run.",
+                                               "models/experiments/lpd"};
+  return std::any_of(own.begin(), own.end(),
                      [&](const std::string& start) { return file.starts_with(start); });
 }
 
@@ -117,6 +120,22 @@ TEST_CASE("only the registry and a model's own files name a model") {
   CHECK(!names_model("for (const Init init : {Init::he, Init::dcgan})"));
   check_none({"models", "apps"}, [](const Line& line) {
     return !is_of_one_model(line.file) && names_model(line.text);
+  });
+}
+
+TEST_CASE("only run_metrics.cpp knows the keys of metrics.json") {
+  const auto reads_key = [](const std::string& text) {
+    static const std::regex key(
+        R"re((\[|value\(|contains\(|at\()"(image_\w+|f1\w*|threshold\w*|precision_score|recall)re"
+        R"re(|fpr95|tp|fp|tn|fn|pixel_\w+|aupro|intervals|calibration|folds\w*|heat_scale|collapsed)re"
+        R"re(|remarks|memorisation|synthetic|conditions|seconds_train|best_epoch|images)")re");
+    return std::regex_search(text, key);
+  };
+  CHECK(reads_key("metrics[\"image_auroc\"]"));
+  CHECK(reads_key("json.value(\"collapsed\", false)"));
+  CHECK(!reads_key("column(\"image_auroc\", &DetectorMetrics::image_auroc)"));
+  check_none({"models", "apps"}, [&](const Line& line) {
+    return line.file != "models/evaluation/run_metrics.cpp" && reads_key(line.text);
   });
 }
 

@@ -105,26 +105,43 @@ inline Bytes make_png(const PngKind& kind, const Bytes& rows) {
   return png;
 }
 
-/// 24 bits, rows upwards and padded to 4 bytes.
-inline Bytes make_bmp(const Image& rgb) {
+/// The two headers of a BMP whose palette has `colours` colours.
+inline Bytes bmp_header(uint32_t width, uint32_t height, uint32_t bits, uint32_t colours) {
   Bytes bmp = {'B', 'M'};
   const auto little = [&](uint32_t v, int bytes) {
     for (int i = 0; i < bytes; ++i) bmp.push_back(static_cast<uint8_t>(v >> 8 * i));
   };
-  const uint32_t row = (static_cast<uint32_t>(rgb.width) * 3 + 3) / 4 * 4;
-  for (const uint32_t v : {54 + row * rgb.height, 0u, 54u, 40u, static_cast<uint32_t>(rgb.width),
-                           static_cast<uint32_t>(rgb.height)}) {
-    little(v, 4);
-  }
+  const uint32_t size = (width * bits / 8 + 3) / 4 * 4 * height, offset = 54 + 4 * colours;
+  for (const uint32_t v : {offset + size, 0u, offset, 40u, width, height}) little(v, 4);
   little(1, 2);
-  little(24, 2);
-  for (const uint32_t v : {0u, row * rgb.height, 2835u, 2835u, 0u, 0u}) little(v, 4);
+  little(bits, 2);
+  for (const uint32_t v : {0u, size, 2835u, 2835u, colours, 0u}) little(v, 4);
+  return bmp;
+}
+
+/// 24 bits, rows upwards and padded to 4 bytes.
+inline Bytes make_bmp(const Image& rgb) {
+  Bytes bmp =
+      bmp_header(static_cast<uint32_t>(rgb.width), static_cast<uint32_t>(rgb.height), 24, 0);
   for (int y = rgb.height - 1; y >= 0; --y) {
     for (int x = 0; x < rgb.width; ++x) {
       for (int c = 2; c >= 0; --c) bmp.push_back(rgb.at(y, x)[c]);
     }
-    for (uint32_t i = static_cast<uint32_t>(rgb.width) * 3; i < row; ++i) bmp.push_back(0);
+    while ((bmp.size() - 54) % 4 != 0) bmp.push_back(0);
   }
+  return bmp;
+}
+
+/// One row of 8-bit indices into a palette of RGB triples, which may be shorter than the indices
+/// want.
+inline Bytes make_palette_bmp(const Bytes& palette, const Bytes& indices) {
+  const auto colours = static_cast<uint32_t>(palette.size() / 3);
+  Bytes bmp = bmp_header(static_cast<uint32_t>(indices.size()), 1, 8, colours);
+  for (size_t i = 0; i < palette.size(); i += 3) {
+    bmp.insert(bmp.end(), {palette[i + 2], palette[i + 1], palette[i], 0});
+  }
+  bmp.insert(bmp.end(), indices.begin(), indices.end());
+  while (bmp.size() % 4 != 2) bmp.push_back(0);
   return bmp;
 }
 

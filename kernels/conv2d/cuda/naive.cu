@@ -7,7 +7,8 @@
 namespace assay::cuda {
 namespace {
 
-constexpr int kBlocks = 4;  // on a multiprocessor: 64 registers, which is what the kernels need
+[[maybe_unused]] constexpr int kBlocks =
+    4;  // on a multiprocessor: 64 registers, which is what the kernels need
 
 /// Rows h = h0 + r of the upsampled picture under a filter column r, clipped to the picture.
 struct Taps {

@@ -20,8 +20,8 @@ namespace assay::cuda {
 namespace {
 
 constexpr int kTile = 64, kDepth = 8, kSide = 4;  // kThreads = (kTile / kSide)^2
-constexpr int kPitch = kTile + 4;  // 8 depths x 4 rows of a warp's stores hit 32 banks
-constexpr int kBlocks = 3;         // on a multiprocessor: 85 registers
+constexpr int kPitch = kTile + 4;            // 8 depths x 4 rows of a warp's stores hit 32 banks
+[[maybe_unused]] constexpr int kBlocks = 3;  // on a multiprocessor: 85 registers
 static_assert(kThreads == kTile / kSide * (kTile / kSide));
 
 using Tile = float[kDepth][kPitch];

@@ -1,6 +1,6 @@
 // The product of a block of threads: kM rows of A times kN columns of B, summed over a range of k.
-// The pipelined and the tensor-core version of the matrix product are this with a store behind it, and
-// the kernel density is this with a running log-sum-exp behind it.
+// The pipelined and the tensor-core version of the matrix product are this with a store behind it,
+// and the kernel density is this with a running log-sum-exp behind it.
 //
 // Both operands are lists of vectors along k, the rows of A and the columns of B, and lie in memory
 // in one of two ways. A tile keeps the way of its operand, so that cp.async can copy 16 bytes at a

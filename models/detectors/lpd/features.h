@@ -37,6 +37,11 @@ inline int feature_channels(int filter_count) {
   return kScales * (2 * filter_count + 3);
 }
 
+/// Whether a channel is a filter's response; else it is a colour.
+inline bool is_response(int channel, int filter_count) {
+  return channel % (2 * filter_count + 3) < 2 * filter_count;
+}
+
 /// Of crops (H,W,3) in [0,1] of one size: pca takes the leading eigenvectors of the covariance of
 /// 60,000 patches of each scale, whose mean per channel is removed; ica turns them by symmetric
 /// FastICA (Hyvarinen 1999) so that responses are sparse; random draws unit vectors and looks at no

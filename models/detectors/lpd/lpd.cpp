@@ -24,9 +24,10 @@ Planes halved_image(std::span<const float> pixels, int side) {
 
 }  // namespace
 
-double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C) {
+double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C,
+                     const std::vector<int>& counted) {
   double share = 0;
-  for (int64_t c = 0; c < C; ++c) {
+  for (const int c : counted) {
     double sum = 0, squares = 0, squares_of_means = 0;
     for (int64_t p = 0; p < cells; ++p) {
       double at_place = 0;
@@ -44,7 +45,7 @@ double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells,
     share += (squares_of_means / static_cast<double>(cells) - mean * mean) /
              std::max(squares / n - mean * mean, 1e-30);
   }
-  return share / static_cast<double>(C);
+  return share / std::max(1.0, static_cast<double>(counted.size()));
 }
 
 Lpd::Crops Lpd::read_crops(Context& ctx, const LpdImages& images, size_t begin, size_t end,
@@ -331,10 +332,15 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
     x.insert(x.end(), part.begin(), part.end());
   }
   if (poses.empty()) poses.resize(good.count);
+  state_.poses = poses;
   standardise(x, rows);
 
+  std::vector<int> responses;
+  for (size_t c = 0; c < state_.channel.size(); ++c)
+    if (is_response(state_.channel[c], state_.filters.count))
+      responses.push_back(static_cast<int>(c));
   state_.aligned_share =
-      aligned_share(x, images, cells, static_cast<int64_t>(state_.channel.size()));
+      aligned_share(x, images, cells, static_cast<int64_t>(state_.channel.size()), responses);
   state_.local = options_.bank == "local" ||
                  (options_.bank == "auto" && state_.aligned_share >= kMinAlignedShare);
   if (state_.local)
@@ -437,7 +443,8 @@ Lpd::Explanation Lpd::explain(Context& ctx, std::span<const float> image) const 
   Explanation out{.image = 0,
                   .distance = std::numeric_limits<double>::infinity(),
                   .cell = cell,
-                  .nearest_cell = 0};
+                  .nearest_cell = 0,
+                  .pose = crops.poses[0]};
   const float* metric = state_.metric.data() + bank_cell * C * C;
   for (int k = 0; k < s.window(); ++k) {
     const int from = s.neighbour(bank_cell, k);

@@ -48,6 +48,8 @@ struct LpdMaps {
 
 /// A model that has been fitted, as files hold it.
 struct LpdState {
+  std::vector<Pose> poses;  ///< of the training images
+
   bool posed = false;  ///< images are cropped in their pose; else halved as they are
   bool local = true;   ///< one bank per cell; else one for all
   int side = 0;        ///< of the images
@@ -83,6 +85,7 @@ class Lpd {
     int image;               ///< of the training images, as fit() took them
     double distance;         ///< to it
     int cell, nearest_cell;  ///< of the image that is explained, and of the training image
+    Pose pose;               ///< of the image that is explained
   };
   /// Of an image (side,side,3).
   Explanation explain(Context& ctx, std::span<const float> image) const;
@@ -120,10 +123,12 @@ class Lpd {
 };
 
 /// The share of the variance of features (images, cells, C) that their place explains: the variance
-/// over places of the mean over images, over the whole variance, averaged over channels. Near 1 for
-/// objects that lie alike, near 1 / images for a texture.
-double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C);
-/// Below, a bank without position is chosen.
-inline constexpr double kMinAlignedShare = 0.1;
+/// over places of the mean over images, over the whole variance, averaged over the `counted`
+/// channels. Near 1 for objects that lie alike, near 1 / images for a texture.
+double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C,
+                     const std::vector<int>& counted);
+/// Below, a bank without position is chosen. Filter responses count, colours do not: light falls on
+/// the same side of every image.
+inline constexpr double kMinAlignedShare = 0.25;
 
 }  // namespace assay

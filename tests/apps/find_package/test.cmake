@@ -1,9 +1,12 @@
-# Installs BUILD into a temporary prefix, builds the examples against it, and runs them.
+# Installs BUILD into a temporary prefix, builds the examples against it, and runs them; then installs a
+# project that contains Assay by add_subdirectory.
+# Arguments: BUILD, the build folder; ASSAY, the sources; GENERATOR, COMPILER, CONFIG, SANITIZE.
+cmake_minimum_required(VERSION 3.24)
 set(work ${BUILD}/find_package_test)
 file(REMOVE_RECURSE ${work})
-set(flags "")
+set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG})
 if(SANITIZE)
-  set(flags -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
+  list(APPEND configure -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
 endif()
 # run(command...): fails unless it exits with 0; leaves what it printed in `output`.
 macro(run)
@@ -19,8 +22,7 @@ function(expect text)
   endif()
 endfunction()
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix --config ${CONFIG})
-run(${CMAKE_COMMAND} -S ${EXAMPLES} -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix
-    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=${CONFIG} ${flags})
+run(${configure} -S ${ASSAY}/examples -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix)
 run(${CMAKE_COMMAND} --build ${work}/build)
 
 set(program ${work}/build/own_model)
@@ -51,5 +53,34 @@ execute_process(COMMAND ${program} train bottleneck --data builtin --class ring 
                 RESULT_VARIABLE code ERROR_VARIABLE error)
 if(NOT code EQUAL 2 OR NOT error MATCHES "--folds: is an option of cnn, not of bottleneck")
   message(FATAL_ERROR "--folds: ${code} ${error}")
+endif()
+
+# The package finds every library whose headers ours include as <library/header>.
+file(GLOB config ${work}/prefix/lib*/cmake/Assay/AssayConfig.cmake ${work}/prefix/lib/*/cmake/Assay/AssayConfig.cmake)
+file(READ "${config}" config)
+file(GLOB_RECURSE headers ${work}/prefix/include/*.h)
+set(libraries "")
+foreach(header IN LISTS headers)
+  file(STRINGS ${header} includes REGEX "^#include <[^/>]+/")
+  list(TRANSFORM includes REPLACE "^#include <([^/>]+)/.*" "\\1")
+  list(APPEND libraries ${includes})
+endforeach()
+list(REMOVE_DUPLICATES libraries)
+list(REMOVE_ITEM libraries sys)  # the system's
+if(NOT nlohmann IN_LIST libraries)
+  message(FATAL_ERROR "the installed headers include no <nlohmann/json.hpp>: found only '${libraries}'")
+endif()
+foreach(library IN LISTS libraries)
+  if(NOT config MATCHES "find_dependency\\(${library}")
+    message(FATAL_ERROR "the headers include <${library}/...>, which AssayConfig.cmake does not find:\n${config}")
+  endif()
+endforeach()
+
+# A project that contains Assay installs nothing of it.
+run(${configure} -S ${CMAKE_CURRENT_LIST_DIR}/parent -B ${work}/parent -DASSAY=${ASSAY})
+run(${CMAKE_COMMAND} --install ${work}/parent --prefix ${work}/parent_prefix)
+file(GLOB_RECURSE installed RELATIVE ${work}/parent_prefix ${work}/parent_prefix/*)
+if(NOT installed STREQUAL "share/parent/CMakeLists.txt")
+  message(FATAL_ERROR "a parent project installed: ${installed}")
 endif()
 file(REMOVE_RECURSE ${work})

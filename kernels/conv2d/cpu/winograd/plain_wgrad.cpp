@@ -12,7 +12,7 @@ namespace assay::cpu::winograd {
 namespace {
 
 constexpr int kMaxPartials = 16;
-constexpr int64_t kMinTiles = 32;            // of a partial: fewer do not pay for clearing and adding it
+constexpr int64_t kMinTiles = 32;  // of a partial: fewer do not pay for clearing and adding it
 constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
 // Few tiles under many filters: partials would cost more than what goes into them.
 constexpr int64_t kFewTiles = 512;

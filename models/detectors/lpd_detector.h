@@ -1,0 +1,41 @@
+// LPD as a detector: the score is the largest distance of a place of the image to the bank
+// (models/detectors/lpd).
+#pragma once
+
+#include <vector>
+
+#include "data/loader.h"
+#include "models/detectors/detector.h"
+#include "models/detectors/lpd/lpd.h"
+
+namespace assay {
+
+/// The options that LPD brings besides those of every model.
+std::vector<Option> lpd_options();
+/// UsageError for an image size or a value that the options do not fit.
+void check_lpd_options(const RunConfig& config);
+
+class LpdDetector : public Detector {
+ public:
+  /// judge() needs learn() or load() first.
+  explicit LpdDetector(RunConfig config);
+
+  /// Fits the model to the images at these positions and sets the threshold; returns the
+  /// leave-one-out scores, in their order.
+  std::vector<double> learn(const ImageStore& good, const std::vector<size_t>& images);
+  Judgement judge(const Tensor& x) override;
+  double most_heat() const override;
+  void save(const RunFolder& folder) const override;
+  void load(const RunFolder& folder) override;
+
+  const Lpd& lpd() const { return lpd_; }
+  std::optional<Explanation> explain(std::span<const float> image) const override;
+
+ private:
+  void take_over(const LpdState& state);
+
+  Lpd lpd_;
+  std::vector<std::string> images_;  // Sample::path of the training images
+};
+
+}  // namespace assay

@@ -1,0 +1,11 @@
+// A run of LPD: fitted in one pass to all good images of the split, calibrated by leaving out each
+// of them in turn, evaluated on the test's.
+#pragma once
+
+#include "models/experiments/registry.h"
+
+namespace assay {
+
+ModelSpec lpd_model();
+
+}  // namespace assay
