@@ -269,7 +269,7 @@ TEST_CASE("a saved detector is the same detector; a damaged one is refused") {
   refused([](SafeTensors& f) { f.metadata["crop_width"] = "33"; });
   refused([](SafeTensors& f) { f.metadata["bank"] = "299"; });
   refused([](SafeTensors& f) { f.tensors["place"].bytes[1] = 0x7f; });
-  refused([](SafeTensors& f) { f.tensors["norms"].bytes[3] = 0xff; });
+  refused([](SafeTensors& f) { std::fill_n(f.tensors["norms"].bytes.begin(), 4, uint8_t{0xff}); });
 }
 
 TEST_CASE("lpd: options that cannot be are refused") {
