@@ -130,7 +130,7 @@ TEST_CASE("leave-one-out distances are NumPy's") {
   CHECK(largest < 1e-5);
 }
 
-/// The good and the test images of a built-in class, small.
+/// The good and the test images of a built-in class.
 struct Images {
   explicit Images(const std::string& object_class, int side = 64)
       : data(open_dataset("builtin", object_class)),
@@ -141,8 +141,8 @@ struct Images {
   ImageStore good, test;
 };
 
-LpdImages source(const ImageStore& store, int side = 64) {
-  return {store.size(), side, [&store](size_t i, std::span<float> out) {
+LpdImages source(const ImageStore& store) {
+  return {store.size(), store.options().height, [&store](size_t i, std::span<float> out) {
             const auto pixels = store.pixels(i);
             for (size_t k = 0; k < out.size(); ++k) out[k] = static_cast<float>(pixels[k]) / 255.0f;
           }};
@@ -173,9 +173,9 @@ TEST_CASE("one seed, one model: at any number of threads, to the bit") {
 TEST_CASE("objects are compared place by place, a texture with all places, screws in one pose") {
   CpuContext ctx(2);
   const auto fitted = [&](const char* object_class) {
-    const Images images(object_class, 256);  // the texture looks aligned when it is made small
+    const Images images(object_class, 256);
     Lpd lpd({});
-    lpd.fit(ctx, source(images.good, 256));
+    lpd.fit(ctx, source(images.good));
     return lpd.state();
   };
   const LpdState ring = fitted("ring"), leather = fitted("leather"), screw = fitted("screw");
@@ -240,6 +240,7 @@ TEST_CASE("a saved detector is the same detector; a damaged one is refused") {
   RunConfig config = default_config("lpd");
   config.image_size = 64;
   config.own_values["bank"] = std::string("global");
+  config.own_values["bank_size"] = 300;
   LpdDetector detector(config), loaded(config);
   std::vector<size_t> all(images.good.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -266,9 +267,9 @@ TEST_CASE("a saved detector is the same detector; a damaged one is refused") {
   refused([](SafeTensors& f) { f.tensors.erase("metric"); });
   refused([](SafeTensors& f) { f.tensors["mean"].shape = {1, f.tensors["mean"].shape[0]}; });
   refused([](SafeTensors& f) { f.metadata["crop_width"] = "33"; });
-  refused([](SafeTensors& f) { f.metadata["bank"] = "1999"; });
+  refused([](SafeTensors& f) { f.metadata["bank"] = "299"; });
   refused([](SafeTensors& f) { f.tensors["place"].bytes[1] = 0x7f; });
-  refused([](SafeTensors& f) { f.tensors["norms"].bytes[3] = 0xff; });
+  refused([](SafeTensors& f) { std::fill_n(f.tensors["norms"].bytes.begin(), 4, uint8_t{0xff}); });
 }
 
 TEST_CASE("lpd: options that cannot be are refused") {

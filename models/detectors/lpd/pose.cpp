@@ -222,7 +222,10 @@ bool are_posed(std::span<const std::vector<uint8_t>> foregrounds, int side) {
 
 CropSize crop_size(std::span<const Pose> poses) {
   constexpr size_t kImages = 60;
-  const auto up_to_4 = [](double v) { return std::max(4, static_cast<int>(std::ceil(v / 4)) * 4); };
+  // A filter of 5 pixels must fit at a quarter of the size.
+  const auto up_to_4 = [](double v) {
+    return std::max(20, static_cast<int>(std::ceil(v / 4)) * 4);
+  };
   std::vector<double> lengths, spreads;
   for (const Pose& pose : poses) lengths.push_back(pose.length);
   for (const Pose& pose : poses.first(std::min(kImages, poses.size())))

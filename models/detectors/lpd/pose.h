@@ -35,7 +35,7 @@ bool are_posed(std::span<const std::vector<uint8_t>> foregrounds, int side);
 struct CropSize {
   int height, width;
 };
-/// 1.14 times the median length by 2.32 times the median spread of the first 60.
+/// 1.14 times the median length by 2.32 times the median spread of the first 60, each 20 at least.
 CropSize crop_size(std::span<const Pose> poses);
 
 /// The image in the frame of the pose, without scaling: bilinear, edges repeated. (height,width,3)
