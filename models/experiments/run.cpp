@@ -6,6 +6,7 @@
 
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
+#include "models/run/data.h"
 
 namespace assay {
 namespace {
