@@ -63,7 +63,8 @@ TEST_CASE("samples agree with the whole reference") {
       {{1, 11, 9, 3, 4, 3, 3, 1, 1, 1}, pooled}, {{2, 5, 4, 2, 3, 3, 3, 1, 1, 2}, pooled},
       {{1, 4, 4, 40, 1, 4, 4, 1, 0, 1}, none},   {{1, 12, 10, 2, 3, 5, 3, 3, 2, 1}, none}};
   CpuContext ctx(2);
-  for (const auto& [s, e] : cases) {
+  for (const auto& [shape, e] : cases) {
+    const Conv2dShape s = shape;  // clang 14's lambdas (CAPTURE) take no structured binding
     const Whole whole(s, e);
     CAPTURE(s.H);
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {

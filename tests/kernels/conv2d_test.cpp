@@ -162,7 +162,8 @@ TEST_CASE("conv2d: a warmed-up step asks the system for no memory") {
   for (const Conv2dCase& c : test::conv2d_cases()) {
     CAPTURE(c);
     CpuContext ctx(1);
-    const auto& [s, e, emulated] = c;
+    const Conv2dShape& s = c.s;  // clang 14's lambdas take no structured binding
+    const Conv2dEpilogue& e = c.e;
     const auto x = test::random_floats(int64_t{s.N} * s.H * s.W * s.C);
     const auto w = test::random_floats(int64_t{s.K} * s.R * s.S * s.C);
     const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
