@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <set>
@@ -29,7 +30,7 @@ struct PredictArguments {
   std::string run, out;
   std::vector<std::string> paths;
   bool json = false, json_lines = false, csv = false, null = false, fail_on_anomaly = false,
-       force = false;
+       force = false, explain = false;
   int threads = 0;
 
   bool reads_stdin() const { return std::find(paths.begin(), paths.end(), "-") != paths.end(); }
@@ -185,16 +186,19 @@ class Prediction {
          .stop_requested = stop_requested});
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
+      StreamedImage unread;
       // What is there is judged now: nobody waits for a batch to fill.
-      for (StreamedImage image;
-           static_cast<int>(batch.size()) < config.batch && stream.take(image, batch.empty());) {
+      while (unread.error.empty() && static_cast<int>(batch.size()) < config.batch) {
+        StreamedImage image;
+        if (!stream.take(image, batch.empty())) break;
         if (image.error.empty())
           batch.push_back(std::move(image));
         else
-          fail(image);
+          unread = std::move(image);  // after what came before it
       }
-      if (batch.empty()) break;
-      judge(batch);
+      if (batch.empty() && unread.error.empty()) break;
+      if (!batch.empty()) judge(batch);
+      if (!unread.error.empty()) fail(unread);
     }
     output_.end();
     std::fflush(stdout);
@@ -247,6 +251,7 @@ class Prediction {
       if (!arguments_.out.empty()) {
         map = names_.name(batch[n].file, batch[n].name);
         write_heat_map(map, originals, judgement, n);
+        if (arguments_.explain) write_explanation(map, originals, n);
       }
       ++judged_;
       defective_ += scored.predicted_defective;
@@ -271,6 +276,42 @@ class Prediction {
                              detector_.heat_scale()));
   }
 
+  /// Beside the heat map NAME.png: NAME_why.png.
+  void write_explanation(const fs::path& map, const std::vector<float>& originals, size_t n) {
+    const RunConfig& config = detector_.config();
+    const int side = config.image_size;
+    const size_t values = static_cast<size_t>(side) * side * config.channels();
+    const auto image = std::span(originals).subspan(n * values, values);
+    const Explanation why = detector_.explain(image).value();
+    Image here(side, side, config.channels());
+    for (size_t i = 0; i < values; ++i)
+      here.pixels[i] = static_cast<uint8_t>(std::lround(image[i] * 255));
+    const Image there = training_image(why.nearest_image);
+    fs::path file = map;
+    file.replace_filename(map.stem().string() + "_why.png");
+    if (!arguments_.force) check_is_new(file);
+    const auto square = [](const Patch& p) { return Square{p.x, p.y, p.side}; };
+    write_png(file, explanation_panel(here, square(why.place), there, square(why.nearest)));
+  }
+
+  /// At the size of the model. DataError where the training's images are not there any more.
+  Image training_image(const std::string& path) {
+    const RunConfig& config = detector_.config();
+    if (training_.empty()) training_ = open_data(config).train_good;
+    const auto found = std::find_if(training_.begin(), training_.end(),
+                                    [&](const Sample& sample) { return sample.path == path; });
+    ASSAY_CHECK_AS(DataError, found != training_.end(),
+                   "--explain: the training image {} is not in {} any more", path,
+                   data_name(config));
+    const ImageStore store(current_context(), {*found},
+                           {.height = config.image_size,
+                            .width = config.image_size,
+                            .channels = config.channels(),
+                            .bit_depth = bit_depth_of(config)});
+    return store.image(0);
+  }
+
+  std::vector<Sample> training_;  // of --explain, once it is needed
   Detector& detector_;
   const PredictArguments& arguments_;
   PredictionOutput& output_;
@@ -302,6 +343,10 @@ int predict_verb(const PredictArguments& arguments) {
   const auto detector = load_detector(folder);
   ASSAY_CHECK_AS(UsageError, arguments.out.empty() || detector->draws_heat_maps(),
                  "--out: {} judges whole images and draws no heat maps", config.model);
+  ASSAY_CHECK_AS(UsageError, !arguments.explain || !arguments.out.empty(),
+                 "--explain: writes images, so it needs --out");
+  ASSAY_CHECK_AS(UsageError, !arguments.explain || detector->explains(),
+                 "--explain: {} does not compare places of images", config.model);
   stop_on_interrupt();
   const auto output = make_output(form_of(arguments), detector->scoring());
   Prediction prediction(*detector, arguments, *output);
@@ -328,6 +373,9 @@ void add_predict(CLI::App& app, Action& run) {
   verb->add_option("--out", arguments->out,
                    "write for each image what the model sees, and a heat map over it, as one PNG "
                    "into this folder");
+  verb->add_flag(
+      "--explain", arguments->explain,
+      "and, as NAME_why.png, the place that decided beside the good patch nearest to it");
   verb->add_flag("--force", arguments->force, "replace files that are in --out already");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "print one JSON array");
   CLI::Option* lines =

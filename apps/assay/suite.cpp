@@ -51,7 +51,7 @@ int list_cells(const SuiteOptions& options) {
 void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& options) {
   std::printf("%s", table_of(runs).c_str());
   for (const RunResult& run : runs)
-    if (const std::string words = collapse_in_words(run); !words.empty())
+    if (const std::string words = collapse_text(run); !words.empty())
       std::printf("note: %s\n", words.c_str());
   int open = 0;
   for (const Cell& cell : cells_of(options))

@@ -55,7 +55,7 @@ std::string text_of_comparison(const Verdict& v, const std::string& class_name) 
   return text + at_threshold(*v.leader) + at_threshold(*v.follower);
 }
 
-/// Of the models that were run on every class.
+/// Mean AUROC over all classes, of the models that were run on every class.
 std::string means_over_classes(const Findings& findings) {
   std::vector<std::string> parts, pooled;
   for (const std::string& model : model_names()) {
@@ -82,7 +82,7 @@ std::string means_over_classes(const Findings& findings) {
   return paragraph(text + ".");
 }
 
-/// Over all classes, where there are several.
+/// On how many classes each model is clearly ahead; empty for one class.
 std::string overall(const Findings& findings) {
   std::map<std::string, int> clear;
   int compared = 0, undecided = 0;
@@ -106,7 +106,7 @@ std::string overall(const Findings& findings) {
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
-/// A group of each label that is compared, in the order of the registry.
+/// One group for each label that is compared, in the order of the registry.
 std::vector<const SeedGroup*> columns_of(const Findings& findings) {
   std::vector<const SeedGroup*> columns;
   for (const ClassFindings& c : findings.classes)
@@ -128,7 +128,8 @@ std::string matrix_cell(const SeedGroup& group, bool best) {
   std::string auroc = summary_text(summary);
   if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
   return fmt::format("{} <small>{}</small><br><small>F1 {}, all: {}</small>{}", auroc,
-                     interval_text(group.interval(&DetectorMetrics::auroc_interval)), summary_text(group.summary(&DetectorMetrics::f1), 2),
+                     interval_text(group.interval(&DetectorMetrics::auroc_interval)),
+                     summary_text(group.summary(&DetectorMetrics::f1), 2),
                      mean_text(group.summary(&DetectorMetrics::f1_all_positive)),
                      has_collapsed(group) ? "<br><small>collapsed</small>" : "");
 }
@@ -164,7 +165,7 @@ std::string matrix(const Findings& findings) {
   return table.html();
 }
 
-/// At most so many classes in one chart: a phone shows it whole.
+/// Charts of at most kClasses classes each, so that a phone shows one whole.
 std::string interval_charts(const Findings& findings) {
   constexpr size_t kClasses = 8;
   std::vector<IntervalGroup> groups;
@@ -196,7 +197,7 @@ std::string interval_charts(const Findings& findings) {
   return html.empty() ? "" : "<div class=\"charts\">\n" + html + "</div>\n";
 }
 
-/// A cross-validated model is evaluated on all images of a class, the others on its test images.
+/// Whether a model was evaluated on more than the compared images: a cross-validated one is.
 bool scored_other_images(const Findings& findings) {
   for (const ClassFindings& c : findings.classes) {
     if (!c.difference) continue;

@@ -34,15 +34,14 @@ std::string line_kind(int colour) {
   return fmt::format("line{}", colour);
 }
 
-/// The text stands on the side of the line that has more room.
+/// A vertical line with its text on the side that has more room.
 std::string marked(const Scale& x, double at, double top, double bottom, const std::string& text) {
   const bool left = x(at) > (x.first() + x.last()) / 2;
   return line_between(x(at), top, x(at), bottom, "threshold") +
          text_at(x(at) + (left ? -5 : 5), top + 9, left ? "end" : "start", text, "thresholdtext");
 }
 
-/// Share of the values in each of equal parts of the axis; what lies beyond its ends is in the
-/// outermost.
+/// Share of the values in each of equal bins of the axis. The outermost bins hold what lies beyond.
 std::vector<double> shares_of(const std::vector<double>& values, const Scale& x, int bins) {
   std::vector<double> shares(bins, 0.0);
   for (const double v : values) {
@@ -52,7 +51,7 @@ std::vector<double> shares_of(const std::vector<double>& values, const Scale& x,
   return shares;
 }
 
-/// Steps over the bins, closed at the bottom.
+/// A polygon of steps over the bins, closed at the bottom.
 std::string outline(const std::vector<double>& shares, const Scale& x, const Scale& y,
                     const std::string& kind) {
   const double step = (x.last() - x.first()) / static_cast<double>(shares.size());

@@ -13,7 +13,7 @@ namespace assay {
 struct Axis {
   std::string title;  ///< with the unit, where there is one
   ScaleKind kind = ScaleKind::linear;
-  /// Shown at least; data widens it. Equal ends: the data alone decides.
+  /// Range that is always shown; data beyond widens it. Equal ends: the range of the data.
   double low = 0, high = 0;
 };
 

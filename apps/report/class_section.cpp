@@ -2,7 +2,7 @@
 #include <map>
 
 #include "apps/report/charts.h"
-#include "apps/report/picture.h"
+#include "apps/report/image_panels.h"
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
@@ -48,7 +48,7 @@ std::string score_histograms(const RunResult& run) {
   return histograms("Scores by kind of image", axis, groups, threshold);
 }
 
-/// The curves of a class: all models in one chart.
+/// ROC and precision-recall curves of all models of a class.
 struct Curves {
   std::vector<Series> roc, pr;
 };
@@ -93,7 +93,7 @@ std::string curve_charts(const ClassFindings& c) {
   return "<div class=\"charts\">\n" + charts + "</div>\n";
 }
 
-/// Training and validation loss; of a cross-validation one pair of lines a fold.
+/// Training and validation loss; one pair of lines for each fold.
 std::string loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
   const std::vector<RunFolder> folders = training_folders(run.config, run.folder);
@@ -121,7 +121,7 @@ std::string loss_chart(const RunResult& run) {
   return line_chart(chart, lines);
 }
 
-/// How many of each kind of defect a model finds at its threshold.
+/// For each kind of defect, how many images a model calls defective, and how many there are.
 std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t defect = scores.column("defect"), predicted = scores.column("predicted");
@@ -160,7 +160,7 @@ std::string kinds_table(const ClassFindings& c) {
   return table.html();
 }
 
-/// The first run with noise in the test; noise in both is the study's case.
+/// The first run with noisy test images; one with noisy training images too is preferred.
 const RunResult* noisy_run(const ClassFindings& c) {
   const RunResult* found = nullptr;
   for (const SeedGroup* group : c.groups) {
@@ -205,12 +205,12 @@ void add_classes(Page& page, const Findings& findings) {
                                    [](const SeedGroup& g) { return g.runs.size() > 1; });
   if (several)
     page.add(
-        paragraph("Charts and pictures are of the first seed of each model; the tables above "
+        paragraph("Charts and images are of the first seed of each model; the tables above "
                   "have all.",
                   "soft"));
   size_t pairs = 0;
   for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
-  // The more there are, the fewer of each: the page stays at a few MB.
+  // Fewer panels of each when there are many: the page stays at a few MB.
   const size_t most_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty()) add_class(page, c, most_panels);

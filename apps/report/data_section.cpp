@@ -9,8 +9,8 @@
 namespace assay {
 namespace {
 
-/// Images of the test by kind of defect, "good" among them. A run that pooled all images of the
-/// class knows them by their path.
+/// Number of test images of each kind, "good" included. A cross-validated run scored training
+/// images too, which are left out by their path.
 std::map<std::string, int64_t> kinds_in_test(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t path = scores.column("path"), defect = scores.column("defect");

@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-/// Letters, digits and dashes alone, so that it can stand in a link.
+/// Only letters, digits and dashes, for use in a link.
 std::string id_of(const std::string& name) {
   std::string id;
   for (const unsigned char c : name)
@@ -21,7 +21,7 @@ class Gathering {
  public:
   explicit Gathering(std::vector<ClassFindings>& classes) : classes_(classes) {}
 
-  /// Runs come sorted by data and class.
+  /// The findings of the run's class, made at its first run.
   ClassFindings& class_of(const RunResult& run) {
     const std::string key = data_name(run.config) + "\n" + run.config.object_class;
     const auto known = std::find(keys_.begin(), keys_.end(), key);
@@ -55,7 +55,7 @@ void choose_compared(ClassFindings& of_class) {
     if (group->clean() || !has_clean(group->config().model)) of_class.compared.push_back(group);
 }
 
-/// Two models where there are two; else the best two groups of the one.
+/// The best groups of two models; of one model where there is no other.
 void choose_best(ClassFindings& of_class) {
   std::vector<const SeedGroup*> ranked;
   for (const SeedGroup* group : of_class.compared)
@@ -76,8 +76,8 @@ void choose_best(ClassFindings& of_class) {
     of_class.difference = difference_of(*of_class.best[0], *of_class.best[1]);
 }
 
-/// Means over all images of each may rank the two otherwise than those on the images of both, which
-/// decide here.
+/// The leader has the higher AUROC on the images that both scored; over all images of each, the
+/// order may be the other.
 void compare(const GroupDifference& d, Verdict& verdict) {
   const bool swapped = d.difference.auroc->estimate < 0;
   const Interval interval = d.difference.auroc->interval;

@@ -1,4 +1,4 @@
-// What a folder of runs found, put in the order in which the report tells it.
+// The results of a folder of runs by object class, with the verdict on each class.
 #pragma once
 
 #include <filesystem>
@@ -45,8 +45,7 @@ struct ClassFindings {
   bool synthetic = false;
   std::vector<const SeedGroup*> groups;      ///< of models that score images
   std::vector<const RunResult*> generators;  ///< runs of models that score no images
-  /// Those that the answer compares: each model without noise where there is such a run, else all
-  /// of its groups.
+  /// The groups that are compared: a model's runs without noise where there are such, else all.
   std::vector<const SeedGroup*> compared;
   /// The best group of the best model by AUROC, then that of the next best model. Empty where the
   /// test images are all of one kind.
@@ -58,7 +57,7 @@ struct ClassFindings {
   const SeedGroup* group_of(const std::string& model) const;  ///< the first compared; or nullptr
 };
 
-/// Views into itself: stays where it is.
+/// Not copyable: its members point to one another.
 struct Findings {
   explicit Findings(const std::filesystem::path& root);
   Findings(const Findings&) = delete;
@@ -68,9 +67,9 @@ struct Findings {
   std::vector<SeedGroup> groups;
   std::vector<ClassFindings> classes;
   std::vector<std::filesystem::path> unfinished;
-  std::map<std::string, std::string> failed;  ///< by the name of the run: why
+  std::map<std::string, std::string> failed;  ///< reason by name of the run
 
-  bool synthetic() const;  ///< some of the data was drawn by a program
+  bool synthetic() const;  ///< some class has images drawn by a program
 };
 
 /// The models of the runs, in the order of the registry.

@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "apps/report/charts.h"
-#include "apps/report/picture.h"
+#include "apps/report/image_panels.h"
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
@@ -34,7 +34,7 @@ std::string game_charts(const RunResult& run) {
                   series("generated ones, D(G(z))", "d_fake", 0)}));
 }
 
-/// The grid of the fixed latents at the last step that has one.
+/// The last grid of samples that the training wrote.
 fs::path last_grid(const RunResult& run) {
   fs::path last;
   if (fs::exists(run.folder.figures()))

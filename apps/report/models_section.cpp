@@ -13,7 +13,7 @@ std::string class_cell(const ClassFindings& c) {
   return link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic);
 }
 
-/// "0.884 (0.750)": no F1 without that of calling every image defective.
+/// "0.884 (0.750)": F1, and in brackets that of calling every image defective.
 std::string f1_text(const SeedGroup& group, const Metric& metric = &DetectorMetrics::f1) {
   return fmt::format("{} <small>({})</small>", summary_text(group.summary(metric)),
                      mean_text(group.summary(&DetectorMetrics::f1_all_positive)));
@@ -212,7 +212,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "soft"));
 }
 
-/// One row a run, where groups have several.
+/// A table with one row for each run, where groups have several.
 void add_seeds(Page& page, const Findings& findings) {
   if (std::none_of(findings.groups.begin(), findings.groups.end(),
                    [](const SeedGroup& g) { return g.runs.size() > 1; }))

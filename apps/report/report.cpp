@@ -14,7 +14,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-/// What the page is, in a paragraph.
+/// What was run on what, in a paragraph.
 std::string introduction(const Findings& findings) {
   std::vector<std::string> classes;
   std::string text;
@@ -41,11 +41,11 @@ std::string synthetic_note(const Findings& findings) {
       "note");
 }
 
-/// Runs that learnt nothing, in words, with what cures them; runs that failed or are not finished.
+/// Runs that collapsed, with what to try; runs that failed or are not finished.
 std::string warnings(const Findings& findings) {
   std::string items;
   for (const RunResult& run : findings.runs)
-    if (const std::string words = collapse_in_words(run); !words.empty())
+    if (const std::string words = collapse_text(run); !words.empty())
       items += "<li>" + escape_html(words) + "</li>\n";
   for (const auto& [name, reason] : findings.failed)
     items += fmt::format("<li>{} failed, so it is not in this report: {}</li>\n", escape_html(name),

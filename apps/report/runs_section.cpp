@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Every network that was trained, once.
+/// The layers of each network that was trained.
 void add_networks(Page& page, const Findings& findings) {
   page.section("networks", "Networks");
   std::set<std::tuple<std::string, int, int>> shown;
@@ -57,7 +57,7 @@ std::string range_of(std::vector<int64_t> values) {
   return *least == *most ? std::to_string(*least) : fmt::format("{} to {}", *least, *most);
 }
 
-/// Runs of one class, model and machine together: hundreds of runs stay readable.
+/// A row for all runs of one class, model, noise, machine and precision.
 void add_times(Page& page, const Findings& findings) {
   page.subsection("times", "What ran where and for how long", "Where and how long");
   struct Row {

@@ -17,7 +17,7 @@ void add_data(Page& page, const Findings& findings);
 /// Models by class, with and without noise, fold by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
 
-/// Curves, histograms and pictures of each class.
+/// Curves, histograms and image panels of each class.
 void add_classes(Page& page, const Findings& findings);
 
 /// Generated images, and whether they are copies.

@@ -11,7 +11,7 @@ namespace assay {
 namespace {
 
 constexpr double kTitleX = 14, kLegendRow = 16, kSample = 16;
-constexpr double kTextWidth = 5.9;  // of a character, on average, at the size of the style sheet
+constexpr double kTextWidth = 5.9;  // average width of a character in the style sheet's size
 
 double width_of(const LegendEntry& entry) {
   return kSample + 6 + kTextWidth * static_cast<double>(entry.name.size()) + 14;
@@ -70,7 +70,7 @@ std::vector<double> Scale::ticks() const {
   return round_steps();
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten; five or so.
+/// About five multiples of 1, 2 or 5 times a power of ten.
 std::vector<double> Scale::round_steps() const {
   const double rough = (high_ - low_) / 5, power = std::pow(10, std::floor(std::log10(rough)));
   double step = 10 * power;
@@ -82,7 +82,7 @@ std::vector<double> Scale::round_steps() const {
   return result;
 }
 
-/// 1, 2, 5, 10, ... or, where these are too many, powers of ten alone.
+/// 1, 2, 5, 10, ..., or powers of ten where these are too many.
 std::vector<double> Scale::powers() const {
   const bool wide = high_ - low_ > 2.2;
   std::vector<double> result;
@@ -95,7 +95,7 @@ std::vector<double> Scale::powers() const {
   return result;
 }
 
-/// 0, 1, 3, 10, 30, ... and their negatives, where their texts do not touch.
+/// 0, 1, 3, 10, 30, ... and their negatives, leaving out those whose texts would touch.
 std::vector<double> Scale::symmetric_powers() const {
   constexpr double kRoom = 30;
   std::vector<double> all = {0};

@@ -22,14 +22,14 @@ enum class ScaleKind : uint8_t {
 class Scale {
  public:
   Scale(double low, double high, ScaleKind kind, double first, double last);
-  /// False for what has no place: not finite, or not positive on a logarithmic axis.
+  /// False for values without a position: not finite, or not positive on a logarithmic axis.
   bool shows(double v) const;
   double operator()(double v) const {
     return first_ + (map(v) - low_) / (high_ - low_) * (last_ - first_);
   }
   /// The value at a share of the way from the first position to the last.
   double value_at(double share) const;
-  /// Round values, few enough for their texts to have room.
+  /// Round values, so few that their texts do not touch.
   std::vector<double> ticks() const;
   double first() const { return first_; }
   double last() const { return last_; }
@@ -44,7 +44,7 @@ class Scale {
   double low_, high_, first_, last_;  // low and high mapped
 };
 
-/// As few digits as a tick needs.
+/// Up to four significant digits.
 std::string tick_text(double value);
 
 std::string text_at(double x, double y, const char* anchor, const std::string& text,
@@ -64,7 +64,7 @@ struct LegendEntry {
   std::string name, kind;  ///< kind: classes of the sample line
 };
 std::string legend(const std::vector<LegendEntry>& entries, double left, double top);
-/// The height that it takes.
+/// Height of the legend.
 double legend_height(const std::vector<LegendEntry>& entries, double left);
 
 /// The whole chart, with its title above.

@@ -1,4 +1,4 @@
-// How numbers and names read in the report. All results are HTML.
+// Texts of numbers and names in the report, as HTML.
 #pragma once
 
 #include <optional>
@@ -9,12 +9,12 @@
 
 namespace assay {
 
-/// What stands where a number does not exist.
+/// Shown in place of a number that does not exist.
 inline constexpr const char* kNone = "&ndash;";
 
 /// "0.861", or kNone for a metric that does not exist.
 std::string number(const std::optional<double>& value, int digits = 3);
-/// With a proper minus sign.
+/// Fixed-point, with the typographic minus sign.
 std::string decimal(double value, int digits);
 /// "0.06 to 0.21".
 std::string range_text(const Interval& interval, int digits = 2);
@@ -22,7 +22,7 @@ std::string range_text(const Interval& interval, int digits = 2);
 std::string interval_text(const std::optional<Interval>& interval, int digits = 2);
 /// "0.861", or "0.861 ± 0.020" over several seeds.
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits = 3);
-/// The mean alone, for what is the same in all seeds.
+/// The mean without deviation, for a metric that is the same in all seeds.
 std::string mean_text(const std::optional<SeedSummary>& summary, int digits = 2);
 /// "3", or "2.6" where seeds differ.
 std::string count_text(const std::optional<SeedSummary>& summary);
@@ -32,7 +32,7 @@ std::string duration_text(double seconds);
 std::string counted(int64_t n, const std::string& what);
 /// "a, b and c".
 std::string enumerated(const std::vector<std::string>& names);
-/// 128x128 with a proper multiplication sign.
+/// 128x128 with the typographic multiplication sign.
 std::string size_text(const std::string& sizes);
 
 /// The model in capitals, and what the name of its preset adds: "A-MODEL 128".
@@ -40,7 +40,7 @@ std::string model_name(const std::string& model, const std::string& preset);
 /// The name of the group's model; noise and options where the label has them.
 std::string name_of_group(const SeedGroup& group);
 
-/// A mark behind the name of what was drawn by a program.
+/// A mark behind the name of synthetic data; empty for other data.
 std::string synthetic_tag(bool synthetic);
 
 }  // namespace assay

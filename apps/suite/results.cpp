@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFailures = "failures.json";
 
-/// `root` and what is in it.
+/// `root` and the folders in it.
 std::vector<fs::path> folders_of(const fs::path& root) {
   std::vector<fs::path> folders = {root};
   if (fs::is_directory(root))
@@ -30,7 +30,7 @@ std::vector<fs::path> folders_of(const fs::path& root) {
   return folders;
 }
 
-/// Where a run stands among the others. Presets keep the order of the study.
+/// Sort key of a run. Presets are in the order of the registry.
 auto place_of(const RunConfig& c) {
   const std::vector<std::string> all = preset_names();
   const auto at = std::find(all.begin(), all.end(), c.preset);
@@ -45,7 +45,7 @@ bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
   return differences(a, b).empty();
 }
 
-/// A copy of a run is no second seed.
+/// Whether a run is a copy of another, which must not count as a second seed.
 bool is_copy(const RunResult& a, const RunResult& b) {
   return a.config.seed == b.config.seed && differ_in_seed_alone(a.config, b.config) &&
          a.metrics == b.metrics;
@@ -78,7 +78,7 @@ void disambiguate(std::vector<SeedGroup>& groups) {
   }
 }
 
-/// The scores of a run by picture.
+/// Score and label (true = defective) of each image of a run, by path.
 std::map<std::string, std::pair<double, bool>> scores_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
@@ -135,7 +135,7 @@ std::string text_of(const std::optional<SeedSummary>& summary) {
   return text_of(summary->mean) + (summary->deviation ? " +- " + text_of(summary->deviation) : "");
 }
 
-/// To a column, with a space after it at least.
+/// Padded to a column, with at least one space after it.
 std::string padded(const std::string& text, size_t width) {
   return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
 }
@@ -195,7 +195,7 @@ std::string csv_of(const std::vector<RunResult>& runs) {
   return csv;
 }
 
-/// " && assay evaluate ..." where that has changed what the run was started for.
+/// " && assay evaluate ..." where a later evaluation changed the data or the noise.
 std::string command_of_evaluation(const RunFolder& folder, const RunConfig& started,
                                   const RunConfig& evaluated) {
   if (differences(started, evaluated).empty()) return "";
@@ -206,7 +206,8 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
-/// Whatever a report reads of a run, so that one damaged file leaves out one run. CheckpointError.
+/// Reads every table that a report needs of a run, so that a damaged file leaves out only that run.
+/// CheckpointError.
 void check_tables(const RunResult& run) {
   const RunFolder& folder = run.folder;
   try {
@@ -321,7 +322,7 @@ std::string table_of(const std::vector<RunResult>& runs) {
   return table;
 }
 
-std::string collapse_in_words(const RunResult& run) {
+std::string collapse_text(const RunResult& run) {
   if (!run.common().has_collapsed) return "";
   return fmt::format("{} collapsed: {}", run.folder.root().filename().string(),
                      find_model(run.config.model).collapse_hint);
@@ -418,14 +419,13 @@ Json write_results(const fs::path& root) {
                              {"command", run.command},
                              {"metrics", json_of(run.metrics)}});
   for (const SeedGroup& group : groups) {
-    json["seeds"].push_back(
-        {{"class", group.config().object_class},
-         {"model", group.label},
-         {"seeds", group.runs.size()},
-         {"image_auroc", json_of(group.summary(&DetectorMetrics::image_auroc))},
-         {"f1", json_of(group.summary(&DetectorMetrics::f1))},
-         {"pixel_auroc", json_of(group.summary(&DetectorMetrics::pixel_auroc))},
-         {"aupro", json_of(group.summary(&DetectorMetrics::aupro))}});
+    json["seeds"].push_back({{"class", group.config().object_class},
+                             {"model", group.label},
+                             {"seeds", group.runs.size()},
+                             {"image_auroc", json_of(group.summary(&DetectorMetrics::image_auroc))},
+                             {"f1", json_of(group.summary(&DetectorMetrics::f1))},
+                             {"pixel_auroc", json_of(group.summary(&DetectorMetrics::pixel_auroc))},
+                             {"aupro", json_of(group.summary(&DetectorMetrics::aupro))}});
   }
   for (size_t i = 0; i < groups.size(); ++i)
     for (size_t j = i + 1; j < groups.size(); ++j) {

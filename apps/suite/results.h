@@ -1,5 +1,5 @@
-// What the runs under a folder found, together: every run, the mean over seeds, and the paired
-// differences of models on the pictures that both have scored.
+// Results of the runs in a folder: each run, means over seeds, and paired differences of models on
+// the images that both have scored.
 #pragma once
 
 #include <filesystem>
@@ -32,28 +32,28 @@ struct RunResult {
   const GeneratorMetrics* generator() const { return std::get_if<GeneratorMetrics>(&metrics); }
 };
 
-/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Needs
-/// no list of them, so shards that ran on several machines join by lying in one folder. Damaged
-/// ones are passed over, failed_runs() has them; CheckpointError when there are no others.
+/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Reads
+/// no list of runs, so the runs of several machines join by being put into one folder. Damaged runs
+/// are left out (failed_runs() lists them); CheckpointError when all are damaged.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` that hold a run which was begun and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Runs of a suite that failed or whose files are damaged, by the names of their folders, and why.
-/// What ran well since is not among them.
+/// Why runs of a suite failed or are damaged, by the names of their folders. A run that succeeded
+/// since is not in it.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
-/// Adds to these, and takes away what no longer fails.
+/// Adds to the stored failures and removes those that have succeeded since.
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
 /// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
-/// "<run> collapsed: ...; try ...", or "" for a run that learnt something.
-std::string collapse_in_words(const RunResult& run);
+/// "<run> collapsed: ...; try ...", or "" for a run that did not.
+std::string collapse_text(const RunResult& run);
 
-/// The configuration of which these metrics speak: `assay evaluate` may have tested on other data
-/// or under another condition than the run was started for.
+/// The configuration that the metrics are of: `assay evaluate` may have used other data or noise
+/// than the run was started with.
 RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics);
 
 /// A number in the metrics of a run, such as &DetectorMetrics::image_auroc.
@@ -78,13 +78,13 @@ struct SeedGroup {
 /// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
 
-/// First minus second on the pictures that both have scored.
+/// First minus second, on the images that both have scored.
 struct GroupDifference {
   const SeedGroup* first;
   const SeedGroup* second;
   PairedDifference difference;  ///< means over the seeds that both have, of estimates and of ends
-  double first_auroc = 0, second_auroc = 0;  ///< on these pictures, means over these seeds
-  int64_t good = 0, defective = 0;           ///< pictures that both have scored, in one seed
+  double first_auroc = 0, second_auroc = 0;  ///< on these images, means over these seeds
+  int64_t good = 0, defective = 0;           ///< images that both have scored, in one seed
   int64_t seeds = 0;
   int64_t seeds_ahead = 0;  ///< in which the first has the higher AUROC
 
@@ -93,7 +93,7 @@ struct GroupDifference {
     return difference.auroc->interval.low > 0 || difference.auroc->interval.high < 0;
   }
 };
-/// Empty when they share no seed or no pictures, or these are of one kind.
+/// Empty when they share no seed or no images, or these are all good or all defective.
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second);
 
 /// results.json and results.csv of the runs in `root`; returns the former.

@@ -22,7 +22,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-/// The cells of every model that has some in the profile.
+/// The cells of the models that have cells in the profile.
 std::vector<const SuiteCells*> cells_in(const std::string& profile) {
   std::vector<const SuiteCells*> found;
   std::set<std::string> profiles;
@@ -36,7 +36,7 @@ std::vector<const SuiteCells*> cells_in(const std::string& profile) {
   return found;
 }
 
-/// On the built-in data an object and a texture come first.
+/// The classes of the options, else all classes of the data; an object and a texture first.
 std::vector<std::string> all_classes(const SuiteOptions& options) {
   if (!options.classes.empty()) return options.classes;
   if (options.data != "builtin") return list_classes(options.data);
@@ -115,12 +115,12 @@ void sort_by_class(const SuiteOptions& options, std::vector<Cell>& cells) {
                    [&](const Cell& a, const Cell& b) { return place(a) < place(b); });
 }
 
-/// One training serves both.
+/// Whether two cells differ only in the test noise, so that one training serves both.
 bool share_training(const Cell& a, const Cell& b) {
   return differences(a.config, b.config) == std::vector<std::string>{"test_noise"};
 }
 
-/// Each shard gets every N-th training, with all the cells that share it.
+/// Gives each shard every N-th training, with all cells that share it.
 void deal_out(const SuiteOptions& options, std::vector<Cell>& cells) {
   int next = 0;
   std::vector<int> shard(cells.size());
@@ -132,9 +132,8 @@ void deal_out(const SuiteOptions& options, std::vector<Cell>& cells) {
   }
 }
 
-/// Two cells that differ in the noise of the test alone have one training. Takes it over from a
-/// cell of this folder that has it; the same bits come of training anew. The checkpoint comes last:
-/// a copy that was broken off is a run that has not begun.
+/// Copies the training of a finished cell that differs only in the test noise; training anew gives
+/// the same bits. The checkpoint is copied last, so an interrupted copy is a run not begun.
 void take_over_training(const SuiteOptions& options, const std::vector<Cell>& cells,
                         const Cell& cell) {
   const RunFolder to(options.out / cell.folder);

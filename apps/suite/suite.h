@@ -37,12 +37,12 @@ struct Cell {
   bool mine = true;              ///< of this shard
 };
 
-/// In what the finished run in the cell's folder is not the cell's: "steps 4, not 3". Empty where
-/// it is, or where none is finished; "a damaged file (...)".
+/// How the finished run in the cell's folder differs from the cell: "steps 4, not 3", or "a damaged
+/// file (...)". Empty where it does not differ or is not finished.
 std::string mismatch(const SuiteOptions& options, const Cell& cell);
 
-/// Class by class, in the order of the models of the study, so that what is to be compared is ready
-/// early. UsageError for an unknown profile, model, class, noise condition or shard.
+/// Class by class, models in the order of the registry, so that what is compared is ready early.
+/// UsageError for an unknown profile, model, class, noise condition or shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);
 
 /// A cell that ended with an error.
@@ -51,7 +51,7 @@ struct FailedCell {
   std::string reason;
 };
 
-/// Where a run stands among those that a program has to do.
+/// Position of a run among those that this program has to do.
 struct Turn {
   int number;  ///< from 1
   int of;

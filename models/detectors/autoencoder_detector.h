@@ -9,16 +9,17 @@
 
 namespace assay {
 
-/// A detector that compares a image with its reconstruction.
+/// A detector that compares an image with its reconstruction.
 class AutoencoderDetector : public Detector {
  public:
   using Detector::Detector;
   virtual Network& network() = 0;
-  /// What is learnt of the training images besides the weights; called once these are final.
+  /// Fits what the detector needs besides the weights to the training images. Called once the
+  /// weights are final.
   virtual void learn(const ImageStore& good, const std::vector<size_t>& train);
 };
 
-/// Squared errors of N reconstructions, of each image and each pixel.
+/// Squared errors of N reconstructions: of each image and of each pixel.
 struct SquaredErrors {
   std::vector<double> mean;  ///< (N)
   std::vector<float> map;    ///< (N,H,W), mean over the channels

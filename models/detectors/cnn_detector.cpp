@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-constexpr double kEven = 0.5;  // as likely defective as not
+constexpr double kEven = 0.5;  // as probably defective as good
 
 }  // namespace
 

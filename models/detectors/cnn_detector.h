@@ -1,5 +1,5 @@
 // The supervised CNN as a detector: the mean of the probabilities that the networks of all folds
-// give a picture of being defective. arXiv:2107.09204, section 3.
+// give an image of being defective. arXiv:2107.09204, section 3.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,8 @@ class CnnDetector : public Detector {
   /// One network for each of config.folds, by `make`.
   CnnDetector(RunConfig config, const NetworkFactory& make);
 
-  /// Parts: the probability of each fold's network. There is no reconstruction and no heat.
+  /// The component scores are the probabilities of the folds' networks. There are no
+  /// reconstructions and no heat maps.
   Judgement judge(const Tensor& x) override;
   bool draws_heat_maps() const override { return false; }
   /// Writes fold0/model.safetensors and so on.
@@ -23,9 +24,9 @@ class CnnDetector : public Detector {
   void load(const RunFolder& folder) override;
 
   Network& network(int fold) { return *networks_[fold]; }
-  /// The probability of being defective that one fold's network gives each picture.
+  /// The probability of being defective that one fold's network gives each image.
   std::vector<double> probabilities(int fold, const Tensor& x);
-  /// Says whether some fold gives all its validation pictures one probability.
+  /// Records whether some fold gives all its validation images the same probability.
   void set_collapsed(bool collapsed) { collapsed_ = collapsed; }
 
  private:

@@ -25,7 +25,7 @@ class Metadata {
                    key);
     return found->second;
   }
-  /// Finite and at least `least`.
+  /// A finite number of at least `least`.
   double number(const std::string& key,
                 double least = -std::numeric_limits<double>::infinity()) const {
     const std::string& digits = text(key);
@@ -37,7 +37,7 @@ class Metadata {
                    source_, key, digits);
     return value;
   }
-  /// The file's entry is what config.json beside it makes of it.
+  /// Refuses a model file that does not fit the config.json beside it.
   void expect(const std::string& key, const std::string& wanted) const {
     ASSAY_CHECK_AS(CheckpointError, text(key) == wanted,
                    "{}: is of {} {}, but config.json beside it says {}", source_, key, text(key),
@@ -49,7 +49,7 @@ class Metadata {
   const std::string& source_;
 };
 
-/// Root mean square over all outputs of their deviation from picture to picture.
+/// Root mean square over all outputs of their deviation from image to image.
 double output_deviation(const std::vector<Judgement>& judgements) {
   size_t N = 0, values = 0;
   for (const Judgement& j : judgements) N += j.parts.size();
@@ -80,7 +80,7 @@ void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
   }
   scoring_.calibration = calibrate(std::span(parts).first(scoring_.deciding));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
-  // Twice what all but the hottest pixels of good images reach: good images stay dark.
+  // Twice the heat of all but the hottest pixels of good images, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, most_heat());
 }
 

@@ -1,4 +1,4 @@
-// A trained model as evaluation and prediction use it: pictures in, parts of the score and heat
+// A trained model as evaluation and prediction use it: images in, component scores and heat maps
 // out.
 #pragma once
 
@@ -19,11 +19,11 @@
 
 namespace assay {
 
-/// What a detector says of a batch of N pictures.
+/// What a detector predicts for a batch of N images.
 struct Judgement {
-  std::vector<std::vector<double>> parts;  ///< of each picture, in the order of Scoring::part_names
-  std::vector<float> reconstruction;       ///< (N,H,W,C); empty where there is none
-  std::vector<float> heat;                 ///< (N,H,W), higher = more anomalous; or empty
+  std::vector<std::vector<double>> parts;  ///< of each image, in the order of Scoring::part_names
+  std::vector<float> reconstruction;       ///< (N,H,W,C); empty if the model has none
+  std::vector<float> heat;  ///< (N,H,W), higher = more anomalous; empty if the model has none
 };
 
 /// A square of an image: its middle and side, pixels.
@@ -38,7 +38,7 @@ struct Explanation {
   double distance;
 };
 
-/// A model whose output deviates less from picture to picture has collapsed.
+/// A model whose output varies less than this from image to image has collapsed.
 inline constexpr double kCollapsedDeviation = 1e-3;
 
 /// The untrained network of a configuration. UsageError for an image size that it cannot have.
@@ -52,33 +52,35 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Judgement judge(const Tensor& x) = 0;
 
-  /// Of an image (H,W,C) as judge() takes them; empty where a model compares no places.
+  /// Whether the model compares places, so that explain() has an answer.
+  virtual bool explains() const { return false; }
+  /// Of an image (H,W,C) as judge() takes them.
   virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
 
-  /// Whether a judgement has a heat map.
+  /// Whether judge() returns reconstructions and heat maps.
   virtual bool draws_heat_maps() const { return true; }
-  /// No pixel's heat is above; 1 for the squared error of values from 0 to 1.
+  /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double most_heat() const { return 1; }
 
-  /// Sets the calibration, the threshold and the colour scale from held-out good pictures.
+  /// Sets the calibration, the threshold and the colour scale from held-out good images.
   void calibrate_on(const std::vector<Judgement>& held_out_good);
   /// Writes model.safetensors and whatever else the model needs.
   virtual void save(const RunFolder& folder) const = 0;
-  /// The inverse. CheckpointError when a file is not there, damaged or of another model.
+  /// Reads what save() wrote. CheckpointError when a file is missing, damaged or of another model.
   virtual void load(const RunFolder& folder) = 0;
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
-  /// The heat that gets the brightest colour, for all pictures.
+  /// The heat that gets the brightest colour, the same for all images.
   double heat_scale() const { return heat_scale_; }
-  /// On the held-out pictures the output was the same for each: nothing was learnt.
+  /// Whether the output was the same for all held-out images: nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:
-  /// What __metadata__ of model.safetensors says, and back.
+  /// Writes and reads __metadata__ of model.safetensors.
   std::map<std::string, std::string> metadata() const;
   void read_metadata(const std::map<std::string, std::string>& metadata, const std::string& source);
-  /// The folder's model.safetensors, its metadata taken over. CheckpointError as for load().
+  /// Reads the folder's model.safetensors and its metadata. CheckpointError as for load().
   SafeTensors read_model(const RunFolder& folder);
 
   RunConfig config_;

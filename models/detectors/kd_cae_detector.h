@@ -16,7 +16,7 @@ class KdCaeDetector : public AutoencoderDetector {
   /// `make` gives a KdCae. judge() needs the density first: learn() or load().
   KdCaeDetector(RunConfig config, const NetworkFactory& make);
 
-  /// Fits the density to the latents of the training pictures, without noise.
+  /// Fits the density to the latents of the training images, without noise.
   void learn(const ImageStore& good, const std::vector<size_t>& train) override;
   Judgement judge(const Tensor& x) override;
   void save(const RunFolder& folder) const override;
@@ -25,7 +25,7 @@ class KdCaeDetector : public AutoencoderDetector {
 
  private:
   std::unique_ptr<Network> network_;
-  KdCae& kd_cae_;  // network_
+  KdCae& kd_cae_;  ///< *network_
   std::optional<KdeDetector> density_;
 };
 

@@ -21,7 +21,7 @@ KdeShape shape_of(const Tensor& train, const Tensor& queries) {
           static_cast<int>(train.dim(1))};
 }
 
-/// The n numbers that compute(ctx, numbers) leaves in the memory of the device.
+/// The n numbers that compute(ctx, numbers) writes to the memory of the device.
 template <class F>
 std::vector<double> computed_on_device(int64_t n, const F& compute) {
   Context& ctx = current_context();
@@ -81,7 +81,7 @@ double most_likely_bandwidth(const std::vector<double>& squared, int n, int64_t 
   constexpr int kValues = 60;
   constexpr double kLeast = 1e-3, kMost = 10;  // times the median nearest-neighbour distance
   double unit = median_nearest_neighbour_distance(squared, n);
-  if (unit == 0) unit = 1;  // latents without a spread have no scale of their own: any h will do
+  if (unit == 0) unit = 1;  // all latents are equal: any h will do
   double best = 0, best_likelihood = -std::numeric_limits<double>::infinity();
   for (int i = 0; i < kValues; ++i) {
     const double h = unit * kLeast * std::pow(kMost / kLeast, i / (kValues - 1.0));
@@ -103,7 +103,7 @@ Bandwidth parse_bandwidth(const std::string& text) {
   if (text == "loo") return {BandwidthRule::loo};
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  // Beyond, the square of the bandwidth or of a distance over it leaves the doubles.
+  // Outside this range the square of the bandwidth, or of a distance over it, overflows a double.
   constexpr double kLeast = 1e-100, kMost = 1e100;
   ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && value >= kLeast && value <= kMost,
                  "--kde-bandwidth: '{}' is neither a number from {:g} to {:g} nor scott, "

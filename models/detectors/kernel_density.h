@@ -1,5 +1,5 @@
-// How usual a latent is: the Gaussian kernel density of the training images' latents, with the
-// rules that choose its bandwidth.
+// The Gaussian kernel density of the training images' latents, and the rules that choose its
+// bandwidth.
 #pragma once
 
 #include <string>
@@ -13,9 +13,9 @@ namespace assay {
 enum class BandwidthRule {
   fixed,      ///< a given number
   scott,      ///< n^(-1/(D+4)) times the mean deviation of a coordinate
-  silverman,  ///< (n (D+2) / 4)^(-1/(D+4)) times the same
+  silverman,  ///< (n (D+2) / 4)^(-1/(D+4)) times the mean deviation of a coordinate
   median,     ///< the median distance of two latents / sqrt(2)
-  loo,        ///< most likely for each latent, given all others
+  loo,        ///< maximises the likelihood of each latent, given all others
 };
 struct Bandwidth {
   BandwidthRule rule = BandwidthRule::loo;
@@ -31,7 +31,8 @@ class KdeDetector {
   static KdeDetector fit(Tensor latents, const Bandwidth& bandwidth);
   KdeDetector(Tensor latents, double bandwidth);
 
-  /// Nats, one for each row of z (m,D). A training latent scores itself here: calibrate on others.
+  /// In nats, for each row of z (m,D). A training latent is part of the density, which makes its
+  /// own value too high: calibrate on other latents.
   std::vector<double> log_density(const Tensor& z) const;
   double bandwidth() const { return h_; }
   const Tensor& latents() const { return latents_; }

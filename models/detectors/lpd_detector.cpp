@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -326,6 +327,9 @@ void LpdDetector::load(const RunFolder& folder) {
   s.centre = read.floats("centre", {cells, C});
   s.metric = read.floats("metric", {cells, C, C});
   s.norms = read.floats("norms", {cells, s.shape.window(), n});
+  ASSAY_CHECK_AS(CheckpointError,
+                 std::all_of(s.norms.begin(), s.norms.end(), [](float v) { return v >= 0; }),
+                 "{}: 'norms' has a squared length below 0; train again with --force", name);
   take_over(s);
   lpd_.set_state(std::move(s));
 }

@@ -29,6 +29,7 @@ class LpdDetector : public Detector {
   void load(const RunFolder& folder) override;
 
   const Lpd& lpd() const { return lpd_; }
+  bool explains() const override { return true; }
   std::optional<Explanation> explain(std::span<const float> image) const override;
 
  private:

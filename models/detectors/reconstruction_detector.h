@@ -8,14 +8,14 @@
 
 namespace assay {
 
-/// The score that --score names decides; the other stands beside it in scores.csv and metrics.json.
-/// The heat is of the deciding one: 1 - SSIM at each pixel, or the squared error.
+/// The score that --score names is compared with the threshold; scores.csv and metrics.json hold
+/// the other one too. The heat map is of the first: 1 - SSIM at each pixel, or the squared error.
 class ReconstructionDetector : public AutoencoderDetector {
  public:
   ReconstructionDetector(RunConfig config, const NetworkFactory& make);
 
   Judgement judge(const Tensor& x) override;
-  /// SSIM is from -1 to 1.
+  /// SSIM is from -1 to 1, so 1 - SSIM is at most 2.
   double most_heat() const override { return config_.score == "ssim" ? 2 : 1; }
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;

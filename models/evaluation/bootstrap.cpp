@@ -11,7 +11,7 @@
 namespace assay {
 namespace {
 
-/// The images of each class, by their index.
+/// Indices of the images of each class.
 struct Classes {
   std::vector<uint32_t> good, defective;
 
@@ -23,7 +23,7 @@ struct Classes {
   bool both() const { return !good.empty() && !defective.empty(); }
 };
 
-/// Draws as many images of each class as there are, with replacement: the defective ones first.
+/// Draws as many images of each class as there are, with replacement; the defective ones first.
 void draw(const Classes& classes, uint64_t seed, int resample, std::vector<uint32_t>& images) {
   RandomSequence random(seed, RandomStream::bootstrap, static_cast<uint64_t>(resample));
   images.clear();
@@ -37,8 +37,8 @@ struct AurocF1 {
   double auroc, f1;
 };
 
-/// Scores sorted once. A resample changes only how many images each level holds, so that it costs
-/// one pass and its metrics are the very functions of metrics.h.
+/// Scores sorted once. A resample changes only how many images each level holds, so it costs one
+/// pass and uses the functions of metrics.h.
 class ResampledModel {
  public:
   ResampledModel(const ScoredImages& images, std::span<const uint8_t> labels)
@@ -50,8 +50,8 @@ class ResampledModel {
     }
   }
 
-  /// Of the levels as they are: the test set itself, then the last resample. Both classes exist,
-  /// and so do both values.
+  /// Metrics of the current levels: first of the test set, then of the last resample. Both classes
+  /// exist, so both values do.
   AurocF1 metrics() const { return {*auroc(levels_), *confusion_at(levels_, threshold_).f1()}; }
 
   void resample(std::span<const uint32_t> images) {

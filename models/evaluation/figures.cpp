@@ -36,7 +36,7 @@ Colour pixel_of(const Inspected& in, std::span<const float> values, int x, int y
   return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
 }
 
-/// Heat over the grey picture: the hotter, the less of the picture.
+/// Heat over the grey image; its opacity grows with the heat.
 Colour overlaid(const Inspected& in, double t, int x, int y) {
   const Colour p = pixel_of(in, in.image, x, y);
   const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
@@ -127,7 +127,7 @@ std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
   const int side = (figure.width - kBarRoom) / columns - kGap;
   ASSAY_CHECK(side > 0 && figure.width == columns * (side + kGap) + kBarRoom &&
                   figure.height == rows * (side + kGap) - kGap,
-              "tiles_of: a picture of {}x{} has no {}x{} square tiles", figure.width, figure.height,
+              "tiles_of: an image of {}x{} has no {}x{} square tiles", figure.width, figure.height,
               rows, columns);
   std::vector<Image> tiles;
   for (int i = 0; i < rows * columns; ++i) {

@@ -1,4 +1,4 @@
-// Pictures of what a detector saw: heat maps with one colour scale per model and its colour bar.
+// Figures of what a detector computed for an image: reconstruction, residual, heat map, colour bar.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// One image and what became of it. `mask` is empty where the image has none.
+/// An image, its reconstruction and its heat map. `mask` is empty where the image has none.
 struct Inspected {
   int H, W, C;
   std::span<const float> image;           ///< (H,W,C) in [0,1]
@@ -19,17 +19,17 @@ struct Inspected {
 };
 
 /// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
-/// scale belongs to the model, never to the image, so that colours can be compared between images.
+/// scale is one per model, so colours can be compared between images.
 Image panel(const Inspected& image, double heat_scale);
 inline constexpr int kPanelTiles = 5;
 
-/// What noise does to a reconstruction: original | reconstruction | residual of the clean image
-/// above those of the noisy one, and the colour bar.
+/// original | reconstruction | residual of the clean image above those of the noisy image, and the
+/// colour bar.
 Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale);
 inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 
-/// The tiles of a figure of this file, row by row, without gaps and colour bar. Error when they
-/// are not square: the figure is of another kind.
+/// Splits a panel or a noise panel into its tiles, row by row, without gaps and colour bar. Error
+/// when they are not square, so the image is no such figure.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 
 /// A square of an image: its middle and side, pixels.

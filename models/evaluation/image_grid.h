@@ -1,4 +1,4 @@
-// Many pictures as one.
+// A grid of images as one image.
 #pragma once
 
 #include <span>
@@ -7,8 +7,7 @@
 
 namespace assay {
 
-/// Pictures of one size, row by row, with a gap between them. Error for no pictures, or when their
-/// sizes differ.
+/// Images of one size, row by row, with a gap between them. Error for no images or different sizes.
 Image image_grid(std::span<const Image> images, int columns);
 
 }  // namespace assay

@@ -15,7 +15,7 @@ namespace {
 /// Sum of squared differences: whole numbers, so exact in any order.
 int64_t squared_difference(const Image& a, const Image& b) {
   ASSAY_CHECK(a.height == b.height && a.width == b.width && a.channels == b.channels,
-              "pixel_distance: a picture of {}x{}x{} and one of {}x{}x{}", a.height, a.width,
+              "pixel_distance: an image of {}x{}x{} and one of {}x{}x{}", a.height, a.width,
               a.channels, b.height, b.width, b.channels);
   constexpr size_t kRun = 16384;  // 255^2 kRun fits into 32 bits
   int64_t sum = 0;
@@ -37,7 +37,7 @@ double to_distance(int64_t squares, const Image& image) {
 
 constexpr size_t kNone = std::numeric_limits<size_t>::max();
 
-/// Among all `others` but the one at `but`.
+/// The nearest of `others`, leaving out index `but`.
 Nearest nearest(const Image& image, std::span<const Image> others, size_t but = kNone) {
   int64_t least = std::numeric_limits<int64_t>::max();
   Nearest found;
@@ -59,7 +59,7 @@ double pixel_distance(const Image& a, const Image& b) {
 }
 
 std::vector<Nearest> nearest_of(std::span<const Image> images, std::span<const Image> others) {
-  ASSAY_CHECK(!others.empty(), "nearest_of: there are no other pictures");
+  ASSAY_CHECK(!others.empty(), "nearest_of: there are no other images");
   std::vector<Nearest> found(images.size());
   parallel_for(current_context(), static_cast<int64_t>(images.size()),
                [&](int64_t i) { found[i] = nearest(images[i], others); });
@@ -67,7 +67,7 @@ std::vector<Nearest> nearest_of(std::span<const Image> images, std::span<const I
 }
 
 std::vector<Nearest> nearest_of_the_rest(std::span<const Image> images) {
-  ASSAY_CHECK(images.size() >= 2, "nearest_of_the_rest: {} pictures", images.size());
+  ASSAY_CHECK(images.size() >= 2, "nearest_of_the_rest: {} images", images.size());
   std::vector<Nearest> found(images.size());
   parallel_for(current_context(), static_cast<int64_t>(images.size()),
                [&](int64_t i) { found[i] = nearest(images[i], images, static_cast<size_t>(i)); });
@@ -75,7 +75,7 @@ std::vector<Nearest> nearest_of_the_rest(std::span<const Image> images) {
 }
 
 double mean_pair_distance(std::span<const Image> images) {
-  ASSAY_CHECK(images.size() >= 2, "mean_pair_distance: {} pictures", images.size());
+  ASSAY_CHECK(images.size() >= 2, "mean_pair_distance: {} images", images.size());
   double sum = 0;
   for (size_t i = 0; i < images.size(); ++i)
     for (size_t j = 0; j < i; ++j) sum += pixel_distance(images[i], images[j]);

@@ -28,8 +28,8 @@ Totals count(std::span<const Level> levels) {
   return totals;
 }
 
-/// A threshold that parts level i and all above it from the levels below. The lower score itself
-/// would do; half way is safer for images to come and for scores rounded in print.
+/// A threshold between level i and the level below it. Half way, so that rounding of either score
+/// does not move an image to the other side.
 double threshold_below(std::span<const Level> levels, size_t i) {
   const double score = levels[i].score;
   if (i + 1 == levels.size()) return score - 1e-6 * std::max(1.0, std::abs(score));

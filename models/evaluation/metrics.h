@@ -14,7 +14,7 @@
 
 namespace assay {
 
-/// All images (or pixels) that share one score. Ties stay together: no threshold can part them.
+/// All images (or pixels) with the same score, which no threshold can separate.
 struct Level {
   double score;
   int64_t good = 0, defective = 0;
@@ -84,18 +84,18 @@ std::optional<double> average_precision(std::span<const Level> levels);
 /// Counts where defective is predicted exactly for score > threshold (which must not be NaN).
 Confusion confusion_at(std::span<const Level> levels, double threshold);
 
-/// F1 of calling every image defective: what a detector that sees nothing gets from prevalence.
+/// F1 of calling every image defective: what prevalence alone gives.
 std::optional<double> f1_all_positive(std::span<const Level> levels);
 
 struct F1Max {
   double f1, threshold;
 };
 /// The best F1 over all thresholds, and the highest of the thresholds that reach it (fewest false
-/// alarms), half way between the two neighbouring scores. On test images an oracle: it has seen the
-/// answer. Empty without defective images.
+/// alarms), half way between the two neighbouring scores. On test images it is an oracle. Empty
+/// without defective images.
 std::optional<F1Max> f1_max(std::span<const Level> levels);
 
-/// The least false positive rate of a threshold that finds at least 95 % of the defective images
+/// The lowest false positive rate of a threshold that finds at least 95 % of the defective images
 /// (no interpolation between thresholds). Empty unless both classes are there.
 std::optional<double> fpr_at_95_tpr(std::span<const Level> levels);
 
@@ -110,7 +110,7 @@ std::vector<CurvePoint> roc_curve(std::span<const Level> levels);
 /// sums it. Empty unless both classes are there.
 std::vector<CurvePoint> pr_curve(std::span<const Level> levels);
 
-/// Everything metrics.json says about images.
+/// Metrics of images at one threshold and over all thresholds.
 struct ImageMetrics {
   double threshold;
   Confusion confusion;  ///< at the threshold, and with it F1, precision, recall, accuracies

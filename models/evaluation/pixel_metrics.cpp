@@ -91,7 +91,7 @@ void PixelEvaluation::add(std::span<const float> heat, std::span<const uint8_t> 
 
 void PixelEvaluation::sort_descending() {
   std::sort(good_.begin(), good_.end(), std::greater<>());
-  // The region breaks ties, so that the overlaps are summed in one order whatever std::sort does.
+  // Ties are ordered by region, so the sum does not depend on the implementation of std::sort.
   std::sort(defective_.begin(), defective_.end(),
             [](const DefectivePixel& a, const DefectivePixel& b) {
               return a.score > b.score || (a.score == b.score && a.region < b.region);

@@ -1,4 +1,4 @@
-// From the parts of every image's score to the verdict on a model: scores.csv and metrics.json.
+// From the components of each image's score to predictions, scores.csv and metrics.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace assay {
 
-/// One image and what a model says of it.
+/// An image with its score and the prediction.
 struct ScoredImage {
   std::string path;
   std::string set;  ///< train, validation or test
@@ -25,23 +25,23 @@ struct ScoredImage {
   bool predicted_defective = false;
 };
 
-/// How a model turns parts into a verdict.
+/// How a model turns the components of a score into a prediction.
 struct Scoring {
   enum class Rule : uint8_t {
-    deviations,  ///< s = max of the deciding parts' deviations from held-out good images
-    mean,        ///< s = mean of all parts: the probabilities of several classifiers
+    deviations,  ///< s = max of the deciding components' deviations from held-out good images
+    mean,        ///< s = mean of all components, the probabilities of several classifiers
   };
   Rule rule = Rule::deviations;
   std::vector<std::string> part_names;
-  size_t deciding = 0;  ///< so many parts, the first ones, make the score; others stand beside it
+  size_t deciding = 0;  ///< the score is made of the first `deciding` components
   Calibration calibration;
   double threshold = kThresholdDeviations;
 
-  /// Fills score and predicted_defective from the parts.
+  /// Sets score and predicted_defective from the components.
   void judge(ScoredImage& image) const;
 };
 
-/// path,label,defect,score,predicted and the parts, one row an image.
+/// Columns path, label, defect, score, predicted, the components, set; one row an image.
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
 

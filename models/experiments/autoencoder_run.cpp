@@ -47,7 +47,7 @@ class AutoencoderRun {
     return assay::train(task, config_, folder_, hooks);
   }
 
-  /// On the validation pictures; then all good pictures are scored, for the report's histograms.
+  /// Calibrates on the validation images, then scores all good images for the report's histograms.
   void calibrate() {
     std::vector<Judgement> held_out;
     for_each_batch(config_, good_, split_.validation, noisy_validation_,
@@ -76,7 +76,7 @@ class AutoencoderRun {
   std::vector<size_t> noisy_train_, noisy_validation_;
 };
 
-/// Defective pictures without a mask, and all.
+/// How many defective images have no mask, and how many there are.
 std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
   std::pair<int64_t, int64_t> counts;
   for (const Sample& sample : samples) {
@@ -94,7 +94,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
-  // A broken one is said before hours of training, and before a forced run throws the old one away.
+  // A damaged image is reported before hours of training and before --force deletes the old run.
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);

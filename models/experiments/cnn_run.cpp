@@ -25,7 +25,7 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
 
 std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
                                const ImageStore& pictures) {
-  // A resumed run keeps its folds; so does one whose --split file is gone by now.
+  // A resumed run keeps its folds, also when its --split file is gone by now.
   const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
@@ -37,15 +37,14 @@ std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
   return folds;
 }
 
-/// Weights and batches are drawn anew for each fold, so that one lucky or unlucky draw is not the
-/// luck of all the folds of a run.
+/// Each fold draws its weights and batches anew, so that one lucky draw does not favour all folds.
 uint64_t seed_of_fold(uint64_t seed, int fold) {
   RandomSequence random(seed, RandomStream::fold, static_cast<uint64_t>(fold));
   const uint64_t high = random.bits();
   return high << 32 | random.bits();
 }
 
-/// The five (or so) trainings of a run.
+/// The trainings of a run, one for each fold.
 class CrossValidation {
  public:
   CrossValidation(CnnDetector& detector, const RunFolder& folder, const ImageStore& pictures,
@@ -75,7 +74,7 @@ class CrossValidation {
   }
 
  private:
-  /// By which the defective pictures of a fold weigh as much as its good ones.
+  /// With it the defective images of a fold weigh as much as its good ones.
   double weight_of_defects(const Fold& fold) const {
     if (!config_.class_weights) return 1;
     const std::vector<uint8_t> labels = labels_of(pictures_, fold.train);
@@ -104,7 +103,7 @@ class CrossValidation {
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 
-  /// Says which fold it is, and shows the progress of all.
+  /// The hooks of the run, with the progress counted over all folds and messages naming this fold.
   TrainingHooks hooks_of_fold(int number, const TrainingHooks& hooks) const {
     TrainingHooks mine = hooks;
     mine.progress = [this, number, &hooks](const TrainingProgress& at) {
@@ -161,7 +160,7 @@ EvaluatedFold evaluate_fold(int number, const Fold& fold, const CrossValidation&
   const std::vector<Level> test = rank_scores(result.scores, labels_of(pictures, fold.test));
   const std::vector<Level> validation =
       rank_scores(run.probabilities(number, fold.validation), labels_of(pictures, fold.validation));
-  // A fold's validation pictures have defects among them, by the stratification.
+  // The folds are stratified, so a fold's validation images have defects among them.
   const std::optional<F1Max> best = f1_max(validation);
   const double validation_threshold = best ? best->threshold : threshold;
   result.at_validation_threshold = confusion_at(test, validation_threshold);

@@ -20,8 +20,8 @@ std::string figure_name(const Sample& sample) {
   return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
 }
 
-/// Picture n of a batch, with what the detector made of it as picture m of its judgement. Views:
-/// all arguments outlive the result.
+/// Image n of a batch beside image m of what judge() returned. Holds views: all arguments outlive
+/// the result.
 Inspected inspected(const RunConfig& config, std::span<const float> images, size_t n,
                     const Judgement& judgement, size_t m, std::span<const uint8_t> mask) {
   const int side = config.image_size, channels = config.channels();
@@ -48,7 +48,7 @@ class FigureWriter {
     if (drawn_.insert(sample.defect).second)
       write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
   }
-  /// `clean` is the picture without its noise. // (1,H,W,C)
+  /// `clean` is the image without its noise. // (1,H,W,C)
   void offer_noisy(const Sample& sample, const Inspected& noisy, const Tensor& clean) {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Judgement judgement = detector_.judge(clean);
@@ -92,8 +92,8 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts) {
-  // Nothing of an earlier evaluation stays beside this one, however it ends: without metrics a run
-  // is unfinished, and --resume evaluates it again.
+  // Removes an earlier evaluation first: a run without metrics.json is unfinished, so that --resume
+  // repeats an evaluation that was cut short.
   std::filesystem::remove(folder.metrics());
   std::filesystem::remove_all(folder.figures());
   folder.create();

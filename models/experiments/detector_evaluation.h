@@ -1,4 +1,4 @@
-// From a detector and the test pictures to scores.csv, figures and metrics.json.
+// From a detector and the test images to scores.csv, figures and metrics.json.
 #pragma once
 
 #include "data/loader.h"
@@ -7,7 +7,7 @@
 
 namespace assay {
 
-/// A picture with the parts of its score, judged.
+/// An image with its component scores, its score and its prediction.
 ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
                    const Scoring& scoring);
 
@@ -15,13 +15,13 @@ ScoredImage scored(const Sample& sample, const std::string& set, const std::vect
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
                   bool collapsed);
 
-/// Scores every picture of `test` (with the masks of all defects when `masks`) and writes
+/// Scores every image of `test` (with the masks of all defects when `masks`) and writes
 /// scores.csv, the figures and, last, metrics.json, which is returned.
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts);
 
-/// The same for the folder's model and the test pictures that `config` names.
+/// evaluate_on() for the folder's model and the test images that `config` names.
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

@@ -38,10 +38,10 @@ void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& fold
                                   {"seed", std::to_string(config.seed)}}});
 }
 
-/// Means over the last steps, to the whole epoch.
+/// Means over the last kLastSteps steps, rounded up to whole epochs.
 GanMetrics end_of(const History& history) {
   const std::vector<double> step = history.column("step");
-  // Rows before may be lost, but no row is of more steps than an epoch has.
+  // Earlier rows may be lost, but no row is of more steps than an epoch has.
   std::vector<double> steps;  // of each row, the last first
   double total = 0;
   for (size_t i = step.size(); i-- > 0 && total < kLastSteps; total += steps.back())
@@ -69,7 +69,7 @@ std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>&
   return images;
 }
 
-/// Generated, training and held-out pictures, each with the training picture that is nearest.
+/// Generated, training and held-out images, each with the training image nearest to it.
 struct Memorisation {
   std::vector<Image> generated, training;
   std::vector<Nearest> of_generated, of_training, of_held_out;
@@ -112,7 +112,8 @@ void write_memorisation(const RunFolder& folder, const Memorisation& m, const Im
   write_file(folder.memorisation(), text);
 }
 
-/// Training pictures, and generated ones above the training pictures that are nearest to them.
+/// real.png: training images. nearest.png: generated images above the training images nearest to
+/// them.
 void write_figures(const RunFolder& folder, const Memorisation& m) {
   const std::span training(m.training);
   write_png(folder.figures() / "real.png",
@@ -185,7 +186,7 @@ GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folde
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   const ImageStore good = read_pictures(config, data.train_good, false);
-  // A broken one is said before hours of training.
+  // A damaged image is reported before hours of training.
   const ImageStore test = read_pictures(config, data.test, false);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
@@ -261,7 +262,7 @@ std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
 
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write) {
-  constexpr int64_t kChunk = 256;  // bounds the memory of any count
+  constexpr int64_t kChunk = 256;  // bounds the memory that a large count takes
   const auto gan = load_dcgan(folder);
   const Tensor z = draw_latents(seed, 0, count);
   for (int64_t begin = 0; begin < count; begin += kChunk) {
@@ -280,7 +281,7 @@ bool discriminator_won(const DcganOutcome& outcome) {
 }
 
 bool blew_up(const DcganOutcome& outcome) {
-  return outcome.last.loss_g > 20;  // D gives a generated picture e^-20
+  return outcome.last.loss_g > 20;  // D gives a generated image the probability e^-20
 }
 
 bool shows_little_variety(const DcganOutcome& outcome) {

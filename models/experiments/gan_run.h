@@ -26,8 +26,7 @@ std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder);
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write);
 
-/// A training of a GAN has no passes over the images to count. An epoch is so many steps, for any
-/// class: a line of history.csv and a checkpoint.
+/// Steps of a GAN's epoch, whatever the number of images: a line of history.csv and a checkpoint.
 inline constexpr int64_t kGanEpochSteps = 50;
 
 /// Trains to the end of what `config` allows, going on from the folder's checkpoint where there is

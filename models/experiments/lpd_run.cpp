@@ -1,5 +1,7 @@
 #include "models/experiments/lpd_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -27,11 +29,13 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
   const ImageStore good = read_pictures(config, data.train_good, false);
   const ImageStore test = read_pictures(config, data.test, true);
+  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   const std::vector<size_t> images = bank_images(split);
   hooks.say(fmt::format("{}: {} good and {} test images", config.object_class, images.size(),
                         test.size()));
+  for (const std::string& remark : remarks) hooks.say(remark);
 
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
@@ -65,14 +69,8 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   history.write(folder.history());
   detector.save(folder);
   return evaluate_on(test, data.has_masks(), detector, config, folder,
-                     {.seconds_train = seconds,
-                      .epochs = 1,
-                      .steps = 1,
-                      .best_epoch = 1,
-                      .best_validation_loss = mean,
-                      .train_images = static_cast<int64_t>(split.train.size()),
-                      .validation_images = static_cast<int64_t>(split.validation.size()),
-                      .collapsed = detector.collapsed()});
+                     facts_of(read_result(config, folder, images.size()), split.train.size(),
+                              split.validation.size(), detector.collapsed()));
 }
 
 }  // namespace

@@ -169,8 +169,7 @@ void register_model(ModelSpec spec) {
         "the name is taken by another model");
   std::vector<std::string> names = preset_names();
   for (const Preset& preset : spec.presets) {
-    check(preset.make != nullptr || !spec.make_step,
-          "preset '" + preset.name + "' has no factory");
+    check(preset.make != nullptr || !spec.make_step, "preset '" + preset.name + "' has no factory");
     check(std::find(names.begin(), names.end(), preset.name) == names.end(),
           "the preset '" + preset.name + "' is taken");
     names.push_back(preset.name);

@@ -57,7 +57,7 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
 }  // namespace
 
 RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start start,
-               const TrainingHooks& hooks) {
+                     const TrainingHooks& hooks) {
   check(config);
   const ModelSpec& model = find_model(config.model);
   std::error_code ignored;

@@ -16,7 +16,7 @@ namespace assay {
 /// Throws UsageError for a folder that is not empty, belongs to a run with other options or is in
 /// use by another process; DataError; CheckpointError; Interrupted.
 RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start start,
-                                 const TrainingHooks& hooks);
+                     const TrainingHooks& hooks);
 
 /// What an evaluation may change in the run's configuration.
 struct EvaluationOptions {

@@ -2,12 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/error.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/files.h"
 
 namespace assay {
 namespace {
@@ -52,7 +53,11 @@ DetectorMetrics cross_validated() {
   m.calibration.reset();
   m.components.clear();
   CrossValidationMetrics& over_folds = m.cross_validation.emplace();
-  over_folds.folds = {{.image_auroc = 1, .test_images = 5}, {.f1 = 0.5, .epochs = 2}};
+  over_folds.folds.resize(2);
+  over_folds.folds[0].image_auroc = 1;
+  over_folds.folds[0].test_images = 5;
+  over_folds.folds[1].f1 = 0.5;
+  over_folds.folds[1].epochs = 2;
   over_folds.image_auroc = SeedSummary{0.5, 0.25, 0};
   over_folds.f1 = SeedSummary{0.5, std::nullopt, 0};
   return m;
@@ -75,8 +80,8 @@ void collect_paths(const Json& json, const std::string& path, std::vector<std::s
   for (const auto& item : json.items()) {
     const std::string inner = path + "/" + item.key();
     if (json.is_object()) paths.push_back(inner);
-    if (item.value().is_object() || (item.value().is_array() && !item.value().empty() &&
-                                     item.value().front().is_object()))
+    if (item.value().is_object() ||
+        (item.value().is_array() && !item.value().empty() && item.value().front().is_object()))
       collect_paths(item.value(), inner, paths);
   }
 }

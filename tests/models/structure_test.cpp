@@ -123,4 +123,22 @@ TEST_CASE("only the registry and a model's own files name a model") {
   });
 }
 
+TEST_CASE("only run_metrics.cpp knows the keys of metrics.json") {
+  const auto reads_key = [](const std::string& text) {
+    static const std::regex key(
+        R"re((\[|value\(|contains\(|at\()"(image_\w+|f1\w*|threshold\w*|precision_score|recall)re"
+        R"re(|fpr95|tp|fp|tn|fn|pixel_\w+|aupro|intervals|calibration|folds\w*|heat_scale|collapsed)re"
+        R"re(|remarks|memorisation|synthetic|conditions|seconds_train|best_epoch|images)")re");
+    return std::regex_search(text, key);
+  };
+  CHECK(reads_key("metrics[\"image_auroc\"]"));
+  CHECK(reads_key("json.value(\"collapsed\", false)"));
+  CHECK(!reads_key("column(\"image_auroc\", &DetectorMetrics::image_auroc)"));
+  check_none({"models", "apps"}, [&](const Line& line) {
+    // A detector's keys are those of the metadata in its weight file.
+    return line.file != "models/evaluation/run_metrics.cpp" &&
+           !line.file.starts_with("models/detectors/") && reads_key(line.text);
+  });
+}
+
 }  // namespace assay

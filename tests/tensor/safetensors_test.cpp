@@ -146,6 +146,9 @@ TEST_CASE("a header that lies is an error") {
     write_bytes(folder / "bad", file_of(header, eight));
     CHECK_THROWS_AS(read_safetensors(folder / "bad"), CheckpointError);
   }
+  write_bytes(folder / "large", file_of("{" + std::string(4'000'000, ' ') + "}", ""));
+  CHECK_THROWS_WITH_AS(read_safetensors(folder / "large"), doctest::Contains("at most 4000000"),
+                       CheckpointError);
   write_bytes(folder / "huge", std::string(8, '\xff') + eight);
   CHECK_THROWS_AS(read_safetensors(folder / "huge"), CheckpointError);
 }

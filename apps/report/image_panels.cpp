@@ -1,4 +1,4 @@
-#include "apps/report/picture.h"
+#include "apps/report/image_panels.h"
 
 #include <algorithm>
 #include <map>
@@ -21,7 +21,7 @@ constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
 
 constexpr const char* kNoisePrefix = "noise_";
 
-/// Figures of a run by file name. Good images come last: defects are what one looks for.
+/// Figures of a run by file name, those of good images last.
 std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
   std::vector<fs::path> files;
   if (!fs::exists(run.folder.figures())) return files;
@@ -39,7 +39,7 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
   return files;
 }
 
-/// What the run says of the images of its figures, by the stem of the figure.
+/// Score and prediction of the images of a run, by the stem of their figure.
 std::map<std::string, std::string> verdicts_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
@@ -54,7 +54,7 @@ std::map<std::string, std::string> verdicts_of(const RunResult& run) {
   return verdicts;
 }
 
-/// The largest but with the good image at the end kept, where not all are shown.
+/// Keeps the first `most` files, the last of them replaced by the last file, a good image.
 void shorten(std::vector<fs::path>& files, size_t most) {
   if (files.size() <= most || most == 0) return;
   const fs::path last = files.back();
@@ -76,12 +76,12 @@ std::string span(const std::string& html, const char* kind = nullptr) {
                      html);
 }
 
-/// Heat maps are judged where there are masks.
+/// Pixel metrics exist where there are masks.
 bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// What the residual's colours mean. Older runs do not say where the scale ends.
+/// The colour scale of the residuals. Runs of older versions do not say where it ends.
 std::string colour_scale(const RunResult& run) {
   const std::optional<double> top = run.detector()->heat_scale;
   return fmt::format(

@@ -1,4 +1,4 @@
-// Pictures inside the page, at the size at which it shows them.
+// Images and panels of figures inside the page, scaled to the size at which it shows them.
 #pragma once
 
 #include <filesystem>
