@@ -1,5 +1,7 @@
 // Step 1 of the CPU's ladder: the sums of conv2d.h as plain loops, one output after the other. dz
 // is formed where it is read. Each task writes outputs of its own, so threads change no bit.
+#include <algorithm>
+
 #include "kernels/conv2d/cpu/algorithms.h"
 
 namespace assay::cpu::naive {
@@ -52,9 +54,10 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
         int position = 0;
         for (int a = 1; a < e.pool * e.pool; ++a) {
           const float value = z(n, i * e.pool + a / e.pool, j * e.pool + a % e.pool, k);
-          if (value <= best) continue;
-          best = value;
-          position = a;
+          if (value > best) {
+            best = value;
+            position = a;
+          }
         }
         const int64_t at = (row * columns + j) * s.K + k;
         y[at] = activate(e.activation, e.slope, best);
@@ -72,26 +75,27 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
     const int p = h + s.pad - r;
     return p >= 0 && p % s.stride == 0 && p / s.stride < rows ? p / s.stride : -1;
   };
-  const auto sum_of = [&](int n, int h, int column, int c) {
-    float sum = 0;
+  // pixel (C) += the gradient of upsampled pixel (h, column).
+  const auto add_gradient = [&](int n, int h, int column, float* pixel) {
     for (int r = 0; r < s.R; ++r)
       for (int t = 0; t < s.S; ++t) {
         const int p = seen_by(h, r, P), q = seen_by(column, t, Q);
         if (p < 0 || q < 0) continue;
-        for (int k = 0; k < s.K; ++k)
-          sum += dz(n, p, q, k) * w.data[((int64_t{k} * s.R + r) * s.S + t) * s.C + c];
+        for (int k = 0; k < s.K; ++k) {
+          const float d = dz(n, p, q, k);
+          const float* taps = w.data + ((int64_t{k} * s.R + r) * s.S + t) * s.C;
+          for (int c = 0; c < s.C; ++c) pixel[c] += d * taps[c];
+        }
       }
-    return sum;
   };
   parallel_for(ctx, int64_t{s.N} * s.H, [&](int64_t row) {
     const int n = static_cast<int>(row / s.H), h = static_cast<int>(row % s.H);
-    for (int column = 0; column < s.W; ++column)
-      for (int c = 0; c < s.C; ++c) {
-        float sum = 0;
-        for (int a = 0; a < u; ++a)
-          for (int b = 0; b < u; ++b) sum += sum_of(n, h * u + a, column * u + b, c);
-        dx[(row * s.W + column) * s.C + c] = sum;
-      }
+    for (int column = 0; column < s.W; ++column) {
+      float* pixel = dx + (row * s.W + column) * s.C;
+      std::fill_n(pixel, s.C, 0.0f);
+      for (int a = 0; a < u; ++a)
+        for (int b = 0; b < u; ++b) add_gradient(n, h * u + a, column * u + b, pixel);
+    }
   });
 }
 
@@ -99,30 +103,29 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
            Conv2dGrad<float> g, float* dw, float* dbias) {
   const GradientOfZ dz{s, e, g};
   const int P = s.P(), Q = s.Q();
+  const int64_t filter_size = int64_t{s.R} * s.S * s.C;
   parallel_for(ctx, s.K, [&](int64_t filter) {
     const int k = static_cast<int>(filter);
-    for (int r = 0; r < s.R; ++r)
-      for (int t = 0; t < s.S; ++t)
-        for (int c = 0; c < s.C; ++c) {
-          float sum = 0;
-          for (int n = 0; n < s.N; ++n)
-            for (int p = 0; p < P; ++p)
-              for (int q = 0; q < Q; ++q) {
-                const int h = p * s.stride - s.pad + r, column = q * s.stride - s.pad + t;
-                if (h < 0 || h >= s.H * s.upsample || column < 0 || column >= s.W * s.upsample)
-                  continue;
-                const int64_t pixel =
-                    (int64_t{n} * s.H + h / s.upsample) * s.W + column / s.upsample;
-                sum += dz(n, p, q, k) * x[pixel * s.C + c];
-              }
-          dw[((filter * s.R + r) * s.S + t) * s.C + c] = sum;
-        }
-    if (dbias == nullptr) return;
-    float sum = 0;
+    float* gradient = dw + filter * filter_size;
+    std::fill_n(gradient, filter_size, 0.0f);
+    float bias = 0;
     for (int n = 0; n < s.N; ++n)
       for (int p = 0; p < P; ++p)
-        for (int q = 0; q < Q; ++q) sum += dz(n, p, q, k);
-    dbias[k] = sum;
+        for (int q = 0; q < Q; ++q) {
+          const float d = dz(n, p, q, k);
+          bias += d;
+          for (int r = 0; r < s.R; ++r)
+            for (int t = 0; t < s.S; ++t) {
+              const int h = p * s.stride - s.pad + r, column = q * s.stride - s.pad + t;
+              if (h < 0 || h >= s.H * s.upsample || column < 0 || column >= s.W * s.upsample)
+                continue;
+              const float* pixel =
+                  x + ((int64_t{n} * s.H + h / s.upsample) * s.W + column / s.upsample) * s.C;
+              float* tap = gradient + (int64_t{r} * s.S + t) * s.C;
+              for (int c = 0; c < s.C; ++c) tap[c] += d * pixel[c];
+            }
+        }
+    if (dbias != nullptr) dbias[k] = bias;
   });
 }
 
