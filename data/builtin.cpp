@@ -97,7 +97,9 @@ struct Overlay {
 Overlay draw_overlay(const Product& product, const Scene& scene, RandomSequence& random) {
   Overlay overlay;
   overlay.noise = std::make_shared<Noise>(random);
-  const Vec2 spot = product.spot(random.uniform(), random.uniform());
+  // One by one: compilers draw the arguments of a call in different orders.
+  const double across = random.uniform(), along = random.uniform();
+  const Vec2 spot = product.spot(along, across);
   overlay.flaw = scene.flaw;
   overlay.at = turn(spot, scene.turned) + scene.shift;
   overlay.direction = unit(random.uniform());
