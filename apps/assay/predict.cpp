@@ -237,6 +237,7 @@ class Prediction {
 
   void judge(const std::vector<StreamedImage>& batch) {
     std::vector<const Image*> images;
+    images.reserve(batch.size());
     for (const StreamedImage& image : batch) images.push_back(&image.image);
     const Tensor x = batch_of(images);
     const Judgement judgement = detector_.judge(x);

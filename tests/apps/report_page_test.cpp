@@ -42,14 +42,15 @@ void check_figures(const nlohmann::json& seen) {
        {"Image AUROC by class and model", "ROC: ring", "ROC: leather", "Precision and recall: ring",
         "Precision and recall: leather", "Loss of the 5 folds"})
     CHECK_MESSAGE(count_of(title) == 1, title);
-  CHECK(count_of("Scores by kind of image") == 4);  // KD-CAE twice, NI-CAE, CNN
-  CHECK(count_of("Loss") == 3);
+  CHECK(count_of("Scores by kind of image") == 6);  // KD-CAE and LPD twice, NI-CAE, CNN
+  CHECK(count_of("Loss") == 5);
   CHECK(count_of("Losses of the two networks") == 2);  // each DCGAN
   CHECK(count_of("What the discriminator believes") == 2);
 
   std::map<std::string, int> tiles;
   for (const std::string image : seen["images"]) ++tiles[image.substr(image.find(": ") + 2)];
-  CHECK(tiles["original"] == 17);  // KD-CAE and NI-CAE: six of ring; KD-CAE: five of leather
+  // KD-CAE, NI-CAE and LPD: six of ring; KD-CAE and LPD: five of leather.
+  CHECK(tiles["original"] == 28);
   for (const char* tile : {"reconstruction", "residual", "overlay", "ground truth"})
     CHECK_MESSAGE(tiles[tile] == tiles["original"], tile);
   CHECK(tiles["with noise"] >= 1);
@@ -57,7 +58,7 @@ void check_figures(const nlohmann::json& seen) {
 
   const std::string headings = seen["headings"].dump();
   for (const char* heading :
-       {"Which model finds the defects best?", "Data", "KD-CAE by class", "NI-CAE with and without",
+       {"Which model finds the defects best?", "Data", "KD-CAE by class", "With and without noise",
         "CNN by class and fold", "Every metric", "Seed by seed", "Class by class",
         "Generated images", "Networks", "What ran where", "The command of each run"})
     CHECK_MESSAGE(contains(headings, heading), heading);
