@@ -1,6 +1,8 @@
 // The fourth version: the pipeline of the third one, with the products on the tensor cores
 // (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
 // fp32 in all of them.
+#include <type_traits>
+
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/mma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
@@ -48,7 +50,11 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   with_math(ctx, [&]<class Math>() {
-    pipeline_wgrad<MmaTile<Math, 64, 128, true>, MmaTile<Math, 32, 64, true>>(ctx, s, e, x, g, dw);
+    using Small = MmaTile<Math, 32, 64, true>;
+    // Three products need registers of their own beside the sums: the large tile would spill.
+    using Large =
+        std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, MmaTile<Math, 64, 128, true>>;
+    pipeline_wgrad<Large, Small>(ctx, s, e, x, g, dw);
   });
 }
 
