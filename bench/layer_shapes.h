@@ -2,7 +2,9 @@
 // model_layers.h. Sizes have the names of kernels/conv2d/conv2d.h.
 #pragma once
 
+#if !defined(__CUDACC__)
 #include <fmt/core.h>
+#endif
 
 #include <string>
 #include <vector>
@@ -35,13 +37,13 @@ inline Conv2dShape bare(Conv2dShape s) {
   return s;
 }
 
-#if !defined(__CUDACC__)  // nvcc refuses the compile-time check of format strings
+#if !defined(__CUDACC__)  // nvcc refuses {fmt}; its files need the shapes above alone
+
 /// "n32c64-56x56-k128-3x3s2p1".
 inline std::string describe(const Conv2dShape& s) {
   return fmt::format("n{}c{}-{}x{}-k{}-{}x{}s{}p{}", s.N, s.C, s.H, s.W, s.K, s.R, s.S, s.stride,
                      s.pad);
 }
-#endif
 
 /// ResNet-50 v1.5 (the stride on the 3x3; He et al., 2016) and VGG-16 (Simonyan and Zisserman,
 /// 2015) at 224x224: each convolution once, with the number of times that it occurs.
@@ -120,5 +122,7 @@ inline std::vector<Layer> deepbench_layers() {
     }
   return layers;
 }
+
+#endif
 
 }  // namespace assay::bench
