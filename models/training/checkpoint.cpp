@@ -112,7 +112,7 @@ void save_checkpoint(const std::filesystem::path& file, const TrainingState& sta
 TrainingPosition load_checkpoint(const std::filesystem::path& file, const TrainingState& state) {
   const std::string source = file.string();
   const SafeTensors content = read_checked(file);
-  const std::string& model = entry(content, "model", source);
+  const std::string model = entry(content, "model", source);
   ASSAY_CHECK_AS(CheckpointError, model == state.model, "{}: is of {}, not of {}", source, model,
                  state.model);
   entry(content, kChecksum, source);  // read_checked() compares it only where there is one

@@ -21,9 +21,12 @@ double seconds_since(Clock::time_point start) {
 
 /// Columns of history.csv.
 std::vector<std::string> history_columns(const TrainingTask& task) {
-  std::vector<std::string> columns = {"epoch"};
+  const std::vector<std::string> metrics = task.step.metric_names();
+  std::vector<std::string> columns;
+  columns.reserve(metrics.size() + 3);
+  columns.emplace_back("epoch");
   if (!task.validation_loss) columns.emplace_back("step");
-  for (const std::string& name : task.step.metric_names()) columns.push_back(name);
+  columns.insert(columns.end(), metrics.begin(), metrics.end());
   if (task.validation_loss) columns.emplace_back("validation_loss");
   columns.emplace_back("seconds");
   return columns;
