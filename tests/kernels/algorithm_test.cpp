@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/conv2d/geometry.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -45,6 +48,56 @@ TEST_CASE("algorithms: a named one runs where it is possible, else the first pos
   CHECK(chosen(table, ConvAlgo::fused) == "blocked");
   CHECK(chosen(table, ConvAlgo::naive) == "naive");
   CHECK(chosen(table, ConvAlgo::tiled) == "winograd2");  // not of this table: as automatic
+}
+
+/// A source row and the filter row it meets in the sum of an output row.
+using Product = std::pair<int, int>;
+
+/// The products of output row `out` by the formulas of conv2d.h; source rows may lie outside.
+std::vector<Product> products_of(const PhaseAxis& axis, int out) {
+  std::vector<Product> products;
+  for (int r = 0; r < axis.filter; ++r) {
+    if (!axis.backward) {
+      products.emplace_back(floor_div(out * axis.stride - axis.pad + r, axis.upsample), r);
+      continue;
+    }
+    // p*stride - pad + r is one of the copies of x's row.
+    for (int copy = out * axis.upsample; copy < (out + 1) * axis.upsample; ++copy)
+      if (const int p = copy + axis.pad - r; floor_div(p, axis.stride) * axis.stride == p)
+        products.emplace_back(floor_div(p, axis.stride), r);
+  }
+  return products;
+}
+
+TEST_CASE("geometry: the phases of a pass have the products of its formula, each once") {
+  int axes = 0;
+  for (const bool backward : {false, true})
+    for (const auto [stride, upsample] : {std::pair{1, 1}, {2, 1}, {3, 1}, {1, 2}, {1, 4}})
+      for (int filter = 1; filter <= 5; ++filter)
+        for (int pad = 0; pad <= 4; ++pad) {
+          const PhaseAxis axis{backward, filter, stride, pad, upsample};
+          const Range reach = axis.reach();
+          for (int out = 0; out < 9; ++out) {
+            const int a = out % axis.phases(), i = out / axis.phases();
+            std::vector<Product> products;
+            for (int t = 0; t < axis.taps(a); ++t) {
+              if (axis.first(a) + t < reach.begin || axis.first(a) + t >= reach.end)
+                FAIL("a tap outside the reach");
+              const Range rows = axis.summed(a, t);
+              for (int r = rows.begin; r < rows.end; ++r)
+                products.emplace_back(i * axis.step() + axis.first(a) + t, r);
+            }
+            auto want = products_of(axis, out);
+            std::sort(products.begin(), products.end());
+            std::sort(want.begin(), want.end());
+            CHECK(products == want);
+          }
+          int outputs = 0;
+          for (int a = 0; a < axis.phases(); ++a) outputs += axis.outputs_of(a, 9);
+          CHECK(outputs == 9);
+          ++axes;
+        }
+  CHECK(axes == 250);
 }
 
 constexpr ConvPass kPasses[] = {ConvPass::fprop, ConvPass::dgrad, ConvPass::wgrad};
