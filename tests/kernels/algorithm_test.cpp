@@ -72,7 +72,7 @@ std::vector<Product> products_of(const PhaseAxis& axis, int out) {
 TEST_CASE("geometry: the phases of a pass have the products of its formula, each once") {
   int axes = 0;
   for (const bool backward : {false, true})
-    for (const auto [stride, upsample] : {std::pair{1, 1}, {2, 1}, {3, 1}, {1, 2}, {1, 4}})
+    for (const auto& [stride, upsample] : {std::pair{1, 1}, {2, 1}, {3, 1}, {1, 2}, {1, 4}})
       for (int filter = 1; filter <= 5; ++filter)
         for (int pad = 0; pad <= 4; ++pad) {
           const PhaseAxis axis{backward, filter, stride, pad, upsample};
