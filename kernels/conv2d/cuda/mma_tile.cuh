@@ -23,6 +23,7 @@ namespace assay::cuda {
 /// One TF32 product of 16 x 8 x 8: operands rounded to 11 significant bits.
 struct Tf32 {
   static constexpr int kDepth = 8;  // of an instruction
+  static constexpr int kBlocksOfSmallTile = 4;
   static constexpr bool kLdmatrix = true;
   struct A {
     uint32_t r[4];
@@ -51,6 +52,7 @@ struct Tf32 {
 /// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
 struct Tf32x3 {
   static constexpr int kDepth = 8;
+  static constexpr int kBlocksOfSmallTile = 2;
   static constexpr bool kLdmatrix = true;
   struct A {
     Tf32::A big, small;
@@ -85,6 +87,7 @@ struct Tf32x3 {
 /// Operands rounded to bfloat16, 8 significant bits; 16 x 8 x 16.
 struct Bf16 {
   static constexpr int kDepth = 16;
+  static constexpr int kBlocksOfSmallTile = 4;
   static constexpr bool kLdmatrix = false;
   struct A {
     uint32_t r[4];
@@ -108,8 +111,8 @@ struct Bf16 {
 template <class Math, int kM_, int kN_, bool kRowsContiguous>
 struct MmaTile {
   static constexpr int kM = kM_, kN = kN_, kDepth = 32, kThreads = 128, kStages = 3;
-  static constexpr int kBlocks =
-      kM * kN == 128 * 64 ? 2 : 4;  // on a multiprocessor, which bounds the registers
+  static constexpr int kBlocks =  // on a multiprocessor, which bounds the registers
+      kM * kN == 128 * 64 ? 2 : Math::kBlocksOfSmallTile;
   static constexpr int kI = kM / 2 / 16, kJ = kN / 2 / 8;  // fragments of a warp
   static constexpr bool kLdmatrix = Math::kLdmatrix && !kRowsContiguous;
   static_assert(!kLdmatrix || kJ % 2 == 0, "ldmatrix.x4 loads two fragments of B");

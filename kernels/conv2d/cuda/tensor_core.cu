@@ -23,6 +23,10 @@ void with_math(const Context& ctx, const F& f) {
   }
 }
 
+/// Three products need registers of their own beside the sums: a large tile would spill on sm_80.
+template <class Math, class Small, class Large>
+using LargeTile = std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, Large>;
+
 }  // namespace
 
 Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
@@ -34,16 +38,18 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
   with_math(ctx, [&]<class Math>() {
-    pipeline_fprop<MmaTile<Math, 128, 64, false>, MmaTile<Math, 64, 32, false>>(ctx, s, e, x, w,
-                                                                                bias, y, argmax);
+    using Small = MmaTile<Math, 64, 32, false>;
+    pipeline_fprop<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, x, w,
+                                                                                 bias, y, argmax);
   });
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
   with_math(ctx, [&]<class Math>() {
-    pipeline_dgrad<MmaTile<Math, 128, 64, false>, MmaTile<Math, 64, 32, false>>(ctx, s, e, g, w,
-                                                                                dx);
+    using Small = MmaTile<Math, 64, 32, false>;
+    pipeline_dgrad<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, g, w,
+                                                                                 dx);
   });
 }
 
@@ -51,10 +57,8 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
            Conv2dGrad<float> g, float* dw) {
   with_math(ctx, [&]<class Math>() {
     using Small = MmaTile<Math, 32, 64, true>;
-    // Three products need registers of their own beside the sums: the large tile would spill.
-    using Large =
-        std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, MmaTile<Math, 64, 128, true>>;
-    pipeline_wgrad<Large, Small>(ctx, s, e, x, g, dw);
+    pipeline_wgrad<LargeTile<Math, Small, MmaTile<Math, 64, 128, true>>, Small>(ctx, s, e, x, g,
+                                                                                dw);
   });
 }
 
