@@ -18,6 +18,7 @@
 #include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/weights.cuh"
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/runtime/algorithm_table.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
