@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "data/builtin_objects.h"
 #include "data/file.h"
 #include "data/image_io.h"
-#include "data/products.h"
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/parallel.h"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kFirstTestGood = kBuiltinTrainGood;
 constexpr int kFirstDefective = kBuiltinTrainGood + kBuiltinTestGood;
-constexpr int kPictures = kFirstDefective + kBuiltinDefective;
+constexpr int kImages = kFirstDefective + kBuiltinDefective;
 
 /// A pixel belongs to the mask where the flaw changed it by more than this (8-bit levels, before
 /// the camera's noise), so that a mask says exactly what differs.
@@ -101,7 +101,7 @@ Overlay draw_overlay(const Product& product, const Scene& scene, RandomSequence&
   const double across = random.uniform(), along = random.uniform();
   const Vec2 spot = product.spot(along, across);
   overlay.flaw = scene.flaw;
-  overlay.at = turn(spot, scene.turned) + scene.shift;
+  overlay.at = turn(spot, scene.rotation) + scene.shift;
   overlay.direction = unit(random.uniform());
   const double u = random.uniform();
   overlay.bow = 0.08 * (2.0 * random.uniform() - 1);
@@ -152,15 +152,15 @@ Scene draw_scene(const Product& product, Flaw flaw, int size, RandomSequence& ra
   const Vec2 lamp = 0.62 * unit(0.625 + either_way(0.012));  // from the upper left
   scene.lamp = {lamp.x, lamp.y, std::sqrt(1 - dot(lamp, lamp))};
   scene.soft = 3.0 / size;
-  scene.turned = unit(either_way(product.most_turn));
-  scene.shift = {either_way(product.most_shift), either_way(product.most_shift)};
+  scene.rotation = unit(either_way(product.max_turn));
+  scene.shift = {either_way(product.max_shift), either_way(product.max_shift)};
   scene.flaw = flaw;
   scene.choice = random.bits();
   scene.amount = random.uniform();
   return scene;
 }
 
-Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, uint64_t seed) {
+LoadedImage draw_image(const Product& product, uint64_t id, Flaw flaw, int size, uint64_t seed) {
   RandomSequence random(seed, RandomStream::builtin, id);
   Scene scene = draw_scene(product, flaw, size, random);
   const double brightness = 1 + 0.03 * (2.0 * random.uniform() - 1);
@@ -175,31 +175,31 @@ Picture draw_picture(const Product& product, uint64_t id, Flaw flaw, int size, u
   scene.flaw = Flaw::none;
   const Paint paint_good = product.paint(scene, same_copy);
 
-  Picture picture;
-  picture.image = Image(size, size, 3);
-  if (flaw != Flaw::none) picture.mask = Image(size, size, 1);
+  LoadedImage loaded;
+  loaded.image = Image(size, size, 3);
+  if (flaw != Flaw::none) loaded.mask = Image(size, size, 1);
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
       const Vec2 p = pixel_center(y, x, size);
       const Sight sight = paint(p);
       const Rgb color =
           camera.falloff(lies_on_surface(flaw) ? overlay.over(sight, p) : sight.color, p);
-      if (picture.mask) {
+      if (loaded.mask) {
         const Rgb good = camera.falloff(paint_good(p).color, p);
         const int change = std::max({std::abs(to_8_bits(color.r) - to_8_bits(good.r)),
                                      std::abs(to_8_bits(color.g) - to_8_bits(good.g)),
                                      std::abs(to_8_bits(color.b) - to_8_bits(good.b))});
-        *picture.mask->at(y, x) = change > kVisibleChange ? 255 : 0;
+        *loaded.mask->at(y, x) = change > kVisibleChange ? 255 : 0;
       }
       const Philox4 grain = philox(camera.seed, camera.stream, static_cast<uint64_t>(y) * size + x);
-      uint8_t* out = picture.image.at(y, x);
+      uint8_t* out = loaded.image.at(y, x);
       out[0] = to_8_bits(color.r + Camera::grain(grain.v[0]));
       out[1] = to_8_bits(color.g + Camera::grain(grain.v[1]));
       out[2] = to_8_bits(color.b + Camera::grain(grain.v[2]));
     }
   }
-  if (picture.mask) picture.mask = closed(*picture.mask);
-  return picture;
+  if (loaded.mask) loaded.mask = closed(*loaded.mask);
+  return loaded;
 }
 
 std::string numbered(const std::string& folder, int number) {
@@ -216,7 +216,7 @@ std::vector<std::string> builtin_classes() {
 
 Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
   ASSAY_CHECK_AS(UsageError, size >= 32 && size <= 2048,
-                 "builtin: pictures have 32 to 2048 pixels a side, not {}", size);
+                 "builtin: images have 32 to 2048 pixels a side, not {}", size);
   const auto found = std::find_if(products().begin(), products().end(),
                                   [&](const Product& p) { return p.name == object_class; });
   if (found == products().end()) {
@@ -232,8 +232,8 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
     sample.path = std::move(path);
     sample.defective = flaw != Flaw::none;
     sample.defect = name_of(flaw);
-    sample.draw = [&product, id = class_id * kPictures + index, flaw, size, seed] {
-      return draw_picture(product, id, flaw, size, seed);
+    sample.draw = [&product, id = class_id * kImages + index, flaw, size, seed] {
+      return draw_image(product, id, flaw, size, seed);
     };
     samples.push_back(std::move(sample));
   };
@@ -264,14 +264,14 @@ void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed)
     const std::vector<Sample> samples = pooled(open_builtin(name, size, seed));
     parallel_for(current_context(), static_cast<int64_t>(samples.size()), [&](int64_t i) {
       const Sample& sample = samples[i];
-      const Picture picture = load(sample);
+      const LoadedImage loaded = load(sample);
       const std::filesystem::path relative = sample.path, file = folder / name / relative;
       make_folder(file.parent_path());
-      write_png(file, picture.image);
-      if (picture.mask) {
+      write_png(file, loaded.image);
+      if (loaded.mask) {
         const auto masks = folder / name / "ground_truth" / sample.defect;
         make_folder(masks);
-        write_png(masks / (relative.stem().string() + "_mask.png"), *picture.mask);
+        write_png(masks / (relative.stem().string() + "_mask.png"), *loaded.mask);
       }
     });
   }

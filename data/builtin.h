@@ -1,4 +1,4 @@
-// The built-in data set: pictures of five kinds of products, drawn from a seed, with defects and
+// The built-in data set: images of five kinds of products, drawn from a seed, with defects and
 // their masks. Everything runs with nothing downloaded. Results on it are called "synthetic".
 #pragma once
 
@@ -12,14 +12,14 @@
 namespace assay {
 
 inline constexpr int kBuiltinSize = 256;      ///< pixels a side
-inline constexpr int kBuiltinTrainGood = 60;  ///< pictures of each class
-inline constexpr int kBuiltinTestGood = 16;   ///< pictures of each class
-inline constexpr int kBuiltinDefective = 24;  ///< pictures of each class, over its defects
+inline constexpr int kBuiltinTrainGood = 60;  ///< images of each class
+inline constexpr int kBuiltinTestGood = 16;   ///< images of each class
+inline constexpr int kBuiltinDefective = 24;  ///< images of each class, over its defects
 
 /// brush, chip, leather, ring, screw.
 std::vector<std::string> builtin_classes();
 
-/// Pictures are drawn when they are loaded, and nothing is written. Pixel values depend on (class,
+/// Images are drawn when they are loaded, and nothing is written. Pixel values depend on (class,
 /// path, size, seed) alone: the same bytes on every machine. UsageError for an unknown class (the
 /// message lists those there are) or a size outside 32 to 2048.
 Dataset open_builtin(const std::string& object_class, int size = kBuiltinSize, uint64_t seed = 0);

@@ -61,10 +61,10 @@ void count(const Dataset& data, ClassReport& report) {
 /// What is worth knowing but stops nothing.
 void add_notes(std::span<const SeenImage> seen, ClassReport& report) {
   const ClassCounts& c = report.counts;
-  constexpr int kLeast = kMinValidation + kMinTrain;
-  if (c.train_good > 0 && c.train_good < kLeast)
+  constexpr int kMin = kMinValidation + kMinTrain;
+  if (c.train_good > 0 && c.train_good < kMin)
     report.notes.push_back(
-        fmt::format("{} good training images; training needs {}", c.train_good, kLeast));
+        fmt::format("{} good training images; training needs {}", c.train_good, kMin));
   if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
   if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
   if (report.masks < c.test_defective) {

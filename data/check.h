@@ -10,7 +10,7 @@
 
 namespace assay {
 
-/// Pictures of a class.
+/// Images of a class.
 struct ClassCounts {
   int train_good = 0, test_good = 0, test_defective = 0;
   friend bool operator==(const ClassCounts&, const ClassCounts&) = default;

@@ -85,25 +85,25 @@ bool is_two_valued(const Image& image) {
 
 }  // namespace
 
-Picture load(const Sample& sample, const LoadOptions& options) {
-  Picture picture;
+LoadedImage load(const Sample& sample, const LoadOptions& options) {
+  LoadedImage loaded;
   if (sample.draw) {
-    picture = sample.draw();
-    if (!options.masks) picture.mask.reset();
+    loaded = sample.draw();
+    if (!options.masks) loaded.mask.reset();
   } else {
     DecodedImage file = read_decoded(sample.file, {.bit_depth = options.bit_depth});
     if (options.masks && !sample.masks.empty())
-      picture.mask = read_masks(sample, file.image, file.orientation);
-    picture.facts.bits = file.bits;
-    picture.facts.max_value = file.max_value;
-    picture.image = std::move(file.image);
+      loaded.mask = read_masks(sample, file.image, file.orientation);
+    loaded.facts.bits = file.bits;
+    loaded.facts.max_value = file.max_value;
+    loaded.image = std::move(file.image);
   }
-  picture.facts.size = {picture.image.width, picture.image.height};
-  picture.facts.channels = picture.image.channels;
-  picture.facts.hash = hash_of(picture.image);
-  picture.facts.two_valued = is_two_valued(picture.image);
-  if (picture.mask) picture.facts.mask = coverage_of(*picture.mask);
-  return picture;
+  loaded.facts.size = {loaded.image.width, loaded.image.height};
+  loaded.facts.channels = loaded.image.channels;
+  loaded.facts.hash = hash_of(loaded.image);
+  loaded.facts.two_valued = is_two_valued(loaded.image);
+  if (loaded.mask) loaded.facts.mask = coverage_of(*loaded.mask);
+  return loaded;
 }
 
 Image load_image(const Sample& sample) {

@@ -1,4 +1,4 @@
-// Which pictures there are, which of them are good, and where they come from.
+// Which images there are, which of them are good, and where they come from.
 #pragma once
 
 #include <cstdint>
@@ -26,32 +26,32 @@ struct ImageFacts {
   bool mask_vanishes = false;             ///< it marks no pixel at the size of the model
 };
 
-/// A picture and, where there is one, the mask of its defect: 1 channel, same size, 255 = defect.
-struct Picture {
+/// An image and, where there is one, the mask of its defect: 1 channel, same size, 255 = defect.
+struct LoadedImage {
   Image image;
   std::optional<Image> mask;
   ImageFacts facts = {};  ///< filled by load()
 };
 
-/// One picture of a data set, not yet read.
+/// One image of a data set, not yet read.
 struct Sample {
   std::string path;             ///< its name within the class: "test/broken_large/000.png"
-  std::filesystem::path file;   ///< empty where the picture is drawn
+  std::filesystem::path file;   ///< empty where the image is drawn
   bool defective = false;       ///< the label, decided where the sample is made and nowhere else
   std::string defect = "good";  ///< of a good sample and of no other; else the defect's folder
   std::vector<std::filesystem::path> masks;  ///< files of the mask, which is their union
-  std::function<Picture()> draw;             ///< makes the picture where there is no file
+  std::function<LoadedImage()> draw;         ///< makes the image where there is no file
 };
 
 struct LoadOptions {
   bool masks = true;   ///< read the mask too
   int bit_depth = 16;  ///< DecodeOptions::bit_depth
 };
-/// Reads or draws a sample. The mask is 0 or 255, of the picture's size. DataError for a broken
+/// Reads or draws a sample. The mask is 0 or 255, of the image's size. DataError for a broken
 /// file, a mask that cannot be understood (mask.h) or has another size than its image, one of a
 /// defect that marks nothing, and one of a good image that marks something.
-Picture load(const Sample& sample, const LoadOptions& options = {});
-/// The picture alone.
+LoadedImage load(const Sample& sample, const LoadOptions& options = {});
+/// The image alone.
 Image load_image(const Sample& sample);
 /// True when load() gives a mask.
 bool has_mask(const Sample& sample);
@@ -62,17 +62,17 @@ struct Dataset {
   std::string origin;              ///< builtin | mvtec | folder
   std::vector<Sample> train_good;  ///< never empty
   std::vector<Sample> test;        ///< never empty
-  FileAccount files = {};          ///< what was found on disk; empty for drawn pictures
+  FileAccount files = {};          ///< what was found on disk; empty for drawn images
   std::vector<std::string> notes =
       {};                  ///< what is worth knowing of how it was read, a sentence each
-  bool has_masks() const;  ///< every defective test picture has one
+  bool has_masks() const;  ///< every defective test image has one
 };
 
-/// Train and test pictures together, for the supervised model: train/good, then test.
+/// Train and test images together, for the supervised model: train/good, then test.
 std::vector<Sample> pooled(const Dataset& data);
 
 /// What follows --data: the word "builtin", or a folder in MVTec's layout. `size` and `seed` are
-/// those of the builtin pictures.
+/// those of the builtin images.
 Dataset open_dataset(const std::string& data, const std::string& object_class, int size = 256,
                      uint64_t seed = 0);
 /// The classes that open_dataset knows there, sorted.

@@ -60,8 +60,8 @@ bool is_utf8(std::string_view text) {
       code = code << 6 | (next & 0x3Fu);
     }
     // The shortest form alone is allowed; surrogates and what lies beyond Unicode are not.
-    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
+    constexpr uint32_t kMin[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kMin[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
     at += length;
   }
   return true;

@@ -14,7 +14,7 @@ namespace assay {
 /// more than 2 GB.
 std::vector<uint8_t> read_bytes(const std::filesystem::path& file);
 
-/// As write_file, but not waiting for the disk: for pictures, which can be made again.
+/// As write_file, but not waiting for the disk: for images, which can be made again.
 void write_bytes(const std::filesystem::path& file, std::span<const uint8_t> bytes);
 
 /// Whether a text may stand in JSON, as file names may not: they are any bytes.

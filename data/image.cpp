@@ -8,7 +8,7 @@ namespace assay {
 
 Image with_channels(const Image& image, int channels) {
   ASSAY_CHECK((image.channels == 1 || image.channels == 3) && (channels == 1 || channels == 3),
-              "with_channels: a picture has 1 channel or 3, but {} to {} was asked for",
+              "with_channels: an image has 1 channel or 3, but {} to {} was asked for",
               image.channels, channels);
   if (image.channels == channels) return image;
   Image out(image.height, image.width, channels);

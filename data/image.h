@@ -1,4 +1,4 @@
-// A picture in memory, as files hold it: 8 bits a value, (height,width,channels).
+// An image in memory, as files hold it: 8 bits a value, (height,width,channels).
 #pragma once
 
 #include <compare>
@@ -46,12 +46,12 @@ inline Image to_rgb(const Image& image) {
 /// 0x0112) says where its first row and column belong. Any other number leaves it as it is.
 Image oriented(Image image, int orientation);
 
-/// Width and height of a picture as its file has it, pixels.
+/// Width and height of an image as its file has it, pixels.
 struct ImageSize {
   int width = 0, height = 0;
   friend auto operator<=>(const ImageSize&, const ImageSize&) = default;
 };
-/// "900x900", or the smallest and the largest: "700x700 to 1024x1024". Empty for no pictures.
+/// "900x900", or the smallest and the largest: "700x700 to 1024x1024". Empty for no images.
 std::string describe_sizes(std::span<const ImageSize> sizes);
 
 }  // namespace assay

@@ -187,7 +187,7 @@ Header check_jpeg(Bytes bytes, const std::string& name) {
       channels = segment[5];
     }
     at += 2 + length;
-    // A scan without a byte of data would be a picture of whatever the memory held.
+    // A scan without a byte of data would be an image of whatever the memory held.
     if (marker == 0xDA)
       scanned = at + 1 < bytes.size() && (bytes[at] != 0xFF || bytes[at + 1] == 0);
   }
@@ -292,8 +292,8 @@ size_t decoding_memory(const Header& header, size_t file) {
 void check_writable(const char* caller, const Image& image) {
   ASSAY_CHECK(image.size() > 0 && image.pixels.size() == image.size() &&
                   (image.channels == 1 || image.channels == 3),
-              "{}: a picture of {} x {} x {} with {} values cannot be written", caller,
-              image.height, image.width, image.channels, image.pixels.size());
+              "{}: an image of {} x {} x {} with {} values cannot be written", caller, image.height,
+              image.width, image.channels, image.pixels.size());
 }
 
 }  // namespace

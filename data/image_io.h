@@ -51,9 +51,9 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name);
 DecodedImage read_decoded(const std::filesystem::path& path, const DecodeOptions& options = {});
 Image read_image(const std::filesystem::path& path);
 
-/// An 8-bit PNG, grey or RGB; the same bytes for the same picture everywhere.
+/// An 8-bit PNG, grey or RGB; the same bytes for the same image everywhere.
 std::vector<uint8_t> encode_png(const Image& image);
-/// A baseline JPEG with three channels whatever the picture has, for pages where size matters more
+/// A baseline JPEG with three channels whatever the image has, for pages where size matters more
 /// than the last grey level. `quality` 1 to 100.
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 /// Writes beside `path` and renames, so that a reader never sees half a file. Error that names the

@@ -51,8 +51,8 @@ Motion draw_motion(const BatchOptions& options, int64_t epoch, size_t image) {
   return motion;
 }
 
-/// Writes one picture as numbers in [0,1], moved. // (H,W,C)
-void fill_picture(const Image& image, const Motion& motion, float* out) {
+/// Writes one image as numbers in [0,1], moved. // (H,W,C)
+void fill_image(const Image& image, const Motion& motion, float* out) {
   const std::array<float, 256>& value = unit_values();
   const int width = image.width, channels = image.channels;
   for (int y = 0; y < image.height; ++y) {
@@ -81,12 +81,12 @@ ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options option
       masks_(samples_.size()),
       facts_(samples_.size()) {
   parallel_for(ctx, static_cast<int64_t>(samples_.size()), [&](int64_t i) {
-    const Picture picture =
+    const LoadedImage loaded =
         load(samples_[i], {.masks = options_.masks, .bit_depth = options_.bit_depth});
-    facts_[i] = picture.facts;
-    images_[i] = at_size(picture.image, options_.height, options_.width, options_.channels);
-    if (!picture.mask) return;
-    masks_[i] = resize_mask(*picture.mask, options_.height, options_.width);
+    facts_[i] = loaded.facts;
+    images_[i] = at_size(loaded.image, options_.height, options_.width, options_.channels);
+    if (!loaded.mask) return;
+    masks_[i] = resize_mask(*loaded.mask, options_.height, options_.width);
     const auto& pixels = masks_[i].pixels;
     facts_[i].mask_vanishes =
         samples_[i].defective && std::find(pixels.begin(), pixels.end(), 255) == pixels.end();
@@ -109,7 +109,7 @@ Tensor batch_of(std::span<const Image* const> images) {
                     image.channels == first.channels,
                 "batch: images of {} x {} x {} and {} x {} x {}", first.height, first.width,
                 first.channels, image.height, image.width, image.channels);
-    fill_picture(image, {}, &values[n * first.size()]);
+    fill_image(image, {}, &values[n * first.size()]);
   }
   return Tensor::from(
       {static_cast<int64_t>(images.size()), first.height, first.width, first.channels}, values);
@@ -118,7 +118,7 @@ Tensor batch_of(std::span<const Image* const> images) {
 Tensor ImageStore::batch(std::span<const size_t> images) const {
   std::vector<const Image*> chosen;
   for (const size_t i : images) {
-    ASSAY_CHECK(i < size(), "batch: there is no picture {} among {}", i, size());
+    ASSAY_CHECK(i < size(), "batch: there is no image {} among {}", i, size());
     chosen.push_back(&images_[i]);
   }
   return batch_of(chosen);
@@ -171,14 +171,14 @@ struct BatchLoader::State {
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
     if (on_device) cpu.get().memory = &pinned;
-    ASSAY_CHECK_AS(UsageError, options.batch >= 1,
-                   "loader: a batch holds at least 1 picture, not {}", options.batch);
-    ASSAY_CHECK_AS(UsageError, options.shifts >= 0,
-                   "loader: pictures cannot be shifted by {} pixels", options.shifts);
-    ASSAY_CHECK(!images.empty(), "loader: no pictures to make batches of");
+    ASSAY_CHECK_AS(UsageError, options.batch >= 1, "loader: a batch holds at least 1 image, not {}",
+                   options.batch);
+    ASSAY_CHECK_AS(UsageError, options.shifts >= 0, "loader: images cannot be shifted by {} pixels",
+                   options.shifts);
+    ASSAY_CHECK(!images.empty(), "loader: no images to make batches of");
     is_noisy.resize(store.size());
     const auto check = [&](size_t i) {
-      ASSAY_CHECK(i < store.size(), "loader: there is no picture {} among {}", i, store.size());
+      ASSAY_CHECK(i < store.size(), "loader: there is no image {} among {}", i, store.size());
     };
     for (const size_t i : images) check(i);
     for (const size_t i : options.noisy) {
@@ -206,7 +206,7 @@ struct BatchLoader::State {
     float* clean = options.clean_target ? batch.clean.mutable_data<float>() : nullptr;
     for (size_t n = 0; n < batch.images.size(); ++n) {
       const size_t i = batch.images[n];
-      fill_picture(store.image(i), draw_motion(options, members.passes[n], i), x);
+      fill_image(store.image(i), draw_motion(options, members.passes[n], i), x);
       if (clean != nullptr) std::copy(x, x + each, clean);
       if (is_noisy[i]) {
         add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path));

@@ -1,4 +1,4 @@
-// From samples to batches: every picture is read once, batches are made ahead of the step.
+// From samples to batches: every image is read once, batches are made ahead of the step.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ Image at_size(const Image& image, int height, int width, int channels);
 /// sizes differ. // (n,H,W,C)
 Tensor batch_of(std::span<const Image* const> images);
 
-/// All pictures of a list of samples at the size of a model, 8 bits a value.
+/// All images of a list of samples at the size of a model, 8 bits a value.
 class ImageStore {
  public:
   struct Options {
@@ -28,7 +28,7 @@ class ImageStore {
     int bit_depth = 16;  ///< DecodeOptions::bit_depth
   };
   /// Reads and resizes everything on the threads of `ctx`. Throws the DataError of the first
-  /// picture, in the order of the samples, that cannot be read.
+  /// image, in the order of the samples, that cannot be read.
   ImageStore(Context& ctx, std::vector<Sample> samples, Options options);
 
   size_t size() const { return samples_.size(); }
@@ -43,7 +43,7 @@ class ImageStore {
   /// (H,W,1), 0 or 255. Undefined mask (no pixels) where the sample has none.
   const Image& mask(size_t i) const { return masks_[i]; }
 
-  /// The pictures at these positions in [0,1], without noise or augmentation. // (n,H,W,C)
+  /// The images at these positions in [0,1], without noise or augmentation. // (n,H,W,C)
   Tensor batch(std::span<const size_t> images) const;
 
  private:
@@ -53,12 +53,12 @@ class ImageStore {
   std::vector<ImageFacts> facts_;
 };
 
-/// How batches are made from a store. Everything is a pure function of (seed, epoch, picture).
+/// How batches are made from a store. Everything is a pure function of (seed, epoch, image).
 struct BatchOptions {
   int batch = 32;
   uint64_t seed = 0;
   bool shuffle = true;             ///< false: in the order given
-  bool flips = false;              ///< mirrors half of the pictures left to right
+  bool flips = false;              ///< mirrors half of the images left to right
   int shifts = 0;                  ///< moves by up to so many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean

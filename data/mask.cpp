@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kThreshold = 128;
 constexpr int kAlmostBlack = 8;  // JPEG may write so much for 0
-constexpr int kMostLabels = 32;  // kinds of defects that a mask may number
+constexpr int kMaxLabels = 32;   // kinds of defects that a mask may number
 
 /// The brightest channel of every pixel: a palette's blue (0,0,255) is no darker a mark than white.
 Image brightest(const Image& image) {
@@ -70,8 +70,8 @@ Image colours_mark(const DecodedImage& file, const std::string& name) {
       std::count_if(counts.begin() + 1, counts.end(), [](int64_t n) { return n > 0; });
   int highest = 255;
   while (highest > 0 && counts[highest] == 0) --highest;
-  if (!file.lossy && (distinct <= 1 || (distinct <= kMostLabels &&
-                                        (highest <= kMostLabels || is_coloured(file.image)))))
+  if (!file.lossy && (distinct <= 1 || (distinct <= kMaxLabels &&
+                                        (highest <= kMaxLabels || is_coloured(file.image)))))
     return marked_from(grey, 1);
   const auto refuse = [&](const std::string& what) {
     throw DataError(fmt::format(

@@ -28,7 +28,7 @@ NormalPair normal_pair(uint32_t a, uint32_t b) {
 }  // namespace
 
 std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share) {
-  ASSAY_CHECK(share >= 0 && share <= 1, "noise: the share of noisy pictures is {:g}, not in [0,1]",
+  ASSAY_CHECK(share >= 0 && share <= 1, "noise: the share of noisy images is {:g}, not in [0,1]",
               share);
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
@@ -40,7 +40,7 @@ std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share) {
 
 void add_noise(std::span<float> values, uint64_t seed, uint64_t image, double variance) {
   const double deviation = std::sqrt(variance);
-  const uint64_t stream = stream_id(RandomStream::noise, image + 1);  // 0 chooses the pictures
+  const uint64_t stream = stream_id(RandomStream::noise, image + 1);  // 0 chooses the images
   for (size_t i = 0; i < values.size(); i += 4) {
     const Philox4 random = philox(seed, stream, i / 4);
     const NormalPair a = normal_pair(random.v[0], random.v[1]);

@@ -1,4 +1,4 @@
-// Gaussian noise on a tenth of the pictures: equation 7 of the study (arXiv:2107.09204).
+// Gaussian noise on a tenth of the images: equation 7 of the study (arXiv:2107.09204).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ inline constexpr double kNoiseVariance = 0.001;  ///< of values in [0,1]
 /// floor(share * n) of the numbers 0 to n-1, drawn without replacement, ascending.
 std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share = kNoiseShare);
 
-/// Adds noise to the values of picture `image` and clips to [0,1]. The noise of value i is a pure
+/// Adds noise to the values of image `image` and clips to [0,1]. The noise of value i is a pure
 /// function of (seed, image, i), the same on every machine.
 void add_noise(std::span<float> values, uint64_t seed, uint64_t image,
                double variance = kNoiseVariance);

@@ -1,5 +1,5 @@
-// What the built-in pictures are painted with: colours, soft edges, distances to shapes, noise that
-// looks like a surface, light. Coordinates: the picture spans [-1,1] x [-1,1], x right, y down.
+// What the built-in images are painted with: colours, soft edges, distances to shapes, noise that
+// looks like a surface, light. Coordinates: the image spans [-1,1] x [-1,1], x right, y down.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Sine and logarithm out of + - * / and sqrt alone, which IEEE 754 rounds the same
-// everywhere: the built-in pictures and the noise must not depend on a machine's libm. The folder
+// everywhere: the built-in images and the noise must not depend on a machine's libm. The folder
 // is compiled with -ffp-contract=off for the same reason.
 #pragma once
 

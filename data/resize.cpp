@@ -145,7 +145,7 @@ Image resize(const Image& image, int height, int width) {
               "resize: cannot make {} x {} pixels of {} x {}", height, width, image.height,
               image.width);
   ASSAY_CHECK(image.channels == 1 || image.channels == 3,
-              "resize: a picture has 1 channel or 3, not {}", image.channels);
+              "resize: an image has 1 channel or 3, not {}", image.channels);
   if (image.width == width) return image.height == height ? image : resize_columns(image, height);
   const Image rows = resize_rows(image, width);
   return image.height == height ? rows : resize_columns(rows, height);

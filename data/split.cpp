@@ -58,10 +58,10 @@ class Names {
     const auto found = by_name_.find(name);
     ASSAY_CHECK_AS(
         DataError, found != by_name_.end(),
-        "{}: there is no picture \"{}\" in the training set; this split belongs to other data",
-        file_, name);
+        "{}: there is no image \"{}\" in the training set; this split belongs to other data", file_,
+        name);
     ASSAY_CHECK_AS(DataError, found->second.size() == 1,
-                   "{}: the name \"{}\" belongs to {} pictures; give its path", file_, name,
+                   "{}: the name \"{}\" belongs to {} images; give its path", file_, name,
                    found->second.size());
     return found->second.front();
   }
@@ -82,7 +82,7 @@ void write_json(const std::filesystem::path& file, const Json& json) {
   write_file(file, json.dump(1) + "\n");
 }
 
-/// The lists of pictures of one split; no picture stands in two of them.
+/// The lists of images of one split; no image stands in two of them.
 class Lists {
  public:
   Lists(const Json& json, const std::string& file, const Names& names)
@@ -92,7 +92,7 @@ class Lists {
     std::vector<size_t> result;
     const auto list = json_.find(key);
     ASSAY_CHECK_AS(DataError, list != json_.end() && list->is_array() && !list->empty(),
-                   "{}: \"{}\" must be a list of at least one picture", file_, key);
+                   "{}: \"{}\" must be a list of at least one image", file_, key);
     for (const Json& entry : *list) {
       ASSAY_CHECK_AS(DataError, entry.is_string(),
                      "{}: \"{}\" holds something that is no file name: {}", file_, key,
@@ -123,7 +123,7 @@ Json read_split_json(const std::filesystem::path& file) {
 
 Split draw_split(size_t n, uint64_t seed) {
   ASSAY_CHECK_AS(DataError, n >= kMinValidation + kMinTrain,
-                 "split: {} good training pictures are too few; {} are held out and at least {} "
+                 "split: {} good training images are too few; {} are held out and at least {} "
                  "must be left to learn from",
                  n, kMinValidation, kMinTrain);
   RandomSequence random(seed, RandomStream::split);
@@ -168,7 +168,7 @@ Split read_split(const std::filesystem::path& file, const std::vector<Sample>& s
 std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed) {
   ASSAY_CHECK_AS(UsageError, k >= 2, "folds: {} folds cannot be cross-validated; at least 2", k);
   ASSAY_CHECK_AS(DataError, static_cast<size_t>(k) <= defective.size(),
-                 "folds: {} pictures are too few for {} folds", defective.size(), k);
+                 "folds: {} images are too few for {} folds", defective.size(), k);
   std::vector<Fold> folds(k);
   RandomSequence random(seed, RandomStream::split, 1);
   for (const bool kind : {false, true}) {
@@ -180,7 +180,7 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
     // folds one tests the larger half.
     const auto needed = k == 2 ? size_t{4} : static_cast<size_t>(k);
     ASSAY_CHECK_AS(DataError, members.size() >= needed,
-                   "folds: {}{} pictures are too few for {} folds; at least {}", members.size(),
+                   "folds: {}{} images are too few for {} folds; at least {}", members.size(),
                    kind ? " defective" : " good", k, needed);
     random.shuffle(members);
     for (int f = 0; f < k; ++f) {
@@ -194,7 +194,7 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
           rest.push_back(members[i]);
         }
       }
-      // Another draw in each fold, or one picture would validate all folds that do not test it.
+      // Another draw in each fold, or one image would validate all folds that do not test it.
       RandomSequence(seed, RandomStream::split, 2 + 2 * f + kind).shuffle(rest);
       const auto border = rest.begin() + std::max<size_t>(1, share_of(rest.size()));
       folds[f].validation.insert(folds[f].validation.end(), rest.begin(), border);
@@ -244,7 +244,7 @@ std::vector<Fold> read_folds(const std::filesystem::path& file,
         ASSAY_CHECK_AS(DataError,
                        std::any_of(part->begin(), part->end(),
                                    [&](size_t i) { return samples[i].defective == kind; }),
-                       "{}: fold {} has no {} picture to {}", source, folds.size(),
+                       "{}: fold {} has no {} image to {}", source, folds.size(),
                        kind ? "defective" : "good",
                        part == &fold.train ? "train on" : "validate with");
   }

@@ -1,4 +1,4 @@
-// Which pictures train, which calibrate, and the folds of the supervised model.
+// Which images train, which calibrate, and the folds of the supervised model.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ struct Split {
   std::vector<size_t> train, validation;
 };
 
-/// round(15 % of n) pictures, at least 8, drawn from the seed, validate. DataError when n is less
+/// round(15 % of n) images, at least 8, drawn from the seed, validate. DataError when n is less
 /// than kMinValidation
 /// + kMinTrain.
 Split draw_split(size_t n, uint64_t seed);
@@ -31,11 +31,11 @@ Split draw_split(size_t n, uint64_t seed);
 void write_split(const std::filesystem::path& file, const Split& split,
                  const std::vector<Sample>& samples);
 /// Accepts Sample::path, any path that ends in it, and bare file names. DataError for a file that
-/// is not such a split, a picture that is not in `samples`, one that is named twice, or an empty
+/// is not such a split, an image that is not in `samples`, one that is named twice, or an empty
 /// part.
 Split read_split(const std::filesystem::path& file, const std::vector<Sample>& samples);
 
-/// All paths that such a file names, whether there is such a picture or not. DataError for a file
+/// All paths that such a file names, whether there is such an image or not. DataError for a file
 /// that is not such a split.
 std::set<std::string> paths_in_split(const std::filesystem::path& file);
 std::set<std::string> paths_in_split(const Split& split, const std::vector<Sample>& samples);
@@ -45,15 +45,15 @@ struct Fold {
   std::vector<size_t> train, validation, test;
 };
 
-/// k folds with the share of defective pictures in each as equal as can be; 15 % of the rest of
-/// each class validates. `defective`: 1 or 0 per picture. DataError when there are fewer good or
-/// defective pictures than folds, or than training and validation need; UsageError for k < 2.
+/// k folds with the share of defective images in each as equal as can be; 15 % of the rest of
+/// each class validates. `defective`: 1 or 0 per image. DataError when there are fewer good or
+/// defective images than folds, or than training and validation need; UsageError for k < 2.
 std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, uint64_t seed);
 
 /// {"folds": [{"train": [paths], "validation": [paths], "test": [paths]}, ...]}.
 void write_folds(const std::filesystem::path& file, const std::vector<Fold>& folds,
                  const std::vector<Sample>& samples);
-/// Names as read_split takes them. DataError for a file that is not such a list, a picture that is
+/// Names as read_split takes them. DataError for a file that is not such a list, an image that is
 /// not in `samples`, one that is named twice in a fold or tested in two, or an empty part.
 std::vector<Fold> read_folds(const std::filesystem::path& file, const std::vector<Sample>& samples);
 

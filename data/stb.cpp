@@ -140,7 +140,7 @@ std::vector<uint8_t> stb_encode_png(const Image& image) {
   std::vector<uint8_t> out;
   const int written = stbi_write_png_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), 0);
-  ASSAY_CHECK(written != 0, "encode_png: no memory for a picture of {} x {}", image.height,
+  ASSAY_CHECK(written != 0, "encode_png: no memory for an image of {} x {}", image.height,
               image.width);
   return out;
 }
@@ -149,7 +149,7 @@ std::vector<uint8_t> stb_encode_jpeg(const Image& image, int quality) {
   std::vector<uint8_t> out;
   const int written = stbi_write_jpg_to_func(append, &out, image.width, image.height,
                                              image.channels, image.pixels.data(), quality);
-  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for a picture of {} x {}", image.height,
+  ASSAY_CHECK(written != 0, "encode_jpeg: no memory for an image of {} x {}", image.height,
               image.width);
   return out;
 }

@@ -50,9 +50,9 @@ struct ImageStream::State {
     sample.path = image.name;
     sample.file = image.file;
     try {
-      const Picture picture = load(sample, {.masks = false, .bit_depth = options.bit_depth});
-      image.facts = picture.facts;
-      image.image = at_size(picture.image, options.height, options.width, options.channels);
+      const LoadedImage loaded = load(sample, {.masks = false, .bit_depth = options.bit_depth});
+      image.facts = loaded.facts;
+      image.image = at_size(loaded.image, options.height, options.width, options.channels);
     } catch (const DataError& failure) {
       image.error = failure.what();
     }

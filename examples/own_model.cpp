@@ -3,7 +3,7 @@
 //
 //   own_model train bottleneck --data builtin --class ring --code-channels 4 --out run
 //   own_model evaluate run
-//   own_model predict run picture.png
+//   own_model predict run image.png
 #include "apps/assay/program.h"
 #include "layers/conv.h"
 #include "layers/sequential.h"

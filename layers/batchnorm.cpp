@@ -26,13 +26,13 @@ Module::TorchSpan BatchNorm::torch_span() const {
 
 Shape BatchNorm::describe(const std::string& name, const Shape& input,
                           std::vector<LayerRow>& rows) const {
-  check_picture(name, input, config_.C);
+  check_image(name, input, config_.C);
   rows.push_back({.name = name,
                   .what = "batch norm" + activation_suffix(config_.activation),
                   .output = input,
                   .parameters = parameter_count(),
                   .flops = 2 * numel(input),  // y = scale x + shift
-                  .least_bytes = (2 * numel(input) + 4 * config_.C) * 4});
+                  .min_bytes = (2 * numel(input) + 4 * config_.C) * 4});
   return input;
 }
 

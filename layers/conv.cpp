@@ -44,7 +44,7 @@ Module::TorchSpan Conv2d::torch_span() const {
 
 Shape Conv2d::describe(const std::string& name, const Shape& input,
                        std::vector<LayerRow>& rows) const {
-  check_picture(name, input, config_.C);
+  check_image(name, input, config_.C);
   const Conv2dOptions& o = config_.op;
   const Conv2dShape s{.N = static_cast<int>(input[0]),
                       .H = static_cast<int>(input[1]),
@@ -67,7 +67,7 @@ Shape Conv2d::describe(const std::string& name, const Shape& input,
                   .output = output,
                   .parameters = parameter_count(),
                   .flops = conv2d_flops(s),
-                  .least_bytes = conv2d_least_bytes(s, epilogue),
+                  .min_bytes = conv2d_min_bytes(s, epilogue),
                   .conv = ConvCall{s, epilogue}});
   return output;
 }
@@ -93,7 +93,7 @@ Module::TorchSpan ConvTranspose2d::torch_span() const {
 
 Shape ConvTranspose2d::describe(const std::string& name, const Shape& input,
                                 std::vector<LayerRow>& rows) const {
-  check_picture(name, input, config_.C_in);
+  check_image(name, input, config_.C_in);
   const ConvTranspose2dOptions& o = config_.op;
   const auto side = [&](int64_t p) { return (p - 1) * o.stride - 2 * o.pad + config_.filter; };
   Shape output{input[0], side(input[1]), side(input[2]), config_.C_out};
@@ -115,7 +115,7 @@ Shape ConvTranspose2d::describe(const std::string& name, const Shape& input,
                   .output = output,
                   .parameters = parameter_count(),
                   .flops = flops,
-                  .least_bytes = elements * 4,
+                  .min_bytes = elements * 4,
                   .conv = ConvCall{s, {}, true}});
   return output;
 }

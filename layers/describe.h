@@ -26,8 +26,8 @@ inline std::string activation_suffix(Activation a) {
 }
 
 /// Throws the Error that forward would throw for x of that shape.
-inline void check_picture(const std::string& layer, const Shape& x, int64_t channels) {
-  ASSAY_CHECK(x.size() == 4 && x[3] == channels, "{}: wants pictures (N,H,W,{}) but gets {}", layer,
+inline void check_image(const std::string& layer, const Shape& x, int64_t channels) {
+  ASSAY_CHECK(x.size() == 4 && x[3] == channels, "{}: wants images (N,H,W,{}) but gets {}", layer,
               channels, to_string(x));
 }
 

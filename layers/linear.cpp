@@ -10,22 +10,22 @@ namespace assay {
 namespace {
 
 TorchLayout weight_layout(const LinearConfig& c) {
-  ASSAY_CHECK(!c.input_picture || !c.output_picture,
-              "linear: a layer has a picture on one side at most");
-  if (c.input_picture) {
-    const auto [H, W, C] = *c.input_picture;
+  ASSAY_CHECK(!c.input_image || !c.output_image,
+              "linear: a layer has an image on one side at most");
+  if (c.input_image) {
+    const auto [H, W, C] = *c.input_image;
     return {{c.out, H, W, C}, {0, 3, 1, 2}, {c.out, c.in}};
   }
-  if (c.output_picture) {
-    const auto [H, W, C] = *c.output_picture;
+  if (c.output_image) {
+    const auto [H, W, C] = *c.output_image;
     return {{H, W, C, c.in}, {2, 0, 1, 3}, {c.out, c.in}};
   }
   return {};
 }
 
 TorchLayout bias_layout(const LinearConfig& c) {
-  if (!c.output_picture) return {};
-  const auto [H, W, C] = *c.output_picture;
+  if (!c.output_image) return {};
+  const auto [H, W, C] = *c.output_image;
   return {{H, W, C}, {2, 0, 1}, {c.out}};
 }
 
@@ -60,7 +60,7 @@ Shape Linear::describe(const std::string& name, const Shape& input,
        .output = output,
        .parameters = parameter_count(),
        .flops = 2 * input[0] * config_.in * config_.out,
-       .least_bytes = (numel(input) + numel(output) + parameter_count()) * 4,
+       .min_bytes = (numel(input) + numel(output) + parameter_count()) * 4,
        .is_product = true});
   return output;
 }

@@ -7,16 +7,16 @@
 
 namespace assay {
 
-/// A picture that a dense layer reads or makes: our order is (H,W,C), PyTorch's (C,H,W).
-struct PictureOrder {
+/// An image that a dense layer reads or makes: our order is (H,W,C), PyTorch's (C,H,W).
+struct ImageLayout {
   int64_t H, W, C;
 };
 
 struct LinearConfig {
   int64_t in, out;
   Activation activation = Activation::none;
-  std::optional<PictureOrder> input_picture = {};   ///< where the input is a flattened picture
-  std::optional<PictureOrder> output_picture = {};  ///< where the output becomes a picture
+  std::optional<ImageLayout> input_image = {};   ///< where the input is a flattened image
+  std::optional<ImageLayout> output_image = {};  ///< where the output becomes an image
 };
 
 /// Linear [activation] of PyTorch. x (N,in) -> (N,out).

@@ -55,8 +55,8 @@ struct LayerRow {
   std::string what;  ///< "conv 3x3, 64, ReLU, max-pool 2"
   Shape output;      ///< (N,H,W,C) or (N,I)
   int64_t parameters = 0;
-  int64_t flops = 0;        ///< forward; multiply-adds count as two
-  int64_t least_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
+  int64_t flops = 0;      ///< forward; multiply-adds count as two
+  int64_t min_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
   bool is_product = false;            ///< a dense layer: every pass is a matrix product
 };

@@ -15,8 +15,8 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
     each_once = each_once && sorted[i] == static_cast<int>(i);
   ASSAY_CHECK(each_once, "permute: the order must name each dimension of {} once",
               to_string(x.shape()));
-  ASSAY_CHECK(x.rank() <= Strides::kMostRank, "permute: {} has more than {} dimensions",
-              to_string(x.shape()), Strides::kMostRank);
+  ASSAY_CHECK(x.rank() <= Strides::kMaxRank, "permute: {} has more than {} dimensions",
+              to_string(x.shape()), Strides::kMaxRank);
   std::vector<int64_t> stride(order.size(), 1);
   for (int d = x.rank() - 2; d >= 0; --d) stride[d] = stride[d + 1] * x.dim(d + 1);
   Strides strides{.rank = x.rank()};

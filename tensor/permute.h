@@ -10,7 +10,7 @@ namespace assay {
 /// A copy whose dimension i is x's dimension order[i]. Not recorded.
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 
-/// x (N,H,W,C) -> (N, C*H*W): each picture flattened as PyTorch flattens it.
+/// x (N,H,W,C) -> (N, C*H*W): each image flattened as PyTorch flattens it.
 Tensor flatten_nchw(const Tensor& x);
 
 }  // namespace assay

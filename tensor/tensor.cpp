@@ -250,16 +250,16 @@ Tensor Tensor::detach() const {
   return view(shape(), impl_->first);
 }
 
-Tensor Tensor::to(Device wanted) const {
-  if (wanted == device()) return *this;
-  Tensor copy = allocate(shape(), dtype(), wanted);
+Tensor Tensor::to(Device target) const {
+  if (target == device()) return *this;
+  Tensor copy = allocate(shape(), dtype(), target);
   copy.copy_elements(*this);
   return copy;
 }
 
-Tensor Tensor::to(DType wanted) const {
-  if (wanted == dtype()) return *this;
-  switch (wanted) {
+Tensor Tensor::to(DType target) const {
+  if (target == dtype()) return *this;
+  switch (target) {
     case DType::f32:
       return from(shape(), std::span<const float>(to_floats()));
     case DType::f64:

@@ -12,7 +12,7 @@
 
 namespace assay {
 
-/// Sizes of the dimensions. Pictures are (N,H,W,C).
+/// Sizes of the dimensions. Images are (N,H,W,C).
 using Shape = std::vector<int64_t>;
 int64_t numel(const Shape& shape);
 /// "(32, 128, 128, 3)"

@@ -61,7 +61,7 @@ void add_data(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<MakeArguments>();
   make->add_option("--out", arguments->out, "a folder")->required();
   make->add_option("--size", arguments->size, "pixels a side")->capture_default_str();
-  make->add_option("--seed", arguments->seed, "of the pictures")
+  make->add_option("--seed", arguments->seed, "of the images")
       ->check(whole_number())
       ->capture_default_str();
   make->callback([=, &run] { run = [=] { return make_verb(*arguments); }; });

@@ -26,9 +26,9 @@ void print_layers(const std::vector<LayerRow>& rows, int64_t parameters) {
   for (const LayerRow& row : rows) {
     std::printf("%-14s %-34s %-22s %12lld %10.2f %10.2f\n", row.name.c_str(), row.what.c_str(),
                 to_string(row.output).c_str(), static_cast<long long>(row.parameters),
-                static_cast<double>(row.flops) / 1e6, static_cast<double>(row.least_bytes) / 1e6);
+                static_cast<double>(row.flops) / 1e6, static_cast<double>(row.min_bytes) / 1e6);
     flops += row.flops;
-    bytes += row.least_bytes;
+    bytes += row.min_bytes;
     activations += numel(row.output);
   }
   // Weights, their gradients and two moments of Adam; each layer's output and its gradient.

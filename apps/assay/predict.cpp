@@ -126,15 +126,15 @@ class HeatMapNames {
  public:
   explicit HeatMapNames(const PredictArguments& arguments) : arguments_(arguments) {}
 
-  /// UsageError when the map would replace an image that is judged or, without --force, any file.
+  /// UsageError when the map would replace an image that is read or, without --force, any file.
   fs::path name(const fs::path& file, const fs::path& name) {
     const fs::path stem = (fs::path(arguments_.out) / name).replace_extension();
     fs::path map = stem.string() + ".png";
     for (int i = 2; !taken_.insert(map).second; ++i)
       map = fmt::format("{}_{}.png", stem.string(), i);
-    judged_.insert(canonical(file));
-    ASSAY_CHECK_AS(UsageError, !judged_.contains(canonical(map)),
-                   "--out: the heat map {} would replace an image that is judged; choose another "
+    predicted_.insert(canonical(file));
+    ASSAY_CHECK_AS(UsageError, !predicted_.contains(canonical(map)),
+                   "--out: the heat map {} would replace an image that is read; choose another "
                    "folder",
                    map.string());
     if (!arguments_.force) check_is_new(map);
@@ -146,7 +146,7 @@ class HeatMapNames {
     HeatMapNames trial(arguments_);
     std::vector<StreamedImage> images;
     Inputs(arguments_, [&](StreamedImage image) { images.push_back(std::move(image)); }).list();
-    for (const StreamedImage& image : images) trial.judged_.insert(canonical(image.file));
+    for (const StreamedImage& image : images) trial.predicted_.insert(canonical(image.file));
     for (const StreamedImage& image : images)
       if (image.error.empty()) trial.name(image.file, image.name);
   }
@@ -158,13 +158,13 @@ class HeatMapNames {
   }
 
   const PredictArguments& arguments_;
-  std::set<fs::path> taken_, judged_;
+  std::set<fs::path> taken_, predicted_;
 };
 
-/// Judges images batch by batch as they come.
-class Prediction {
+/// Predicts images batch by batch as they come.
+class PredictionRun {
  public:
-  Prediction(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
+  PredictionRun(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
       : detector_(detector), arguments_(arguments), output_(output), names_(arguments) {}
 
   void run() {
@@ -187,7 +187,7 @@ class Prediction {
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
       StreamedImage unread;
-      // What is there is judged now: nobody waits for a batch to fill.
+      // What is there is predicted now: nobody waits for a batch to fill.
       while (unread.error.empty() && static_cast<int>(batch.size()) < config.batch) {
         StreamedImage image;
         if (!stream.take(image, batch.empty())) break;
@@ -197,7 +197,7 @@ class Prediction {
           unread = std::move(image);  // after what came before it
       }
       if (batch.empty() && unread.error.empty()) break;
-      if (!batch.empty()) judge(batch);
+      if (!batch.empty()) predict(batch);
       if (!unread.error.empty()) fail(unread);
     }
     output_.end();
@@ -207,14 +207,14 @@ class Prediction {
 
   bool anomaly() const { return defective_ > 0; }
   int64_t failures() const { return failures_; }
-  int64_t judged() const { return judged_; }
+  int64_t predicted() const { return predicted_; }
   /// Throws where the one thing that was named cannot be read.
   void end() {
-    if (!held_failure_.empty() && judged_ == 0) throw DataError(held_failure_);
+    if (!held_failure_.empty() && predicted_ == 0) throw DataError(held_failure_);
     say_held_failure();
   }
   std::string sentence() {
-    account_.add_images(judged_);
+    account_.add_images(predicted_);
     std::string text = fmt::format("{}; {} called defective", account_.sentence(), defective_);
     if (failures_ > 0) text += fmt::format("; {} cannot be read, named above", failures_);
     return text;
@@ -230,31 +230,31 @@ class Prediction {
     ++failures_;
     say_held_failure();
     held_failure_ = image.error;
-    if (failures_ > 1 || judged_ > 0) say_held_failure();
+    if (failures_ > 1 || predicted_ > 0) say_held_failure();
     output_.failure(image.file.string(), image.error);
     std::fflush(stdout);
   }
 
-  void judge(const std::vector<StreamedImage>& batch) {
+  void predict(const std::vector<StreamedImage>& batch) {
     std::vector<const Image*> images;
     images.reserve(batch.size());
     for (const StreamedImage& image : batch) images.push_back(&image.image);
     const Tensor x = batch_of(images);
-    const Judgement judgement = detector_.judge(x);
+    const Prediction prediction = detector_.predict(x);
     const std::vector<float> originals =
         arguments_.out.empty() ? std::vector<float>() : x.to_floats();
     for (size_t n = 0; n < batch.size(); ++n) {
       ScoredImage scored;
       scored.path = batch[n].file.string();
-      scored.parts = judgement.parts[n];
-      detector_.scoring().judge(scored);
+      scored.components = prediction.components[n];
+      detector_.scoring().predict(scored);
       fs::path map;
       if (!arguments_.out.empty()) {
         map = names_.name(batch[n].file, batch[n].name);
-        write_heat_map(map, originals, judgement, n);
+        write_heat_map(map, originals, prediction, n);
         if (arguments_.explain) write_explanation(map, originals, n);
       }
-      ++judged_;
+      ++predicted_;
       defective_ += scored.predicted_defective;
       output_.image(scored, map);
     }
@@ -263,7 +263,7 @@ class Prediction {
   }
 
   void write_heat_map(const fs::path& file, const std::vector<float>& originals,
-                      const Judgement& judgement, size_t n) {
+                      const Prediction& prediction, size_t n) {
     const int side = detector_.config().image_size, channels = detector_.config().channels();
     const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
     make_folder(file.parent_path());
@@ -272,7 +272,7 @@ class Prediction {
                               channels,
                               std::span(originals).subspan(n * values, values),
                               {},
-                              std::span(judgement.heat).subspan(n * pixels, pixels),
+                              std::span(prediction.heat).subspan(n * pixels, pixels),
                               {}},
                              detector_.heat_scale()));
   }
@@ -319,7 +319,7 @@ class Prediction {
   HeatMapNames names_;
   FileAccount account_;
   std::string held_failure_;  // not said yet: the only one is the program's own error
-  int64_t judged_ = 0, defective_ = 0, failures_ = 0;
+  int64_t predicted_ = 0, defective_ = 0, failures_ = 0;
 };
 
 OutputForm form_of(const PredictArguments& arguments) {
@@ -343,28 +343,29 @@ int predict_verb(const PredictArguments& arguments) {
   const RunContext context(arguments.threads, config.device, config.precision);
   const auto detector = load_detector(folder);
   ASSAY_CHECK_AS(UsageError, arguments.out.empty() || detector->draws_heat_maps(),
-                 "--out: {} judges whole images and draws no heat maps", config.model);
+                 "--out: {} scores whole images and draws no heat maps", config.model);
   ASSAY_CHECK_AS(UsageError, !arguments.explain || !arguments.out.empty(),
                  "--explain: writes images, so it needs --out");
   ASSAY_CHECK_AS(UsageError, !arguments.explain || detector->explains(),
                  "--explain: {} does not compare places of images", config.model);
   stop_on_interrupt();
   const auto output = make_output(form_of(arguments), detector->scoring());
-  Prediction prediction(*detector, arguments, *output);
-  prediction.run();
-  prediction.end();
-  if (wants_account(arguments)) fmt::print(stderr, "assay: {}\n", prediction.sentence());
+  PredictionRun run(*detector, arguments, *output);
+  run.run();
+  run.end();
+  if (wants_account(arguments)) fmt::print(stderr, "assay: {}\n", run.sentence());
   ASSAY_CHECK(!stop_requested(), "interrupted after {} images; what is said of them holds",
-              prediction.judged());
+              run.predicted());
   // An image that nobody has looked at may be defective, too.
-  if (prediction.failures() > 0) return kExitUnread;
-  return arguments.fail_on_anomaly && prediction.anomaly() ? kExitAnomaly : 0;
+  if (run.failures() > 0) return kExitUnread;
+  return arguments.fail_on_anomaly && run.anomaly() ? kExitAnomaly : 0;
 }
 
 }  // namespace
 
 void add_predict(CLI::App& app, Action& run) {
-  CLI::App* verb = app.add_subcommand("predict", "judge images with a trained model");
+  CLI::App* verb = app.add_subcommand(
+      "predict", "score images with a trained model and say which are defective");
   auto arguments = std::make_shared<PredictArguments>();
   verb->add_option("run", arguments->run, "a run folder")->required();
   verb->add_option("paths", arguments->paths,
@@ -388,7 +389,8 @@ void add_predict(CLI::App& app, Action& run) {
                  "exit with 10 when an image is called defective");
   add_threads_option(*verb, arguments->threads);
   verb->footer(
-      "Results come as they are made. A file that cannot be read is named, the others are judged,\n"
+      "Results come as they are made. A file that cannot be read is named, the others are "
+      "predicted,\n"
       "and the exit code is 3. In JSON and CSV a path that is not UTF-8 is written as file: and "
       "its\n"
       "bytes, those that a URI may not hold as %NN.");

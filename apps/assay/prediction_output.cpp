@@ -35,7 +35,8 @@ class JsonOutput : public PredictionOutput {
                   {"score", image.score},
                   {"threshold", scoring_.threshold},
                   {"predicted", verdict_of(image)}};
-    for (size_t p = 0; p < image.parts.size(); ++p) entry[scoring_.part_names[p]] = image.parts[p];
+    for (size_t p = 0; p < image.components.size(); ++p)
+      entry[scoring_.component_names[p]] = image.components[p];
     if (!heat_map.empty()) entry["heat_map"] = list_name(heat_map.string());
     write(entry);
   }
@@ -65,15 +66,15 @@ class JsonOutput : public PredictionOutput {
 
 class CsvOutput : public PredictionOutput {
  public:
-  explicit CsvOutput(const Scoring& scoring) : parts_(scoring.part_names.size()) {
+  explicit CsvOutput(const Scoring& scoring) : parts_(scoring.component_names.size()) {
     std::vector<std::string> header = {"path", "score", "predicted"};
-    header.insert(header.end(), scoring.part_names.begin(), scoring.part_names.end());
+    header.insert(header.end(), scoring.component_names.begin(), scoring.component_names.end());
     fmt::print("{}", csv_row(header));
   }
   void image(const ScoredImage& image, const std::filesystem::path&) override {
     std::vector<std::string> row = {list_name(image.path), csv_number(image.score),
                                     verdict_of(image)};
-    for (const double part : image.parts) row.push_back(csv_number(part));
+    for (const double component : image.components) row.push_back(csv_number(component));
     fmt::print("{}", csv_row(row));
   }
   void failure(const std::string& path, const std::string&) override {

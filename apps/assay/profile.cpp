@@ -117,7 +117,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) 
       if (next == layers.size()) continue;
       const StepLayer& layer = layers[next++];
       op.flops = layer.row.flops;
-      op.bytes = layer.row.least_bytes;
+      op.bytes = layer.row.min_bytes;
       op.algorithm = algorithms_of(layer, false);
       open.push_back({&op, &layer});
       continue;
@@ -129,7 +129,7 @@ void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) 
     const StepLayer& layer = *undone->layer;
     const Passes passes = backward_of(op.op, layer);
     op.flops = static_cast<int64_t>(passes.flops * static_cast<double>(layer.row.flops));
-    op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.least_bytes));
+    op.bytes = static_cast<int64_t>(passes.bytes * static_cast<double>(layer.row.min_bytes));
     op.algorithm = algorithms_of(layer, true);
     open.erase(std::next(undone).base());
   }

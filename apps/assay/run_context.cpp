@@ -9,11 +9,11 @@
 namespace assay {
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr int kMaxThreads = 1024;
 
 int checked_threads(int threads) {
-  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMostThreads,
-                 "--threads: {} is not from 0 to {}", threads, kMostThreads);
+  ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMaxThreads,
+                 "--threads: {} is not from 0 to {}", threads, kMaxThreads);
   return threads == 0 ? available_threads() : threads;
 }
 

@@ -247,7 +247,7 @@ std::string verdict_text(const ClassFindings& c) {
   const std::string name = escape_html(c.name);
   switch (v.kind) {
     case Verdict::Kind::no_detector:
-      return fmt::format("No model that judges images was run on {}.", name);
+      return fmt::format("No model that detects defects was run on {}.", name);
     case Verdict::Kind::one_kind:
       return fmt::format("No verdict on {}: its test images are all of one kind.", name);
     case Verdict::Kind::single:

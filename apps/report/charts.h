@@ -47,7 +47,7 @@ struct Group {
 };
 /// The share of each group's values by value, one group below the other, with a line at
 /// `threshold` through all. Empty groups are left out.
-std::string histograms(const std::string& title, const Axis& x, const std::vector<Group>& groups,
+std::string histograms(const std::string& title, const Axis& axis, const std::vector<Group>& groups,
                        double threshold);
 
 /// A value with its interval, and the values that it is the mean of.

@@ -172,21 +172,21 @@ const RunResult* noisy_run(const ClassFindings& c) {
   return found;
 }
 
-void add_model(Page& page, const SeedGroup& group, size_t most_panels) {
+void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
   const RunResult& run = *group.runs.front();
   page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
-  page.add(panels_of(run, most_panels));
+  page.add(panels_of(run, max_panels));
 }
 
-void add_class(Page& page, const ClassFindings& c, size_t most_panels) {
+void add_class(Page& page, const ClassFindings& c, size_t max_panels) {
   page.subsection("class-" + c.id, escape_html(c.name) + synthetic_tag(c.synthetic),
                   escape_html(c.name));
   page.add(paragraph(verdict_text(c)));
   page.add(curve_charts(c));
   page.add(paragraph("Defects that each model finds at its threshold, by kind:"));
   page.add(kinds_table(c));
-  for (const SeedGroup* group : c.compared) add_model(page, *group, most_panels);
+  for (const SeedGroup* group : c.compared) add_model(page, *group, max_panels);
   if (const RunResult* noisy = noisy_run(c)) {
     constexpr size_t kMost = 3;
     const std::string panels = noise_panels_of(*noisy, kMost);
@@ -211,9 +211,9 @@ void add_classes(Page& page, const Findings& findings) {
   size_t pairs = 0;
   for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
   // Fewer panels of each when there are many: the page stays at a few MB.
-  const size_t most_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
+  const size_t max_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
   for (const ClassFindings& c : findings.classes)
-    if (!c.compared.empty()) add_class(page, c, most_panels);
+    if (!c.compared.empty()) add_class(page, c, max_panels);
 }
 
 }  // namespace assay

@@ -94,14 +94,14 @@ void add_generators(Page& page, const Findings& findings) {
                   [](const ClassFindings& c) { return c.generators.empty(); }))
     return;
   page.section("generators", "Generated images");
-  page.add(
-      paragraph("A generator makes images and judges none, so it has no part in the answer above. "
-                "Is it memory? The tables give the distance of each image to the training "
-                "image that is nearest: root mean squared difference of the pixels, from 0 (the "
-                "same) to 1 (black and white). A generator that copies lies nearer to training "
-                "images than these lie to one another. Pixels say nothing of a copy that is "
-                "moved.",
-                "soft"));
+  page.add(paragraph(
+      "A generator makes images and detects nothing, so it has no part in the answer above. "
+      "Is it memory? The tables give the distance of each image to the training "
+      "image that is nearest: root mean squared difference of the pixels, from 0 (the "
+      "same) to 1 (black and white). A generator that copies lies nearer to training "
+      "images than these lie to one another. Pixels say nothing of a copy that is "
+      "moved.",
+      "soft"));
   for (const ClassFindings& c : findings.classes)
     for (size_t i = 0; i < c.generators.size(); ++i) add_generator(page, c, i);
 }

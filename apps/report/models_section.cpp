@@ -208,7 +208,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "practice. Pixel metrics compare heat maps with the masks of the defects; AUPRO counts each "
       "defective region alike, up to a false positive rate of 0.3. &ndash; stands where a metric "
       "does not exist: " +
-          heat + "without masks no heat map can be judged.",
+          heat + "without masks no heat map can be measured.",
       "soft"));
 }
 

@@ -80,7 +80,7 @@ fs::path write_report(const fs::path& root) {
   add_generators(page, findings);
   add_runs(page, findings);
 
-  const fs::path file = root / "report" / "index.html";
+  fs::path file = root / "report" / "index.html";
   std::error_code ignored;
   fs::create_directories(file.parent_path(), ignored);  // write_file says what is wrong
   write_file(file, page.html("Assay: finding defects in images of products"));

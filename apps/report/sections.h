@@ -9,7 +9,7 @@ namespace assay {
 /// Which model finds the defects best on which class, by how much, and how sure that is.
 void add_answer(Page& page, const Findings& findings);
 /// One sentence on a class, by rule.
-std::string verdict_text(const ClassFindings& of_class);
+std::string verdict_text(const ClassFindings& c);
 
 /// Images, defects and sizes of each class.
 void add_data(Page& page, const Findings& findings);

@@ -37,7 +37,7 @@ void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, cons
   state.SetLabel(choice.gemm != nullptr ? "gemm" : choice.name());
   using benchmark::Counter;
   const auto flops = static_cast<double>(conv2d_flops(layer.shape));
-  const auto bytes = static_cast<double>(conv2d_least_bytes(layer.shape, layer.epilogue));
+  const auto bytes = static_cast<double>(conv2d_min_bytes(layer.shape, layer.epilogue));
   state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
   state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate);
   state.counters["of_FMA_peak"] =

@@ -80,7 +80,7 @@ bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Lay
     theirs.push_back(time_of(baseline.run));
   }
   const auto flops = static_cast<double>(conv2d_flops(layer.shape));
-  const auto bytes = static_cast<double>(conv2d_least_bytes(layer.shape, layer.epilogue));
+  const auto bytes = static_cast<double>(conv2d_min_bytes(layer.shape, layer.epilogue));
   std::printf(
       "{\"layer\":\"%s\",\"pass\":\"%s\",\"batch\":%d,\"ours_ms\":%s,\"baseline_ms\":%s,"
       "\"baseline_kernel\":\"%s\",\"flops\":%.0f,\"bytes\":%.0f,\"fma_flops\":%.4g,"

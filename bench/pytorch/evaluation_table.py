@@ -20,7 +20,7 @@ import clean
 ROUNDS = 5
 POINTS, QUERIES, DIMENSIONS, BANDWIDTH = 200, 100, 8192, 0.2
 PAIRS, SIDE = 16, 256
-PICTURES, PICTURE_SIDE, RESIZED = 16, 1024, 128
+IMAGES, IMAGE_SIDE, RESIZED = 16, 1024, 128
 
 
 def ours(a, *arguments):
@@ -125,18 +125,18 @@ def similarity(a, folder, rng):
 
 def images(a, folder, rng):
     """PNGs of about the size of a photograph: a smooth texture and a sensor's noise."""
-    y, x = numpy.mgrid[0:PICTURE_SIDE, 0:PICTURE_SIDE]
+    y, x = numpy.mgrid[0:IMAGE_SIDE, 0:IMAGE_SIDE]
     smooth = (128 + 60 * numpy.sin(x / 37) * numpy.cos(y / 51))[..., None] + numpy.array([0, 12, -9])
     rows = []
     for mode in ("RGB", "L"):
         files = []
-        for i in range(PICTURES):
+        for i in range(IMAGES):
             noisy = smooth + rng.normal(0, 3, smooth.shape)
             image = Image.fromarray(numpy.clip(noisy, 0, 255).astype("u1")).convert(mode)
             files.append(folder / f"{mode}{i}.png")
             image.save(files[-1])
         channels = len(mode)
-        megabytes = sum(f.stat().st_size for f in files) / PICTURES / 1e6
+        megabytes = sum(f.stat().st_size for f in files) / IMAGES / 1e6
 
         def one(file):
             return numpy.asarray(Image.open(file).resize((RESIZED, RESIZED), Image.BILINEAR))
@@ -148,7 +148,7 @@ def images(a, folder, rng):
             got = numpy.fromfile(folder / "pixels", "u1")
             if not numpy.array_equal(got, numpy.stack([one(f) for f in files]).ravel()):
                 raise RuntimeError("images: not Pillow's pixels")
-            rows.append((f"decode and resize {PICTURES} PNGs {PICTURE_SIDE} x {PICTURE_SIDE} {mode} "
+            rows.append((f"decode and resize {IMAGES} PNGs {IMAGE_SIDE} x {IMAGE_SIDE} {mode} "
                          f"({megabytes:.1f} MB each), {threads} thread{'s' * (threads > 1)}",
                          found, theirs, "the same pixels"))
     return rows

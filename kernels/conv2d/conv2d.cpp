@@ -106,7 +106,7 @@ int64_t conv2d_flops(const Conv2dShape& s) {
   return int64_t{2} * s.N * s.P() * s.Q() * s.K * s.R * s.S * s.C;
 }
 
-int64_t conv2d_least_bytes(const Conv2dShape& s, const Conv2dEpilogue& e) {
+int64_t conv2d_min_bytes(const Conv2dShape& s, const Conv2dEpilogue& e) {
   const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
   const int64_t floats = int64_t{s.N} * s.H * s.W * s.C + int64_t{s.K} * s.R * s.S * s.C + s.K;
   return 4 * (floats + outputs) + (e.pool > 1 ? outputs : 0);

@@ -74,6 +74,6 @@ enum class ConvPass : uint8_t { fprop, dgrad, wgrad };
 /// Multiply-adds count as two. The same for fprop, dgrad and wgrad: 2 N P Q K R S C.
 int64_t conv2d_flops(const Conv2dShape& s);
 /// Bytes that fprop must move at least in fp32: x, w and bias read once, y and argmax written once.
-int64_t conv2d_least_bytes(const Conv2dShape& s, const Conv2dEpilogue& e);
+int64_t conv2d_min_bytes(const Conv2dShape& s, const Conv2dEpilogue& e);
 
 }  // namespace assay

@@ -202,8 +202,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   *p = {};
   std::snprintf(p->name, sizeof p->name, "Assay emulator");
   p->totalGlobalMem = assay::emulator::config().memory_bytes;
-  p->sharedMemPerBlock = assay::emulator::SharedMemory::kMostStaticBytes;
-  p->sharedMemPerBlockOptin = assay::emulator::SharedMemory::kMostBytes;
+  p->sharedMemPerBlock = assay::emulator::SharedMemory::kMaxStaticBytes;
+  p->sharedMemPerBlockOptin = assay::emulator::SharedMemory::kMaxBytes;
   p->sharedMemPerMultiprocessor = 228 << 10;
   p->major = 9;
   p->minor = 0;

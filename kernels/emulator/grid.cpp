@@ -70,9 +70,9 @@ void check_launch_shape(dim3 grid, dim3 block, size_t dynamic_shared) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 ||
       grid.z > 65535)
     throw Error(fmt::format("launch: a grid of {}x{}x{} blocks", grid.x, grid.y, grid.z));
-  if (dynamic_shared > SharedMemory::kMostBytes)
+  if (dynamic_shared > SharedMemory::kMaxBytes)
     throw Error(fmt::format("launch: {} bytes of dynamic shared memory; the most is {}",
-                            dynamic_shared, SharedMemory::kMostBytes));
+                            dynamic_shared, SharedMemory::kMaxBytes));
 }
 
 }  // namespace

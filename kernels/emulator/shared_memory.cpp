@@ -51,12 +51,12 @@ void* SharedMemory::variable(int id, size_t bytes, size_t align) {
   void*& where = variables_[static_cast<size_t>(id)];
   if (where == nullptr) {
     static_bytes_ += bytes;
-    if (static_bytes_ > kMostStaticBytes)
+    if (static_bytes_ > kMaxStaticBytes)
       fail(fmt::format("the block uses {} bytes of static shared memory; the most is {}",
-                       static_bytes_, kMostStaticBytes));
-    if (static_bytes_ + dynamic_bytes_ > kMostBytes)
+                       static_bytes_, kMaxStaticBytes));
+    if (static_bytes_ + dynamic_bytes_ > kMaxBytes)
       fail(fmt::format("the block uses {} bytes of shared memory; the most is {}",
-                       static_bytes_ + dynamic_bytes_, kMostBytes));
+                       static_bytes_ + dynamic_bytes_, kMaxBytes));
     add_region(round_up(top_, align), bytes);
     where = arena_ + regions_.back().begin;
   }

@@ -16,8 +16,8 @@ class SharedMemory {
  public:
   static constexpr size_t kBytes = 256 << 10;  ///< of the arena
   static constexpr size_t kDynamicBase = 1024;
-  static constexpr size_t kMostBytes = 227 << 10;       ///< a block may use (sm_90)
-  static constexpr size_t kMostStaticBytes = 48 << 10;  ///< a limit of the language
+  static constexpr size_t kMaxBytes = 227 << 10;       ///< a block may use (sm_90)
+  static constexpr size_t kMaxStaticBytes = 48 << 10;  ///< a limit of the language
 
   SharedMemory();
   ~SharedMemory();

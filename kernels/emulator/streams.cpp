@@ -122,11 +122,11 @@ bool StreamEngine::run_one() {
 
 // Some of the work may happen while the host is still queueing more.
 void StreamEngine::run_some() {
-  constexpr size_t kMostQueued = 1024;
+  constexpr size_t kMaxQueued = 1024;
   size_t queued = 0;
   for (const auto& s : streams_) queued += s->queue.size();
   size_t count = 0;
-  if (config().streams == Streams::eager || queued > kMostQueued) count = queued;
+  if (config().streams == Streams::eager || queued > kMaxQueued) count = queued;
   if (config().streams == Streams::random) count = std::max<size_t>(count, random() % 3);
   while (count-- > 0 && run_one()) {
   }

@@ -1,4 +1,5 @@
-// Kernel density on a CUDA device: which rung makes the sums of the parts, and how they are merged.
+// Kernel density on a CUDA device: which version makes the sums of the parts, and how they are
+// merged.
 #include "kernels/kde/kde_cuda.h"
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 namespace assay::cuda {
 namespace {
 
-constexpr int kTile = 64;  // points and queries of a block of the product rung
+constexpr int kTile = 64;  // points and queries of a block of the tiled product
 
 /// In part order, so that the same bits come out every time.
 __global__ void __launch_bounds__(kThreads)

@@ -66,12 +66,12 @@ __global__ void __launch_bounds__(kThreads)
 
 void kde_naive(Context& ctx, const KdeShape& s, const float* train, const float* queries,
                const KdeOutputs& out) {
-  constexpr int kMostRows = 65535;  // blocks that a grid may have in y
+  constexpr int kMaxRows = 65535;  // blocks that a grid may have in y
   if (out.distances != nullptr)
     launch(distances_of_pairs, blocks_for(int64_t{s.m} * s.n, kWarps), kThreads, 0, stream_of(ctx),
            s, train, queries, out.distances);
   else
-    launch(sums_of_part, dim3(static_cast<unsigned>(kde_parts(s)), std::min(s.m, kMostRows)),
+    launch(sums_of_part, dim3(static_cast<unsigned>(kde_parts(s)), std::min(s.m, kMaxRows)),
            kThreads, 0, stream_of(ctx), s, kde_points_of_part(s), -0.5 / (out.h * out.h), train,
            queries, out.sums);
 }

@@ -10,13 +10,13 @@
 namespace assay::cuda {
 namespace {
 
-constexpr int kElements = 4;    // of a thread
-constexpr int kMostSlots = 64;  // the table stays below the 4 KiB that kernel arguments may have
+constexpr int kElements = 4;   // of a thread
+constexpr int kMaxSlots = 64;  // the table stays below the 4 KiB that kernel arguments may have
 
 struct SlotTable {
   int count;
-  unsigned first_block[kMostSlots + 1];  // of each slot, and of the end
-  OptimSlot<float> slots[kMostSlots];
+  unsigned first_block[kMaxSlots + 1];  // of each slot, and of the end
+  OptimSlot<float> slots[kMaxSlots];
 };
 static_assert(sizeof(SlotTable) < 4000);
 
@@ -81,7 +81,7 @@ void update_all(Context& ctx, const std::vector<OptimSlot<float>>& slots, const 
   };
   for (const OptimSlot<float>& slot : slots) {
     if (slot.n == 0) continue;
-    if (table.count == kMostSlots) flush();
+    if (table.count == kMaxSlots) flush();
     table.first_block[table.count] = blocks;
     table.slots[table.count++] = slot;
     blocks += blocks_for(slot.n, kElements * kThreads);

@@ -41,10 +41,10 @@ void fill(Context& ctx, int64_t n, T value, T* out);
 /// The dimensions of a result, the last one fastest, and how far apart neighbours along each lie in
 /// the source.
 struct Strides {
-  static constexpr int kMostRank = 8;
+  static constexpr int kMaxRank = 8;
   int rank = 0;
-  int64_t size[kMostRank] = {};
-  int64_t stride[kMostRank] = {};
+  int64_t size[kMaxRank] = {};
+  int64_t stride[kMaxRank] = {};
 };
 /// out = x at these strides: a copy with its dimensions in another order. out is not x.
 template <class T>

@@ -1,5 +1,5 @@
 // Element by element: four elements a thread, as one 16-byte access where the addresses allow it.
-// All of these move bytes and do next to nothing else, so there is one rung.
+// All of these move bytes and do next to nothing else, so there is one version.
 #include "kernels/pointwise/pointwise_backends.h"
 #include "kernels/runtime/cuda/grid.cuh"
 

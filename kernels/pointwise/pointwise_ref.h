@@ -56,7 +56,7 @@ void fill(int64_t n, T value, T* out) {
 /// Element i of `out` by its index in every dimension.
 template <class T>
 void permute(const Strides& s, const T* x, T* out) {
-  int64_t at[Strides::kMostRank] = {}, n = 1, source = 0;
+  int64_t at[Strides::kMaxRank] = {}, n = 1, source = 0;
   for (int d = 0; d < s.rank; ++d) n *= s.size[d];
   for (int64_t i = 0; i < n; ++i) {
     out[i] = x[source];

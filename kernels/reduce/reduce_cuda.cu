@@ -53,11 +53,11 @@ void reduce_columns(Context& ctx, int64_t rows, int C, const float* x, float* ou
 }
 
 void all_finite(Context& ctx, int64_t n, const float* x, bool* finite) {
-  constexpr int64_t kMostBlocks = 1024;
+  constexpr int64_t kMaxBlocks = 1024;
   const Scratch found(ctx, sizeof(int));
   zero_bytes(ctx, found.as<int>(), sizeof(int));
   launch(find_not_finite,
-         static_cast<unsigned>(std::min<int64_t>(kMostBlocks, blocks_for(n, 4 * kThreads))),
+         static_cast<unsigned>(std::min<int64_t>(kMaxBlocks, blocks_for(n, 4 * kThreads))),
          kThreads, 0, stream_of(ctx), n, x, found.as<int>());
   int bad = 0;
   copy_bytes(ctx, &bad, Device::cpu(), found.as<int>(), ctx.device, sizeof bad);

@@ -21,7 +21,7 @@ struct Error : std::runtime_error {
 struct UsageError : Error {
   using Error::Error;
 };
-/// A picture or a folder of pictures is missing or broken (exit code 3).
+/// An image or a folder of images is missing or broken (exit code 3).
 struct DataError : Error {
   using Error::Error;
 };

@@ -42,7 +42,7 @@ enum class RandomStream : uint64_t {
   augment = 5,    ///< flips and shifts; + epoch << 8
   latent = 6,     ///< z of the DCGAN; + step << 8
   bootstrap = 7,  ///< resamples
-  builtin = 8,    ///< the procedural pictures
+  builtin = 8,    ///< the procedural images
   fold = 9,       ///< the seed of a fold's training; + fold << 8
   patches = 10,   ///< LPD: images, patches and filters; + use << 8
 };

@@ -9,7 +9,7 @@ namespace assay {
 namespace {
 void check(const SsimShape& s) {
   ASSAY_CHECK(s.H >= kSsimTaps && s.W >= kSsimTaps,
-              "ssim: pictures of {}x{} are smaller than the window of 11x11", s.H, s.W);
+              "ssim: images of {}x{} are smaller than the window of 11x11", s.H, s.W);
 }
 }  // namespace
 

@@ -11,7 +11,7 @@
 
 namespace assay {
 
-/// Pictures of N images with C channels; H and W at least 11. Throws Error otherwise.
+/// Images of N images with C channels; H and W at least 11. Throws Error otherwise.
 struct SsimShape {
   int N, H, W, C;
 };

@@ -70,7 +70,7 @@ void ssim(Context& ctx, const SsimShape& s, const float* x, const float* y, floa
   }
 }
 
-// The windows of inner pixels lie wholly inside the picture, so no edge is reflected on the way
+// The windows of inner pixels lie wholly inside the image, so no edge is reflected on the way
 // back: dx is the slope maps, 0 outside the inner pixels, under the same symmetric window.
 void ssim_bprop(Context& ctx, const SsimShape& s, const float* x, const float* y,
                 const float* dvalue, float* dx) {

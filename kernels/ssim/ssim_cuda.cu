@@ -13,7 +13,7 @@
 //    |             |  11 taps    +-------------+  11 taps    +-----------+
 //    +-------------+
 //
-// All sums are in double: where a picture is flat, the variance is a difference of nearly equal
+// All sums are in double: where an image is flat, the variance is a difference of nearly equal
 // numbers beside C2 = 9e-4, and float would be wrong by 1e-4 there.
 #include "kernels/runtime/cuda/grid.cuh"
 #include "kernels/runtime/cuda/reduce.cuh"
@@ -44,7 +44,7 @@ struct Tile {
         c(static_cast<int>(blockIdx.z) % s.C),
         h0(static_cast<int>(blockIdx.y) * kTileH),
         w0(static_cast<int>(blockIdx.x) * kTileW) {}
-  /// The thread's pixel; it may lie beyond the picture.
+  /// The thread's pixel; it may lie beyond the image.
   __device__ int h() const { return h0 + static_cast<int>(threadIdx.x) / kTileW; }
   __device__ int w() const { return w0 + static_cast<int>(threadIdx.x) % kTileW; }
 };
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// dx = dvalue / count (M + S x + P y), M, S, P the slope maps under the window. The windows of
-/// inner pixels lie inside the picture, so nothing is reflected on the way back.
+/// inner pixels lie inside the image, so nothing is reflected on the way back.
 template <class Window>
 __global__ void __launch_bounds__(kThreads)
     gradient_of_tiles(SsimShape s, Weights11 weights, const float* __restrict__ x,
@@ -236,7 +236,7 @@ __global__ void __launch_bounds__(kThreads)
   dx[at] = static_cast<float>(scale * (sum[0] + sum[1] * x[at] + sum[2] * y[at]));
 }
 
-/// Calls f.operator()<Window>() for the rung of the context.
+/// Calls f.operator()<Window>() for the version of the context.
 template <class F>
 void with_window(const Context& ctx, const F& f) {
   if (ctx.conv == ConvAlgo::naive)

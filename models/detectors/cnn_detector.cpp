@@ -19,7 +19,7 @@ CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
   scoring_.threshold = kEven;
   for (int fold = 0; fold < config_.folds; ++fold) {
     networks_.push_back(make(config_));
-    scoring_.part_names.push_back(fmt::format("fold{}", fold));
+    scoring_.component_names.push_back(fmt::format("fold{}", fold));
   }
 }
 
@@ -28,14 +28,14 @@ std::vector<double> CnnDetector::probabilities(int fold, const Tensor& x) {
   return sigmoid((*networks_[fold])(x)).to_doubles();
 }
 
-Judgement CnnDetector::judge(const Tensor& x) {
-  Judgement judgement;
-  judgement.parts.resize(static_cast<size_t>(x.dim(0)));
+Prediction CnnDetector::predict(const Tensor& x) {
+  Prediction prediction;
+  prediction.components.resize(static_cast<size_t>(x.dim(0)));
   for (int fold = 0; fold < config_.folds; ++fold) {
     const std::vector<double> of_fold = probabilities(fold, x);
-    for (size_t n = 0; n < of_fold.size(); ++n) judgement.parts[n].push_back(of_fold[n]);
+    for (size_t n = 0; n < of_fold.size(); ++n) prediction.components[n].push_back(of_fold[n]);
   }
-  return judgement;
+  return prediction;
 }
 
 void CnnDetector::save(const RunFolder& folder) const {

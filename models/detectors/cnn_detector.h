@@ -17,7 +17,7 @@ class CnnDetector : public Detector {
 
   /// The component scores are the probabilities of the folds' networks. There are no
   /// reconstructions and no heat maps.
-  Judgement judge(const Tensor& x) override;
+  Prediction predict(const Tensor& x) override;
   bool draws_heat_maps() const override { return false; }
   /// Writes fold0/model.safetensors and so on.
   void save(const RunFolder& folder) const override;

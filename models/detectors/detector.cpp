@@ -50,14 +50,14 @@ class Metadata {
 };
 
 /// Root mean square over all outputs of their deviation from image to image.
-double output_deviation(const std::vector<Judgement>& judgements) {
+double output_deviation(const std::vector<Prediction>& predictions) {
   size_t N = 0, values = 0;
-  for (const Judgement& j : judgements) N += j.parts.size();
-  for (const Judgement& j : judgements) values = j.reconstruction.size() / j.parts.size();
+  for (const Prediction& j : predictions) N += j.components.size();
+  for (const Prediction& j : predictions) values = j.reconstruction.size() / j.components.size();
   double variance = 0;
   for (size_t i = 0; i < values; ++i) {
     double sum = 0, squares = 0;
-    for (const Judgement& j : judgements)
+    for (const Prediction& j : predictions)
       for (size_t at = i; at < j.reconstruction.size(); at += values) {
         sum += j.reconstruction[at];
         squares += double{j.reconstruction[at]} * j.reconstruction[at];
@@ -70,18 +70,18 @@ double output_deviation(const std::vector<Judgement>& judgements) {
 
 }  // namespace
 
-void Detector::calibrate_on(const std::vector<Judgement>& held_out_good) {
-  std::vector<std::vector<double>> parts(scoring_.part_names.size());
+void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
+  std::vector<std::vector<double>> components(scoring_.component_names.size());
   std::vector<double> heat;
-  for (const Judgement& judgement : held_out_good) {
-    for (const std::vector<double>& image : judgement.parts)
-      for (size_t p = 0; p < parts.size(); ++p) parts[p].push_back(image[p]);
-    heat.insert(heat.end(), judgement.heat.begin(), judgement.heat.end());
+  for (const Prediction& prediction : held_out_good) {
+    for (const std::vector<double>& image : prediction.components)
+      for (size_t p = 0; p < components.size(); ++p) components[p].push_back(image[p]);
+    heat.insert(heat.end(), prediction.heat.begin(), prediction.heat.end());
   }
-  scoring_.calibration = calibrate(std::span(parts).first(scoring_.deciding));
+  scoring_.calibration = calibrate(std::span(components).first(scoring_.components_in_score));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
   // Twice the heat of all but the hottest pixels of good images, so that good images stay dark.
-  heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, most_heat());
+  heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
 }
 
 std::map<std::string, std::string> Detector::metadata() const {
@@ -95,11 +95,12 @@ std::map<std::string, std::string> Detector::metadata() const {
                                           {"collapsed", collapsed_ ? "1" : "0"}};
   if (scoring_.rule == Scoring::Rule::mean) return m;
   m["percentile99"] = csv_number(scoring_.calibration.percentile99);
-  m["calibration_images"] = std::to_string(scoring_.calibration.parts.front().count);
+  m["calibration_images"] = std::to_string(scoring_.calibration.components.front().count);
   m["heat_scale"] = csv_number(heat_scale_);
-  for (size_t p = 0; p < scoring_.deciding; ++p) {
-    m[scoring_.part_names[p] + ".mean"] = csv_number(scoring_.calibration.parts[p].mean);
-    m[scoring_.part_names[p] + ".deviation"] = csv_number(scoring_.calibration.parts[p].deviation);
+  for (size_t p = 0; p < scoring_.components_in_score; ++p) {
+    m[scoring_.component_names[p] + ".mean"] = csv_number(scoring_.calibration.components[p].mean);
+    m[scoring_.component_names[p] + ".deviation"] =
+        csv_number(scoring_.calibration.components[p].deviation);
   }
   return m;
 }
@@ -115,11 +116,12 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   if (scoring_.rule == Scoring::Rule::mean) return;
   scoring_.calibration.percentile99 = m.number("percentile99");
   heat_scale_ = m.number("heat_scale", 1e-300);
-  scoring_.calibration.parts.clear();
-  for (const std::string& part : std::span(scoring_.part_names).first(scoring_.deciding))
-    scoring_.calibration.parts.push_back({m.number(part + ".mean"),
-                                          m.number(part + ".deviation", 0),
-                                          static_cast<int64_t>(m.number("calibration_images", 2))});
+  scoring_.calibration.components.clear();
+  for (const std::string& component :
+       std::span(scoring_.component_names).first(scoring_.components_in_score))
+    scoring_.calibration.components.push_back(
+        {m.number(component + ".mean"), m.number(component + ".deviation", 0),
+         static_cast<int64_t>(m.number("calibration_images", 2))});
 }
 
 SafeTensors Detector::read_model(const RunFolder& folder) {

@@ -20,9 +20,10 @@
 namespace assay {
 
 /// What a detector predicts for a batch of N images.
-struct Judgement {
-  std::vector<std::vector<double>> parts;  ///< of each image, in the order of Scoring::part_names
-  std::vector<float> reconstruction;       ///< (N,H,W,C); empty if the model has none
+struct Prediction {
+  std::vector<std::vector<double>>
+      components;                     ///< of each image, in the order of Scoring::component_names
+  std::vector<float> reconstruction;  ///< (N,H,W,C); empty if the model has none
   std::vector<float> heat;  ///< (N,H,W), higher = more anomalous; empty if the model has none
 };
 
@@ -50,20 +51,20 @@ class Detector {
   virtual ~Detector() = default;
 
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
-  virtual Judgement judge(const Tensor& x) = 0;
+  virtual Prediction predict(const Tensor& x) = 0;
 
   /// Whether the model compares places, so that explain() has an answer.
   virtual bool explains() const { return false; }
-  /// Of an image (H,W,C) as judge() takes them.
+  /// Of an image (H,W,C) as predict() takes them.
   virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
 
-  /// Whether judge() returns reconstructions and heat maps.
+  /// Whether predict() returns reconstructions and heat maps.
   virtual bool draws_heat_maps() const { return true; }
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
-  virtual double most_heat() const { return 1; }
+  virtual double max_heat() const { return 1; }
 
   /// Sets the calibration, the threshold and the colour scale from held-out good images.
-  void calibrate_on(const std::vector<Judgement>& held_out_good);
+  void calibrate_on(const std::vector<Prediction>& held_out_good);
   /// Writes model.safetensors and whatever else the model needs.
   virtual void save(const RunFolder& folder) const = 0;
   /// Reads what save() wrote. CheckpointError when a file is missing, damaged or of another model.
@@ -79,7 +80,7 @@ class Detector {
  protected:
   /// Writes and reads __metadata__ of model.safetensors.
   std::map<std::string, std::string> metadata() const;
-  void read_metadata(const std::map<std::string, std::string>& metadata, const std::string& source);
+  void read_metadata(const std::map<std::string, std::string>& entries, const std::string& source);
   /// Reads the folder's model.safetensors and its metadata. CheckpointError as for load().
   SafeTensors read_model(const RunFolder& folder);
 

@@ -30,8 +30,8 @@ KdCaeDetector::KdCaeDetector(RunConfig config, const NetworkFactory& make)
     : AutoencoderDetector(std::move(config)),
       network_(make(config_)),
       kd_cae_(dynamic_cast<KdCae&>(*network_)) {
-  scoring_.part_names = {"reconstruction", "density"};
-  scoring_.deciding = 2;
+  scoring_.component_names = {"reconstruction", "density"};
+  scoring_.components_in_score = 2;
 }
 
 void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train) {
@@ -46,17 +46,17 @@ void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& tra
                               parse_bandwidth(config_.kde_bandwidth));
 }
 
-Judgement KdCaeDetector::judge(const Tensor& x) {
+Prediction KdCaeDetector::predict(const Tensor& x) {
   network_->eval();
   const Tensor z = kd_cae_.encode(x);
-  Judgement judgement;
-  judgement.reconstruction = kd_cae_.decode(z).to_floats();
-  SquaredErrors errors = squared_errors(x, judgement.reconstruction);
+  Prediction prediction;
+  prediction.reconstruction = kd_cae_.decode(z).to_floats();
+  SquaredErrors errors = squared_errors(x, prediction.reconstruction);
   const std::vector<double> log_density = density_->log_density(flatten_nchw(z));
   for (size_t n = 0; n < errors.mean.size(); ++n)
-    judgement.parts.push_back({errors.mean[n], -log_density[n]});
-  judgement.heat = std::move(errors.map);
-  return judgement;
+    prediction.components.push_back({errors.mean[n], -log_density[n]});
+  prediction.heat = std::move(errors.map);
+  return prediction;
 }
 
 void KdCaeDetector::save(const RunFolder& folder) const {

@@ -13,12 +13,12 @@ namespace assay {
 
 class KdCaeDetector : public AutoencoderDetector {
  public:
-  /// `make` gives a KdCae. judge() needs the density first: learn() or load().
+  /// `make` gives a KdCae. predict() needs the density first: learn() or load().
   KdCaeDetector(RunConfig config, const NetworkFactory& make);
 
   /// Fits the density to the latents of the training images, without noise.
   void learn(const ImageStore& good, const std::vector<size_t>& train) override;
-  Judgement judge(const Tensor& x) override;
+  Prediction predict(const Tensor& x) override;
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
   Network& network() override { return *network_; }

@@ -180,12 +180,12 @@ void check_lpd_options(const RunConfig& config) {
 
 LpdDetector::LpdDetector(RunConfig config)
     : Detector(std::move(config)), lpd_(options_of(config_)) {
-  scoring_.rule = Scoring::Rule::mean;  // of one part
-  scoring_.part_names = {"distance"};
-  scoring_.deciding = 1;
+  scoring_.rule = Scoring::Rule::mean;  // of one component
+  scoring_.component_names = {"distance"};
+  scoring_.components_in_score = 1;
 }
 
-double LpdDetector::most_heat() const {
+double LpdDetector::max_heat() const {
   return std::numeric_limits<double>::max();
 }
 
@@ -211,7 +211,7 @@ std::vector<double> LpdDetector::learn(const ImageStore& good, const std::vector
   return maps.score;
 }
 
-Judgement LpdDetector::judge(const Tensor& x) {
+Prediction LpdDetector::predict(const Tensor& x) {
   const std::vector<float> values = x.to_floats();
   const int side = config_.image_size, channels = config_.channels();
   const int64_t pixels = int64_t{side} * side, N = x.dim(0);
@@ -221,15 +221,15 @@ Judgement LpdDetector::judge(const Tensor& x) {
   Context& ctx = current_context();
   const LpdMaps maps = lpd_.score(ctx, images);
   const int64_t cells = int64_t{lpd_.grid_height()} * lpd_.grid_width();
-  Judgement judgement;
-  for (const double score : maps.score) judgement.parts.push_back({score});
-  judgement.heat.resize(N * pixels);
+  Prediction prediction;
+  for (const double score : maps.score) prediction.components.push_back({score});
+  prediction.heat.resize(N * pixels);
   parallel_for(ctx, N, [&](int64_t n) {
     const std::vector<float> heat =
         lpd_.heat(std::span(maps.cells).subspan(n * cells, cells), maps.poses[n]);
-    std::copy(heat.begin(), heat.end(), judgement.heat.begin() + n * pixels);
+    std::copy(heat.begin(), heat.end(), prediction.heat.begin() + n * pixels);
   });
-  return judgement;
+  return prediction;
 }
 
 std::optional<Explanation> LpdDetector::explain(std::span<const float> image) const {

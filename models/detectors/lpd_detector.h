@@ -17,14 +17,14 @@ void check_lpd_options(const RunConfig& config);
 
 class LpdDetector : public Detector {
  public:
-  /// judge() needs learn() or load() first.
+  /// predict() needs learn() or load() first.
   explicit LpdDetector(RunConfig config);
 
   /// Fits the model to the images at these positions and sets the threshold; returns the
   /// leave-one-out scores, in their order.
   std::vector<double> learn(const ImageStore& good, const std::vector<size_t>& images);
-  Judgement judge(const Tensor& x) override;
-  double most_heat() const override;
+  Prediction predict(const Tensor& x) override;
+  double max_heat() const override;
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
 

@@ -33,25 +33,25 @@ Dissimilarity dissimilarity(const Tensor& x, const Tensor& reconstruction) {
 
 ReconstructionDetector::ReconstructionDetector(RunConfig config, const NetworkFactory& make)
     : AutoencoderDetector(std::move(config)), network_(make(config_)) {
-  scoring_.part_names = {"ssim", "mse"};
-  if (config_.score == "mse") std::swap(scoring_.part_names[0], scoring_.part_names[1]);
-  scoring_.deciding = 1;
+  scoring_.component_names = {"ssim", "mse"};
+  if (config_.score == "mse") std::swap(scoring_.component_names[0], scoring_.component_names[1]);
+  scoring_.components_in_score = 1;
 }
 
-Judgement ReconstructionDetector::judge(const Tensor& x) {
+Prediction ReconstructionDetector::predict(const Tensor& x) {
   network_->eval();
   const Tensor y = (*network_)(x);
-  Judgement judgement;
-  judgement.reconstruction = y.to_floats();
-  SquaredErrors squared = squared_errors(x, judgement.reconstruction);
+  Prediction prediction;
+  prediction.reconstruction = y.to_floats();
+  SquaredErrors squared = squared_errors(x, prediction.reconstruction);
   Dissimilarity dissimilar = dissimilarity(x, y);
   const bool by_ssim = config_.score == "ssim";
   for (size_t n = 0; n < squared.mean.size(); ++n) {
     const double s = dissimilar.mean[n], e = squared.mean[n];
-    judgement.parts.push_back(by_ssim ? std::vector{s, e} : std::vector{e, s});
+    prediction.components.push_back(by_ssim ? std::vector{s, e} : std::vector{e, s});
   }
-  judgement.heat = std::move(by_ssim ? dissimilar.map : squared.map);
-  return judgement;
+  prediction.heat = std::move(by_ssim ? dissimilar.map : squared.map);
+  return prediction;
 }
 
 void ReconstructionDetector::save(const RunFolder& folder) const {

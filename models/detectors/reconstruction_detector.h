@@ -14,9 +14,9 @@ class ReconstructionDetector : public AutoencoderDetector {
  public:
   ReconstructionDetector(RunConfig config, const NetworkFactory& make);
 
-  Judgement judge(const Tensor& x) override;
+  Prediction predict(const Tensor& x) override;
   /// SSIM is from -1 to 1, so 1 - SSIM is at most 2.
-  double most_heat() const override { return config_.score == "ssim" ? 2 : 1; }
+  double max_heat() const override { return config_.score == "ssim" ? 2 : 1; }
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
   Network& network() override { return *network_; }

@@ -9,46 +9,50 @@
 namespace assay {
 namespace {
 
-double least_divisor(const MeanDeviation& part) {
-  return 1e-6 * std::abs(part.mean) + 1e-12;
+double smallest_divisor(const MeanDeviation& component) {
+  return 1e-6 * std::abs(component.mean) + 1e-12;
 }
 
 }  // namespace
 
-double Calibration::z(size_t part, double value) const {
-  ASSAY_CHECK(part < parts.size(), "calibration: part {} of {}", part, parts.size());
-  const MeanDeviation& good = parts[part];
-  return (value - good.mean) / std::max(good.deviation, least_divisor(good));
+double Calibration::z(size_t component, double value) const {
+  ASSAY_CHECK(component < components.size(), "calibration: component {} of {}", component,
+              components.size());
+  const MeanDeviation& good = components[component];
+  return (value - good.mean) / std::max(good.deviation, smallest_divisor(good));
 }
 
-bool Calibration::is_constant(size_t part) const {
-  ASSAY_CHECK(part < parts.size(), "calibration: part {} of {}", part, parts.size());
-  return parts[part].deviation <= least_divisor(parts[part]);
+bool Calibration::is_constant(size_t component) const {
+  ASSAY_CHECK(component < components.size(), "calibration: component {} of {}", component,
+              components.size());
+  return components[component].deviation <= smallest_divisor(components[component]);
 }
 
 double Calibration::score(std::span<const double> values) const {
-  ASSAY_CHECK(!values.empty() && values.size() == parts.size(),
-              "calibration: {} values for {} parts", values.size(), parts.size());
+  ASSAY_CHECK(!values.empty() && values.size() == components.size(),
+              "calibration: {} values for {} components", values.size(), components.size());
   double highest = -std::numeric_limits<double>::infinity();
-  for (size_t part = 0; part < values.size(); ++part) {
-    ASSAY_CHECK(std::isfinite(values[part]), "calibration: part {} of the score is {:g}", part,
-                values[part]);
-    highest = std::max(highest, z(part, values[part]));
+  for (size_t component = 0; component < values.size(); ++component) {
+    ASSAY_CHECK(std::isfinite(values[component]), "calibration: component {} of the score is {:g}",
+                component, values[component]);
+    highest = std::max(highest, z(component, values[component]));
   }
   return highest;
 }
 
-Calibration calibrate(std::span<const std::vector<double>> parts) {
-  ASSAY_CHECK(!parts.empty(), "calibrate: no part of a score");
+Calibration calibrate(std::span<const std::vector<double>> components) {
+  ASSAY_CHECK(!components.empty(), "calibrate: no component of a score");
   Calibration calibration;
-  for (const std::vector<double>& part : parts) {
-    ASSAY_CHECK(part.size() == parts[0].size(), "calibrate: parts of {} and {} images",
-                parts[0].size(), part.size());
-    calibration.parts.push_back(mean_deviation(part));
+  for (const std::vector<double>& component : components) {
+    ASSAY_CHECK(component.size() == components[0].size(),
+                "calibrate: components of {} and {} images", components[0].size(),
+                component.size());
+    calibration.components.push_back(mean_deviation(component));
   }
-  std::vector<double> scores, values(parts.size());
-  for (size_t image = 0; image < parts[0].size(); ++image) {
-    for (size_t part = 0; part < parts.size(); ++part) values[part] = parts[part][image];
+  std::vector<double> scores, values(components.size());
+  for (size_t image = 0; image < components[0].size(); ++image) {
+    for (size_t component = 0; component < components.size(); ++component)
+      values[component] = components[component][image];
     scores.push_back(calibration.score(values));
   }
   calibration.percentile99 = percentile(scores, kThresholdPercentile);

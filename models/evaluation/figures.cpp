@@ -31,13 +31,13 @@ Colour heat_colour(double t) {
   return {to_byte(t * 2.5), to_byte((t - 0.4) * 2.5), to_byte((t - 0.8) * 5)};
 }
 
-Colour pixel_of(const Inspected& in, std::span<const float> values, int x, int y) {
+Colour pixel_of(const FigureInput& in, std::span<const float> values, int x, int y) {
   const float* v = &values[(static_cast<size_t>(y) * in.W + x) * in.C];
   return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
 }
 
 /// Heat over the grey image; its opacity grows with the heat.
-Colour overlaid(const Inspected& in, double t, int x, int y) {
+Colour overlaid(const FigureInput& in, double t, int x, int y) {
   const Colour p = pixel_of(in, in.image, x, y);
   const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
   const double weight = std::clamp(t * 1.5, 0.0, 0.9);
@@ -49,7 +49,7 @@ Colour overlaid(const Inspected& in, double t, int x, int y) {
 }
 
 template <class PixelAt>
-void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelAt& pixel_at) {
+void draw_tile(Image& to, int row, int column, const FigureInput& in, const PixelAt& pixel_at) {
   const int top = row * (in.H + kGap), left = column * (in.W + kGap);
   for (int y = 0; y < in.H; ++y)
     for (int x = 0; x < in.W; ++x) {
@@ -59,7 +59,7 @@ void draw_tile(Image& to, int row, int column, const Inspected& in, const PixelA
 }
 
 /// original | reconstruction | residual, from the left end of a row.
-void draw_seen(Image& to, int row, const Inspected& in, double heat_scale) {
+void draw_seen(Image& to, int row, const FigureInput& in, double heat_scale) {
   draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
   if (!in.reconstruction.empty())
     draw_tile(to, row, 1, in, [&](int x, int y) { return pixel_of(in, in.reconstruction, x, y); });
@@ -93,7 +93,7 @@ void draw_colour_bar(Image& to, int left, double heat_scale) {
   draw_text(to, left + kBarWidth + 3, to.height - 10, "0");
 }
 
-Image canvas_for(const Inspected& in, int rows, int columns) {
+Image canvas_for(const FigureInput& in, int rows, int columns) {
   Image canvas(rows * (in.H + kGap) - kGap, columns * (in.W + kGap) + kBarRoom, 3);
   std::fill(canvas.pixels.begin(), canvas.pixels.end(), uint8_t{255});
   return canvas;
@@ -101,7 +101,7 @@ Image canvas_for(const Inspected& in, int rows, int columns) {
 
 }  // namespace
 
-Image panel(const Inspected& in, double heat_scale) {
+Image panel(const FigureInput& in, double heat_scale) {
   Image canvas = canvas_for(in, 1, kPanelTiles);
   draw_seen(canvas, 0, in, heat_scale);
   draw_tile(canvas, 0, 3, in, [&](int x, int y) {
@@ -115,7 +115,7 @@ Image panel(const Inspected& in, double heat_scale) {
   return canvas;
 }
 
-Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale) {
+Image noise_panel(const FigureInput& clean, const FigureInput& noisy, double heat_scale) {
   Image canvas = canvas_for(clean, kNoisePanelRows, kNoisePanelColumns);
   draw_seen(canvas, 0, clean, heat_scale);
   draw_seen(canvas, 1, noisy, heat_scale);
@@ -176,7 +176,7 @@ Image explanation_panel(const Image& image, const Square& place, const Image& ne
   return canvas;
 }
 
-Image heat_map(const Inspected& in, double heat_scale) {
+Image heat_map(const FigureInput& in, double heat_scale) {
   Image canvas = canvas_for(in, 1, 2);
   draw_tile(canvas, 0, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
   draw_tile(canvas, 0, 1, in, [&](int x, int y) {

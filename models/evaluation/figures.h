@@ -10,7 +10,7 @@
 namespace assay {
 
 /// An image, its reconstruction and its heat map. `mask` is empty where the image has none.
-struct Inspected {
+struct FigureInput {
   int H, W, C;
   std::span<const float> image;           ///< (H,W,C) in [0,1]
   std::span<const float> reconstruction;  ///< (H,W,C); empty where a model makes none
@@ -20,12 +20,12 @@ struct Inspected {
 
 /// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
 /// scale is one per model, so colours can be compared between images.
-Image panel(const Inspected& image, double heat_scale);
+Image panel(const FigureInput& image, double heat_scale);
 inline constexpr int kPanelTiles = 5;
 
 /// original | reconstruction | residual of the clean image above those of the noisy image, and the
 /// colour bar.
-Image noise_panel(const Inspected& clean, const Inspected& noisy, double heat_scale);
+Image noise_panel(const FigureInput& clean, const FigureInput& noisy, double heat_scale);
 inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 
 /// Splits a panel or a noise panel into its tiles, row by row, without gaps and colour bar. Error
@@ -43,6 +43,6 @@ Image explanation_panel(const Image& image, const Square& place, const Image& ne
                         const Square& nearest);
 
 /// original | overlay | colour bar.
-Image heat_map(const Inspected& image, double heat_scale);
+Image heat_map(const FigureInput& image, double heat_scale);
 
 }  // namespace assay

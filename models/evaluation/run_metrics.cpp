@@ -365,7 +365,7 @@ std::string summary_of_folds(const CrossValidationMetrics& cv) {
 }
 
 std::string summary_of_detector(const DetectorMetrics& m) {
-  const std::string why_no_auroc = fmt::format(": the test set has no {} picture",
+  const std::string why_no_auroc = fmt::format(": the test set has no {} image",
                                                m.defective_images() > 0 ? "good" : "defective");
   std::string text = fmt::format(
       "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {:.3f}; calling "
@@ -385,7 +385,7 @@ std::string summary_of_detector(const DetectorMetrics& m) {
 std::string summary_of_generator(const GeneratorMetrics& m) {
   std::string text = fmt::format(
       "{} on {}{}, seed {}, {} generator steps\n  losses       D {:.3f}, G {:.3f}; D(x) {:.3f}, "
-      "D(G(z)) {:.3f}\n  nearest training picture (median distance): generated {:.3f}, training's "
+      "D(G(z)) {:.3f}\n  nearest training image (median distance): generated {:.3f}, training's "
       "own {:.3f}, held out {:.3f}\n",
       m.preset, m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed, m.steps, m.loss_d,
       m.loss_g, m.d_real, m.d_fake, m.generated.median, m.training.median, m.held_out.median);

@@ -23,23 +23,23 @@ CalibrationMetrics calibration_metrics(const Scoring& scoring, const std::vector
   const Calibration& calibration = scoring.calibration;
   CalibrationMetrics metrics{
       .components = {},
-      .images = calibration.parts.front().count,
+      .images = calibration.components.front().count,
       .percentile99 = calibration.percentile99,
       .f1_percentile99 = confusion_at(levels, calibration.percentile99).f1()};
-  for (size_t p = 0; p < scoring.deciding; ++p)
-    metrics.components.push_back(
-        {scoring.part_names[p], calibration.parts[p].mean, calibration.parts[p].deviation});
+  for (size_t p = 0; p < scoring.components_in_score; ++p)
+    metrics.components.push_back({scoring.component_names[p], calibration.components[p].mean,
+                                  calibration.components[p].deviation});
   return metrics;
 }
 
 }  // namespace
 
-void Scoring::judge(ScoredImage& image) const {
+void Scoring::predict(ScoredImage& image) const {
   if (rule == Rule::deviations) {
-    image.score = calibration.score(std::span(image.parts).first(deciding));
+    image.score = calibration.score(std::span(image.components).first(components_in_score));
   } else {
-    image.score = std::accumulate(image.parts.begin(), image.parts.end(), 0.0) /
-                  static_cast<double>(image.parts.size());
+    image.score = std::accumulate(image.components.begin(), image.components.end(), 0.0) /
+                  static_cast<double>(image.components.size());
   }
   image.predicted_defective = image.score > threshold;
 }
@@ -47,13 +47,13 @@ void Scoring::judge(ScoredImage& image) const {
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring) {
   std::vector<std::string> header = {"path", "label", "defect", "score", "predicted"};
-  header.insert(header.end(), scoring.part_names.begin(), scoring.part_names.end());
+  header.insert(header.end(), scoring.component_names.begin(), scoring.component_names.end());
   header.push_back("set");
   std::string text = csv_row(header);
   for (const ScoredImage& image : images) {
     std::vector<std::string> row = {image.path, label_of(image.defective), image.defect,
                                     csv_number(image.score), label_of(image.predicted_defective)};
-    for (const double part : image.parts) row.push_back(csv_number(part));
+    for (const double component : image.components) row.push_back(csv_number(component));
     row.push_back(image.set);
     text += csv_row(row);
   }
@@ -101,10 +101,10 @@ DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring
   }
   m.auroc_interval = intervals.auroc;
   m.f1_interval = intervals.f1;
-  for (size_t p = 0; p < scoring.part_names.size(); ++p) {
+  for (size_t p = 0; p < scoring.component_names.size(); ++p) {
     std::vector<double> values;
-    for (const ScoredImage& image : test) values.push_back(image.parts[p]);
-    m.components.push_back({scoring.part_names[p], auroc(rank_scores(values, labels))});
+    for (const ScoredImage& image : test) values.push_back(image.components[p]);
+    m.components.push_back({scoring.component_names[p], auroc(rank_scores(values, labels))});
   }
   if (scoring.rule == Scoring::Rule::deviations)
     m.calibration = calibration_metrics(scoring, levels);

@@ -20,7 +20,7 @@ struct ScoredImage {
   std::string set;  ///< train, validation or test
   bool defective = false;
   std::string defect;  ///< "good", or the kind of defect
-  std::vector<double> parts;
+  std::vector<double> components;
   double score = 0;
   bool predicted_defective = false;
 };
@@ -28,17 +28,19 @@ struct ScoredImage {
 /// How a model turns the components of a score into a prediction.
 struct Scoring {
   enum class Rule : uint8_t {
-    deviations,  ///< s = max of the deciding components' deviations from held-out good images
+    deviations,  ///< s = max of the components_in_score components' deviations from held-out good
+                 ///< images
     mean,        ///< s = mean of all components, the probabilities of several classifiers
   };
   Rule rule = Rule::deviations;
-  std::vector<std::string> part_names;
-  size_t deciding = 0;  ///< the score is made of the first `deciding` components
+  std::vector<std::string> component_names;
+  size_t components_in_score =
+      0;  ///< the score is made of the first `components_in_score` components
   Calibration calibration;
   double threshold = kThresholdDeviations;
 
   /// Sets score and predicted_defective from the components.
-  void judge(ScoredImage& image) const;
+  void predict(ScoredImage& image) const;
 };
 
 /// Columns path, label, defect, score, predicted, the components, set; one row an image.

@@ -49,18 +49,18 @@ class AutoencoderRun {
 
   /// Calibrates on the validation images, then scores all good images for the report's histograms.
   void calibrate() {
-    std::vector<Judgement> held_out;
+    std::vector<Prediction> held_out;
     for_each_batch(config_, good_, split_.validation, noisy_validation_,
-                   [&](const Batch& batch) { held_out.push_back(detector_.judge(batch.x)); });
+                   [&](const Batch& batch) { held_out.push_back(detector_.predict(batch.x)); });
     detector_.calibrate_on(held_out);
     std::vector<ScoredImage> images;
     const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
                                const std::vector<size_t>& noisy) {
       for_each_batch(config_, good_, positions, noisy, [&](const Batch& batch) {
-        const Judgement judgement = detector_.judge(batch.x);
+        const Prediction prediction = detector_.predict(batch.x);
         for (size_t n = 0; n < batch.images.size(); ++n)
-          images.push_back(
-              scored(good_.sample(batch.images[n]), set, judgement.parts[n], detector_.scoring()));
+          images.push_back(scored(good_.sample(batch.images[n]), set, prediction.components[n],
+                                  detector_.scoring()));
       });
     };
     score_all("train", split_.train, noisy_train_);
@@ -95,8 +95,8 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
   // A damaged image is reported before hours of training and before --force deletes the old run.
-  const ImageStore good = read_pictures(config, data.train_good, false);
-  const ImageStore test = read_pictures(config, data.test, true);
+  const ImageStore good = read_images(config, data.train_good, false);
+  const ImageStore test = read_images(config, data.test, true);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);

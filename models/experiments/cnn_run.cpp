@@ -24,14 +24,14 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
 }
 
 std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
-                               const ImageStore& pictures) {
+                               const ImageStore& store) {
   // A resumed run keeps its folds, also when its --split file is gone by now.
   const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty())
-    return stratified_folds(labels_of(pictures, all_of(pictures)), config.folds, config.seed);
-  std::vector<Fold> folds = read_folds(file, pictures.samples());
+    return stratified_folds(labels_of(store, all_of(store)), config.folds, config.seed);
+  std::vector<Fold> folds = read_folds(file, store.samples());
   ASSAY_CHECK_AS(UsageError, folds.size() == static_cast<size_t>(config.folds),
                  "{}: has {} folds; give --folds {}", file.string(), folds.size(), folds.size());
   return folds;
@@ -47,12 +47,12 @@ uint64_t seed_of_fold(uint64_t seed, int fold) {
 /// The trainings of a run, one for each fold.
 class CrossValidation {
  public:
-  CrossValidation(CnnDetector& detector, const RunFolder& folder, const ImageStore& pictures,
+  CrossValidation(CnnDetector& detector, const RunFolder& folder, const ImageStore& store,
                   const std::vector<Fold>& folds)
       : detector_(detector),
         config_(detector.config()),
         folder_(folder),
-        pictures_(pictures),
+        store_(store),
         folds_(folds) {}
 
   /// Returns the result of each fold's training.
@@ -66,7 +66,7 @@ class CrossValidation {
 
   std::vector<double> probabilities(int fold, const std::vector<size_t>& positions) const {
     std::vector<double> values;
-    for_each_batch(config_, pictures_, positions, {}, [&](const Batch& batch) {
+    for_each_batch(config_, store_, positions, {}, [&](const Batch& batch) {
       const std::vector<double> more = detector_.probabilities(fold, batch.x);
       values.insert(values.end(), more.begin(), more.end());
     });
@@ -77,7 +77,7 @@ class CrossValidation {
   /// With it the defective images of a fold weigh as much as its good ones.
   double weight_of_defects(const Fold& fold) const {
     if (!config_.class_weights) return 1;
-    const std::vector<uint8_t> labels = labels_of(pictures_, fold.train);
+    const std::vector<uint8_t> labels = labels_of(store_, fold.train);
     const auto defective = std::count(labels.begin(), labels.end(), 1);
     return static_cast<double>(labels.size() - defective) / static_cast<double>(defective);
   }
@@ -87,7 +87,7 @@ class CrossValidation {
     const uint64_t seed = seed_of_fold(config_.seed, number);
     Network& network = detector_.network(number);
     init_parameters(network, init_from_name(config_.init), seed);
-    BatchLoader batches(pictures_, fold.train,
+    BatchLoader batches(store_, fold.train,
                         {.batch = config_.batch,
                          .seed = seed,
                          .flips = config_.flips,
@@ -96,7 +96,7 @@ class CrossValidation {
     ClassifierStep step(network, config_, weight_of_defects(fold));
     const TrainingTask task{
         .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
-          return mean_loss(step, config_, pictures_, fold.validation);
+          return mean_loss(step, config_, store_, fold.validation);
         }};
     const RunFolder of_fold = folder_.fold(number);
     of_fold.create();
@@ -131,7 +131,7 @@ class CrossValidation {
   CnnDetector& detector_;
   const RunConfig& config_;
   const RunFolder& folder_;
-  const ImageStore& pictures_;
+  const ImageStore& store_;
   const std::vector<Fold>& folds_;
 };
 
@@ -145,7 +145,7 @@ std::optional<SeedSummary> summary_over(const std::vector<FoldMetrics>& folds,
   return summarize_seeds(values);
 }
 
-/// What is known of one fold once its pictures are scored.
+/// What is known of one fold once its images are scored.
 struct EvaluatedFold {
   FoldMetrics metrics;
   Confusion at_validation_threshold;
@@ -153,13 +153,13 @@ struct EvaluatedFold {
 };
 
 EvaluatedFold evaluate_fold(int number, const Fold& fold, const CrossValidation& run,
-                            const ImageStore& pictures, const TrainingResult& training,
+                            const ImageStore& store, const TrainingResult& training,
                             double threshold) {
   EvaluatedFold result;
   result.scores = run.probabilities(number, fold.test);
-  const std::vector<Level> test = rank_scores(result.scores, labels_of(pictures, fold.test));
+  const std::vector<Level> test = rank_scores(result.scores, labels_of(store, fold.test));
   const std::vector<Level> validation =
-      rank_scores(run.probabilities(number, fold.validation), labels_of(pictures, fold.validation));
+      rank_scores(run.probabilities(number, fold.validation), labels_of(store, fold.validation));
   // The folds are stratified, so a fold's validation images have defects among them.
   const std::optional<F1Max> best = f1_max(validation);
   const double validation_threshold = best ? best->threshold : threshold;
@@ -181,31 +181,31 @@ EvaluatedFold evaluate_fold(int number, const Fold& fold, const CrossValidation&
 }
 
 DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
-                               const RunFolder& folder, const ImageStore& pictures,
+                               const RunFolder& folder, const ImageStore& store,
                                const std::vector<Fold>& folds,
                                const std::vector<TrainingResult>& trainings) {
   std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
-  const CrossValidation run(detector, folder, pictures, folds);
-  // A pooled picture has one score, that of the fold that did not see it.
+  const CrossValidation run(detector, folder, store, folds);
+  // A pooled image has one score, that of the fold that did not see it.
   const Scoring pooled{.rule = Scoring::Rule::mean,
-                       .part_names = {},
-                       .deciding = 0,
+                       .component_names = {},
+                       .components_in_score = 0,
                        .calibration = {},
                        .threshold = detector.scoring().threshold};
-  std::vector<ScoredImage> images(pictures.size());
+  std::vector<ScoredImage> images(store.size());
   CrossValidationMetrics over_folds;
   Confusion at_validation_thresholds;
   RunFacts facts{.collapsed = detector.collapsed()};
   for (int f = 0; f < config.folds; ++f) {
     const EvaluatedFold fold =
-        evaluate_fold(f, folds[f], run, pictures, trainings[f], pooled.threshold);
+        evaluate_fold(f, folds[f], run, store, trainings[f], pooled.threshold);
     for (size_t i = 0; i < folds[f].test.size(); ++i) {
-      const Sample& sample = pictures.sample(folds[f].test[i]);
+      const Sample& sample = store.sample(folds[f].test[i]);
       images[folds[f].test[i]] = {.path = sample.path,
                                   .set = fmt::format("fold{}", f),
                                   .defective = sample.defective,
                                   .defect = sample.defect,
-                                  .parts = {},
+                                  .components = {},
                                   .score = fold.scores[i],
                                   .predicted_defective = fold.scores[i] > pooled.threshold};
     }
@@ -226,7 +226,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   over_folds.fold_f1_validation_threshold =
       summary_over(over_folds.folds, &FoldMetrics::f1_validation_threshold);
   DetectorMetrics metrics = detector_metrics(config, pooled, images, std::nullopt, facts);
-  metrics.image_sizes = describe_sizes(pictures.file_sizes());
+  metrics.image_sizes = describe_sizes(store.file_sizes());
   metrics.cross_validation = std::move(over_folds);
   write_metrics(folder, metrics);
   return metrics;
@@ -237,36 +237,36 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
 DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                           const TrainingHooks& hooks) {
   const Dataset data = open_data(config);
-  const ImageStore pictures = read_pictures(config, pooled(data), false);
-  const std::vector<Fold> folds = choose_folds(config, folder, start, pictures);
-  const std::vector<std::string> remarks = remarks_on(data, config, pictures, nullptr);
+  const ImageStore store = read_images(config, pooled(data), false);
+  const std::vector<Fold> folds = choose_folds(config, folder, start, store);
+  const std::vector<std::string> remarks = remarks_on(data, config, store, nullptr);
   begin_run(config, folder, start);
-  write_folds(folder.split(), folds, pictures.samples());
+  write_folds(folder.split(), folds, store.samples());
   hooks.say(fmt::format(
       "{}: {} images in {} folds of about {} training, {} validation and {} test images",
-      config.object_class, pictures.size(), folds.size(), folds.front().train.size(),
+      config.object_class, store.size(), folds.size(), folds.front().train.size(),
       folds.front().validation.size(), folds.front().test.size()));
   for (const std::string& remark : remarks) hooks.say(remark);
   CnnDetector detector(config, find_preset(config.preset).make);
   const std::vector<TrainingResult> trainings =
-      CrossValidation(detector, folder, pictures, folds).train(hooks);
+      CrossValidation(detector, folder, store, folds).train(hooks);
   if (detector.collapsed())
     hooks.say(
         "a fold collapsed: its probability is the same for every validation image; try another "
         "--seed, a smaller --lr or --class-weights");
-  return evaluate_folds(detector, config, folder, pictures, folds, trainings);
+  return evaluate_folds(detector, config, folder, store, folds, trainings);
 }
 
 DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
   const Dataset data = open_data(config);
-  const ImageStore pictures = read_pictures(config, pooled(data), false);
-  const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, pictures);
+  const ImageStore store = read_images(config, pooled(data), false);
+  const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, store);
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
     trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));
-  return evaluate_folds(detector, config, folder, pictures, folds, trainings);
+  return evaluate_folds(detector, config, folder, store, folds, trainings);
 }
 
 }  // namespace assay

@@ -20,20 +20,20 @@ std::string figure_name(const Sample& sample) {
   return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
 }
 
-/// Image n of a batch beside image m of what judge() returned. Holds views: all arguments outlive
+/// Image n of a batch beside image m of what predict() returned. Holds views: all arguments outlive
 /// the result.
-Inspected inspected(const RunConfig& config, std::span<const float> images, size_t n,
-                    const Judgement& judgement, size_t m, std::span<const uint8_t> mask) {
+FigureInput figure_input(const RunConfig& config, std::span<const float> images, size_t n,
+                         const Prediction& prediction, size_t m, std::span<const uint8_t> mask) {
   const int side = config.image_size, channels = config.channels();
   const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
   return {side,
           side,
           channels,
           images.subspan(n * values, values),
-          judgement.reconstruction.empty()
+          prediction.reconstruction.empty()
               ? std::span<const float>()
-              : std::span(judgement.reconstruction).subspan(m * values, values),
-          std::span(judgement.heat).subspan(m * pixels, pixels),
+              : std::span(prediction.reconstruction).subspan(m * values, values),
+          std::span(prediction.heat).subspan(m * pixels, pixels),
           mask};
 }
 
@@ -44,17 +44,17 @@ class FigureWriter {
   FigureWriter(const RunFolder& folder, Detector& detector)
       : folder_(folder), detector_(detector) {}
 
-  void offer(const Sample& sample, const Inspected& image) {
+  void offer(const Sample& sample, const FigureInput& image) {
     if (drawn_.insert(sample.defect).second)
       write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
   }
   /// `clean` is the image without its noise. // (1,H,W,C)
-  void offer_noisy(const Sample& sample, const Inspected& noisy, const Tensor& clean) {
+  void offer_noisy(const Sample& sample, const FigureInput& noisy, const Tensor& clean) {
     if (!drawn_noisy_.insert(sample.defect).second) return;
-    const Judgement judgement = detector_.judge(clean);
+    const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
     write_png(folder_.figures() / ("noise_" + figure_name(sample)),
-              noise_panel(inspected(detector_.config(), pixels, 0, judgement, 0, {}), noisy,
+              noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
 
@@ -66,14 +66,14 @@ class FigureWriter {
 
 }  // namespace
 
-ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
-                   const Scoring& scoring) {
+ScoredImage scored(const Sample& sample, const std::string& set,
+                   const std::vector<double>& components, const Scoring& scoring) {
   ScoredImage image{.path = sample.path,
                     .set = set,
                     .defective = sample.defective,
                     .defect = sample.defect,
-                    .parts = parts};
-  scoring.judge(image);
+                    .components = components};
+  scoring.predict(image);
   return image;
 }
 
@@ -104,13 +104,13 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
   note_noise(folder, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
-    const Judgement judgement = detector.judge(batch.x);
+    const Prediction prediction = detector.predict(batch.x);
     const std::vector<float> originals = batch.x.to_floats();
     for (size_t n = 0; n < batch.images.size(); ++n) {
       const Sample& sample = test.sample(batch.images[n]);
-      const Inspected image =
-          inspected(config, originals, n, judgement, n, test.mask(batch.images[n]).pixels);
-      images.push_back(scored(sample, "test", judgement.parts[n], detector.scoring()));
+      const FigureInput image =
+          figure_input(config, originals, n, prediction, n, test.mask(batch.images[n]).pixels);
+      images.push_back(scored(sample, "test", prediction.components[n], detector.scoring()));
       if (masks) pixel_evaluation.add(image.heat, image.mask, image.H, image.W);
       figures.offer(sample, image);
       if (std::binary_search(noisy.begin(), noisy.end(), batch.images[n]))
@@ -132,7 +132,7 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
-  const ImageStore test = read_pictures(config, data.test, true);
+  const ImageStore test = read_images(config, data.test, true);
   std::ifstream in(folder.split());
   const Json split = Json::parse(in, nullptr, false);
   const auto count = [&](const char* part) {

@@ -8,8 +8,8 @@
 namespace assay {
 
 /// An image with its component scores, its score and its prediction.
-ScoredImage scored(const Sample& sample, const std::string& set, const std::vector<double>& parts,
-                   const Scoring& scoring);
+ScoredImage scored(const Sample& sample, const std::string& set,
+                   const std::vector<double>& components, const Scoring& scoring);
 
 /// What metrics.json says of a training.
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,

@@ -185,9 +185,9 @@ GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folde
                                  const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
-  const ImageStore good = read_pictures(config, data.train_good, false);
+  const ImageStore good = read_images(config, data.train_good, false);
   // A damaged image is reported before hours of training.
-  const ImageStore test = read_pictures(config, data.test, false);
+  const ImageStore test = read_images(config, data.test, false);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
@@ -205,7 +205,7 @@ GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& fo
   const auto gan = load_dcgan(folder);
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, Start::resume, data);
-  const ImageStore good = read_pictures(config, data.train_good, false);
+  const ImageStore good = read_images(config, data.train_good, false);
   folder.create();
   return evaluate(*gan, config, folder, good, split,
                   read_result(config, folder, split.train.size()));
@@ -292,7 +292,7 @@ std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
   const std::string game =
       fmt::format("D(x) {:.2f}, D(G(z)) {:.2f} over the last steps", o.last.d_real, o.last.d_fake);
   const std::string spread =
-      fmt::format("two generated pictures differ by {:.3f}, two training pictures by {:.3f}",
+      fmt::format("two generated images differ by {:.3f}, two training images by {:.3f}",
                   o.spread_generated, o.spread_training);
   std::vector<std::string> sentences;
   if (blew_up(o)) {
@@ -301,7 +301,7 @@ std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
         o.last.loss_g));
   } else if (discriminator_won(o)) {
     sentences.push_back(
-        fmt::format("The discriminator won: it is sure of nearly every picture ({}), so the "
+        fmt::format("The discriminator won: it is sure of nearly every image ({}), so the "
                     "generator learns little more; try fewer --steps or a smaller --lr.",
                     game));
   } else {
@@ -309,19 +309,19 @@ std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
   }
   if (collapsed(o))
     sentences.push_back(
-        fmt::format("The generator collapsed: its pictures are nearly the same ({}); try another "
+        fmt::format("The generator collapsed: its images are nearly the same ({}); try another "
                     "--seed or a smaller --lr.",
                     spread));
   else if (shows_little_variety(o))
     sentences.push_back(fmt::format("The generator shows little variety: {}.", spread));
   if (o.copies > 0)
     sentences.push_back(
-        fmt::format("{} of {} generated pictures are nearer to a training picture than any two of "
+        fmt::format("{} of {} generated images are nearer to a training image than any two of "
                     "those are to each other: they may be copies.",
                     o.copies, o.generated));
   else
     sentences.push_back(
-        "No generated picture is nearer to a training picture than any two of those are to each "
+        "No generated image is nearer to a training image than any two of those are to each "
         "other: nothing is copied pixel for pixel.");
   return sentences;
 }

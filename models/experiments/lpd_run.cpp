@@ -27,8 +27,8 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
   test_on_the_rest(config, paths_in_split(split, data.train_good), data);
-  const ImageStore good = read_pictures(config, data.train_good, false);
-  const ImageStore test = read_pictures(config, data.test, true);
+  const ImageStore good = read_images(config, data.train_good, false);
+  const ImageStore test = read_images(config, data.test, true);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);

@@ -33,7 +33,7 @@ Cnn::Cnn(Variant variant, int image_size, int channels) : Network(image_size, ch
       .add<Linear>(LinearConfig{.in = int64_t{side} * side * C,
                                 .out = kHidden,
                                 .activation = Activation::relu,
-                                .input_picture = PictureOrder{side, side, C}})
+                                .input_image = ImageLayout{side, side, C}})
       .add<Linear>(LinearConfig{.in = kHidden, .out = 1});
   add_child("features", features_);
   add_child("classifier", classifier_);

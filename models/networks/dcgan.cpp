@@ -9,7 +9,7 @@ namespace {
 
 constexpr float kSlope = 0.2f;
 
-/// z (N,1,1,100) -> 4x4, then doubled until the picture has its size. Batch norm and ReLU behind
+/// z (N,1,1,100) -> 4x4, then doubled until the image has its size. Batch norm and ReLU behind
 /// every transposed convolution but the last.
 void build_generator(Sequential& g, int image_size, int channels, int base_filters) {
   int filters = base_filters * image_size / 8;  // 512 for 64 px
@@ -73,9 +73,9 @@ std::vector<Parameter> Dcgan::discriminator_parameters() const {
 }
 
 Shape Dcgan::describe(const std::string&, const Shape& input, std::vector<LayerRow>& rows) const {
-  const Shape picture = generator_.describe("generator", input, rows);
-  discriminator_.describe("discriminator", picture, rows);
-  return picture;
+  Shape image = generator_.describe("generator", input, rows);
+  discriminator_.describe("discriminator", image, rows);
+  return image;
 }
 
 }  // namespace assay

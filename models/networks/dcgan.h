@@ -15,9 +15,9 @@ class Dcgan : public Network {
   Dcgan(int image_size, int channels, int filters = 64);
   Shape input_shape(int64_t n) const override { return {n, 1, 1, kLatent}; }
 
-  /// z (N,1,1,100) -> pictures (N,H,W,c) in [-1,1].
+  /// z (N,1,1,100) -> images (N,H,W,c) in [-1,1].
   Tensor generate(const Tensor& z) { return generator_(z); }
-  /// Pictures in [-1,1] -> logits (N,1); positive = real.
+  /// Images in [-1,1] -> logits (N,1); positive = real.
   Tensor discriminate(const Tensor& x);
   Tensor forward(const Tensor& z) override { return generate(z); }
 

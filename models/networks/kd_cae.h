@@ -18,7 +18,7 @@ class KdCae : public Network {
   Tensor forward(const Tensor& x) override { return decode(encode(x)); }
   /// The latents flattened in NCHW order, as latents.safetensors and the density hold them; (N, d).
   Tensor latents(const Tensor& x);
-  /// d of a picture of `image_size` pixels a side.
+  /// d of an image of `image_size` pixels a side.
   static int64_t latent_size(int image_size) {
     const int64_t side = image_size / 16;
     return 128 * side * side;

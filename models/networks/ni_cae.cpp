@@ -17,13 +17,13 @@ LinearConfig dense(int64_t in, int64_t out) {
 
 LinearConfig flatten_dense(int side) {
   LinearConfig config = dense(int64_t{side} * side * kLatentChannels, kHidden);
-  config.input_picture = PictureOrder{side, side, kLatentChannels};
+  config.input_image = ImageLayout{side, side, kLatentChannels};
   return config;
 }
 
 LinearConfig dense_reshape(int side) {
   LinearConfig config = dense(kHidden, int64_t{side} * side * kLatentChannels);
-  config.output_picture = PictureOrder{side, side, kLatentChannels};
+  config.output_image = ImageLayout{side, side, kLatentChannels};
   return config;
 }
 

@@ -47,7 +47,7 @@ void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
 
 namespace {
 
-/// A split of a folder of one's own may name any good picture, also those that the draw which comes
+/// A split of a folder of one's own may name any good image, also those that the draw which comes
 /// with the folder would test.
 void learn_from_any_good(Dataset& data) {
   const auto tested = std::stable_partition(data.test.begin(), data.test.end(),
@@ -60,7 +60,7 @@ void learn_from_any_good(Dataset& data) {
 
 }  // namespace
 
-ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks) {
+ImageStore read_images(const RunConfig& config, std::vector<Sample> samples, bool masks) {
   return {current_context(),
           std::move(samples),
           {.height = config.image_size,
@@ -76,10 +76,10 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
   if (config.data == "folder") learn_from_any_good(data);
-  const Split split = read_split(file, data.train_good);
+  Split split = read_split(file, data.train_good);
   for (const std::vector<size_t>* part : {&split.train, &split.validation})
     ASSAY_CHECK_AS(DataError, part->size() >= 2,
-                   "{}: one picture for {} has no spread; give two at least", file.string(),
+                   "{}: one image for {} has no spread; give two at least", file.string(),
                    part == &split.train ? "training" : "validation");
   return split;
 }

@@ -1,4 +1,4 @@
-// The pictures of a run: opened, read at the model's size, given noise, and handed out in batches.
+// The images of a run: opened, read at the model's size, given noise, and handed out in batches.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace assay {
 /// What --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// Of a folder of one's own every picture is tested that is not in the run's split: puts those into
+/// Of a folder of one's own every image is tested that is not in the run's split: puts those into
 /// data.test, by path. Other data sets say themselves what is tested.
 void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
 
@@ -25,18 +25,18 @@ void test_on_the_rest(const RunConfig& config, const std::set<std::string>& lear
 /// damaged split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
 
-/// Takes the folder once all pictures are read: what is in the way of a forced run goes,
+/// Takes the folder once all images are read: what is in the way of a forced run goes,
 /// config.json and machine.json are written. The run's split comes next, metrics.json last.
 void begin_run(const RunConfig& config, const RunFolder& folder, Start start);
 
-/// Reads every picture at the size of `config`. DataError for the first that cannot be read.
-ImageStore read_pictures(const RunConfig& config, std::vector<Sample> samples, bool masks);
+/// Reads every image at the size of `config`. DataError for the first that cannot be read.
+ImageStore read_images(const RunConfig& config, std::vector<Sample> samples, bool masks);
 
 /// The split of train/good: for a resumed run that of the folder where there is one already, even
 /// when its --split file is gone by now; else that of --split, else one drawn from the seed.
-/// DataError for one that does not fit, or has fewer than two pictures to train on or to validate
-/// with. A split of a folder of one's own may name any good picture, so those to be tested are put
-/// among data.train_good then: read the pictures after this, and test_on_the_rest.
+/// DataError for one that does not fit, or has fewer than two images to train on or to validate
+/// with. A split of a folder of one's own may name any good image, so those to be tested are put
+/// among data.train_good then: read the images after this, and test_on_the_rest.
 Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data);
 
 /// The configuration with --bit-depth auto replaced by what the training images use; a resumed run
@@ -52,19 +52,19 @@ int bit_depth_of(const RunConfig& config);
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test);
 
-/// 0, 1, ... for every picture of a store.
+/// 0, 1, ... for every image of a store.
 std::vector<size_t> all_of(const ImageStore& store);
 
 /// Those of `listed` that get noise (equation 7 of the study) under a condition, clean or noisy.
 std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
                                 uint64_t seed);
 
-/// Says in noise.json which pictures of a set (train, validation, test) have noise. A folder
+/// Says in noise.json which images of a set (train, validation, test) have noise. A folder
 /// without noise has no such file.
 void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
                 const std::vector<size_t>& noisy);
 
-/// Hands out batches of a list of pictures in their order. `noisy` among them have noise; their
+/// Hands out batches of a list of images in their order. `noisy` among them have noise; their
 /// clean form is in Batch::clean of every batch.
 void for_each_batch(const RunConfig& config, const ImageStore& store,
                     const std::vector<size_t>& images, const std::vector<size_t>& noisy,

@@ -62,7 +62,7 @@ void RunFolder::clear() const {
 }
 
 RunClaim::RunClaim(const RunFolder& folder) {
-  const fs::path root = folder.root();
+  const fs::path& root = folder.root();
   std::error_code error;
   for (fs::path path = root; !path.empty() && !fs::exists(path, error); path = path.parent_path())
     made_.insert(made_.begin(), path);

@@ -73,7 +73,7 @@ void check_finite(const StateDict& state) {
 }  // namespace
 
 std::string write_checked(const std::filesystem::path& file, SafeTensors content) {
-  const std::string checksum = checksum_of(content);
+  std::string checksum = checksum_of(content);
   content.metadata[kChecksum] = checksum;
   write_safetensors(file, content);
   return checksum;

@@ -5,8 +5,8 @@
 namespace assay::testing {
 namespace {
 
-/// A training is refused because one of its pictures is broken; nothing is written.
-void check_bad_picture(const Bytes& bytes, const char* name, const std::string& part) {
+/// A training is refused because one of its images is broken; nothing is written.
+void check_bad_image(const Bytes& bytes, const char* name, const std::string& part) {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
   put(folder / "data/tile/test/square" / name, bytes);
@@ -18,7 +18,7 @@ void check_bad_picture(const Bytes& bytes, const char* name, const std::string& 
 }
 
 Bytes good_png() {
-  return encode_png(small_picture(1));
+  return encode_png(small_image(1));
 }
 
 /// The smallest JPEG header that a decoder would begin to read, without an end marker.
@@ -53,28 +53,28 @@ TEST_CASE("zero images") {
                 kData, "empty");
 }
 
-TEST_CASE("broken pictures") {
+TEST_CASE("broken images") {
   SUBCASE("a text file named .png") {
-    check_bad_picture({'h', 'e', 'l', 'l', 'o', '\n'}, "text.png", "text.png");
+    check_bad_image({'h', 'e', 'l', 'l', 'o', '\n'}, "text.png", "text.png");
   }
   SUBCASE("a PNG cut in half") {
     Bytes png = good_png();
     png.resize(png.size() / 2);
-    check_bad_picture(png, "half.png", "half.png");
+    check_bad_image(png, "half.png", "half.png");
   }
   SUBCASE("a PNG with a wrong checksum") {
     Bytes png = good_png();
     png[png.size() - 16] ^= 0x55;  // the last byte of IDAT's checksum
-    check_bad_picture(png, "sum.png", "checksum");
+    check_bad_image(png, "sum.png", "checksum");
   }
   SUBCASE("a JPEG without its end") {
-    check_bad_picture(jpeg_without_end(), "cut.jpg", "cut.jpg");
+    check_bad_image(jpeg_without_end(), "cut.jpg", "cut.jpg");
   }
   SUBCASE("a file of 0 bytes") {
-    check_bad_picture({}, "empty.png", "empty");
+    check_bad_image({}, "empty.png", "empty");
   }
   SUBCASE("more than 16,384 pixels a side") {
-    check_bad_picture(make_png({16385, 1, 8, kGrey}, Bytes(16385, 7)), "wide.png", "16384");
+    check_bad_image(make_png({16385, 1, 8, kGrey}, Bytes(16385, 7)), "wide.png", "16384");
   }
 }
 
@@ -273,7 +273,7 @@ TEST_CASE("--force throws the old run away only when the new one can start") {
   REQUIRE(run_assay(small_training(folder / "data", run, {"--epochs", "1"})).code == 0);
   const std::string model = read_text(run / "model.safetensors");
   check_refused(run_assay(small_training(folder / "none", run, {"--force"})), kData, "none");
-  put(folder / "data/tile/test/good/broken.png", std::string("no picture"));
+  put(folder / "data/tile/test/good/broken.png", std::string("no image"));
   check_refused(run_assay(small_training(folder / "data", run, {"--force"})), kData, "broken.png");
   CHECK(read_text(run / "model.safetensors") == model);
   fs::remove(folder / "data/tile/test/good/broken.png");

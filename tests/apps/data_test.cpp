@@ -40,7 +40,7 @@ TEST_CASE("predict names what it does not read, and no unread file passes for a 
   const TemporaryFolder folder;
   const std::string run = trained(folder).string();
   const fs::path in = folder / "in";
-  put(in / "cam2/1.png", small_picture(1, 20, 20));
+  put(in / "cam2/1.png", small_image(1, 20, 20));
   put(in / "notes.txt", std::string("text"));
   Outcome outcome = require_success(run_assay({"predict", run, in.string()}));
   CHECK(contains(outcome.error, "assay: 1 image read, 1 file ignored: no image 1 ("));
@@ -56,7 +56,7 @@ TEST_CASE("train says which files it ignores, and data check counts them") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
   put(folder / "data/tile/train/good/a.tif", kTiff);
-  put(folder / "data/tile/test/astray.png", small_picture(77));
+  put(folder / "data/tile/test/astray.png", small_image(77));
   const Outcome outcome = require_success(
       run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"})));
   const std::string counts =
@@ -71,7 +71,7 @@ TEST_CASE("train says which files it ignores, and data check counts them") {
 TEST_CASE("results come as they are made, and an unreadable file stops nothing") {
   const TemporaryFolder folder;
   const std::string run = trained(folder).string();
-  for (int i = 0; i < 5; ++i) put(folder / ("in/" + std::to_string(i) + ".png"), small_picture(i));
+  for (int i = 0; i < 5; ++i) put(folder / ("in/" + std::to_string(i) + ".png"), small_image(i));
   put(folder / "in/2.png", std::string("broken"));
   const std::string in = (folder / "in").string();
   const Outcome lines = run_assay({"predict", run, in, "--jsonl"});
@@ -95,9 +95,9 @@ TEST_CASE("results come as they are made, and an unreadable file stops nothing")
 TEST_CASE("predict reads names from the standard input, one by one") {
   const TemporaryFolder folder;
   const std::string run = trained(folder).string();
-  put(folder / "a.png", small_picture(1));
-  put(folder / "line\nbreak.png", small_picture(2));
-  put(folder / "caf\xE9.png", small_picture(3));
+  put(folder / "a.png", small_image(1));
+  put(folder / "line\nbreak.png", small_image(2));
+  put(folder / "caf\xE9.png", small_image(3));
   const std::string at = "cd '" + folder.path().string() + "' && ";
   std::string printed =
       output_of(folder, at + "echo a.png | \"$0\" predict run - --csv 2> /dev/null", 0);
@@ -124,7 +124,7 @@ TEST_CASE("predict reads names from the standard input, one by one") {
 TEST_CASE("a name that begins with a dash: the error says what to do, and that works") {
   const TemporaryFolder folder;
   trained(folder);
-  put(folder / "-x.png", small_picture(1));
+  put(folder / "-x.png", small_image(1));
   const std::string at = "cd '" + folder.path().string() + "' && ";
   CHECK(run_shell(at + "\"$0\" predict run -x.png 2> error") == kUsage);
   CHECK(contains(read_text(folder / "error"), "'-x.png' is a file: -- goes before"));
@@ -134,7 +134,7 @@ TEST_CASE("a name that begins with a dash: the error says what to do, and that w
 TEST_CASE("Ctrl-C keeps what was said, and the JSON is whole") {
   const TemporaryFolder folder;
   const fs::path run = trained(folder);
-  put(folder / "a.png", small_picture(1));
+  put(folder / "a.png", small_image(1));
   const std::string script =
       "cd '" + folder.path().string() +
       "'; mkfifo pipe; \"$0\" predict run - --json < pipe > out 2> error & pid=$!; exec 3> pipe; "
@@ -148,9 +148,9 @@ TEST_CASE("Ctrl-C keeps what was said, and the JSON is whole") {
 TEST_CASE("one label from the folder to the scores, in a subfolder called good too") {
   const TemporaryFolder folder;
   for (int i = 0; i < 12; ++i)
-    put(folder / ("fine/" + std::to_string(i) + ".png"), small_picture(i, 20, 20));
+    put(folder / ("fine/" + std::to_string(i) + ".png"), small_image(i, 20, 20));
   for (int i = 0; i < 6; ++i)
-    put(folder / ("broken/good/" + std::to_string(i) + ".png"), small_picture(40 + i, 20, 20));
+    put(folder / ("broken/good/" + std::to_string(i) + ".png"), small_image(40 + i, 20, 20));
   const Outcome outcome =
       require_success(run_assay({"train", "kd-cae", "--good", (folder / "fine").string(), "--bad",
                                  (folder / "broken").string(), "--out", (folder / "run").string(),
@@ -166,9 +166,9 @@ TEST_CASE("one label from the folder to the scores, in a subfolder called good t
 TEST_CASE("a run from folders moves: another working folder, another spelling, another place") {
   const TemporaryFolder folder;
   for (int i = 0; i < 12; ++i)
-    put(folder / ("a/fine/" + std::to_string(i) + ".png"), small_picture(i, 20, 20));
+    put(folder / ("a/fine/" + std::to_string(i) + ".png"), small_image(i, 20, 20));
   for (int i = 0; i < 3; ++i)
-    put(folder / ("a/broken/" + std::to_string(i) + ".png"), small_picture(40 + i, 20, 20));
+    put(folder / ("a/broken/" + std::to_string(i) + ".png"), small_image(40 + i, 20, 20));
   const std::string train =
       "\"$0\" train kd-cae --image-size 16 --epochs 3 --min-steps 1000 --seed 3 > /dev/null 2>&1 ";
   const std::string root = folder.path().string();
@@ -197,7 +197,7 @@ TEST_CASE("images of 12 bits in 16 are named, scaled by --bit-depth, and predict
   write_small_class(folder / "data");
   const auto deep = [](int salt) {
     Bytes rows;
-    for (const uint8_t v : small_picture(salt, 20, 20, 1).pixels) {
+    for (const uint8_t v : small_image(salt, 20, 20, 1).pixels) {
       rows.push_back(v >> 4);
       rows.push_back(static_cast<uint8_t>(v << 4));
     }
@@ -214,7 +214,7 @@ TEST_CASE("images of 12 bits in 16 are named, scaled by --bit-depth, and predict
   CHECK(read_json(folder / "auto/config.json")["bit_depth"] == "12");
   // The same pixels in 8 bits give the same score.
   put(folder / "deep.png", deep(50));
-  put(folder / "flat.png", small_picture(50, 20, 20, 1));
+  put(folder / "flat.png", small_image(50, 20, 20, 1));
   const Outcome predicted =
       require_success(run_assay({"predict", (folder / "auto").string(), "--jsonl",
                                  (folder / "deep.png").string(), (folder / "flat.png").string()}));

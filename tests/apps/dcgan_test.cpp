@@ -22,12 +22,12 @@ void check_same_files(const fs::path& a, const fs::path& b, const std::vector<st
 
 }  // namespace
 
-TEST_CASE("a DCGAN is trained, judged in words, asked for pictures and reported") {
+TEST_CASE("a DCGAN is trained, described in words, asked for images and reported") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
   const fs::path run = folder / "run";
   const Outcome trained = require_success(run_assay(training(folder / "data", run)));
-  CHECK(contains(trained.out, "nearest training picture"));
+  CHECK(contains(trained.out, "nearest training image"));
   const nlohmann::json metrics = read_json(run / "metrics.json");
   for (const char* key : {"loss_d", "loss_g", "d_real", "d_fake", "memorisation", "collapsed",
                           "discriminator_won", "blew_up", "remarks", "seconds_train"})
@@ -47,7 +47,7 @@ TEST_CASE("a DCGAN is trained, judged in words, asked for pictures and reported"
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(read_text(run / "metrics.json") == before);
 
-  // Picture i does not depend on how many there are, and another seed gives others.
+  // Image i does not depend on how many there are, and another seed gives others.
   const auto generate = [&](const char* count, const fs::path& out,
                             const std::vector<std::string>& more = {}) {
     std::vector<std::string> words = {"generate", run.string(), "--count",

@@ -92,7 +92,7 @@ void train_on_both(const std::string& model, const std::vector<std::string>& mor
   copy_to_cpu(folder / "cuda", folder / "moved");
 }
 
-/// The scores that predict gives the test pictures.
+/// The scores that predict gives the test images.
 std::vector<double> predicted(const fs::path& folder, const char* run) {
   const Outcome outcome = require_success(run_assay(
       {"predict", (folder / run).string(), (folder / "data/tile/test").string(), "--json"}));
@@ -101,12 +101,12 @@ std::vector<double> predicted(const fs::path& folder, const char* run) {
   return scores;
 }
 
-/// Scores count in deviations of the held-out pictures, which here are down to 1/5000 of their
+/// Scores count in deviations of the held-out images, which here are down to 1/5000 of their
 /// mean: ten roundings of the mean, 2^-24 of it each, are so much.
 constexpr double kScore = 10 * 0x1p-24 * 5000;
 
 /// The losses of both devices agree (those of the histories named), evaluating again changes
-/// nothing, and a picture has the score that the CPU gives it with the same weights.
+/// nothing, and an image has the score that the CPU gives it with the same weights.
 void check_detector(const std::string& model, const std::vector<std::string>& more,
                     const std::vector<std::string>& histories = {"history.csv"}) {
   const TemporaryFolder folder;
@@ -182,12 +182,12 @@ TEST_CASE("cuda: cnn learns, evaluates and predicts as on the CPU") {
                  {"fold0/history.csv", "fold1/history.csv"});
 }
 
-TEST_CASE("cuda: dcgan plays as on the CPU and draws the same pictures") {
+TEST_CASE("cuda: dcgan plays as on the CPU and draws the same images") {
   if (!test::cuda_tested()) return;
   const TemporaryFolder folder;
   train_on_both("dcgan", {"--batch", "1", "--steps", "1"}, folder.path());
   check_losses(folder / "cuda/history.csv", folder / "cpu/history.csv");
-  // 64 pictures of one generator, on the device at the end of training and here on the CPU.
+  // 64 images of one generator, on the device at the end of training and here on the CPU.
   require_success(run_assay({"evaluate", (folder / "moved").string()}));
   const auto distance = [&](const char* run, const char* which) -> double {
     return read_json(folder / run / "metrics.json")["memorisation"]["generated"][which];

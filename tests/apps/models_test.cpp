@@ -1,4 +1,4 @@
-// Whole runs of the models besides KD-CAE, through the program, on a few small pictures.
+// Whole runs of the models besides KD-CAE, through the program, on a few small images.
 #include <fmt/core.h>
 
 #include <set>
@@ -11,17 +11,17 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// 12 + 4 good and 7 defective pictures: more than write_small_class has, for three folds.
+/// 12 + 4 good and 7 defective images: more than write_small_class has, for three folds.
 void write_class_for_folds(const fs::path& root) {
   write_small_class(root);
   for (int i = 0; i < 5; ++i) {
-    Image image = small_picture(50 + i, 20, 20);
+    Image image = small_image(50 + i, 20, 20);
     for (int x = 0; x < 20; ++x)
       for (int c = 0; c < 3; ++c) image.at(7 + i, x)[c] = 255;
     put(root / "tile/test/line" / fmt::format("{}.png", i), image);
   }
   for (int i = 0; i < 2; ++i)
-    put(root / "tile/test/good" / fmt::format("{}.png", i), small_picture(70 + i, 20, 20));
+    put(root / "tile/test/good" / fmt::format("{}.png", i), small_image(70 + i, 20, 20));
 }
 
 std::vector<std::string> training(const std::string& model, const fs::path& data,
@@ -49,7 +49,7 @@ std::vector<std::vector<std::string>> score_rows(const fs::path& file) {
 
 }  // namespace
 
-TEST_CASE("CNN: no picture is in two folds, and none is scored by a network that knew it") {
+TEST_CASE("CNN: no image is in two folds, and none is scored by a network that knew it") {
   const TemporaryFolder folder;
   write_class_for_folds(folder / "data");
   const fs::path run = folder / "run";
@@ -67,13 +67,13 @@ TEST_CASE("CNN: no picture is in two folds, and none is scored by a network that
         in_fold.insert(path);
         ++listed;
       }
-    CHECK(in_fold.size() == listed);  // no picture is trained on and held out
+    CHECK(in_fold.size() == listed);  // no image is trained on and held out
     CHECK(listed == 23);
     for (const std::string path : fold["test"]) CHECK(tested.insert(path).second);
   }
   CHECK(tested.size() == 23);
 
-  // Each pooled picture once, by the fold that tests it.
+  // Each pooled image once, by the fold that tests it.
   const auto rows = score_rows(run / "scores.csv");
   REQUIRE(rows.size() == 23);
   for (const auto& row : rows) {
@@ -108,7 +108,7 @@ TEST_CASE("CNN: predict is the mean of the folds' probabilities") {
     double sum = 0;
     for (const char* fold : {"fold0", "fold1", "fold2"}) sum += image[fold].get<double>();
     CHECK(image["score"].get<double>() == doctest::Approx(sum / 3).epsilon(1e-12));
-    // The part of the fold that tested the picture is its score in scores.csv.
+    // The part of the fold that tested the image is its score in scores.csv.
     const std::string name = fs::relative(image["path"].get<std::string>(), folder / "data/tile");
     for (const auto& row : rows)
       if (row[0] == name)
@@ -160,12 +160,12 @@ TEST_CASE("CNN: a run broken off in a later fold goes on to the same bits") {
     CHECK_MESSAGE(read_text(folder / "whole" / file) == read_text(folder / "broken" / file), file);
 }
 
-TEST_CASE("NI-CAE: the four noise conditions, the pictures that have noise, and both scores") {
+TEST_CASE("NI-CAE: the four noise conditions, the images that have noise, and both scores") {
   const TemporaryFolder folder;
   write_class_for_folds(folder / "data");
-  for (int i = 0; i < 10; ++i)  // 22 good pictures: 14 to train, so one of them has noise
+  for (int i = 0; i < 10; ++i)  // 22 good images: 14 to train, so one of them has noise
     put(folder / "data/tile/train/good" / fmt::format("more{}.png", i),
-        small_picture(200 + i, 20, 20));
+        small_image(200 + i, 20, 20));
   std::set<std::string> models;
   for (const char* train_noise : {"clean", "noisy"})
     for (const char* test_noise : {"clean", "noisy"}) {
@@ -272,7 +272,7 @@ TEST_CASE("profile gives every operation of a DCGAN's step the work of its own l
     numbers >> ms >> share >> gflops;
     (contains(line, "backward") ? backwards : forwards).push_back(ms * gflops);
   }
-  // Of real and of generated pictures in the discriminator's step, and in the generator's.
+  // Of real and of generated images in the discriminator's step, and in the generator's.
   REQUIRE(forwards.size() == 3);
   REQUIRE(backwards.size() == 3);
   for (const double f : forwards) CHECK(f == doctest::Approx(forward).epsilon(0.05));

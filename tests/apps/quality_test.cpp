@@ -1,4 +1,4 @@
-// The quick profile must mean something: on built-in pictures the models tell defects from good
+// The quick profile must mean something: on built-in images the models tell defects from good
 // ones.
 #include <nlohmann/json.hpp>
 

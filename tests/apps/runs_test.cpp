@@ -58,7 +58,7 @@ TEST_CASE("train, evaluate, predict and report agree") {
   for (const auto& image : list) {
     const bool over = image["score"].get<double>() > image["threshold"].get<double>();
     CHECK(image["predicted"] == (over ? "defective" : "good"));
-    // The score of `evaluate` for the same picture, to the last digit.
+    // The score of `evaluate` for the same image, to the last digit.
     const std::string name = fs::relative(image["path"].get<std::string>(), folder / "data/tile");
     REQUIRE(contains(scores, "\n" + name + ","));
     std::string row = scores.substr(scores.find("\n" + name + ",") + 1);
@@ -78,19 +78,19 @@ TEST_CASE("train, evaluate, predict and report agree") {
   CHECK(!fs::exists(run / "results.json"));  // it is no suite
 }
 
-TEST_CASE("a heat map replaces neither a picture nor another heat map") {
+TEST_CASE("a heat map replaces neither an image nor another heat map") {
   const TemporaryFolder folder;
   write_small_class(folder / "data");
   const std::string run = (folder / "run").string();
   require_success(run_assay(small_training(folder / "data", run, {"--epochs", "1"})));
   const fs::path a = folder / "a", b = folder / "b", heat = folder / "heat";
-  put(a / "1.png", small_picture(1));
-  put(a / "1.bmp", encode_png(small_picture(2)));
+  put(a / "1.png", small_image(1));
+  put(a / "1.bmp", encode_png(small_image(2)));
   put(a / "._1.png", std::string("hidden"));
-  put(a / "notes.txt", std::string("no picture"));
-  put(b / "1.png", small_picture(3));
+  put(a / "notes.txt", std::string("no image"));
+  put(b / "1.png", small_image(3));
   fs::create_symlink(b / "1.png", a / "link.png");
-  const std::string picture = read_text(b / "1.png");
+  const std::string image = read_text(b / "1.png");
   const Outcome outcome = run_assay({"predict", run, a.string(), (a / "1.png").string(),
                                      (b / "1.png").string(), "--out", heat.string(), "--json"});
   require_success(outcome);
@@ -100,10 +100,10 @@ TEST_CASE("a heat map replaces neither a picture nor another heat map") {
     CHECK(fs::exists(image["heat_map"].get<std::string>()));
   }
   CHECK(maps.size() == 5);
-  CHECK(read_text(b / "1.png") == picture);  // though a/link.png leads there
+  CHECK(read_text(b / "1.png") == image);  // though a/link.png leads there
   const Outcome refused = run_assay({"predict", run, b.string(), "--out", b.string()});
   CHECK(refused.code == 2);
-  CHECK(read_text(b / "1.png") == picture);
+  CHECK(read_text(b / "1.png") == image);
   fs::create_symlink("nowhere", a / "lost.png");
   CHECK(run_assay({"predict", run, a.string()}).code == 3);
 }
@@ -117,8 +117,8 @@ TEST_CASE("a test set of one kind has no AUROC, in words and without NaN") {
         run_assay(small_training(folder / "data", folder / "run", {"--epochs", "1"}));
     require_success(outcome);
     CHECK(contains(outcome.out, missing == std::string("good")
-                                    ? "the test set has no good picture"
-                                    : "the test set has no defective picture"));
+                                    ? "the test set has no good image"
+                                    : "the test set has no defective image"));
     const nlohmann::json metrics = read_json(folder / "run/metrics.json");
     CHECK(metrics["image_auroc"].is_null());
     CHECK(metrics["intervals"]["image_auroc"].is_null());
@@ -231,13 +231,13 @@ TEST_CASE("options come from a file too, and the command line wins") {
   CHECK(config["lr"] == 0.002);
 }
 
-TEST_CASE("pictures of one's own: --good, --bad and --masks") {
+TEST_CASE("images of one's own: --good, --bad and --masks") {
   const TemporaryFolder folder;
   for (int i = 0; i < 13; ++i)
-    put(folder / "fine" / fmt::format("{}.png", i), small_picture(i, 20, 20));
+    put(folder / "fine" / fmt::format("{}.png", i), small_image(i, 20, 20));
   Image mask(20, 20, 1);
   for (int x = 5; x < 10; ++x) *mask.at(6, x) = 255;
-  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  put(folder / "broken/a.png", small_image(90, 20, 20));
   put(folder / "masks/a.png", mask);
   const auto train = [&](const std::vector<std::string>& more) {
     std::vector<std::string> words = {"train",        "kd-cae",
@@ -257,11 +257,11 @@ TEST_CASE("pictures of one's own: --good, --bad and --masks") {
   CHECK(metrics["pixel_auroc"].is_number());
 }
 
-TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
+TEST_CASE("images of one's own: evaluate tests none that was learnt from") {
   const TemporaryFolder folder;
   const fs::path good = folder / "fine", run = folder / "run";
-  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
-  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_image(i, 20, 20));
+  put(folder / "broken/a.png", small_image(90, 20, 20));
   require_success(
       run_assay({"train", "kd-cae", "--good", good.string(), "--bad", (folder / "broken").string(),
                  "--out", run.string(), "--image-size", "16", "--epochs", "1"}));
@@ -272,7 +272,7 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   const nlohmann::json split = read_json(run / "split.json");
   const std::string gone = split["train"][0];  // "good/7.png"
   fs::remove(good / fs::path(gone).filename());
-  for (int i = 20; i < 26; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
+  for (int i = 20; i < 26; ++i) put(good / fmt::format("{}.png", i), small_image(i, 20, 20));
   require_success(run_assay({"evaluate", run.string()}));
   const std::string now = read_text(run / "scores.csv");
   for (const char* part : {"train", "validation"})
@@ -298,10 +298,10 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   require_success(run_assay({"evaluate", (folder / "of-few").string()}));
   CHECK(read_text(folder / "of-few/scores.csv") == trained);
 
-  // Two folders of one's own are two data sets, though their pictures have the same names.
-  put(folder / "fine2/0.png", small_picture(3, 20, 20));
+  // Two folders of one's own are two data sets, though their images have the same names.
+  put(folder / "fine2/0.png", small_image(3, 20, 20));
   for (int i = 1; i < 20; ++i)
-    put(folder / "fine2" / fmt::format("{}.png", i), small_picture(40 + i, 20, 20));
+    put(folder / "fine2" / fmt::format("{}.png", i), small_image(40 + i, 20, 20));
   require_success(run_assay({"train", "kd-cae", "--good", (folder / "fine2").string(), "--bad",
                              (folder / "broken").string(), "--out", (folder / "own/b").string(),
                              "--image-size", "16", "--epochs", "1", "--seed", "1"}));
@@ -311,11 +311,11 @@ TEST_CASE("pictures of one's own: evaluate tests none that was learnt from") {
   CHECK(read_json(folder / "own/results.json")["differences"].empty());
 }
 
-TEST_CASE("pictures of one's own: a split may name any good picture, and more may come") {
+TEST_CASE("images of one's own: a split may name any good image, and more may come") {
   const TemporaryFolder folder;
   const fs::path good = folder / "fine";
-  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_picture(i, 20, 20));
-  put(folder / "broken/a.png", small_picture(90, 20, 20));
+  for (int i = 0; i < 20; ++i) put(good / fmt::format("{}.png", i), small_image(i, 20, 20));
+  put(folder / "broken/a.png", small_image(90, 20, 20));
   const auto train = [&](const char* out, const std::vector<std::string>& more) {
     std::vector<std::string> words = {"train",        "kd-cae",
                                       "--good",       good.string(),
@@ -329,10 +329,10 @@ TEST_CASE("pictures of one's own: a split may name any good picture, and more ma
   train("first", {"--seed", "1"});
   train("second", {"--seed", "2", "--split", (folder / "first/split.json").string()});
   CHECK(read_text(folder / "second/split.json") == read_text(folder / "first/split.json"));
-  // A picture more, while the run is broken off: it is tested, and the training stays as it was.
+  // An image more, while the run is broken off: it is tested, and the training stays as it was.
   const std::string model = read_text(folder / "first/model.safetensors");
   fs::remove(folder / "first/metrics.json");
-  put(good / "99.png", small_picture(99, 20, 20));
+  put(good / "99.png", small_image(99, 20, 20));
   train("first", {"--seed", "1", "--resume"});
   CHECK(read_text(folder / "first/model.safetensors") == model);
   CHECK(contains(read_text(folder / "first/scores.csv"), "\ngood/99.png,"));
@@ -454,7 +454,7 @@ TEST_CASE("describe, info, profile and data answer") {
   const Outcome checked = run_assay({"data", "check", (folder / "made").string()});
   require_success(checked);
   CHECK(contains(checked.out, "60/16/24"));
-  put(folder / "made/ring/train/good/broken.png", std::string("no picture"));
+  put(folder / "made/ring/train/good/broken.png", std::string("no image"));
   const Outcome broken = run_assay({"data", "check", (folder / "made").string()});
   CHECK(broken.code == 3);
   CHECK(contains(broken.out, "broken.png"));

@@ -66,7 +66,7 @@ TEST_CASE("shards run at once in one folder, and together they are the whole sui
 TEST_CASE("one bad class does not stop the rest, and is named at the end") {
   const TemporaryFolder folder;
   for (const char* name : {"brick", "tile"}) write_small_class(folder / "data", name);
-  put(folder / "data/brick/train/good/broken.png", std::string("no picture"));
+  put(folder / "data/brick/train/good/broken.png", std::string("no image"));
   const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.error, "1 of the suite's runs failed: kd-cae-brick-seed1: "));
@@ -280,9 +280,9 @@ TEST_CASE("a suite killed again and again ends as the unbroken one") {
 TEST_CASE("a collapsed run is named in words, with what cures it") {
   const TemporaryFolder folder;
   write_small_class(folder / "data", "tile");
-  // Where all good pictures are one, no network can tell them apart.
+  // Where all good images are one, no network can tell them apart.
   for (const auto& entry : fs::directory_iterator(folder / "data/tile/train/good"))
-    put(entry.path(), small_picture(1, 20, 20));
+    put(entry.path(), small_image(1, 20, 20));
   const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));
   CAPTURE(outcome.error);
   REQUIRE(outcome.code == 0);

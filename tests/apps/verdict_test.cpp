@@ -47,7 +47,7 @@ void write_run(const fs::path& root, const Fake& fake) {
         .set = "test",
         .defective = defective,
         .defect = defective ? "crack" : "good",
-        .parts = {}};
+        .components = {}};
     // A scatter of its own for each model and seed.
     const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
     image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);

@@ -50,9 +50,9 @@ TEST_CASE("the built-in classes have the counts they promise") {
   }
 }
 
-TEST_CASE("a built-in picture depends on class, path, size and seed, and on nothing else") {
+TEST_CASE("a built-in image depends on class, path, size and seed, and on nothing else") {
   const Dataset data = open_builtin("ring", 64, 5);
-  const Picture once = load(data.train_good[3]);
+  const LoadedImage once = load(data.train_good[3]);
   CHECK(once.image.height == 64);
   CHECK(once.image.width == 64);
   CHECK(once.image.channels == 3);
@@ -64,7 +64,7 @@ TEST_CASE("a built-in picture depends on class, path, size and seed, and on noth
   CHECK(load_image(open_builtin("chip", 64, 5).train_good[3]) != once.image);
 }
 
-TEST_CASE("built-in pictures are the same bytes on every machine") {
+TEST_CASE("built-in images are the same bytes on every machine") {
   const std::map<std::string, uint64_t> expected = {{"brush", 4227241133102597610u},
                                                     {"chip", 1445889041501748280u},
                                                     {"leather", 13051790047916287532u},
@@ -78,10 +78,10 @@ TEST_CASE("built-in pictures are the same bytes on every machine") {
     std::set<std::string> seen;
     for (const Sample& sample : data.test) {
       if (!seen.insert(sample.defect).second) continue;
-      const Picture picture = load(sample);
-      bytes.insert(bytes.end(), picture.image.pixels.begin(), picture.image.pixels.end());
-      if (picture.mask) {
-        bytes.insert(bytes.end(), picture.mask->pixels.begin(), picture.mask->pixels.end());
+      const LoadedImage image = load(sample);
+      bytes.insert(bytes.end(), image.image.pixels.begin(), image.image.pixels.end());
+      if (image.mask) {
+        bytes.insert(bytes.end(), image.mask->pixels.begin(), image.mask->pixels.end());
       }
     }
     CAPTURE(name);
@@ -96,21 +96,21 @@ TEST_CASE("every defect can be seen, and the mask is where it is") {
       if (!sample.defective) continue;
       CAPTURE(name);
       CAPTURE(sample.path);
-      const Picture picture = load(sample);
-      REQUIRE(picture.mask);
-      CHECK(picture.mask->channels == 1);
-      CHECK(picture.mask->height == 64);
-      const auto marked = std::count(picture.mask->pixels.begin(), picture.mask->pixels.end(), 255);
-      const auto rest = std::count(picture.mask->pixels.begin(), picture.mask->pixels.end(), 0);
+      const LoadedImage image = load(sample);
+      REQUIRE(image.mask);
+      CHECK(image.mask->channels == 1);
+      CHECK(image.mask->height == 64);
+      const auto marked = std::count(image.mask->pixels.begin(), image.mask->pixels.end(), 255);
+      const auto rest = std::count(image.mask->pixels.begin(), image.mask->pixels.end(), 0);
       CHECK(marked + rest == 64 * 64);
-      // At least 0.3 % of the picture: a defect of 1.7 pixels squared at 32 pixels a side.
+      // At least 0.3 % of the image: a defect of 1.7 pixels squared at 32 pixels a side.
       CHECK(marked >= 12);
       CHECK(marked <= 64 * 64 / 2);
     }
   }
 }
 
-TEST_CASE("the pictures are pictures: neither flat nor burnt out") {
+TEST_CASE("the images are images: neither flat nor burnt out") {
   for (const std::string& name : builtin_classes()) {
     const Image image = load_image(open_builtin(name, 64, 3).train_good[0]);
     const double n = static_cast<double>(image.size());
@@ -146,7 +146,7 @@ TEST_CASE("written in MVTec's layout it reads back the same") {
   REQUIRE(read.test.size() == drawn.test.size());
   for (size_t i = 0; i < read.test.size(); i += 5) {
     CHECK(read.test[i].path == drawn.test[i].path);
-    const Picture a = load(read.test[i]), b = load(drawn.test[i]);
+    const LoadedImage a = load(read.test[i]), b = load(drawn.test[i]);
     CHECK(a.image == b.image);
     CHECK(a.mask == b.mask);
   }

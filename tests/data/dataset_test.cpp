@@ -14,7 +14,7 @@ namespace {
 using testing::contains;
 using testing::message_of;
 using testing::put;
-using testing::small_picture;
+using testing::small_image;
 using testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
@@ -22,16 +22,16 @@ namespace fs = std::filesystem;
 void make_nut(const fs::path& root) {
   const fs::path nut = root / "nut";
   for (const int i : {0, 1, 2}) {
-    put(nut / "train/good" / fmt::format("00{}.png", i), small_picture(i));
+    put(nut / "train/good" / fmt::format("00{}.png", i), small_image(i));
   }
   for (const int i : {0, 1}) {
-    put(nut / "test/good" / fmt::format("00{}.png", i), small_picture(10 + i));
-    put(nut / "test/crack" / fmt::format("00{}.png", i), small_picture(20 + i));
+    put(nut / "test/good" / fmt::format("00{}.png", i), small_image(10 + i));
+    put(nut / "test/crack" / fmt::format("00{}.png", i), small_image(20 + i));
     Image mask(12, 10, 1);
     mask.pixels[static_cast<size_t>(i)] = 255;
     put(nut / "ground_truth/crack" / fmt::format("00{}_mask.png", i), mask);
   }
-  put(nut / "test/dirt/000.png", small_picture(30, 12, 10, 1));
+  put(nut / "test/dirt/000.png", small_image(30, 12, 10, 1));
   put(nut / "readme.txt", std::string("MVTec AD"));
   put(nut / "license.txt", std::string("CC BY-NC-SA"));
   put(nut / "test/crack/.DS_Store", std::string("x"));
@@ -73,11 +73,11 @@ TEST_CASE("MVTec's layout is read in the order of the paths, stray files passed 
   CHECK(!data.has_masks());
   CHECK(pooled(data).size() == 8);
 
-  const Picture picture = load(data.test[1]);
-  CHECK(picture.image == small_picture(21));
-  REQUIRE(picture.mask);
-  CHECK(picture.mask->pixels[1] == 255);
-  CHECK(picture.mask->pixels[0] == 0);
+  const LoadedImage image = load(data.test[1]);
+  CHECK(image.image == small_image(21));
+  REQUIRE(image.mask);
+  CHECK(image.mask->pixels[1] == 255);
+  CHECK(image.mask->pixels[0] == 0);
   CHECK(load_image(data.test[2]).channels == 1);
 }
 
@@ -104,7 +104,7 @@ TEST_CASE("what is missing is named") {
     CHECK_THROWS_AS(list_mvtec_classes(root / "no"), DataError);
   }
   SUBCASE("the class; the message lists those there are") {
-    put(root / "bolt/train/good/000.png", small_picture(1));
+    put(root / "bolt/train/good/000.png", small_image(1));
     const std::string message = message_of<UsageError>([&] { open_mvtec(root.path(), "nuts"); });
     CHECK(contains(message, "no class \"nuts\" in it; there are: bolt, nut"));
     for (const char* name : {"", ".", "..", "nut/", "../nut"})
@@ -120,7 +120,7 @@ TEST_CASE("what is missing is named") {
     fs::remove_all(root / "nut/train");
     CHECK(contains(refusal(root.path()), "nut/train/good: there is no such folder"));
   }
-  SUBCASE("pictures in train/good") {
+  SUBCASE("images in train/good") {
     fs::remove_all(root / "nut/train/good");
     put(root / "nut/train/good/readme.txt", std::string("none yet"));
     CHECK(contains(refusal(root.path()), "nut/train/good: no PNG, JPEG, BMP or GIF image in it"));
@@ -131,21 +131,21 @@ TEST_CASE("what is missing is named") {
     fs::create_directories(root / "nut/test");
     CHECK(contains(refusal(root.path()), "nut/test: no PNG, JPEG, BMP or GIF image in it"));
   }
-  SUBCASE("pictures in a folder of test") {
+  SUBCASE("images in a folder of test") {
     fs::create_directories(root / "nut/test/empty");
     CHECK(contains(refusal(root.path()), "nut/test/empty: no PNG, JPEG, BMP or GIF image in it"));
   }
-  SUBCASE("the picture of a mask") {
+  SUBCASE("the image of a mask") {
     fs::remove(root / "nut/test/crack/001.png");
     CHECK(contains(refusal(root.path()), "crack/001_mask.png: a mask without its image"));
   }
-  SUBCASE("the folder of masks' pictures") {
+  SUBCASE("the folder of masks' images") {
     fs::remove_all(root / "nut/test/crack");
     CHECK(contains(refusal(root.path()), "crack/000_mask.png: a mask without its image"));
   }
 }
 
-TEST_CASE("a picture that only seems to be there is not passed over") {
+TEST_CASE("an image that only seems to be there is not passed over") {
   const TemporaryFolder root;
   make_nut(root.path());
   const fs::path file = root / "nut/train/good/003.png";
@@ -157,7 +157,7 @@ TEST_CASE("a picture that only seems to be there is not passed over") {
   fs::create_symlink(file.filename(), file);  // a link to itself
   CHECK_THROWS_AS(load(open_mvtec(root.path(), "nut").train_good.at(3)), DataError);
   fs::remove(file);
-  fs::create_directories(file);  // a folder is no picture, whatever its name
+  fs::create_directories(file);  // a folder is no image, whatever its name
   CHECK(open_mvtec(root.path(), "nut").train_good.size() == 3);
 }
 
@@ -169,11 +169,11 @@ TEST_CASE("names that JSON cannot hold are refused") {
     CHECK(!is_utf8(name));
   const TemporaryFolder root;
   make_nut(root.path());
-  put(root / "nut/train/good/caf\xE9.png", small_picture(5));
+  put(root / "nut/train/good/caf\xE9.png", small_image(5));
   CHECK(contains(refusal(root.path()), "not UTF-8"));
 }
 
-TEST_CASE("a mask of another size than its picture is refused when it is read") {
+TEST_CASE("a mask of another size than its image is refused when it is read") {
   const TemporaryFolder root;
   make_nut(root.path());
   put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
@@ -182,13 +182,13 @@ TEST_CASE("a mask of another size than its picture is refused when it is read") 
   CHECK(contains(message, "000_mask.png: the mask has 6 x 5 pixels but its image has 10 x 12"));
 }
 
-TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by the seed") {
+TEST_CASE("a folder of one's own: a fifth of the good images is held out by the seed") {
   const TemporaryFolder root;
   for (int i = 0; i < 11; ++i)
-    put(root / "fine" / fmt::format("{}.jpg.png", 10 + i), small_picture(i));
-  put(root / "broken/a.png", small_picture(1));
-  put(root / "broken/b.PNG", small_picture(2));
-  put(root / "broken/good/c.png", small_picture(3));
+    put(root / "fine" / fmt::format("{}.jpg.png", 10 + i), small_image(i));
+  put(root / "broken/a.png", small_image(1));
+  put(root / "broken/b.PNG", small_image(2));
+  put(root / "broken/good/c.png", small_image(3));
   put(root / "masks/a.png", Image(12, 10, 1));
   put(root / "masks/good/c_mask.png", Image(12, 10, 1));
   FolderOptions options{root / "fine", root / "broken/", root / "masks", 7};
@@ -224,7 +224,7 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
   options.masks = root / "no";
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
                  "no: there is no such folder"));
-  options.masks = root / "fine";  // the good pictures by mistake
+  options.masks = root / "fine";  // the good images by mistake
   CHECK(contains(message_of<DataError>([&] { open_folder(options); }), "a mask without its image"));
   put(root / "astray/scratch/a.png", Image(12, 10, 1));
   options.masks = root / "astray";
@@ -239,8 +239,8 @@ TEST_CASE("a folder of one's own: a fifth of the good pictures is held out by th
     fs::create_directories(root / name);
     CHECK(contains(message_of<DataError>([&] { open_folder(options); }),
                    "PNG, JPEG, BMP or GIF image"));
-    put(root / name / "a.png", small_picture(1));
-    put(root / name / "b.png", small_picture(1));
+    put(root / name / "a.png", small_image(1));
+    put(root / name / "b.png", small_image(1));
   }
 }
 
@@ -266,13 +266,13 @@ TEST_CASE("the check tells everything that is wrong at once") {
         "8 images and 2 masks read, 6 files ignored: WebP 1 (test/crack/000.webp); hidden 3 "
         "(train/good/.hidden, test/crack/.DS_Store, test/crack/._000.png); no image 2 "
         "(license.txt, readme.txt)");
-  put(root / "nut/train/good/001.png", std::string("no picture"));
+  put(root / "nut/train/good/001.png", std::string("no image"));
   put(root / "nut/test/good/000.png", testing::Bytes{});
   put(root / "nut/ground_truth/crack/000_mask.png", Image(5, 6, 1));
   put(root / "nut/ground_truth/crack/077_mask.png", Image(12, 10, 1));
   fs::create_directories(root / "nut/test/empty");
-  put(root / "nut/test/good/001.png", small_picture(1, 20, 20));
-  put(root / "other/test/good/000.png", small_picture(1));
+  put(root / "nut/test/good/001.png", small_image(1, 20, 20));
+  put(root / "other/test/good/000.png", small_image(1));
   const std::vector<ClassReport> reports = check_data(ctx, root.path());
   REQUIRE(reports.size() == 2);
   const std::vector<std::string>& problems = reports[0].problems;
@@ -301,7 +301,7 @@ TEST_CASE("the official counts are those of MVTec AD's 15 classes") {
     sum.test_good += counts->test_good;
     sum.test_defective += counts->test_defective;
   }
-  // Bergmann et al. 2019, table 1: 3629 training pictures and 1725 test pictures, 467 of them good.
+  // Bergmann et al. 2019, table 1: 3629 training images and 1725 test images, 467 of them good.
   CHECK(sum == ClassCounts{3629, 467, 1258});
   CHECK(official_counts("ring") == nullptr);
 }

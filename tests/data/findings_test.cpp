@@ -12,7 +12,7 @@ namespace {
 
 using testing::contains;
 using testing::put;
-using testing::small_picture;
+using testing::small_image;
 using testing::TemporaryFolder;
 
 /// Images that were never read: facts alone.
@@ -131,9 +131,9 @@ TEST_CASE("masks of everything, of the complement and of less than a pixel are n
 TEST_CASE("data check finds all of it in files") {
   const TemporaryFolder root;
   const auto path = [&](const std::string& name) { return root / ("nut/" + name); };
-  for (int i = 0; i < 10; ++i) put(path(fmt::format("train/good/{}.png", i)), small_picture(i));
-  put(path("test/good/0.png"), small_picture(3));
-  put(path("test/crack/0.png"), small_picture(20, 12, 30));
+  for (int i = 0; i < 10; ++i) put(path(fmt::format("train/good/{}.png", i)), small_image(i));
+  put(path("test/good/0.png"), small_image(3));
+  put(path("test/crack/0.png"), small_image(20, 12, 30));
   put(path("test/crack/masks/0.png"), [] {
     Image mask(12, 30, 1);
     mask.pixels[5] = 255;

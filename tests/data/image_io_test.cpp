@@ -52,12 +52,12 @@ Bytes head(const Bytes& bytes, size_t count) {
 TEST_CASE("what is written as PNG reads back the same") {
   for (const int channels : {1, 3}) {
     for (const int side : {1, 2, 17, 64}) {
-      const Image image = testing::small_picture(side, side, side + 3, channels);
+      const Image image = testing::small_image(side, side, side + 3, channels);
       CHECK(decode_image(encode_png(image), "x") == image);
     }
   }
   const testing::TemporaryFolder folder;
-  const Image image = testing::small_picture(4);
+  const Image image = testing::small_image(4);
   write_png(folder / "a.png", image);
   write_png(folder / "a.png", image);  // over itself
   CHECK(read_image(folder / "a.png") == image);
@@ -108,21 +108,21 @@ TEST_CASE("JPEG and BMP are read") {
   CHECK(jpeg.channels == 1);
   CHECK(jpeg.height == 8);
   for (const uint8_t v : jpeg.pixels) CHECK(v == 100);
-  const Image picture = testing::small_picture(3, 5, 7);
-  CHECK(decode_image(testing::make_bmp(picture), "x") == picture);
+  const Image image = testing::small_image(3, 5, 7);
+  CHECK(decode_image(testing::make_bmp(image), "x") == image);
 }
 
 TEST_CASE("a BMP may have its rows from the top down") {
-  const Image picture = testing::small_picture(3, 2, 4);
-  Image upside_down = picture;
-  std::copy_n(picture.at(0, 0), 12, upside_down.at(1, 0));
-  std::copy_n(picture.at(1, 0), 12, upside_down.at(0, 0));
+  const Image image = testing::small_image(3, 2, 4);
+  Image upside_down = image;
+  std::copy_n(image.at(0, 0), 12, upside_down.at(1, 0));
+  std::copy_n(image.at(1, 0), 12, upside_down.at(0, 0));
   Bytes bmp = testing::make_bmp(upside_down);
   bmp[22] = 0xFE, bmp[23] = bmp[24] = bmp[25] = 0xFF;  // height -2
-  CHECK(decode_image(bmp, "x") == picture);
+  CHECK(decode_image(bmp, "x") == image);
 }
 
-TEST_CASE("a JPEG without a scan, or with an empty one, is no picture") {
+TEST_CASE("a JPEG without a scan, or with an empty one, is no image") {
   const std::array<uint8_t, 2> scan = {0xFF, 0xDA};
   Bytes jpeg = kGreyJpeg;
   const auto at = std::search(jpeg.begin(), jpeg.end(), scan.begin(), scan.end());
@@ -139,7 +139,7 @@ TEST_CASE("a colour that the palette lacks is black, as in Pillow, in every run"
       decode_image(make_png({2, 1, 8, testing::kPalette, {1, 2, 3}}, {0, 200}), "x");
   CHECK(image.pixels == Bytes{1, 2, 3, 0, 0, 0});
 
-  Image row = testing::small_picture(3, 1, 4);
+  Image row = testing::small_image(3, 1, 4);
   row.pixels = {9, 8, 7, 0, 0, 0, 0, 0, 0, 9, 8, 7};
   const Bytes bmp = testing::make_palette_bmp({9, 8, 7}, {0, 1, 255, 0});
   for (int run = 0; run < 3; ++run) CHECK(decode_image(bmp, "x") == row);
@@ -150,7 +150,7 @@ TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind 
   Bytes jpeg = kGreyJpeg;
   jpeg.insert(jpeg.begin() + 2, thumbnail.begin(), thumbnail.end());
   CHECK(decode_image(jpeg, "x").pixels[0] == 100);
-  jpeg = head(jpeg, jpeg.size() - 2);  // the thumbnail's end is not the picture's
+  jpeg = head(jpeg, jpeg.size() - 2);  // the thumbnail's end is not the image's
   check_refused(jpeg, "JPEG file ends too early");
   Bytes longer = kGreyJpeg;
   longer.insert(longer.end(), 10, 0);
@@ -158,12 +158,12 @@ TEST_CASE("a JPEG may hold a thumbnail with an end of its own, and bytes behind 
 }
 
 TEST_CASE("a broken file is refused in one sentence that names it") {
-  const Bytes png = encode_png(testing::small_picture(1, 40, 40));
+  const Bytes png = encode_png(testing::small_image(1, 40, 40));
   SUBCASE("0 bytes") {
     check_refused({}, "empty (0 bytes)");
   }
   SUBCASE("text") {
-    const std::string text = "this is no picture\n";
+    const std::string text = "this is no image\n";
     check_refused(Bytes(text.begin(), text.end()), "not a PNG, JPEG, BMP or GIF");
   }
   SUBCASE("another format") {
@@ -201,15 +201,15 @@ TEST_CASE("a broken file is refused in one sentence that names it") {
     }
   }
   SUBCASE("a BMP cut in half") {
-    const Bytes bmp = testing::make_bmp(testing::small_picture(1));
+    const Bytes bmp = testing::make_bmp(testing::small_image(1));
     check_refused(head(bmp, 20), "BMP file ends too early");
     check_refused(head(bmp, bmp.size() / 2), "BMP file ends too early");
   }
 }
 
-TEST_CASE("a picture without pixels is refused") {
+TEST_CASE("an image without pixels is refused") {
   check_refused(make_png({0, 4, 8, testing::kGrey}, {}), "0 x 4 pixels");
-  Bytes bmp = testing::make_bmp(testing::small_picture(1));
+  Bytes bmp = testing::make_bmp(testing::small_image(1));
   bmp[22] = 0;
   check_refused(bmp, "10 x 0 pixels");
 }
@@ -230,7 +230,7 @@ TEST_CASE("over 16,384 pixels a side is refused before anything is decoded") {
   Bytes jpeg = kGreyJpeg;
   jpeg[96] = 0x40, jpeg[97] = 0x01;  // width in SOF0
   check_refused(jpeg, "16385 x 8 pixels");
-  Bytes bmp = testing::make_bmp(testing::small_picture(1));
+  Bytes bmp = testing::make_bmp(testing::small_image(1));
   bmp[19] = 0x50;
   check_refused(bmp, "pixels but at most 16384");
   const Image longest = decode_image(make_png({16384, 1, 8, testing::kGrey}, Bytes(16384, 7)), "x");
@@ -247,7 +247,7 @@ TEST_CASE("a file that is not there, or a folder, is refused by name") {
 
 TEST_CASE("where nothing can be written the error says so and nothing is left") {
   const testing::TemporaryFolder folder;
-  const Image image = testing::small_picture(1, 64, 64);
+  const Image image = testing::small_image(1, 64, 64);
   SUBCASE("no such folder") {
     const std::string message =
         message_of<Error>([&] { write_png(folder / "no" / "a.png", image); });
@@ -282,7 +282,7 @@ TEST_CASE("where nothing can be written the error says so and nothing is left") 
   }
 }
 
-TEST_CASE("a JPEG reads back as nearly the same picture, and smaller than a PNG of a smooth one") {
+TEST_CASE("a JPEG reads back as nearly the same image, and smaller than a PNG of a smooth one") {
   for (const int channels : {1, 3}) {
     Image image(40, 60, channels);
     for (int y = 0; y < 40; ++y)
@@ -291,7 +291,7 @@ TEST_CASE("a JPEG reads back as nearly the same picture, and smaller than a PNG 
           image.at(y, x)[c] = static_cast<uint8_t>(40 + 2 * x + y + 10 * c);
     const Image back = decode_image(encode_jpeg(image, 95), "back.jpg");
     REQUIRE(back.width == 60);
-    REQUIRE(back.channels == 3);  // a grey picture too
+    REQUIRE(back.channels == 3);  // a grey image too
     int most = 0;
     const Image colour = to_rgb(image);
     for (size_t i = 0; i < colour.size(); ++i)
@@ -423,7 +423,7 @@ TEST_CASE("16 bits that use fewer are scaled by the depth that is asked for") {
   CHECK(deep.max_value == 4096);
   CHECK(decode(png, "x", {.bit_depth = 16}).image == decode_image(png, "x"));
   CHECK_THROWS_AS(decode(png, "x", {.bit_depth = 7}), Error);
-  CHECK(decode(encode_png(testing::small_picture(1)), "x", {.bit_depth = 12}).bits == 8);
+  CHECK(decode(encode_png(testing::small_image(1)), "x", {.bit_depth = 12}).bits == 8);
 }
 
 TEST_CASE("alpha is given where it is asked for") {
@@ -474,7 +474,7 @@ TEST_CASE("more pixels than can be held are refused before anything is decoded")
   check_refused(again, "interlaced");
 }
 
-TEST_CASE("pictures are known by the ends of their names, in any case") {
+TEST_CASE("images are known by the ends of their names, in any case") {
   for (const char* name : {"a.png", "b.PNG", "c.jpg", "d.JPEG", "e.Bmp", "x/y.z.png", "f.jfif",
                            "g.jpe", "h.dib", "i.GIF"}) {
     CHECK(is_image_name(name));

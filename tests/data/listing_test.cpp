@@ -13,7 +13,7 @@ namespace {
 using testing::contains;
 using testing::message_of;
 using testing::put;
-using testing::small_picture;
+using testing::small_image;
 using testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
@@ -37,19 +37,19 @@ std::vector<std::string> walked(const fs::path& folder, std::vector<fs::path> ex
 
 TEST_CASE("every file is an image or has a reason why not, in the order of the names") {
   const TemporaryFolder root;
-  put(root / "b.png", small_picture(1));
+  put(root / "b.png", small_image(1));
   put(root / "a/2.JPG", std::string("broken, which reading will tell"));
   put(root / "a/1.jfif", std::string("x"));
   put(root / "a.tif", kTiff);
-  put(root / "c.tiff", small_picture(1));  // a PNG by its content
+  put(root / "c.tiff", small_image(1));  // a PNG by its content
   put(root / "d.webp", std::string("half"));
-  put(root / "e.bak", small_picture(1));
+  put(root / "e.bak", small_image(1));
   put(root / "f", std::string("text"));
-  put(root / "g_mask.png", small_picture(1));
-  put(root / "h.png", small_picture(1));
-  put(root / "h_mask.png", small_picture(1));
-  put(root / ".h.png", small_picture(1));
-  put(root / "z/.hidden/1.png", small_picture(1));
+  put(root / "g_mask.png", small_image(1));
+  put(root / "h.png", small_image(1));
+  put(root / "h_mask.png", small_image(1));
+  put(root / ".h.png", small_image(1));
+  put(root / "z/.hidden/1.png", small_image(1));
   REQUIRE(mkfifo((root / "i.png").c_str(), 0600) == 0);
   fs::create_symlink("nowhere.png", root / "j.png");
   fs::create_symlink("nowhere", root / "k");
@@ -67,8 +67,8 @@ TEST_CASE("every file is an image or has a reason why not, in the order of the n
 
 TEST_CASE("links to folders are followed once, and never in a circle") {
   const TemporaryFolder root, outside;
-  put(outside / "1.png", small_picture(1));
-  put(root / "in/2.png", small_picture(2));
+  put(outside / "1.png", small_image(1));
+  put(root / "in/2.png", small_image(2));
   fs::create_symlink(outside.path(), root / "a");
   fs::create_symlink(outside.path(), root / "b");
   fs::create_symlink("in", root / "c");
@@ -102,17 +102,17 @@ TEST_CASE("MVTec's layout with folders below its folders") {
   const TemporaryFolder root;
   const fs::path nut = root / "nut";
   for (const char* name : {"000.png", "cam2/000.png", "cam2/001.gif"})
-    put(nut / "train/good" / name, small_picture(1));
+    put(nut / "train/good" / name, small_image(1));
   for (const char* name : {"good/000.png", "crack/000.png", "crack/001.png", "crack/cam2/000.png"})
-    put(nut / "test" / name, small_picture(2));
-  put(nut / "ground_truth/crack/000/000.png", small_picture(3));  // as MVTec LOCO AD has them
-  put(nut / "ground_truth/crack/000/001.png", small_picture(3));
-  put(nut / "ground_truth/crack/cam2/000_mask.png", small_picture(3));
-  put(nut / "ground_truth/stray.png", small_picture(3));
-  put(nut / "test/stray.png", small_picture(4));
-  put(nut / "train/other/000.png", small_picture(4));
+    put(nut / "test" / name, small_image(2));
+  put(nut / "ground_truth/crack/000/000.png", small_image(3));  // as MVTec LOCO AD has them
+  put(nut / "ground_truth/crack/000/001.png", small_image(3));
+  put(nut / "ground_truth/crack/cam2/000_mask.png", small_image(3));
+  put(nut / "ground_truth/stray.png", small_image(3));
+  put(nut / "test/stray.png", small_image(4));
+  put(nut / "train/other/000.png", small_image(4));
   put(nut / "train/good/000.tif", kTiff);
-  put(nut / "extra/a.png", small_picture(4));
+  put(nut / "extra/a.png", small_image(4));
   const Dataset data = open_mvtec(root.path(), "nut");
   REQUIRE(data.train_good.size() == 3);
   CHECK(data.train_good[1].path == "train/good/cam2/000.png");
@@ -126,11 +126,11 @@ TEST_CASE("MVTec's layout with folders below its folders") {
         "7 images and 3 masks read, 5 files ignored: TIFF 1 (train/good/000.tif); image at a place "
         "where none is looked for 4 (train/other/000.png, test/stray.png, ground_truth/stray.png, "
         "...)");
-  put(nut / "ground_truth/crack/000_mask.png", small_picture(3));
+  put(nut / "ground_truth/crack/000_mask.png", small_image(3));
   CHECK(contains(message_of<DataError>([&] { open_mvtec(root.path(), "nut"); }),
                  "test/crack/000.png has another mask"));
   fs::remove(nut / "ground_truth/crack/000_mask.png");
-  put(nut / "test/crack/000.jpg", small_picture(3));
+  put(nut / "test/crack/000.jpg", small_image(3));
   CHECK(contains(message_of<DataError>([&] { open_mvtec(root.path(), "nut"); }),
                  "its image may be test/crack/000.jpg or test/crack/000.png"));
 }
@@ -138,7 +138,7 @@ TEST_CASE("MVTec's layout with folders below its folders") {
 TEST_CASE("an image that is not read is named where it is the only one") {
   const TemporaryFolder root;
   put(root / "nut/train/good/000.tif", kTiff);
-  put(root / "nut/test/good/000.png", small_picture(1));
+  put(root / "nut/test/good/000.png", small_image(1));
   CHECK(contains(message_of<DataError>([&] { open_mvtec(root.path(), "nut"); }),
                  "image in it (000.tif: TIFF, which is not read; convert it to PNG)"));
   CHECK(contains(message_of<DataError>([&] { list_mvtec_classes(root / "nut"); }),
@@ -147,8 +147,8 @@ TEST_CASE("an image that is not read is named where it is the only one") {
 
 TEST_CASE("a folder for one purpose inside another serves its own alone") {
   const TemporaryFolder root;
-  for (int i = 0; i < 4; ++i) put(root / fmt::format("own/{}.png", i), small_picture(i));
-  put(root / "own/broken/5.png", small_picture(5));
+  for (int i = 0; i < 4; ++i) put(root / fmt::format("own/{}.png", i), small_image(i));
+  put(root / "own/broken/5.png", small_image(5));
   put(root / "own/broken/masks/5.png", Image(12, 10, 1));
   const Dataset data = open_folder({root / "own", root / "own/broken", root / "own/broken/masks"});
   CHECK(data.train_good.size() == 3);
@@ -163,8 +163,8 @@ TEST_CASE("a folder for one purpose inside another serves its own alone") {
 
 TEST_CASE("masks among the images of defects are theirs, and are named") {
   const TemporaryFolder root;
-  for (int i = 0; i < 4; ++i) put(root / fmt::format("fine/{}.png", i), small_picture(i));
-  put(root / "broken/5.png", small_picture(5));
+  for (int i = 0; i < 4; ++i) put(root / fmt::format("fine/{}.png", i), small_image(i));
+  put(root / "broken/5.png", small_image(5));
   put(root / "broken/5_mask.png", Image(12, 10, 1));
   put(root / "fine/0_mask.png", Image(12, 10, 1));
   const Dataset data = open_folder({root / "fine", root / "broken", std::nullopt});

@@ -18,9 +18,9 @@ namespace {
 
 using testing::contains;
 using testing::message_of;
-using testing::small_picture;
+using testing::small_image;
 
-/// n drawn pictures of 12 x 10 with a mask on every third.
+/// n drawn images of 12 x 10 with a mask on every third.
 std::vector<Sample> some_samples(int n) {
   std::vector<Sample> samples;
   for (int i = 0; i < n; ++i) {
@@ -28,12 +28,12 @@ std::vector<Sample> some_samples(int n) {
     sample.path = fmt::format("train/good/{}", i);
     sample.defective = i % 3 == 0;
     sample.draw = [i] {
-      Picture picture{small_picture(i), std::nullopt};
+      LoadedImage image{small_image(i), std::nullopt};
       if (i % 3 == 0) {
-        picture.mask = Image(12, 10, 1);
-        std::fill_n(picture.mask->pixels.begin(), 60, uint8_t{255});
+        image.mask = Image(12, 10, 1);
+        std::fill_n(image.mask->pixels.begin(), 60, uint8_t{255});
       }
-      return picture;
+      return image;
     };
     samples.push_back(sample);
   }
@@ -76,14 +76,14 @@ Context& one_thread() {
 
 }  // namespace
 
-DEVICE_TEST_CASE("a store holds every picture at the model's size, the same at any thread count") {
+DEVICE_TEST_CASE("a store holds every image at the model's size, the same at any thread count") {
   CpuContext three(3);
   const ImageStore::Options options = {.height = 8, .width = 6, .channels = 1, .masks = true};
   const ImageStore store(three, some_samples(10), options);
   const ImageStore again(one_thread(), some_samples(10), options);
   REQUIRE(store.size() == 10);
   for (size_t i = 0; i < 10; ++i) {
-    CHECK(store.image(i) == resize(to_grey(small_picture(static_cast<int>(i))), 8, 6));
+    CHECK(store.image(i) == resize(to_grey(small_image(static_cast<int>(i))), 8, 6));
     CHECK(store.image(i) == again.image(i));
     CHECK(store.pixels(i).size() == 48);
     CHECK(store.mask(i).size() == (i % 3 == 0 ? 48 : 0));
@@ -105,8 +105,8 @@ DEVICE_TEST_CASE("a store holds every picture at the model's size, the same at a
 TEST_CASE("a store reads everything first and names the first file that is broken") {
   const testing::TemporaryFolder root;
   for (int i = 0; i < 9; ++i) {
-    testing::put(root / "nut/train/good" / fmt::format("{}.png", i), small_picture(i));
-    testing::put(root / "nut/test/good" / fmt::format("{}.png", i), small_picture(i));
+    testing::put(root / "nut/train/good" / fmt::format("{}.png", i), small_image(i));
+    testing::put(root / "nut/test/good" / fmt::format("{}.png", i), small_image(i));
   }
   testing::put(root / "nut/train/good/4.png", std::string("broken"));
   testing::put(root / "nut/train/good/7.png", std::string("broken too"));
@@ -116,7 +116,7 @@ TEST_CASE("a store reads everything first and names the first file that is broke
                  "train/good/4.png: not a PNG"));
 }
 
-DEVICE_TEST_CASE("an epoch gives every picture once; the last batch is what is left") {
+DEVICE_TEST_CASE("an epoch gives every image once; the last batch is what is left") {
   const ImageStore store(one_thread(), some_samples(11), {.height = 4, .width = 5});
   BatchLoader loader(store, range(11), {.batch = 4, .seed = 3});
   CHECK(loader.batches_per_epoch() == 3);
@@ -164,7 +164,7 @@ DEVICE_TEST_CASE("an epoch can start in its middle, and a new start drops what w
   CHECK_THROWS_AS(resumed.start_epoch(-1), Error);
 }
 
-DEVICE_TEST_CASE("endless batches are full, and each pass gives every picture once") {
+DEVICE_TEST_CASE("endless batches are full, and each pass gives every image once") {
   const ImageStore store(one_thread(), some_samples(7), {.height = 4, .width = 5});
   const std::vector<size_t> images = {0, 2, 3, 4, 6};
   const BatchOptions options = {.batch = 4, .seed = 9, .flips = true, .shifts = 2, .endless = true};
@@ -234,7 +234,7 @@ DEVICE_TEST_CASE("a batch can be dropped before the operations that use it have 
   }
 }
 
-DEVICE_TEST_CASE("only the pictures named noisy get noise, the same in every epoch and company") {
+DEVICE_TEST_CASE("only the images named noisy get noise, the same in every epoch and company") {
   const ImageStore store(one_thread(), some_samples(9), {.height = 6, .width = 6});
   const size_t each = 6 * 6 * 3;
   BatchLoader loader(
@@ -255,7 +255,7 @@ DEVICE_TEST_CASE("only the pictures named noisy get noise, the same in every epo
   CHECK(std::equal(single.x.begin(), single.x.end(), &epoch.x[5 * each]));
 }
 
-DEVICE_TEST_CASE("flips mirror half of the pictures, shifts move them and repeat the edge") {
+DEVICE_TEST_CASE("flips mirror half of the images, shifts move them and repeat the edge") {
   const ImageStore store(one_thread(), some_samples(1), {.height = 12, .width = 10});
   const Image& image = store.image(0);
   BatchLoader loader(store, {0}, {.seed = 1, .flips = true, .shifts = 2});

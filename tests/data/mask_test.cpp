@@ -94,7 +94,7 @@ TEST_CASE("alpha marks where the colours are all the same, and may not contradic
 
 TEST_CASE("what a sample's masks say together with its image and label") {
   const TemporaryFolder root;
-  put(root / "image.png", testing::small_picture(1, kSide, kSide));
+  put(root / "image.png", testing::small_image(1, kSide, kSide));
   put(root / "square.png", kMarked);
   put(root / "column.png", square(0, 0, 1));
   put(root / "nothing.png", square(0, 0));
@@ -120,7 +120,7 @@ TEST_CASE("what a sample's masks say together with its image and label") {
                  "its image is a good one"));
   sample.defective = true;
   sample.file = root / "row.png";
-  put(root / "row.png", testing::small_picture(1, 1, kSide));
+  put(root / "row.png", testing::small_image(1, 1, kSide));
   CHECK(with({root / "deep.png"}).mask->pixels == Bytes{255, 0, 255, 0, 0, 0, 0, 0});
 }
 

@@ -13,7 +13,7 @@ namespace assay {
 namespace {
 
 /// The formula of tests/golden/make_resize.py.
-Image formula_picture(int height, int width, int channels) {
+Image formula_image(int height, int width, int channels) {
   Image image(height, width, channels);
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
@@ -50,13 +50,13 @@ TEST_CASE("resize gives Pillow's values to the bit") {
   for (const nlohmann::json& c : golden["cases"]) {
     CAPTURE(c["height"].get<int>());
     CAPTURE(c["width"].get<int>());
-    const Image out = resize(formula_picture(c["height"], c["width"], c["channels"]),
-                             c["out_height"], c["out_width"]);
+    const Image out = resize(formula_image(c["height"], c["width"], c["channels"]), c["out_height"],
+                             c["out_width"]);
     CHECK(out == from_hex(c["out_height"], c["out_width"], c["channels"], c["hex"]));
   }
 }
 
-TEST_CASE("resize keeps a constant picture constant, and a picture of the same size untouched") {
+TEST_CASE("resize keeps a constant image constant, and an image of the same size untouched") {
   Image white(31, 47, 3);
   for (uint8_t& v : white.pixels) v = 255;
   for (const int size : {1, 5, 31, 64}) {
@@ -65,8 +65,8 @@ TEST_CASE("resize keeps a constant picture constant, and a picture of the same s
     CHECK(out.width == size + 2);
     for (const uint8_t v : out.pixels) REQUIRE(v == 255);
   }
-  const Image picture = formula_picture(20, 30, 3);
-  CHECK(resize(picture, 20, 30) == picture);
+  const Image image = formula_image(20, 30, 3);
+  CHECK(resize(image, 20, 30) == image);
 }
 
 TEST_CASE("resize counts every pixel: one bright pixel among 64 keeps its share wherever it is") {
@@ -91,7 +91,7 @@ TEST_CASE("resized masks hold 0 and 255 only, 255 where half of the pixel is cov
   for (int y = 0; y < 16; ++y) {
     for (int x = 0; x < 16; ++x) CHECK(*out.at(y, x) == (x < 8 ? 255 : 0));
   }
-  for (const uint8_t v : resize_mask(formula_picture(50, 50, 1), 20, 20).pixels) {
+  for (const uint8_t v : resize_mask(formula_image(50, 50, 1), 20, 20).pixels) {
     REQUIRE((v == 0 || v == 255));
   }
 }

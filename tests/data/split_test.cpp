@@ -48,7 +48,7 @@ TEST_CASE("15 % validate, at least 8, and the seed draws them") {
   CHECK(draw_split(209, 1).validation != draw_split(209, 2).validation);
   CHECK_THROWS_AS(draw_split(9, 1), DataError);
 
-  // Each picture validates about as often as any other: 31 of 209 draws, binomial over 2000 seeds.
+  // Each image validates about as often as any other: 31 of 209 draws, binomial over 2000 seeds.
   std::vector<int> chosen(209);
   for (uint64_t seed = 0; seed < 2000; ++seed) {
     for (const size_t i : draw_split(209, seed).validation) ++chosen[i];
@@ -93,7 +93,7 @@ TEST_CASE("a split that does not fit is refused") {
   };
   CHECK(contains(refusal(R"({"train": ["a.png"], "validation": ["c.png"]})"), "\"c.png\""));
   CHECK(contains(refusal(R"({"train": ["a.png"], "validation": ["nut/a.png"]})"), "nut/a.png"));
-  CHECK(contains(refusal(R"({"train": ["a.png"], "validation": ["b.png"]})"), "2 pictures"));
+  CHECK(contains(refusal(R"({"train": ["a.png"], "validation": ["b.png"]})"), "2 images"));
   CHECK(contains(refusal(R"({"train": ["a.png"], "validation": ["good/a.png"]})"), "named twice"));
   CHECK(contains(refusal(R"({"train": ["a.png"], "validation": []})"), "\"validation\""));
   CHECK(contains(refusal(R"({"train": ["a.png"]})"), "\"validation\""));
@@ -103,7 +103,7 @@ TEST_CASE("a split that does not fit is refused") {
   CHECK_THROWS_AS(read_split(folder / "no.json", samples), DataError);
 }
 
-TEST_CASE("folds test every picture once, stratified, and share none between their parts") {
+TEST_CASE("folds test every image once, stratified, and share none between their parts") {
   std::vector<uint8_t> defective(101);
   for (size_t i = 0; i < 23; ++i) defective[i * 4] = 1;
   const std::vector<Fold> folds = stratified_folds(defective, 5, 7);
@@ -134,12 +134,12 @@ TEST_CASE("folds test every picture once, stratified, and share none between the
   CHECK_THROWS_AS(stratified_folds(defective, 1, 0), UsageError);
   const std::vector<uint8_t> few = {0, 0, 0, 0, 0, 1, 1, 1, 1};
   CHECK(contains(message_of<DataError>([&] { stratified_folds(few, 5, 0); }),
-                 "4 defective pictures are too few for 5 folds"));
+                 "4 defective images are too few for 5 folds"));
   CHECK(stratified_folds(few, 4, 0).size() == 4);
   // Of two folds one tests the larger half, and the rest must train and validate.
   const std::vector<uint8_t> three = {0, 0, 0, 0, 1, 1, 1};
   CHECK(contains(message_of<DataError>([&] { stratified_folds(three, 2, 0); }),
-                 "3 defective pictures are too few for 2 folds; at least 4"));
+                 "3 defective images are too few for 2 folds; at least 4"));
   CHECK(stratified_folds(three, 3, 0).size() == 3);
   for (const Fold& fold : stratified_folds(few, 2, 0))
     for (const std::vector<size_t>* part : {&fold.train, &fold.validation, &fold.test})
@@ -147,7 +147,7 @@ TEST_CASE("folds test every picture once, stratified, and share none between the
         CHECK(std::any_of(part->begin(), part->end(), [&](size_t i) { return few[i] == kind; }));
 }
 
-TEST_CASE("folds of a file test every picture, and train and validate on both kinds") {
+TEST_CASE("folds of a file test every image, and train and validate on both kinds") {
   const testing::TemporaryFolder folder;
   std::vector<Sample> samples = named({"g0", "g1", "g2", "g3", "b0", "b1", "b2", "b3"});
   for (size_t i = 4; i < samples.size(); ++i) samples[i].defective = true;
@@ -168,14 +168,14 @@ TEST_CASE("folds of a file test every picture, and train and validate on both ki
                  "\"b1\" is tested in no fold"));
   CHECK(contains(refusal(R"({"train": ["g2"], "validation": ["g3", "b3"],
                             "test": ["g0", "g1", "b0", "b1"]})"),
-                 "fold 2 has no defective picture to train on"));
+                 "fold 2 has no defective image to train on"));
   CHECK(contains(refusal(R"({"train": ["g2", "b2"], "validation": ["b3"],
                             "test": ["g0", "g1", "b0", "b1"]})"),
-                 "fold 2 has no good picture to validate with"));
+                 "fold 2 has no good image to validate with"));
   CHECK_THROWS_AS(stratified_folds(std::vector<uint8_t>(8, 1), 2'000'000'000, 0), DataError);
 }
 
-TEST_CASE("noise falls on floor(n / 10) pictures, drawn without replacement") {
+TEST_CASE("noise falls on floor(n / 10) images, drawn without replacement") {
   for (const size_t n : {0, 1, 9, 10, 19, 48, 209, 391}) {
     const std::vector<size_t> noisy = draw_noisy_images(n, 5);
     CHECK(noisy.size() == n / 10);
@@ -189,7 +189,7 @@ TEST_CASE("noise falls on floor(n / 10) pictures, drawn without replacement") {
   CHECK_THROWS_AS(draw_noisy_images(10, 5, 1.5), Error);
 }
 
-TEST_CASE("noise is normal with variance 0.001, clipped, and a function of seed, picture, value") {
+TEST_CASE("noise is normal with variance 0.001, clipped, and a function of seed, image, value") {
   constexpr size_t n = 200001;  // not a multiple of 4
   std::vector<float> values(n, 0.5f);
   add_noise(values, 1, 42);

@@ -4,8 +4,8 @@
     python3 tests/golden/check_interop.py --formula PRESET FILE     a file of formula weights
     python3 tests/golden/check_interop.py --write PRESET FILE       writes such a file from PyTorch
 
-A KD-CAE's run holds the latents that Assay computed for its training pictures and the
-reconstruction errors of the test pictures: they must agree to 1e-4 (the errors relatively) with
+A KD-CAE's run holds the latents that Assay computed for its training images and the
+reconstruction errors of the test images: they must agree to 1e-4 (the errors relatively) with
 those of the PyTorch network with the same weights. Of any run the file must load with strict=True.
 With --formula every weight must be formula.py's, bit for bit, and the outputs those of
 networks.safetensors to 1e-4. Needs torch, safetensors, numpy, pillow.
@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 import torch
-from formula import latents, pictures, signed_pictures, state
+from formula import latents, images, signed_images, state
 from safetensors.numpy import load_file, save_file
 
 here = pathlib.Path(__file__).resolve().parent
@@ -62,11 +62,11 @@ def check_formula(preset, file):
     nhwc = lambda t: (t.permute(0, 2, 3, 1) if t.dim() == 4 else t).numpy()
     if preset.startswith("dcgan"):
         z = torch.from_numpy(latents(n, network.LATENT))
-        report("pictures", nhwc(network(z)), golden[f"{preset}.y"])
-        real = torch.from_numpy(signed_pictures(n, size, channels))
+        report("images", nhwc(network(z)), golden[f"{preset}.y"])
+        real = torch.from_numpy(signed_images(n, size, channels))
         report("logits", nhwc(network.discriminator(real)), golden[f"{preset}.d"])
     else:
-        x = torch.from_numpy(pictures(n, size, channels))
+        x = torch.from_numpy(images(n, size, channels))
         report("outputs", nhwc(network(x)), golden[f"{preset}.y"])
 
 
@@ -84,23 +84,23 @@ def check_run(folder):
     from PIL import Image
     root = pathlib.Path(config["data"]) / config["object_class"]
     if not root.is_dir():
-        return print("the pictures of the run are not here, so no latents are compared")
+        return print("the images of the run are not here, so no latents are compared")
     size = config["image_size"]
 
-    def picture(name):
+    def image(name):
         image = Image.open(root / name).convert("L" if channels == 1 else "RGB")
         x = np.asarray(image.resize((size, size), Image.BILINEAR), "f4")
         x = x.reshape(1, size, size, channels)
         return torch.from_numpy(x / 255).permute(0, 3, 1, 2)
 
     train = json.loads((folder / "split.json").read_text())["train"]
-    z = np.concatenate([network.encoder(picture(name)).flatten(1) for name in train])
+    z = np.concatenate([network.encoder(image(name)).flatten(1) for name in train])
     report("latents", load_file(folder / "latents.safetensors")["z"], z)
     if config["test_noise"] == "clean":
         with open(folder / "scores.csv") as scores:
             ours = {row["path"]: float(row["reconstruction"]) for row in csv.DictReader(scores)}
         error = lambda x: ((network(x) - x) ** 2).mean().item()
-        theirs = np.array([error(picture(name)) for name in ours])
+        theirs = np.array([error(image(name)) for name in ours])
         ratio = np.array(list(ours.values())) / theirs
         report("reconstruction errors over PyTorch's", ratio, np.ones(len(ratio)))
 

@@ -5,7 +5,7 @@ u(stream, i) is a hash of two integers (the finaliser of MurmurHash3) cut to 24 
 """
 import numpy as np
 
-PICTURES, LATENTS = 1000, 1001  # streams of inputs; those of weights count from 0
+IMAGES, LATENTS = 1000, 1001  # streams of inputs; those of weights count from 0
 
 
 def u(stream, n):
@@ -42,15 +42,15 @@ def state(shapes):
     return {name: state_entry(name, i, shapes[name]) for i, name in enumerate(sorted(shapes))}
 
 
-def pictures(n, size, channels):
+def images(n, size, channels):
     """In [0,1); counted in NHWC order, given as (N,C,H,W) float32."""
-    x = (1 + u(PICTURES, n * size * size * channels)) / 2
+    x = (1 + u(IMAGES, n * size * size * channels)) / 2
     return x.reshape(n, size, size, channels).transpose(0, 3, 1, 2).astype(np.float32)
 
 
-def signed_pictures(n, size, channels):
-    """In [-1,1), as pictures()."""
-    return 2 * pictures(n, size, channels) - 1
+def signed_images(n, size, channels):
+    """In [-1,1), as images()."""
+    return 2 * images(n, size, channels) - 1
 
 
 def latents(n, length):

@@ -2,7 +2,7 @@
 
     python3 tests/golden/make_layers.py        (made with torch 2.15.0, numpy 2.4.6)
 
-"<layer>.<case>.<tensor>". Pictures are stored (N,H,W,C), filters (K,R,S,C), transposed filters
+"<layer>.<case>.<tensor>". Images are stored (N,H,W,C), filters (K,R,S,C), transposed filters
 (C_in,R,S,C_out). x, w, b, dy hold float32 values. The options of a case are an int64 tensor:
     conv2d            stride, pad, upsample, activation, pool    (in order: upsample, convolution,
                       activation, max-pool)

@@ -3,9 +3,9 @@
     python3 tests/golden/make_networks.py        (made with torch 2.15.0)
 
 Weights and inputs come from formula.py, so no weight is stored; all is computed in float64. Cases
-are small pictures through the networks of the presets; "<case>.input" = pictures, side, channels.
+are small images through the networks of the presets; "<case>.input" = images, side, channels.
     <case>.y          output in inference mode (N,H,W,C), (N,1) for the CNN's logits; float32
-    <case>.d          the DCGAN: the discriminator's logits of signed_pictures(), inference mode
+    <case>.d          the DCGAN: the discriminator's logits of signed_images(), inference mode
 and where a step was trained (from the same weights, in training mode):
     <case>.loss                        MSE against the input (autoencoders), BCE on logits with the
                                        labels 0, 1, 0, 1 ... (CNN)
@@ -28,7 +28,7 @@ import sys
 import numpy as np
 import torch
 import torch.nn.functional as F
-from formula import latents, pictures, signed_pictures, state
+from formula import latents, images, signed_images, state
 from safetensors.numpy import save_file
 
 here = pathlib.Path(__file__).parent
@@ -87,7 +87,7 @@ def record_step(case, named_parameters, keras_change, torch_optimizer):
 
 def network(preset, size, n, train, channels):
     net = with_formula_weights(preset, size, channels)
-    x = torch64(pictures(n, size, channels))
+    x = torch64(images(n, size, channels))
     golden[f"{preset}.input"] = np.array([n, size, channels])
     golden[f"{preset}.y"] = nhwc(net.eval()(x))
     if not train:
@@ -108,7 +108,7 @@ def network(preset, size, n, train, channels):
 
 def dcgan(preset, size, n, train):
     net = with_formula_weights(preset, size, 3)
-    z, real = torch64(latents(n, net.LATENT)), torch64(signed_pictures(n, size, 3))
+    z, real = torch64(latents(n, net.LATENT)), torch64(signed_images(n, size, 3))
     golden[f"{preset}.input"] = np.array([n, size, 3])
     net.eval()
     golden[f"{preset}.y"], golden[f"{preset}.d"] = nhwc(net(z)), nhwc(net.discriminator(real))

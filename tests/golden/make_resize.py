@@ -1,4 +1,4 @@
-"""Writes resize.json: what Pillow's BILINEAR makes of pictures that a formula gives.
+"""Writes resize.json: what Pillow's BILINEAR makes of images that a formula gives.
 
 Run with Pillow installed: python make_resize.py. tests/data/resize_test.cpp has the same formula.
 """
@@ -25,7 +25,7 @@ CASES = [  # height, width, channels -> height, width
 ]
 
 
-def picture(height, width, channels):
+def image(height, width, channels):
     """Steps, ramps and a hash: edges, smooth parts and noise."""
     y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(channels), indexing="ij")
     noise = ((x * 374761393 + y * 668265263 + c * 69069) % 2**32 * 2246822519 % 2**32) >> 24
@@ -41,7 +41,7 @@ def resized(pixels, height, width):
 
 cases = []
 for h, w, c, out_h, out_w in CASES:
-    out = resized(picture(h, w, c), out_h, out_w)
+    out = resized(image(h, w, c), out_h, out_w)
     cases.append({"height": h, "width": w, "channels": c, "out_height": out_h, "out_width": out_w,
                   "hex": out.tobytes().hex()})
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resize.json")

@@ -99,7 +99,7 @@ DEVICE_TEST_CASE("a network describes itself: names, shapes, parameters, work") 
   for (const LayerRow& row : rows) parameters += row.parameters;
   CHECK(parameters == net.parameter_count());
   CHECK_THROWS_WITH_AS(net.describe("net", {2, 8, 8, 1}, rows),
-                       "net.0: wants pictures (N,H,W,3) but gets (2, 8, 8, 1)", Error);
+                       "net.0: wants images (N,H,W,3) but gets (2, 8, 8, 1)", Error);
 }
 
 TEST_CASE("the table of a transposed convolution has the shape and work of its forward pass") {
@@ -108,5 +108,5 @@ TEST_CASE("the table of a transposed convolution has the shape and work of its f
   layer.describe("up", {1, 4, 5, 3}, rows);
   CHECK(rows[0].output == Shape{1, 8, 10, 2});
   CHECK(rows[0].flops == 2 * 4 * 5 * 3 * 16 * 2);
-  CHECK(rows[0].least_bytes == 4 * (4 * 5 * 3 + 8 * 10 * 2 + 3 * 16 * 2 + 2));
+  CHECK(rows[0].min_bytes == 4 * (4 * 5 * 3 + 8 * 10 * 2 + 3 * 16 * 2 + 2));
 }

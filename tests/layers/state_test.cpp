@@ -52,8 +52,8 @@ DEVICE_TEST_CASE("filters are stored as (K,C,R,S)") {
   CHECK(state.at("bias").shape == Shape{4});
 }
 
-DEVICE_TEST_CASE("a dense layer behind a flattened picture has its columns in NCHW order") {
-  const Linear layer({.in = 2 * 3 * 4, .out = 5, .input_picture = PictureOrder{2, 3, 4}});
+DEVICE_TEST_CASE("a dense layer behind a flattened image has its columns in NCHW order") {
+  const Linear layer({.in = 2 * 3 * 4, .out = 5, .input_image = ImageLayout{2, 3, 4}});
   fill_counting(layer.parameters()[0].tensor);
   const StoredTensor w = save_state(layer).at("weight");
   CHECK(w.shape == Shape{5, 24});
@@ -61,8 +61,8 @@ DEVICE_TEST_CASE("a dense layer behind a flattened picture has its columns in NC
   CHECK(at(w, {4, (c * 2 + h) * 3 + width}) == 4 * 24 + (h * 3 + width) * 4 + c);
 }
 
-DEVICE_TEST_CASE("a dense layer in front of a picture has its rows and bias in NCHW order") {
-  const Linear layer({.in = 5, .out = 2 * 3 * 4, .output_picture = PictureOrder{2, 3, 4}});
+DEVICE_TEST_CASE("a dense layer in front of an image has its rows and bias in NCHW order") {
+  const Linear layer({.in = 5, .out = 2 * 3 * 4, .output_image = ImageLayout{2, 3, 4}});
   for (const Parameter& p : layer.parameters()) fill_counting(p.tensor);
   const StateDict state = save_state(layer);
   const int h = 1, width = 2, c = 3, ours = (h * 3 + width) * 4 + c;
@@ -70,8 +70,8 @@ DEVICE_TEST_CASE("a dense layer in front of a picture has its rows and bias in N
   CHECK(at(state.at("bias"), {(c * 2 + h) * 3 + width}) == ours);
   CHECK_THROWS_AS(Linear({.in = 4,
                           .out = 4,
-                          .input_picture = PictureOrder{1, 1, 4},
-                          .output_picture = PictureOrder{1, 1, 4}}),
+                          .input_image = ImageLayout{1, 1, 4},
+                          .output_image = ImageLayout{1, 1, 4}}),
                   Error);
 }
 
@@ -88,7 +88,7 @@ DEVICE_TEST_CASE("what is saved is loaded, bit for bit, counts included") {
   CHECK(*bb[2].count == 1);
 
   {
-    const LinearConfig config{.in = 3, .out = 8, .output_picture = PictureOrder{2, 2, 2}};
+    const LinearConfig config{.in = 3, .out = 8, .output_image = ImageLayout{2, 2, 2}};
     const Linear c(config), d(config);
     init_parameters(c, Init::he, 5);
     load_state(d, save_state(c), "test");

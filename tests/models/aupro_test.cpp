@@ -15,21 +15,21 @@ namespace {
 
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 
-struct Picture {
+struct Image {
   int H, W;
   std::vector<float> heat;
   std::vector<uint8_t> mask;
 };
 
-PixelEvaluation evaluation_of(const std::vector<Picture>& pictures) {
+PixelEvaluation evaluation_of(const std::vector<Image>& images) {
   PixelEvaluation evaluation;
-  for (const Picture& p : pictures) evaluation.add(p.heat, p.mask, p.H, p.W);
+  for (const Image& p : images) evaluation.add(p.heat, p.mask, p.H, p.W);
   return evaluation;
 }
 
-size_t pixels_of(const std::vector<Picture>& pictures) {
+size_t pixels_of(const std::vector<Image>& images) {
   size_t pixels = 0;
-  for (const Picture& p : pictures) pixels += p.heat.size();
+  for (const Image& p : images) pixels += p.heat.size();
   return pixels;
 }
 
@@ -39,7 +39,7 @@ double bound(size_t n, double limit) {
 }
 
 /// The pixels of each region, by spreading the smallest index until nothing changes.
-std::vector<std::vector<int>> slow_regions(const Picture& p) {
+std::vector<std::vector<int>> slow_regions(const Image& p) {
   std::vector<int> label(p.mask.size(), -1);
   for (size_t i = 0; i < label.size(); ++i) {
     if (p.mask[i]) label[i] = static_cast<int>(i);
@@ -68,13 +68,13 @@ std::vector<std::vector<int>> slow_regions(const Picture& p) {
 }
 
 /// AUPRO by its definition: every heat that occurs is a threshold, and each counts all pixels anew.
-double slow_aupro(const std::vector<Picture>& pictures, double limit) {
+double slow_aupro(const std::vector<Image>& images, double limit) {
   std::set<float, std::greater<>> thresholds;
-  for (const Picture& p : pictures) thresholds.insert(p.heat.begin(), p.heat.end());
+  for (const Image& p : images) thresholds.insert(p.heat.begin(), p.heat.end());
   std::vector<CurvePoint> curve = {{0, 0}};
   for (const float t : thresholds) {
     double false_alarms = 0, good = 0, overlap = 0, regions = 0;
-    for (const Picture& p : pictures) {
+    for (const Image& p : images) {
       for (size_t i = 0; i < p.heat.size(); ++i) {
         good += !p.mask[i];
         false_alarms += !p.mask[i] && p.heat[i] >= t;
@@ -98,20 +98,20 @@ double slow_aupro(const std::vector<Picture>& pictures, double limit) {
   return area / limit;
 }
 
-std::vector<Picture> random_pictures(RandomSequence& random, uint32_t steps) {
-  std::vector<Picture> pictures;
+std::vector<Image> random_images(RandomSequence& random, uint32_t steps) {
+  std::vector<Image> images;
   const int sizes[][2] = {{9, 11}, {1, 13}, {7, 1}, {10, 10}, {1, 1}};
   for (const auto& [H, W] : sizes) {
-    Picture p{.H = H, .W = W, .heat = {}, .mask = {}};
+    Image p{.H = H, .W = W, .heat = {}, .mask = {}};
     for (int i = 0; i < H * W; ++i) {
       p.mask.push_back(random.below(6) == 0 ? 255 : 0);
       const uint32_t shift = p.mask.back() ? steps / 3 : 0;
       p.heat.push_back(0.25f * static_cast<float>(random.below(steps) + shift) - 1);
     }
-    pictures.push_back(p);
+    images.push_back(p);
   }
-  pictures[3].mask.assign(100, 0);  // a good image
-  return pictures;
+  images[3].mask.assign(100, 0);  // a good image
+  return images;
 }
 
 }  // namespace
@@ -121,19 +121,19 @@ TEST_CASE("pixel metrics agree with scikit-learn and with AUPRO from scipy's reg
   REQUIRE(cases.size() == 2);
   for (const nlohmann::json& expected : cases) {
     CAPTURE(expected["name"].get<std::string>());
-    std::vector<Picture> pictures;
+    std::vector<Image> images;
     size_t regions = 0;
     for (size_t i = 0; i < expected["heats"].size(); ++i) {
-      pictures.push_back({.H = expected["H"],
-                          .W = expected["W"],
-                          .heat = expected["heats"][i].get<std::vector<float>>(),
-                          .mask = expected["masks"][i].get<std::vector<uint8_t>>()});
-      const Picture& p = pictures.back();
+      images.push_back({.H = expected["H"],
+                        .W = expected["W"],
+                        .heat = expected["heats"][i].get<std::vector<float>>(),
+                        .mask = expected["masks"][i].get<std::vector<uint8_t>>()});
+      const Image& p = images.back();
       regions += connected_regions(p.mask, p.H, p.W).size.size();
     }
     CHECK(regions == expected["regions"].get<size_t>());
-    const size_t n = pixels_of(pictures);
-    PixelEvaluation evaluation = evaluation_of(pictures);
+    const size_t n = pixels_of(images);
+    PixelEvaluation evaluation = evaluation_of(images);
     const PixelMetrics ours = evaluation.metrics();
     CHECK(std::abs(*ours.auroc - expected["auroc"].get<double>()) <= bound(n, 1));
     CHECK(std::abs(*ours.average_precision - expected["average_precision"].get<double>()) <=
@@ -150,27 +150,27 @@ TEST_CASE("AUPRO is what a direct count at every threshold gives") {
   RandomSequence random(21, RandomStream::split);
   for (const uint32_t steps : {1u, 3u, 20u, 100000u}) {
     CAPTURE(steps);
-    const std::vector<Picture> pictures = random_pictures(random, steps);
-    PixelEvaluation evaluation = evaluation_of(pictures);
+    const std::vector<Image> images = random_images(random, steps);
+    PixelEvaluation evaluation = evaluation_of(images);
     for (const double limit : {0.01, 0.3, 1.0}) {
       CAPTURE(limit);
-      CHECK(std::abs(*evaluation.metrics(limit).aupro - slow_aupro(pictures, limit)) <=
-            bound(pixels_of(pictures), limit));
+      CHECK(std::abs(*evaluation.metrics(limit).aupro - slow_aupro(images, limit)) <=
+            bound(pixels_of(images), limit));
     }
   }
 }
 
 TEST_CASE("pixel AUROC and AP are the image metrics of all pixels") {
   RandomSequence random(22, RandomStream::split);
-  const std::vector<Picture> pictures = random_pictures(random, 40);
+  const std::vector<Image> images = random_images(random, 40);
   std::vector<double> scores;
   std::vector<uint8_t> labels;
-  for (const Picture& p : pictures) {
+  for (const Image& p : images) {
     scores.insert(scores.end(), p.heat.begin(), p.heat.end());
     labels.insert(labels.end(), p.mask.begin(), p.mask.end());
   }
   const std::vector<Level> levels = rank_scores(scores, labels);
-  const PixelMetrics pixels = evaluation_of(pictures).metrics();
+  const PixelMetrics pixels = evaluation_of(images).metrics();
   CHECK(pixels.auroc == auroc(levels));
   CHECK(pixels.average_precision == average_precision(levels));
 }
@@ -202,9 +202,9 @@ TEST_CASE("a small region counts as much as a large one") {
 
 TEST_CASE("an image without a mask is good, and images may be added after a result") {
   RandomSequence random(23, RandomStream::split);
-  const std::vector<Picture> pictures = random_pictures(random, 40);
-  PixelEvaluation at_once = evaluation_of(pictures), in_parts;
-  for (const Picture& p : pictures) {
+  const std::vector<Image> images = random_images(random, 40);
+  PixelEvaluation at_once = evaluation_of(images), in_parts;
+  for (const Image& p : images) {
     const bool good = std::count(p.mask.begin(), p.mask.end(), 0) == p.H * p.W;
     in_parts.add(p.heat, good ? std::vector<uint8_t>{} : p.mask, p.H, p.W);
     in_parts.metrics();

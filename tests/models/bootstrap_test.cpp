@@ -25,7 +25,7 @@ double normal(RandomSequence& random) {
   return std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v);
 }
 
-/// Both models see the same picture: their scores share `common` of their variance.
+/// Both models see the same image: their scores share `common` of their variance.
 TestSet random_set(RandomSequence& random, int good, int defective, double shift,
                    double common = 0) {
   TestSet set;

@@ -20,16 +20,16 @@ TEST_CASE("calibration agrees with numpy") {
   const nlohmann::json expected = testing::golden("metrics.json")["calibration"];
   const Parts parts = expected["parts"].get<Parts>();
   const Calibration calibration = calibrate(parts);
-  REQUIRE(calibration.parts.size() == 2);
+  REQUIRE(calibration.components.size() == 2);
   double z_bound = 0;  // of the rounding of one z
   for (size_t p = 0; p < 2; ++p) {
     const double mean = expected["means"][p], deviation = expected["deviations"][p];
     const double n = static_cast<double>(parts[p].size());
     const double mean_bound = 2 * n * kEps * std::abs(mean);
-    CHECK(calibration.parts[p].count == 31);
-    CHECK(std::abs(calibration.parts[p].mean - mean) <= mean_bound);
+    CHECK(calibration.components[p].count == 31);
+    CHECK(std::abs(calibration.components[p].mean - mean) <= mean_bound);
     // d(deviation) <= d(mean) + n eps deviation
-    CHECK(std::abs(calibration.parts[p].deviation - deviation) <=
+    CHECK(std::abs(calibration.components[p].deviation - deviation) <=
           mean_bound + n * kEps * deviation);
     CHECK(!calibration.is_constant(p));
     z_bound = std::max(z_bound, 5 * (2 * mean_bound / deviation + n * kEps));  // |z| < 5
@@ -41,12 +41,12 @@ TEST_CASE("calibration agrees with numpy") {
   CHECK(std::abs(calibration.percentile99 - expected["percentile99"].get<double>()) <= 2 * z_bound);
 }
 
-TEST_CASE("s > k exactly where a part exceeds mean + k deviations") {
+TEST_CASE("s > k exactly where a component exceeds mean + k deviations") {
   const Parts parts = {{1, 2, 3, 4, 5}, {-10, 10, -10, 10, 0}};
   const Calibration calibration = calibrate(parts);
-  CHECK(calibration.parts[0].mean == 3);
-  CHECK(calibration.parts[0].deviation == std::sqrt(2.5));
-  CHECK(calibration.parts[1].deviation == 10);
+  CHECK(calibration.components[0].mean == 3);
+  CHECK(calibration.components[0].deviation == std::sqrt(2.5));
+  CHECK(calibration.components[1].deviation == 10);
   const double r_limit = 3 + 3 * std::sqrt(2.5), q_limit = 30;
   for (const double r : {3.0, r_limit - 1e-9, r_limit + 1e-9}) {
     for (const double q : {-100.0, q_limit - 1e-9, q_limit + 1e-9}) {
@@ -56,7 +56,7 @@ TEST_CASE("s > k exactly where a part exceeds mean + k deviations") {
   }
 }
 
-TEST_CASE("a part that never varied does not turn rounding into a verdict") {
+TEST_CASE("a component that never varied does not turn rounding into a verdict") {
   const Parts parts = {{1, 2, 3}, {-20000, -20000, -20000}};
   const Calibration calibration = calibrate(parts);
   CHECK(!calibration.is_constant(0));
@@ -88,7 +88,7 @@ TEST_CASE("several seeds: mean and sample deviation") {
 }
 
 TEST_CASE("what cannot be calibrated is an error that says why") {
-  CHECK_THROWS_WITH_AS(calibrate(Parts{}), "calibrate: no part of a score", Error);
+  CHECK_THROWS_WITH_AS(calibrate(Parts{}), "calibrate: no component of a score", Error);
   CHECK_THROWS_WITH_AS(calibrate(Parts{{1}}), doctest::Contains("at least 2 values but got 1"),
                        Error);
   CHECK_THROWS_WITH_AS(calibrate(Parts{{1, 2, 3}, {1, 2}}), doctest::Contains("3 and 2 images"),

@@ -1,6 +1,6 @@
 // The models train on a CUDA device: step by step with the losses of the CPU, to the same bits
 // every time, and to those bits too when the step is replayed from a graph, whose losses the host
-// looks at one step late. Small pictures, few of them.
+// looks at one step late. Small images, few of them.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -41,13 +41,13 @@ int steps_to_train() {
 #endif
 }
 
-ImageStore pictures(int side, int count = 5) {  // a last batch that is smaller than the others
+ImageStore images(int side, int count = 5) {  // a last batch that is smaller than the others
   std::vector<Sample> samples;
   for (int i = 0; i < count; ++i) {
     Sample& sample = samples.emplace_back();
     sample.path = fmt::format("train/good/{}.png", i);
     sample.defective = i % 2 == 1;
-    sample.draw = [i, side] { return Picture{testing::small_picture(i, side, side), {}}; };
+    sample.draw = [i, side] { return LoadedImage{testing::small_image(i, side, side), {}}; };
   }
   return {current_context(), samples, {.height = side, .width = side, .channels = 3}};
 }
@@ -84,7 +84,7 @@ class TestStep : public NetworkStep {
 
 Outcome train_network(Network& network, NetworkStep& step) {
   init_parameters(network, Init::he, 3);
-  const ImageStore store = pictures(kSide);
+  const ImageStore store = images(kSide);
   BatchLoader batches(store, {0, 1, 2, 3, 4},
                       {.batch = kBatch, .seed = 5, .clean_target = true, .labels = true});
   RunConfig config;
@@ -144,7 +144,7 @@ Outcome train_dcgan_steps(int k_steps, int count) {
   config.k_steps = k_steps;
   GanStep step(gan, config);
   StepRunner runner(step, kBatch);
-  const ImageStore store = pictures(64);
+  const ImageStore store = images(64);
   BatchLoader batches(store, {0, 1, 2, 3, 4}, {.batch = kBatch, .seed = 5, .endless = true});
   batches.start_epoch(0);
   std::vector<Batch> taken(static_cast<size_t>(k_steps));
@@ -257,7 +257,7 @@ struct Poisoned {
   std::unique_ptr<OwnedContext> context = make_context(Device::cuda(), 1);
   ContextScope scope{context->get()};
   Graphs recorded;
-  ImageStore store = pictures(4, 8);
+  ImageStore store = images(4, 8);
   BatchLoader batches{store,
                       {0, 1, 2, 3, 4, 5, 6, 7},
                       {.batch = kBatch, .seed = 5, .clean_target = true, .labels = true}};
@@ -310,7 +310,7 @@ TEST_CASE("a DCGAN that blows up on CUDA writes no checkpoint") {
   config.steps = 5;
   Dcgan gan(64, 3, 2);
   init_parameters(gan, Init::dcgan, 3);
-  const ImageStore store = pictures(64);
+  const ImageStore store = images(64);
   testing::TemporaryFolder folder;
   const RunFolder run(folder / "run");
   run.create();

@@ -36,12 +36,12 @@ RunConfig small_config() {
   return config;
 }
 
-ImageStore small_pictures(int n) {
+ImageStore small_images(int n) {
   std::vector<Sample> samples;
   for (int i = 0; i < n; ++i) {
     Sample& sample = samples.emplace_back();
     sample.path = fmt::format("train/good/{}.png", i);
-    sample.draw = [i] { return Picture{testing::small_picture(i, 64, 64), {}}; };
+    sample.draw = [i] { return LoadedImage{testing::small_image(i, 64, 64), {}}; };
   }
   return {current_context(), samples, {.height = 64, .width = 64, .channels = 3}};
 }
@@ -69,7 +69,7 @@ struct Run {
 
   std::string train(const RunConfig& config, int64_t stop_after = 1000) {
     Gan gan(config.seed);
-    const ImageStore store = small_pictures(5);
+    const ImageStore store = small_images(5);
     int64_t step = 0;
     TrainingHooks hooks;
     hooks.progress = [&](const TrainingProgress& at) { step = at.step; };
@@ -110,9 +110,9 @@ void plain_step(Dcgan& gan, Adam& adam_d, Adam& adam_g, const Tensor& real, cons
   const Tensor one = Tensor::full({real.dim(0), 1}, 1), zero = Tensor::zeros({real.dim(0), 1});
   const Tensor fake = gan.generate(z).detach();
   gan.zero_grad();
-  for (const auto& [pictures, label] : {std::pair(real, one), std::pair(fake, zero)}) {
+  for (const auto& [images, label] : {std::pair(real, one), std::pair(fake, zero)}) {
     Tape tape;
-    tape.backward(bce_with_logits_loss(gan.discriminate(pictures), label));
+    tape.backward(bce_with_logits_loss(gan.discriminate(images), label));
   }
   adam_d.step();
   gan.zero_grad();
@@ -135,7 +135,7 @@ double largest_difference(const std::vector<Parameter>& a, const std::vector<Par
 
 TEST_CASE("a GAN's step is that of the plain algorithm") {
   const RunConfig config = small_config();
-  const ImageStore store = small_pictures(5);
+  const ImageStore store = small_images(5);
   Gan ours(3), plain(3);
   Steps steps(ours.net, store, config);
   const AdamOptions options{.learning_rate = config.lr, .beta1 = 0.5};
@@ -154,7 +154,7 @@ TEST_CASE("a GAN's step is that of the plain algorithm") {
 TEST_CASE("k discriminator steps see k batches, and the generator takes one step") {
   RunConfig config = small_config();
   config.k_steps = 3;
-  const ImageStore store = small_pictures(5);
+  const ImageStore store = small_images(5);
   Gan gan(3);
   Steps steps(gan.net, store, config);
   CHECK(steps.step.batches_per_step() == 3);
@@ -180,7 +180,7 @@ TEST_CASE("k discriminator steps see k batches, and the generator takes one step
 
 TEST_CASE("a GAN's step loaded from what was saved goes on to the same bits") {
   const RunConfig config = small_config();
-  const ImageStore store = small_pictures(5);
+  const ImageStore store = small_images(5);
   Gan first(3), second(4);
   Steps before(first.net, store, config), after(second.net, store, config);
   before.next();
@@ -202,7 +202,7 @@ TEST_CASE("a latent is a function of its seed, draw and place") {
   CHECK(five == three);
 }
 
-TEST_CASE("a generated picture depends on its own latent alone") {
+TEST_CASE("a generated image depends on its own latent alone") {
   Gan gan(3);
   const Tensor z = draw_latents(5, 0, 3);
   const std::vector<Image> together = generate_images(gan.net, z);
@@ -293,13 +293,13 @@ TEST_CASE("a loss that is not finite ends the training in plain words") {
 TEST_CASE("steps end where --steps or --epochs say") {
   const TemporaryFolder folder;
   RunConfig config = small_config();
-  config.epochs = 1;  // 5 pictures in batches of 2
+  config.epochs = 1;  // 5 images in batches of 2
   Run run(folder / "run");
   run.train(config);
   CHECK(History::read(run.folder.history()).column("step").back() == 3);
 }
 
-TEST_CASE("distances of pictures and their nearest") {
+TEST_CASE("distances of images and their nearest") {
   const auto grey = [](uint8_t a, uint8_t b) {
     Image image(1, 2, 1);
     image.pixels = {a, b};
@@ -332,7 +332,7 @@ TEST_CASE("distances of pictures and their nearest") {
   CHECK(pixel_distance(black, white) == 1);
 }
 
-TEST_CASE("a grid holds its pictures in rows") {
+TEST_CASE("a grid holds its images in rows") {
   std::vector<Image> images;
   for (uint8_t i = 1; i <= 3; ++i) {
     Image& image = images.emplace_back(2, 3, 1);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kSide = 6;
 
-/// A grey picture whose reconstruction is darker, one hot pixel and one defective pixel.
+/// A grey image whose reconstruction is darker, one hot pixel and one defective pixel.
 struct Example {
   std::vector<float> image, reconstruction, heat;
   std::vector<uint8_t> mask;
@@ -24,7 +24,7 @@ struct Example {
     heat[7] = 2;
     mask[8] = 255;
   }
-  Inspected view() const { return {kSide, kSide, 1, image, reconstruction, heat, mask}; }
+  FigureInput view() const { return {kSide, kSide, 1, image, reconstruction, heat, mask}; }
 };
 
 int at(const Image& tile, int position) {
@@ -50,7 +50,7 @@ TEST_CASE("a panel's tiles: original, reconstruction, residual, overlay, mask") 
   CHECK(at(tiles[4], 7) < 64);
 }
 
-TEST_CASE("a noise panel has the clean picture above the noisy one") {
+TEST_CASE("a noise panel has the clean image above the noisy one") {
   const Example clean(0.2f), noisy(1.0f);
   const auto tiles =
       tiles_of(noise_panel(clean.view(), noisy.view(), 4.0), kNoisePanelRows, kNoisePanelColumns);

@@ -81,8 +81,8 @@ void check_gradients(const Case& c, const std::vector<Parameter>& parameters) {
 /// under the root, the slopes are at most 0.8 / |g| and, eps beneath the root, 1.22 / |g|. Where g
 /// is small beside the others, so, its own rounding shows. No u leaves +-sqrt(10).
 double update_error(double g, double error) {
-  constexpr double kRate = 1e-3, kSlope = 1.22, kMostUpdate = 3.17;
-  return kWeight + kRate * std::min(kSlope * error / std::abs(g), 2 * kMostUpdate);
+  constexpr double kRate = 1e-3, kSlope = 1.22, kMaxUpdate = 3.17;
+  return kWeight + kRate * std::min(kSlope * error / std::abs(g), 2 * kMaxUpdate);
 }
 
 /// Takes the step with epsilon in torch's place and checks it, then in Keras' place from the same
@@ -113,7 +113,7 @@ void check_step(const std::string& preset) {
   CAPTURE(preset);
   const Case c = find_case(preset);
   const auto net = with_formula_weights(c);
-  const Tensor x = testing::formula_pictures(c.n, c.size, c.channels);
+  const Tensor x = testing::formula_images(c.n, c.size, c.channels);
   const bool cnn = preset == "cnn";
 
   Tape tape;
@@ -145,10 +145,10 @@ DEVICE_TEST_CASE("every preset computes PyTorch's outputs from PyTorch's weights
     if (auto* gan = dynamic_cast<Dcgan*>(net.get())) {
       const Tensor z = testing::formula_latents(c.n, Dcgan::kLatent);
       CHECK(difference(gan->generate(z), golden().tensor(name + ".y")) < kOutput);
-      const Tensor real = testing::formula_signed_pictures(c.n, c.size, c.channels);
+      const Tensor real = testing::formula_signed_images(c.n, c.size, c.channels);
       CHECK(difference(gan->discriminate(real), golden().tensor(name + ".d")) < kOutput);
     } else {
-      const Tensor x = testing::formula_pictures(c.n, c.size, c.channels);
+      const Tensor x = testing::formula_images(c.n, c.size, c.channels);
       CHECK(difference(net->forward(x), golden().tensor(name + ".y")) < kOutput);
     }
   }
@@ -167,7 +167,7 @@ DEVICE_TEST_CASE("a training step of the NI-CAE") {
   check_step("ni-cae");
 }
 
-// In the order of the direct kernels: one of discriminator.9's 32,768 activations of these pictures
+// In the order of the direct kernels: one of discriminator.9's 32,768 activations of these images
 // is 1.9e-6, closer to the kink of leaky ReLU than the rounding of any fast algorithm, and on the
 // other side of it the gradients differ by 3e-4 of their norm.
 DEVICE_TEST_CASE("a training step of the DCGAN: discriminator, then generator") {
@@ -177,7 +177,7 @@ DEVICE_TEST_CASE("a training step of the DCGAN: discriminator, then generator") 
   const Case c = find_case("dcgan");
   const auto net = with_formula_weights(c);
   Dcgan& gan = dynamic_cast<Dcgan&>(*net);
-  const Tensor real = testing::formula_signed_pictures(c.n, c.size, c.channels);
+  const Tensor real = testing::formula_signed_images(c.n, c.size, c.channels);
   const Tensor one = Tensor::full({c.n, 1}, 1), zero = Tensor::zeros({c.n, 1});
   const auto adam = [](const std::vector<Parameter>& parameters) {
     return [parameters](EpsPlacement placement) {

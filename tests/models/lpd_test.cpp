@@ -250,8 +250,8 @@ TEST_CASE("a saved detector is the same detector; a damaged one is refused") {
   loaded.load(run);
   const std::vector<size_t> some = {0, 5, 11};
   const Tensor x = images.test.batch(some);
-  const Judgement a = detector.judge(x), b = loaded.judge(x);
-  CHECK(a.parts == b.parts);
+  const Prediction a = detector.predict(x), b = loaded.predict(x);
+  CHECK(a.components == b.components);
   CHECK(a.heat == b.heat);
   CHECK(detector.scoring().threshold == loaded.scoring().threshold);
   CHECK(detector.heat_scale() == loaded.heat_scale());

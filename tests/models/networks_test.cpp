@@ -19,7 +19,7 @@ using namespace assay;
 
 namespace {
 
-Tensor picture_batch(const Network& net, int64_t n) {
+Tensor image_batch(const Network& net, int64_t n) {
   assay::testing::RandomTensors random(17);
   return random.uniform(net.input_shape(n), 0, 1).to(DType::f32);
 }
@@ -40,7 +40,7 @@ std::set<std::string> weight_names(const Network& net) {
 /// One training step's forward pass, as each model's training records it.
 std::set<std::string> recorded_operations(Network& net) {
   Tape tape;
-  const Tensor y = net(picture_batch(net, 2));
+  const Tensor y = net(image_batch(net, 2));
   if (auto* gan = dynamic_cast<Dcgan*>(&net)) {
     bce_with_logits_loss(gan->discriminate(y), Tensor::full({2, 1}, 1));
   } else if (dynamic_cast<Cnn*>(&net) != nullptr) {
@@ -104,19 +104,19 @@ TEST_CASE("what a network says of itself is what it does") {
     CAPTURE(name);
     const Preset& preset = find_preset(name);
     if (!preset.make) continue;
-    // Small pictures where the network allows them, so that the test stays quick.
+    // Small images where the network allows them, so that the test stays quick.
     const std::string model = model_of_preset(name).name;
     const int size = model == "dcgan" ? preset.image_size : model == "cnn" ? 96 : 64;
     const auto net = make_network(preset.name, size);
     init_parameters(*net, preset.init, 1);
-    const Tensor y = net->forward(picture_batch(*net, 2));
+    const Tensor y = net->forward(image_batch(*net, 2));
     std::vector<LayerRow> rows;
     CHECK(net->describe("", net->input_shape(2), rows) == y.shape());
     int64_t parameters = 0;
     for (const LayerRow& row : rows) {
       parameters += row.parameters;
       CHECK(row.flops > 0);
-      CHECK(row.least_bytes >= 4 * row.parameters);
+      CHECK(row.min_bytes >= 4 * row.parameters);
     }
     CHECK(parameters == net->parameter_count());
     if (model != "cnn" && model != "dcgan") CHECK(y.shape() == net->input_shape(2));
@@ -145,7 +145,7 @@ TEST_CASE("every operation that a model records has a gradient check") {
 TEST_CASE("latents are the code in NCHW order") {
   KdCae net(KdCae::Variant::pooled, 32, 3);
   init_parameters(net, Init::he, 1);
-  const Tensor x = picture_batch(net, 2), z = net.encode(x), flat = net.latents(x);
+  const Tensor x = image_batch(net, 2), z = net.encode(x), flat = net.latents(x);
   CHECK(z.shape() == Shape{2, 2, 2, 128});
   REQUIRE(flat.shape() == Shape{2, 512});
   const std::vector<float> a = z.to_floats(), b = flat.to_floats();
@@ -175,7 +175,7 @@ TEST_CASE("same seed, same network; its file holds the whole of it") {
   const auto a = make_network("ni-cae", 32), b = make_network("ni-cae", 32);
   init_parameters(*a, Init::he, 3);
   init_parameters(*b, Init::he, 4);
-  const Tensor x = picture_batch(*a, 1);
+  const Tensor x = image_batch(*a, 1);
   CHECK(a->forward(x).to_floats() != b->forward(x).to_floats());
   load_state(*b, save_state(*a), "test");
   CHECK(a->forward(x).to_floats() == b->forward(x).to_floats());

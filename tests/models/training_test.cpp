@@ -36,16 +36,16 @@ class TemporaryRun {
   fs::path root_;
 };
 
-ImageStore small_pictures() {
+ImageStore small_images() {
   std::vector<Sample> samples;
   for (int i = 0; i < 7; ++i) {
     Sample& sample = samples.emplace_back();
     sample.path = fmt::format("train/good/{}.png", i);
     sample.draw = [i] {
-      Picture picture{Image(4, 4, 1), {}};
-      for (size_t p = 0; p < picture.image.size(); ++p)
-        picture.image.pixels[p] = static_cast<uint8_t>(10 * i + 13 * p);
-      return picture;
+      LoadedImage loaded{Image(4, 4, 1), {}};
+      for (size_t p = 0; p < loaded.image.size(); ++p)
+        loaded.image.pixels[p] = static_cast<uint8_t>(10 * i + 13 * p);
+      return loaded;
     };
   }
   return {current_context(), samples, {.height = 4, .width = 4, .channels = 1}};
@@ -79,7 +79,7 @@ struct Fixture {
                          .validation_loss =
                              [&] {
                                std::vector<size_t> all = {0, 1, 2, 3, 4, 5, 6};
-                               return step.loss({pictures.batch(all)}).item() + extra_loss();
+                               return step.loss({images.batch(all)}).item() + extra_loss();
                              }},
                         config, folder, hooks);
   }
@@ -91,8 +91,8 @@ struct Fixture {
   }
 
   std::string model;
-  ImageStore pictures = small_pictures();
-  BatchLoader batches{pictures, {0, 1, 2, 3, 4, 5, 6}, {.batch = 3, .seed = 5}};
+  ImageStore images = small_images();
+  BatchLoader batches{images, {0, 1, 2, 3, 4, 5, 6}, {.batch = 3, .seed = 5}};
   Linear layer{LinearConfig{16, 16}};
   OneLayerStep step{layer};
   std::function<double()> extra_loss = [] { return 0.0; };
@@ -118,7 +118,7 @@ TEST_CASE("epochs, steps and history") {
   Fixture f;
   const TrainingResult result = f.train(config_of(4), run.folder());
   CHECK(result.epochs == 4);
-  CHECK(result.steps == 12);  // 7 pictures are batches of 3, 3 and 1
+  CHECK(result.steps == 12);  // 7 images are batches of 3, 3 and 1
   const std::vector<double> losses = validation_losses(run);
   REQUIRE(losses.size() == 4);
   CHECK(losses.back() < losses.front());

@@ -1,4 +1,4 @@
-// A temporary folder for a test, and pictures to put in it.
+// A temporary folder for a test, and images to put in it.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -39,8 +39,8 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-/// A picture whose values depend on `salt`.
-inline Image small_picture(int salt, int height = 12, int width = 10, int channels = 3) {
+/// An image whose values depend on `salt`.
+inline Image small_image(int salt, int height = 12, int width = 10, int channels = 3) {
   Image image(height, width, channels);
   for (size_t i = 0; i < image.size(); ++i) {
     image.pixels[i] = static_cast<uint8_t>((i * 37 + static_cast<size_t>(salt) * 101) % 251);

@@ -12,7 +12,7 @@
 
 namespace assay::testing {
 
-inline constexpr uint32_t kPictureStream = 1000, kLatentStream = 1001;
+inline constexpr uint32_t kImageStream = 1000, kLatentStream = 1001;
 
 /// A multiple of 2^-23 in [-1, 1): a hash of both integers (the finaliser of MurmurHash3).
 inline double formula(uint32_t stream, uint32_t i) {
@@ -34,12 +34,12 @@ inline Tensor formula_tensor(uint32_t stream, const Shape& shape, double scale, 
 }
 
 /// In [0,1); (N,size,size,C).
-inline Tensor formula_pictures(int64_t N, int64_t size, int64_t C) {
-  return formula_tensor(kPictureStream, {N, size, size, C}, 0.5, 0.5);
+inline Tensor formula_images(int64_t N, int64_t size, int64_t C) {
+  return formula_tensor(kImageStream, {N, size, size, C}, 0.5, 0.5);
 }
 /// In [-1,1); (N,size,size,C).
-inline Tensor formula_signed_pictures(int64_t N, int64_t size, int64_t C) {
-  return formula_tensor(kPictureStream, {N, size, size, C}, 1, 0);
+inline Tensor formula_signed_images(int64_t N, int64_t size, int64_t C) {
+  return formula_tensor(kImageStream, {N, size, size, C}, 1, 0);
 }
 /// Of unit variance; (N,1,1,length).
 inline Tensor formula_latents(int64_t N, int64_t length) {

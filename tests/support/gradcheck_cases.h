@@ -29,7 +29,7 @@ inline std::vector<GradcheckCase> convolution_cases(RandomTensors& r) {
                      {r.normal(x), r.normal(w), r.normal({w[0]})}});
   };
   conv("stride 2, pad 1, odd sizes", {2, 7, 6, 3}, {4, 3, 3, 3}, {.stride = 2, .pad = 1});
-  conv("1x1 picture", {1, 1, 1, 5}, {2, 1, 1, 5}, {});
+  conv("1x1 image", {1, 1, 1, 5}, {2, 1, 1, 5}, {});
   conv("filter 2x3 stride 3", {2, 8, 9, 2}, {3, 2, 3, 2}, {.stride = 3, .pad = 2});
   conv("relu, pool 2", {2, 6, 7, 3}, {4, 3, 3, 3},
        {.pad = 1, .activation = Activation::relu, .pool = 2});
@@ -100,13 +100,13 @@ inline std::vector<GradcheckCase> plain_cases(RandomTensors& r) {
                             std::vector<Tensor> inputs) {
     cases.push_back({std::move(op), std::move(what), std::move(f), std::move(inputs)});
   };
-  const Shape picture{2, 7, 5, 3};
+  const Shape image{2, 7, 5, 3};
   add_case("max_pool2d", "3/2", [](const auto& in) { return max_pool2d(in[0], 3, 2); },
-           {r.normal(picture)});
+           {r.normal(image)});
   add_case("avg_pool2d", "3/2", [](const auto& in) { return avg_pool2d(in[0], 3, 2); },
-           {r.normal(picture)});
+           {r.normal(image)});
   add_case("upsample2d", "3", [](const auto& in) { return upsample2d(in[0], 3); },
-           {r.normal(picture)});
+           {r.normal(image)});
   for (const Activation a :
        {Activation::relu, Activation::leaky_relu, Activation::sigmoid, Activation::tanh})
     add_case("activation", name_of(a), [a](const auto& in) { return activation(in[0], a); },
@@ -143,10 +143,10 @@ inline std::vector<GradcheckCase> loss_cases(RandomTensors& r) {
                        return bce_with_logits_loss(in[0], target.to(in[0].dtype()), weight);
                      },
                      {r.normal({2, 3})}});
-  const Tensor pictures = r.uniform({2, 13, 14, 2}, 0, 1);
+  const Tensor images = r.uniform({2, 13, 14, 2}, 0, 1);
   cases.push_back({"ssim_loss",
                    "",
-                   [=](const auto& in) { return ssim_loss(in[0], pictures.to(in[0].dtype())); },
+                   [=](const auto& in) { return ssim_loss(in[0], images.to(in[0].dtype())); },
                    {r.uniform({2, 13, 14, 2}, 0, 1)}});
   return cases;
 }

@@ -10,56 +10,55 @@ using testing::RandomTensors;
 
 namespace {
 
-Tensor picture(const Shape& shape) {
+Tensor image(const Shape& shape) {
   return Tensor::zeros(shape);
 }
 
 }  // namespace
 
 DEVICE_TEST_CASE("conv2d says which shapes do not fit") {
-  const Tensor x = picture({2, 8, 8, 3}), b = picture({4});
-  CHECK_THROWS_WITH_AS(conv2d(x, picture({4, 3, 3, 5}), b, {}),
+  const Tensor x = image({2, 8, 8, 3}), b = image({4});
+  CHECK_THROWS_WITH_AS(conv2d(x, image({4, 3, 3, 5}), b, {}),
                        "conv2d: x (2, 8, 8, 3) has 3 channels but w (4, 3, 3, 5) wants 5", Error);
-  CHECK_THROWS_WITH_AS(conv2d(picture({2, 8, 3}), picture({4, 3, 3, 3}), b, {}),
+  CHECK_THROWS_WITH_AS(conv2d(image({2, 8, 3}), image({4, 3, 3, 3}), b, {}),
                        "conv2d: wants x (N,H,W,C) but got (2, 8, 3)", Error);
-  CHECK_THROWS_WITH_AS(conv2d(x, picture({5, 3, 3, 3}), b, {}),
+  CHECK_THROWS_WITH_AS(conv2d(x, image({5, 3, 3, 3}), b, {}),
                        "conv2d: the bias has the shape (4) but the output has 5 channels", Error);
-  CHECK_THROWS_WITH_AS(conv2d(x, picture({4, 9, 9, 3}), b, {}), doctest::Contains("too small"),
+  CHECK_THROWS_WITH_AS(conv2d(x, image({4, 9, 9, 3}), b, {}), doctest::Contains("too small"),
                        Error);
-  CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.stride = 0}), Error);
-  CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.upsample = 3}), Error);
-  CHECK_THROWS_AS(conv2d(x, picture({4, 3, 3, 3}), b, {.pool = 3}), Error);
+  CHECK_THROWS_AS(conv2d(x, image({4, 3, 3, 3}), b, {.stride = 0}), Error);
+  CHECK_THROWS_AS(conv2d(x, image({4, 3, 3, 3}), b, {.upsample = 3}), Error);
+  CHECK_THROWS_AS(conv2d(x, image({4, 3, 3, 3}), b, {.pool = 3}), Error);
 }
 
 TEST_CASE("float32 and float64 are not mixed") {
   CHECK_THROWS_WITH_AS(
-      conv2d(picture({2, 8, 8, 3}), picture({4, 3, 3, 3}).to(DType::f64), picture({4}), {}),
+      conv2d(image({2, 8, 8, 3}), image({4, 3, 3, 3}).to(DType::f64), image({4}), {}),
       "conv2d: mixes float32 and float64", Error);
 }
 
 DEVICE_TEST_CASE("the other operations say it too") {
-  const Tensor x = picture({2, 8, 8, 3});
-  CHECK_THROWS_WITH_AS(conv_transpose2d(x, picture({4, 4, 4, 2}), {}, {}),
+  const Tensor x = image({2, 8, 8, 3});
+  CHECK_THROWS_WITH_AS(conv_transpose2d(x, image({4, 4, 4, 2}), {}, {}),
                        "conv_transpose2d: x (2, 8, 8, 3) has 3 channels but w (4, 4, 4, 2) wants 4",
                        Error);
-  CHECK_THROWS_AS(conv_transpose2d(picture({1, 1, 1, 3}), picture({3, 1, 1, 2}), {}, {.pad = 1}),
+  CHECK_THROWS_AS(conv_transpose2d(image({1, 1, 1, 3}), image({3, 1, 1, 2}), {}, {.pad = 1}),
                   Error);
-  CHECK_THROWS_WITH_AS(linear(picture({2, 3}), picture({5, 4}), {}),
+  CHECK_THROWS_WITH_AS(linear(image({2, 3}), image({5, 4}), {}),
                        "linear: x (2, 3) has 3 columns but w (5, 4) wants 4", Error);
-  CHECK_THROWS_AS(linear(x, picture({5, 4}), {}), Error);
+  CHECK_THROWS_AS(linear(x, image({5, 4}), {}), Error);
   CHECK_THROWS_AS(max_pool2d(x, 9, 1), Error);
   CHECK_THROWS_AS(max_pool2d(x, 17, 1), Error);
   CHECK_THROWS_AS(avg_pool2d(x, 0, 1), Error);
   CHECK_THROWS_AS(upsample2d(x, 0), Error);
-  CHECK_THROWS_WITH_AS(add(picture({2}), picture({3})), "add: the shapes (2) and (3) differ",
-                       Error);
-  CHECK_THROWS_AS(mean(picture({0})), Error);
-  CHECK_THROWS_AS(mse_loss(picture({2}), picture({3})), Error);
+  CHECK_THROWS_WITH_AS(add(image({2}), image({3})), "add: the shapes (2) and (3) differ", Error);
+  CHECK_THROWS_AS(mean(image({0})), Error);
+  CHECK_THROWS_AS(mse_loss(image({2}), image({3})), Error);
   CHECK_THROWS_AS(relu(Tensor::zeros({2}, DType::u8)), Error);
 }
 
 DEVICE_TEST_CASE("a target that wants a gradient is an error, not a gradient lost") {
-  Tensor x = picture({2}), target = picture({2});
+  Tensor x = image({2}), target = image({2});
   target.set_requires_grad(true);
   Tape tape;
   CHECK_THROWS_WITH_AS(mse_loss(x, target), "mse_loss: the target gets no gradient; detach() it",
@@ -102,7 +101,7 @@ DEVICE_TEST_CASE("the fused convolution is the chain of its parts") {
   for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
-DEVICE_TEST_CASE("ssim_loss is 0 for equal pictures") {
+DEVICE_TEST_CASE("ssim_loss is 0 for equal images") {
   RandomTensors random(13, DType::f32);
   const Tensor x = random.uniform({2, 16, 12, 3}, 0, 1);
   CHECK(ssim_loss(x, x).item() == doctest::Approx(0).epsilon(1e-12));

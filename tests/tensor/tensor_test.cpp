@@ -142,6 +142,6 @@ DEVICE_TEST_CASE("permute moves dimensions") {
       for (int k = 0; k < 4; ++k) CHECK(to[(k * 2 + i) * 3 + j] == from[(i * 3 + j) * 4 + k]);
   CHECK_THROWS_AS(permute(t, {0, 1, 1}), Error);
   CHECK_THROWS_AS(permute(t, {0, 1}), Error);
-  const Tensor picture = counting({1, 1, 2, 3});
-  CHECK(flatten_nchw(picture).to_floats() == std::vector<float>{0, 3, 1, 4, 2, 5});
+  const Tensor image = counting({1, 1, 2, 3});
+  CHECK(flatten_nchw(image).to_floats() == std::vector<float>{0, 3, 1, 4, 2, 5});
 }

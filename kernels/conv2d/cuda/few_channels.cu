@@ -1,4 +1,4 @@
-// Kernels for few channels: the first layers (1 or 3 channels of a picture), the last ones (1 or 3
+// Kernels for few channels: the first layers (1 or 3 channels of an image), the last ones (1 or 3
 // back), and 16 to 16 and less between them. A tile of a matrix product would be mostly padding
 // there, and the time goes into moving x and y anyway. fprop and dgrad; wgrad is in
 // direct_wgrad.cu.
@@ -25,7 +25,7 @@ namespace assay::cuda {
 namespace {
 
 constexpr int kBlock = 128, kPixels = 4, kLanes = 8;
-constexpr int64_t kMostFilterBytes = 96 << 10;
+constexpr int64_t kMaxFilterBytes = 96 << 10;
 
 /// sums (pixels x filters) of one thread for four pixels of the list. `filters` (depth, width) in
 /// shared memory begin with this thread's first four; the second four are width/2 further.
@@ -196,11 +196,11 @@ int filter_width(const DenseConv& conv) {
 }
 bool has_few_filters(const DenseConv& conv) {
   return conv.K <= 4 && conv.C > 16 && conv.C % 4 == 0 && conv.pool == 1 &&
-         int64_t{16} * conv.max_depth() <= kMostFilterBytes;
+         int64_t{16} * conv.max_depth() <= kMaxFilterBytes;
 }
 bool has_few_channels(const DenseConv& conv) {
   return (conv.C == 1 || conv.C == 3 || (conv.C % 4 == 0 && conv.C <= 16)) &&
-         int64_t{4} * conv.max_depth() * filter_width(conv) <= kMostFilterBytes;
+         int64_t{4} * conv.max_depth() * filter_width(conv) <= kMaxFilterBytes;
 }
 
 template <int kCount, class Source>
@@ -247,7 +247,7 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
     if (s.C > 16 && s.K > 16) return Coverage::no("more than 16 channels and filters");
   } else {
     const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, e.pool);
-    if (conv.rows.max_taps() > kMostTaps || conv.columns.max_taps() > kMostTaps)
+    if (conv.rows.max_taps() > kMaxTaps || conv.columns.max_taps() > kMaxTaps)
       return Coverage::no("a filter of too many rows or columns");
     if (!has_few_filters(conv) && !has_few_channels(conv))
       return Coverage::no("too many channels for the filters to lie in shared memory");
@@ -260,7 +260,7 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
   if (s.C % 4 == 0) check_aligned("x", x);
-  run(ctx, fprop_conv(s, e.pool), PictureSource{{x, s.H, s.W, s.C}}, w,
+  run(ctx, fprop_conv(s, e.pool), ImageSource{{x, s.H, s.W, s.C}}, w,
       {y, argmax, bias, e.activation, e.slope});
 }
 
@@ -269,7 +269,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   const DenseConv conv = dgrad_conv(s);
   if (s.K % 4 == 0) check_aligned(g);
   if (dz_is_dy(e))
-    run(ctx, conv, PictureSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
+    run(ctx, conv, ImageSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
   else if (e.pool == 1)
     run(ctx, conv, GradientSource<false, false>{GradientOfZ(s, e, g)}, w, {dx});
   else

@@ -73,9 +73,9 @@ class Walk {
     const int row = j_ >= phase_.columns ? 1 : 0;
     j_ -= row * phase_.columns;
     i_ += next_i_ + row;
-    const int picture = i_ >= phase_.rows ? 1 : 0;
-    i_ -= picture * phase_.rows;
-    n_ += next_n_ + picture;
+    const int image = i_ >= phase_.rows ? 1 : 0;
+    i_ -= image * phase_.rows;
+    n_ += next_n_ + image;
   }
 
  private:
@@ -109,7 +109,7 @@ struct Gradients {
 
 /// v = the floats from `column` on, counted from pixel (n,h,w) along its row; 0 outside.
 template <int kColumns, bool kByFours>
-__device__ void load_columns(const Picture& x, int n, int h, int w, int column,
+__device__ void load_columns(const ImageView& x, int n, int h, int w, int column,
                              float (&v)[kColumns]) {
   const int width = x.W * x.C, first = w * x.C + column;
   const bool row_inside = h >= 0 && h < x.H;
@@ -130,7 +130,7 @@ __device__ void load_columns(const Picture& x, int n, int h, int w, int column,
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
 template <int kColumns, bool kByFours, bool kPooled>
 __global__ void __launch_bounds__(kBlock, 2)  // 128 registers
-    conv2d_wgrad_few(DenseConv conv, WgradCut cut, Units units, Picture x, GradientOfZ dz,
+    conv2d_wgrad_few(DenseConv conv, WgradCut cut, Units units, ImageView x, GradientOfZ dz,
                      float* partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
@@ -185,7 +185,8 @@ __global__ void __launch_bounds__(kBlock, 2)  // 128 registers
 }
 
 template <int kColumns, bool kByFours>
-void run(Context& ctx, const DenseConv& conv, const Picture& x, const GradientOfZ& dz, float* dw) {
+void run(Context& ctx, const DenseConv& conv, const ImageView& x, const GradientOfZ& dz,
+         float* dw) {
   constexpr int64_t kBlocks = 528;  // four for each of an H100's 132 multiprocessors
   const Units units(conv, kColumns);
   const WgradCut cut(conv, units.blocks(), units.lanes * conv.pool * conv.pool, kBlocks);
@@ -209,16 +210,16 @@ namespace direct {
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   const DenseConv conv = fprop_conv(s, e.pool);
-  const Picture picture{x, s.H, s.W, s.C};
+  const ImageView image{x, s.H, s.W, s.C};
   const GradientOfZ dz(s, e, g);
   if (s.K % 4 == 0) check_aligned(g);
   if (s.C % 4 == 0) {
     check_aligned("x", x);
-    return run<8, true>(ctx, conv, picture, dz, dw);
+    return run<8, true>(ctx, conv, image, dz, dw);
   }
   // 3x3 filters: 3 columns of one channel, 9 of three.
-  if (s.C == 1) return run<4, false>(ctx, conv, picture, dz, dw);
-  run<12, false>(ctx, conv, picture, dz, dw);
+  if (s.C == 1) return run<4, false>(ctx, conv, image, dz, dw);
+  run<12, false>(ctx, conv, image, dz, dw);
 }
 
 }  // namespace direct

@@ -90,7 +90,7 @@ __device__ inline Tap tap_of(const Phase& phase, int d) {
 }
 
 /// x as the source of a convolution: 0 outside.
-struct Picture {
+struct ImageView {
   const float* x;
   int H, W, C;
 

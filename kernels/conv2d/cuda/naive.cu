@@ -10,7 +10,7 @@ namespace {
 [[maybe_unused]] constexpr int kBlocks =
     4;  // on a multiprocessor: 64 registers, which is what the kernels need
 
-/// Rows h = h0 + r of the upsampled picture under a filter column r, clipped to the picture.
+/// Rows h = h0 + r of the upsampled image under a filter column r, clipped to the image.
 struct Taps {
   int first, end;
 };

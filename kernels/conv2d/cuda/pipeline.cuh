@@ -9,7 +9,7 @@
 // stage that is filled next.
 //
 // The indices are "optimized": what depends on the thread's pixel (its address, and a mask that
-// says which taps fall inside of the picture) is found once before the loop, what depends on the
+// says which taps fall inside of the image) is found once before the loop, what depends on the
 // tap is carried from step to step by additions. A thread copies 4 channels at a time, so the
 // channels of the source must be a multiple of 4.
 #pragma once
@@ -137,7 +137,7 @@ inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
   if (conv.C % 4 != 0 || (pass == ConvPass::wgrad && s.K % 4 != 0))
     return Coverage::no("channels that are read not in 4s");
-  if (conv.rows.max_taps() > kMostTaps || conv.columns.max_taps() > kMostTaps)
+  if (conv.rows.max_taps() > kMaxTaps || conv.columns.max_taps() > kMaxTaps)
     return Coverage::no("a filter of too many rows or columns");
   return Coverage::yes();
 }
@@ -178,8 +178,8 @@ void pipeline_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   check_aligned("x", x);
   const DenseConv conv = fprop_conv(s, e.pool);
   const PhaseWeights weights(ctx, conv, w);
-  const auto run = use_large_tiles(conv) ? launch_pipeline<Large, PictureSource>
-                                         : launch_pipeline<Small, PictureSource>;
+  const auto run = use_large_tiles(conv) ? launch_pipeline<Large, ImageSource>
+                                         : launch_pipeline<Small, ImageSource>;
   run(ctx, conv, {{x, s.H, s.W, s.C}}, weights.get(), {y, argmax, bias, e.activation, e.slope});
 }
 
@@ -192,7 +192,7 @@ void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   const bool large = use_large_tiles(conv);
   if (dz_is_dy(e)) {
     const auto run =
-        large ? launch_pipeline<Large, PictureSource> : launch_pipeline<Small, PictureSource>;
+        large ? launch_pipeline<Large, ImageSource> : launch_pipeline<Small, ImageSource>;
     return run(ctx, conv, {{g.dy, conv.H, conv.W, conv.C}}, weights.get(), {dx});
   }
   const SteepGradient dz(ctx, s, e, g);

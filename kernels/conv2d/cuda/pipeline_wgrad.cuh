@@ -42,7 +42,7 @@ struct MaskedGradient {
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_wgrad_pipeline(DenseConv conv, WgradCut cut, Picture x, Gradient gradient,
+    conv2d_wgrad_pipeline(DenseConv conv, WgradCut cut, ImageView x, Gradient gradient,
                           float* partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
   constexpr int kChunksA = Tile::kM / 4, kChunksB = Tile::kN / 4;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   };
   const int k = thread % kChunksA * 4, column = thread % kChunksB * 4;
   const Tap tap =
-      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // below every picture
+      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // below every image
 
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 }
 
 template <class Tile, class Gradient>
-void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const Picture& x,
+void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView& x,
                            const Gradient& gradient, float* dw) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
   const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
@@ -127,18 +127,18 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   check_aligned("x", x);
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
-  const Picture picture{x, s.H, s.W, s.C};
+  const ImageView image{x, s.H, s.W, s.C};
   const bool large = s.K > 32 && conv.max_depth() > 64;
   if (dz_is_dy(e)) {
     const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
                            : launch_wgrad_pipeline<Small, PlainGradient>;
-    return run(ctx, conv, picture, {g.dy, s.K}, dw);
+    return run(ctx, conv, image, {g.dy, s.K}, dw);
   }
   const SteepGradient dz(ctx, s, e, g);
   const auto masked = [&]<bool kPooled>() {
     const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
                            : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
-    run(ctx, conv, picture, {dz.get()}, dw);
+    run(ctx, conv, image, {dz.get()}, dw);
   };
   if (e.pool == 1)
     masked.template operator()<false>();

@@ -19,42 +19,42 @@ inline void check_aligned(const Conv2dGrad<float>& g) {
   check_aligned("y", g.y);
 }
 
-constexpr int kMostTaps = 16;  // along a side; 2 x 16 bits of a mask
+constexpr int kMaxTaps = 16;  // along a side; 2 x 16 bits of a mask
 
 /// x, or a dz that is dy: bytes are copied as they are.
-struct PictureSource {
-  Picture picture;
+struct ImageSource {
+  ImageView image;
 
   struct Row {
     int64_t offset;  // of tap (0,0), which may lie outside
     uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t
   };
   __device__ Row row(const Phase& phase, const Pixel& at) const {
-    Row row{((int64_t{at.n} * picture.H + at.h) * picture.W + at.w) * picture.C, 0};
+    Row row{((int64_t{at.n} * image.H + at.h) * image.W + at.w) * image.C, 0};
     for (int r = 0; r < phase.taps_r; ++r)
-      if (at.h + r >= 0 && at.h + r < picture.H) row.mask |= 1u << r;
+      if (at.h + r >= 0 && at.h + r < image.H) row.mask |= 1u << r;
     for (int t = 0; t < phase.taps_s; ++t)
-      if (at.w + t >= 0 && at.w + t < picture.W) row.mask |= 1u << (kMostTaps + t);
+      if (at.w + t >= 0 && at.w + t < image.W) row.mask |= 1u << (kMaxTaps + t);
     return row;
   }
   static __device__ Row no_row() { return {0, 0}; }
 
   __device__ bool inside(const Row& row, const Tap& tap) const {
-    return (row.mask >> tap.r & row.mask >> (kMostTaps + tap.t) & 1) != 0;
+    return (row.mask >> tap.r & row.mask >> (kMaxTaps + tap.t) & 1) != 0;
   }
   __device__ int64_t offset(const Row& row, const Tap& tap) const {
-    return row.offset + (int64_t{tap.r} * picture.W + tap.t) * picture.C + tap.c;
+    return row.offset + (int64_t{tap.r} * image.W + tap.t) * image.C + tap.c;
   }
   /// Channels c .. c+3 into shared memory, asynchronously.
   __device__ void copy(float* to, const Row& row, const Tap& tap) const {
     const bool in = inside(row, tap);
-    ptx::cp_async<16>(to, in ? picture.x + offset(row, tap) : picture.x, in);
+    ptx::cp_async<16>(to, in ? image.x + offset(row, tap) : image.x, in);
   }
   /// kCount channels from c on; four of them lie at a multiple of 16 bytes.
   template <int kCount>
   __device__ void load(float (&to)[kCount], const Row& row, const Tap& tap) const {
     const bool in = inside(row, tap);
-    const float* from = in ? picture.x + offset(row, tap) : picture.x;
+    const float* from = in ? image.x + offset(row, tap) : image.x;
     if constexpr (kCount == 4) {
       const float4 v = in ? ldv<float4>(from) : make_float4(0, 0, 0, 0);
       to[0] = v.x;

@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 /// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
 /// parts x phases.
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_wgrad_tiled(DenseConv conv, WgradCut cut, Picture x, GradientOfZ dz, float* partials) {
+    conv2d_wgrad_tiled(DenseConv conv, WgradCut cut, ImageView x, GradientOfZ dz, float* partials) {
   const int z = static_cast<int>(blockIdx.z);
   const Phase phase(conv, z % conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
@@ -155,7 +155,7 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
-  run(ctx, fprop_conv(s, e.pool), Picture{x, s.H, s.W, s.C}, w,
+  run(ctx, fprop_conv(s, e.pool), ImageView{x, s.H, s.W, s.C}, w,
       {y, argmax, bias, e.activation, e.slope});
 }
 
@@ -172,7 +172,7 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   const WgradPartials partials(ctx, conv, cut, dw);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   launch(conv2d_wgrad_tiled, grid, kThreads, 0, stream_of(ctx), conv, cut,
-         Picture{x, s.H, s.W, s.C}, GradientOfZ(s, e, g), partials.get());
+         ImageView{x, s.H, s.W, s.C}, GradientOfZ(s, e, g), partials.get());
   partials.sum_into(dw);
 }
 

@@ -17,8 +17,8 @@ __global__ void __launch_bounds__(kThreads)
   const int n = static_cast<int>(i / depth), d = static_cast<int>(i % depth), c = d % conv.C;
   const Range rows = conv.rows.summed(a, d / conv.C / taps_s);
   const Range columns = conv.columns.summed(b, d / conv.C % taps_s);
-  const bool turned = conv.rows.backward;
-  const int k = turned ? c : n, channel = turned ? n : c, channels = turned ? conv.K : conv.C;
+  const bool flipped = conv.rows.backward;
+  const int k = flipped ? c : n, channel = flipped ? n : c, channels = flipped ? conv.K : conv.C;
   float sum = 0;
   for (int r = rows.begin; r < rows.end; ++r)
     for (int t = columns.begin; t < columns.end; ++t)

@@ -11,7 +11,7 @@ namespace assay::cuda {
 /// The filters as the implicit GEMM reads them, B(n,d): phase by phase, (K, taps_r, taps_s, C) of
 /// the dense convolution. fprop without an upsampling reads w as it is
 /// (where it is aligned); otherwise the filters are
-/// folded or turned by a small kernel, in every call: a step that is replayed as a CUDA graph
+/// folded or flipped by a small kernel, in every call: a step that is replayed as a CUDA graph
 /// changes w behind the host's back, so a copy kept from an earlier call may be out of date.
 class PhaseWeights {
  public:
@@ -33,12 +33,12 @@ struct WgradCut {
   static constexpr int64_t kTwoEach = 264;  // blocks for each of an H100's 132 multiprocessors
 
   WgradCut(const DenseConv& conv, int64_t tiles, int step, int64_t blocks = kTwoEach) {
-    constexpr int kLeastSteps = 8;  // of a part: its sums are stored and read again
-    constexpr int64_t kMostFloats = int64_t{1} << 24;  // of all parts together
+    constexpr int kMinSteps = 8;  // of a part: its sums are stored and read again
+    constexpr int64_t kMaxFloats = int64_t{1} << 24;  // of all parts together
     const int64_t all = conv.max_pixels();
-    const int64_t by_size = kMostFloats / (conv.phases() * conv.phase_weights());
+    const int64_t by_size = kMaxFloats / (conv.phases() * conv.phase_weights());
     int64_t most = std::min(blocks / (tiles * conv.phases()), by_size);
-    most = std::max<int64_t>(1, std::min(most, all / (kLeastSteps * step)));
+    most = std::max<int64_t>(1, std::min(most, all / (kMinSteps * step)));
     pixels =
         static_cast<int>(std::max<int64_t>(1, ((all + most - 1) / most + step - 1) / step) * step);
     parts = static_cast<int>(std::max<int64_t>(1, (all + pixels - 1) / pixels));

@@ -351,10 +351,10 @@ int panel_width(int columns) {
 void interleave_panel(int64_t rows, int width, int run, float* panel) {
   if (!is_interleaved(width, run)) return;
   for (int64_t r = 0; r < rows; r += kLanes, panel += kLanes * kNarrow) {
-    float turned[kNarrow * kLanes];
+    float interleaved[kNarrow * kLanes];
     for (int i = 0; i < kLanes; ++i)
-      for (int k = 0; k < kNarrow; ++k) turned[k * kLanes + i] = panel[i * kNarrow + k];
-    for (int i = 0; i < kNarrow * kLanes; ++i) panel[i] = turned[i];
+      for (int k = 0; k < kNarrow; ++k) interleaved[k * kLanes + i] = panel[i * kNarrow + k];
+    for (int i = 0; i < kNarrow * kLanes; ++i) panel[i] = interleaved[i];
   }
 }
 

@@ -24,10 +24,10 @@ GemmTile gemm_tile(const GemmShape& s) {
 }
 
 int gemm_splits(const GemmShape& s, GemmTile tile) {
-  constexpr int kWantedBlocks = 256, kLeastDepth = 128, kMostSplits = 32;
+  constexpr int kWantedBlocks = 256, kMinDepth = 128, kMaxSplits = 32;
   const int64_t tiles = blocks(s, tile);
-  const int64_t wanted = std::min<int64_t>(kWantedBlocks / tiles, s.K / kLeastDepth);
-  const int splits = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMostSplits));
+  const int64_t wanted = std::min<int64_t>(kWantedBlocks / tiles, s.K / kMinDepth);
+  const int splits = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMaxSplits));
   // Parts of equal depth in whole tiles of 16: as many as are needed to cover K, none empty.
   const int tiles_of_k = (s.K + 15) / 16, depth = (tiles_of_k + splits - 1) / splits;
   return depth == 0 ? 1 : (tiles_of_k + depth - 1) / depth;

@@ -25,8 +25,8 @@ __global__ void __launch_bounds__(kThreads) naive_product(GemmProblem p) {
 }  // namespace
 
 void gemm_naive(Context& ctx, const GemmProblem& p, GemmTile) {
-  constexpr int kMostRows = 65535;  // blocks that a grid may have in y
-  launch(naive_product, dim3(blocks_for(p.s.N, kThreads), std::min(p.s.M, kMostRows)), kThreads, 0,
+  constexpr int kMaxRows = 65535;  // blocks that a grid may have in y
+  launch(naive_product, dim3(blocks_for(p.s.N, kThreads), std::min(p.s.M, kMaxRows)), kThreads, 0,
          stream_of(ctx), p);
 }
 

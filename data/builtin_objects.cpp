@@ -1,4 +1,4 @@
-#include "data/products.h"
+#include "data/builtin_objects.h"
 
 #include <memory>
 
@@ -6,11 +6,11 @@ namespace assay {
 namespace {
 
 Vec2 to_object(const Scene& scene, Vec2 p) {
-  return turn_back(p - scene.shift, scene.turned);
+  return turn_back(p - scene.shift, scene.rotation);
 }
 /// A lean of the object's surface as the lamp sees it.
-Vec2 to_picture(const Scene& scene, Vec2 lean) {
-  return turn(lean, scene.turned);
+Vec2 to_image(const Scene& scene, Vec2 lean) {
+  return turn(lean, scene.rotation);
 }
 
 /// How much light reaches the ground beside an object at this distance; the shadow falls away from
@@ -55,7 +55,7 @@ Paint paint_ring(const Scene& scene, RandomSequence& random) {
   const Holes holes = drill(scene);
   return [=](Vec2 p) {
     const Vec2 q = to_object(scene, p);
-    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, scene.turned);
+    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, scene.rotation);
     // The mat, woven, with the ring's shadow on it.
     const double weave = 0.02 * sin_turns(26 * p.x) * sin_turns(26 * p.y);
     const double mat = 0.17 + weave + 0.035 * noise->layered(9 * p);
@@ -69,7 +69,7 @@ Paint paint_ring(const Scene& scene, RandomSequence& random) {
     const double bevel = smooth_step(-0.045, 0, to_ring(q)) -
                          smooth_step(-0.03, 0, body) * (body > to_ring(q) + 1e-9 ? 0.8 : 0.0);
     const double side = r > (kRingOuter + kRingInner) / 2 ? 1 : -1;
-    const Vec2 lean = to_picture(scene, (side * 1.1 * bevel + 0.035 * marks) * outward);
+    const Vec2 lean = to_image(scene, (side * 1.1 * bevel + 0.035 * marks) * outward);
     const double across = dot(outward, towards_lamp);
     const double sheen = across * across / (dot(towards_lamp, towards_lamp) + 1e-9);
     const double light = 0.20 + 0.38 * scene.lamp.diffuse(lean) + 0.22 * sheen * sheen +
@@ -111,7 +111,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
   }
   return [=](Vec2 p) {
     const Vec2 q = to_object(scene, p);
-    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, scene.turned);
+    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, scene.rotation);
     // A pale table.
     const double table = 0.70 + 0.03 * noise->layered(3 * p) + 0.012 * noise->at(70 * p);
     const double head = to_box(q, kBrushHalf, 0.30);
@@ -120,7 +120,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
     // The plastic head: flat, rounded at the rim.
     const double rim = smooth_step(-0.10, 0, head);
     const Vec2 outward = (1 / std::max(length(q), 1e-6)) * q;
-    const Vec2 rim_lean = to_picture(scene, 1.2 * rim * outward);
+    const Vec2 rim_lean = to_image(scene, 1.2 * rim * outward);
     const double plastic = 0.30 + 0.62 * scene.lamp.diffuse(rim_lean);
     const double gloss = 0.35 * scene.lamp.highlight(rim_lean, 5);
     color =
@@ -145,7 +145,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
         if (i == tufts->missing || dot(from, from) > 0.02) continue;
         const double fibres = noise->at(55 * q) + 0.5 * noise->at(28 * q + Vec2{9.5, 2.5});
         const double distance = to_disc(from, kTuftRadius) + 0.006 * noise->at(40 * q);
-        const Vec2 lean = to_picture(scene, 6.5 * from + Vec2{0.10 * fibres, 0.10 * fibres});
+        const Vec2 lean = to_image(scene, 6.5 * from + Vec2{0.10 * fibres, 0.10 * fibres});
         const double light = 0.30 + 0.62 * scene.lamp.diffuse(lean) + 0.10 * fibres;
         const Rgb fibre = (row + column) % 2 == 0 ? Rgb{0.96, 0.95, 0.90} : Rgb{0.90, 0.42, 0.28};
         color = mix(color, light * fibre, coverage(distance, 2 * scene.soft));
@@ -210,13 +210,13 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
   Scene body = scene;
   if (scene.flaw == Flaw::misplaced) {
     const double angle = (0.014 + 0.012 * scene.amount) * (scene.choice % 2 == 0 ? 1 : -1);
-    body.turned = turn(scene.turned, unit(angle));
+    body.rotation = turn(scene.rotation, unit(angle));
     body.shift = scene.shift + (0.03 + 0.03 * scene.amount) * unit(scene.amount * 7);
   }
   return [=](Vec2 p) {
     const Vec2 b = to_object(scene, p);  // on the board
     const Vec2 q = to_object(body, p);   // on the chip
-    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, body.turned);
+    const Vec2 towards_lamp = turn_back({scene.lamp.x, scene.lamp.y}, body.rotation);
     Rgb color = (0.9 + 0.10 * noise->layered(12 * p)) * Rgb{0.07, 0.30, 0.17};
     const Vec2 from_pin = {std::abs(b.x), b.y - pin_y(nearest_pin(b.y))};
     const double track = std::max(std::abs(from_pin.y) - 0.016, 0.62 - from_pin.x);
@@ -233,7 +233,7 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
     const double leg = to_box(from_leg, {0.13, 0.036}, 0.012);
     if (leg < scene.soft && pin + (side < 0 ? 0 : kPins) != missing) {  // round across, bent down
       const double down = side * 1.5 * smooth_step(0.02, 0.10, side * from_leg.x);
-      const Vec2 lean = to_picture(body, {down, 16 * from_leg.y});
+      const Vec2 lean = to_image(body, {down, 16 * from_leg.y});
       const double light =
           0.22 + 0.50 * scene.lamp.diffuse(lean) + 0.4 * scene.lamp.highlight(lean, 4);
       color = mix(color, light * Rgb{0.95, 0.95, 0.98}, coverage(leg, scene.soft));
@@ -243,7 +243,7 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
     const Vec2 outward = std::abs(q.x) / kChipHalf.x > std::abs(q.y) / kChipHalf.y
                              ? Vec2{q.x > 0 ? 1.0 : -1.0, 0}
                              : Vec2{0, q.y > 0 ? 1.0 : -1.0};
-    const Vec2 lean = to_picture(body, 0.9 * bevel * outward);
+    const Vec2 lean = to_image(body, 0.9 * bevel * outward);
     const double grain = noise->at(80 * q) + 0.5 * noise->layered(6 * q);
     Rgb epoxy = (0.05 + 0.16 * scene.lamp.diffuse(lean) + 0.018 * grain) * Rgb{1.0, 1.0, 1.06};
     if (marked(q)) epoxy = epoxy + 0.36 * Rgb{1.0, 1.0, 0.94};
@@ -259,7 +259,7 @@ Vec2 spot_chip(double u, double v) {
   return {mix(-0.28, 0.28, u), mix(-0.50, 0.50, v)};
 }
 
-// ---- leather: pebbled grain that fills the picture ---------------------------------------------
+// ---- leather: pebbled grain that fills the image ---------------------------------------------
 
 /// Distance to the border between the two nearest grains of a jittered grid (Worley 1996, F2 - F1).
 double grain_border(const Noise& noise, Vec2 p) {
@@ -297,7 +297,7 @@ Paint paint_leather(const Scene& scene, RandomSequence& random) {
     const double h = height(q);
     const Vec2 slope = {(height(q + Vec2{kStep, 0}) - h) / kStep,
                         (height(q + Vec2{0, kStep}) - h) / kStep};
-    const Vec2 lean = to_picture(scene, -0.026 * slope);
+    const Vec2 lean = to_image(scene, -0.026 * slope);
     const double light = 0.30 + 0.55 * scene.lamp.diffuse(lean) * mix(0.80, 1.0, h) +
                          0.10 * scene.lamp.highlight(lean, 3);
     const double tint = 1 + 0.08 * noise->layered(2.2 * q);
@@ -311,7 +311,7 @@ Paint paint_leather(const Scene& scene, RandomSequence& random) {
   };
 }
 
-// ---- screw: a wood screw on a light table, turned any way --------------------------------------
+// ---- screw: a wood screw on a light table, at any angle --------------------------------------
 
 constexpr double kScrewHead = -0.72, kScrewNeck = -0.52, kScrewThread = -0.22, kScrewTip = 0.76;
 
@@ -363,7 +363,7 @@ Paint paint_screw(const Scene& scene, RandomSequence& random) {
     double along = 0.05 * noise->at(90 * q.x, 3.5);
     if (threaded) along = phase < 0.5 ? 0.9 : -0.9;
     if (q.x < kScrewNeck) along = -0.8 * smooth_step(kScrewHead + 0.05, kScrewNeck, q.x);
-    const Vec2 lean = to_picture(scene, {along, round / std::sqrt(1 - round * round)});
+    const Vec2 lean = to_image(scene, {along, round / std::sqrt(1 - round * round)});
     const double light = 0.10 + 0.48 * scene.lamp.diffuse(lean) +
                          0.55 * scene.lamp.highlight(lean, 4) + 0.02 * noise->at(40 * q);
     const double here = coverage(d, scene.soft);
@@ -400,36 +400,36 @@ const std::vector<Product>& products() {
   static const std::vector<Product> all = {
       {.name = "brush",
        .flaws = {blob, missing, stain, misplaced},
-       .most_turn = 0.006,
-       .most_shift = 0.02,
+       .max_turn = 0.006,
+       .max_shift = 0.02,
        .blob = {0.10, 0.10, 0.09},
        .spot = spot_brush,
        .paint = paint_brush},
       {.name = "chip",
        .flaws = {scratch, blob, missing, misplaced},
-       .most_turn = 0.004,
-       .most_shift = 0.02,
+       .max_turn = 0.004,
+       .max_shift = 0.02,
        .blob = {0.74, 0.70, 0.62},
        .spot = spot_chip,
        .paint = paint_chip},
       {.name = "leather",
        .flaws = {scratch, blob, missing, stain},
-       .most_turn = 0.5,
-       .most_shift = 0.1,
+       .max_turn = 0.5,
+       .max_shift = 0.1,
        .blob = {0.86, 0.85, 0.78},
        .spot = spot_leather,
        .paint = paint_leather},
       {.name = "ring",
        .flaws = {scratch, blob, missing, stain, misplaced},
-       .most_turn = 0.006,
-       .most_shift = 0.02,
+       .max_turn = 0.006,
+       .max_shift = 0.02,
        .blob = {0.62, 0.36, 0.12},
        .spot = spot_ring,
        .paint = paint_ring},
       {.name = "screw",
        .flaws = {scratch, missing, stain, misplaced},
-       .most_turn = 0.5,
-       .most_shift = 0.04,
+       .max_turn = 0.5,
+       .max_shift = 0.04,
        .blob = {0.3, 0.2, 0.1},
        .spot = spot_screw,
        .paint = paint_screw},
