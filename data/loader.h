@@ -15,6 +15,9 @@ namespace assay {
 /// An image as a model takes it: resized (resize.h), grey or RGB.
 Image at_size(const Image& image, int height, int width, int channels);
 
+/// The values of an image as numbers in [0,1]. // (H,W,C)
+std::vector<float> unit_pixels(const Image& image);
+
 /// Images of one size as numbers in [0,1], without noise or augmentation. Error for none, or where
 /// sizes differ. // (n,H,W,C)
 Tensor batch_of(std::span<const Image* const> images);

@@ -45,6 +45,8 @@ void check_is_new(const std::filesystem::path& file);
 
 /// Adds --threads N; 0: all that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
+/// The number of threads that the option means. UsageError for a bad one.
+int checked_threads(int threads);
 
 /// Makes the context of a run the current one. DeviceError for a device that this build or machine
 /// lacks; UsageError for a bad number of threads or a precision that the device does not have.
