@@ -59,6 +59,8 @@ struct LayerRow {
   int64_t min_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
   bool is_product = false;            ///< a dense layer: every pass is a matrix product
+  Activation activation = Activation::none;
+  float slope = 0;  ///< of leaky_relu
 };
 
 /// A layer or a network. Copying is not possible; handles on its tensors are.

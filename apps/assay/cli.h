@@ -25,6 +25,7 @@ void add_data(CLI::App& app, Action& run);
 void add_train(CLI::App& app, Action& run);
 void add_evaluate(CLI::App& app, Action& run);
 void add_predict(CLI::App& app, Action& run);
+void add_export(CLI::App& app, Action& run);
 void add_generate(CLI::App& app, Action& run);
 void add_profile(CLI::App& app, Action& run);
 void add_suite(CLI::App& app, Action& run);

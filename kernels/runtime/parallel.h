@@ -15,7 +15,7 @@ struct Context;
 /// A fixed set of threads that run the parts of one job at a time; the caller is one of them.
 class ThreadPool {
  public:
-  /// `threads` >= 1 counts the caller. Throws Error otherwise.
+  /// `threads` >= 1 counts the caller, else UsageError. May get fewer: see threads().
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -34,7 +34,7 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
-/// Hardware threads that this process may use (its affinity mask).
+/// Hardware threads that affinity, control groups and Slurm let this process use.
 int available_threads();
 
 /// Runs f(part) for every part in [0, parts) on the threads of `pool`.

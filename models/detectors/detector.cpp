@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 #include "models/run/csv.h"
+#include "models/run/reader.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
@@ -29,13 +29,18 @@ class Metadata {
   double number(const std::string& key,
                 double least = -std::numeric_limits<double>::infinity()) const {
     const std::string& digits = text(key);
-    char* end = nullptr;
-    const double value = std::strtod(digits.c_str(), &end);
-    ASSAY_CHECK_AS(CheckpointError,
-                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= least,
-                   "{}: its metadata say {} '{}', which cannot be; train again with --force",
+    const std::optional<double> value = parse_number(digits);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= least,
+                   "{}: its metadata say {} '{:.40}', which cannot be; train again with --force",
                    source_, key, digits);
-    return value;
+    return *value;
+  }
+  int64_t count(const std::string& key, double least) const {
+    const double value = number(key, least);
+    ASSAY_CHECK_AS(CheckpointError, value <= 1e9 && value == std::floor(value),
+                   "{}: its metadata say {} {}, which is no count; train again with --force",
+                   source_, key, value);
+    return static_cast<int64_t>(value);
   }
   /// Refuses a model file that does not fit the config.json beside it.
   void expect(const std::string& key, const std::string& wanted) const {
@@ -108,6 +113,11 @@ std::map<std::string, std::string> Detector::metadata() const {
 void Detector::read_metadata(const std::map<std::string, std::string>& entries,
                              const std::string& source) {
   const Metadata m(entries, source);
+  ASSAY_CHECK_AS(CheckpointError, m.text("version") == kVersion,
+                 "{}: has version {:.40} of the format, and this program reads {}; use the program "
+                 "that trained it",
+                 source, m.text("version"), kVersion);
+  m.expect("model", config_.model);
   m.expect("preset", config_.preset);
   m.expect("image_size", std::to_string(config_.image_size));
   m.expect("channels", std::to_string(config_.channels()));
@@ -119,14 +129,14 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   scoring_.calibration.components.clear();
   for (const std::string& component :
        std::span(scoring_.component_names).first(scoring_.components_in_score))
-    scoring_.calibration.components.push_back(
-        {m.number(component + ".mean"), m.number(component + ".deviation", 0),
-         static_cast<int64_t>(m.number("calibration_images", 2))});
+    scoring_.calibration.components.push_back({m.number(component + ".mean"),
+                                               m.number(component + ".deviation", 0),
+                                               m.count("calibration_images", 2)});
 }
 
 SafeTensors Detector::read_model(const RunFolder& folder) {
   const std::string file = folder.model().string();
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file),
+  ASSAY_CHECK_AS(CheckpointError, is_there(file),
                  "{}: not there; the training has not ended, go on with --resume", file);
   SafeTensors model = read_checked(file);
   read_metadata(model.metadata, file);

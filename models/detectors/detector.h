@@ -74,12 +74,13 @@ class Detector {
   const Scoring& scoring() const { return scoring_; }
   /// The heat that gets the brightest colour, the same for all images.
   double heat_scale() const { return heat_scale_; }
+  /// Of model.safetensors: threshold, calibration, and what the model is.
+  std::map<std::string, std::string> metadata() const;
   /// Whether the output was the same for all held-out images: nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:
-  /// Writes and reads __metadata__ of model.safetensors.
-  std::map<std::string, std::string> metadata() const;
+  /// Reads __metadata__ of model.safetensors.
   void read_metadata(const std::map<std::string, std::string>& entries, const std::string& source);
   /// Reads the folder's model.safetensors and its metadata. CheckpointError as for load().
   SafeTensors read_model(const RunFolder& folder);

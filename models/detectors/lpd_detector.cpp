@@ -115,16 +115,19 @@ class ModelReader {
     std::vector<Pose> poses;
     for (size_t i = 0; i < count; ++i)
       poses.push_back({.angle = values[3 * i], .x = values[3 * i + 1], .y = values[3 * i + 2]});
+    for (const double value : values)
+      ASSAY_CHECK_AS(CheckpointError, std::abs(value) <= 1e6,
+                     "{}: its {} hold {}; train again with --force", name_, key, value);
     return poses;
   }
   double number(const std::string& key, double low, double high) const {
     const auto found = file_.metadata.find(key);
-    const double value =
-        found == file_.metadata.end() ? NAN : std::strtod(found->second.c_str(), nullptr);
-    ASSAY_CHECK_AS(CheckpointError, value >= low && value <= high,
+    const std::optional<double> value =
+        found == file_.metadata.end() ? std::nullopt : parse_number(found->second);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= low && *value <= high,
                    "{}: its metadata say no {} from {} to {}; train again with --force", name_, key,
                    low, high);
-    return value;
+    return *value;
   }
   int whole(const std::string& key, int low, int high) const {
     return static_cast<int>(number(key, low, high));

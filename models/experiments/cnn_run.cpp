@@ -13,6 +13,7 @@
 #include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -26,7 +27,8 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
 std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
                                const ImageStore& store) {
   // A resumed run keeps its folds, also when its --split file is gone by now.
-  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const bool keep = start == Start::resume && is_there(folder.split());
+  if (keep) check_split(folder);
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty())
@@ -260,6 +262,7 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
 DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
+  check_split(folder);
   const Dataset data = open_data(config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, store);

@@ -1,8 +1,6 @@
 #include "models/experiments/detector_evaluation.h"
 
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/image_io.h"
@@ -13,8 +11,6 @@
 
 namespace assay {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string figure_name(const Sample& sample) {
   return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
@@ -41,8 +37,10 @@ FigureInput figure_input(const RunConfig& config, std::span<const float> images,
 /// those that have noise.
 class FigureWriter {
  public:
-  FigureWriter(const RunFolder& folder, Detector& detector)
-      : folder_(folder), detector_(detector) {}
+  FigureWriter(const RunFolder& folder, Detector& detector, const std::vector<Sample>& samples)
+      : folder_(folder), detector_(detector) {
+    for (const Sample& sample : samples) names_.insert(figure_name(sample));
+  }
 
   void offer(const Sample& sample, const FigureInput& image) {
     if (drawn_.insert(sample.defect).second)
@@ -53,7 +51,10 @@ class FigureWriter {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
-    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+    // A kind of defect may be called "noise": its figures keep their names.
+    const std::string name = "noise_" + figure_name(sample);
+    if (names_.contains(name)) return;
+    write_png(folder_.figures() / name,
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
@@ -61,6 +62,7 @@ class FigureWriter {
  private:
   const RunFolder& folder_;
   Detector& detector_;
+  std::set<std::string> names_;  // of the figures without noise that there could be
   std::set<std::string> drawn_, drawn_noisy_;
 };
 
@@ -99,7 +101,7 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
-  FigureWriter figures(folder, detector);
+  FigureWriter figures(folder, detector, test.samples());
   const std::vector<size_t> positions = all_of(test);
   const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
   note_noise(folder, "test", test, noisy);
@@ -133,15 +135,10 @@ DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& fold
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_images(config, data.test, true);
-  std::ifstream in(folder.split());
-  const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* part) {
-    return split.is_object() && split.contains(part) ? split[part].size() : size_t{0};
-  };
-  const TrainingResult training = read_result(config, folder, count("train"));
-  return evaluate_on(
-      test, data.has_masks(), *detector, config, folder,
-      facts_of(training, count("train"), count("validation"), detector->collapsed()));
+  const SplitSizes split = check_split(folder);
+  const TrainingResult training = read_result(config, folder, split.train);
+  return evaluate_on(test, data.has_masks(), *detector, config, folder,
+                     facts_of(training, split.train, split.validation, detector->collapsed()));
 }
 
 }  // namespace assay

@@ -46,6 +46,17 @@ ModelSpec cnn() {
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<CnnDetector> detector =
+        detector_of<CnnDetector>(load_config(folder.config()));
+    detector->load(folder);
+    OnnxSource source{.owner = detector, .metadata = detector->metadata()};
+    source.output = "probability";
+    source.mean_probability = true;
+    for (int fold = 0; fold < detector->config().folds; ++fold)
+      source.networks.push_back(&detector->network(fold));
+    return source;
+  };
   model.make_step = make_step<ClassifierStep>;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
@@ -74,6 +85,13 @@ ModelSpec kd_cae() {
       {"kd-cae", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::pooled>()},
       {"kd-cae-strided", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::strided>()}};
   model.options.push_back("kde_bandwidth");
+  model.export_networks = [of_autoencoder =
+                               std::move(model.export_networks)](const RunFolder& folder) {
+    OnnxSource source = of_autoencoder(folder);
+    source.inner_rows = "encoder";
+    source.inner_output = "latent";
+    return source;
+  };
   model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
   model.suite = {{"quick", {.preset = "kd-cae", .max_classes = 2, .seeds = 1, .steps = 250}},
                  {"paper", {.preset = "kd-cae", .max_classes = kAllClasses, .seeds = 5}}};
@@ -136,6 +154,15 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<Dcgan> gan = load_dcgan(folder);
+    return OnnxSource{.owner = gan,
+                      .networks = {gan.get()},
+                      .rows = "generator",
+                      .input = "z",
+                      .output = "images",
+                      .metadata = {{"range", "-1 to 1"}}};
+  };
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
   };

@@ -13,6 +13,7 @@
 #include "layers/init.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/run_metrics.h"
+#include "models/experiments/onnx.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -95,6 +96,8 @@ struct ModelSpec {
   /// model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
+  /// The folder's trained networks, for `assay export`. Empty for a model without a network.
+  std::function<OnnxSource(const RunFolder&)> export_networks;
   /// A training step of a network that was made for the configuration and outlives it. `assay
   /// profile` and the benchmarks time it.
   std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;

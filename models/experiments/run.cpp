@@ -1,12 +1,12 @@
 #include "models/experiments/run.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -18,9 +18,12 @@ bool holds_run(const RunFolder& folder) {
   std::error_code ignored;
   for (const auto& file : {folder.checkpoint(), folder.model(), folder.fold(0).checkpoint()})
     if (std::filesystem::exists(file, ignored)) return true;
-  std::ifstream in(folder.config());
-  const Json json = Json::parse(in, nullptr, false);
-  return json.is_object() && json.contains("model") && json.contains("preset");
+  try {
+    const Json json = read_run_json(folder.config());
+    return json.contains("model") && json.contains("preset");
+  } catch (const CheckpointError&) {
+    return false;
+  }
 }
 
 /// Throws for a folder that the run must not use; false when it holds the finished run.

@@ -21,9 +21,17 @@ Dataset open_data(const RunConfig& config);
 void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. What it has learnt from is in its split.json, while
-/// a draw from what lies in the folder by now would know nothing of it. DataError also for a
-/// damaged split.json.
+/// a draw from what lies in the folder by now would know nothing of it. CheckpointError for a
+/// missing or damaged split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
+/// Images of a run's split; zeros for one of folds.
+struct SplitSizes {
+  int64_t train = 0, validation = 0;
+};
+/// Reads split.json of a run. CheckpointError where it is missing or is no split; whether its
+/// images are there is for read_split and read_folds.
+SplitSizes check_split(const RunFolder& folder);
 
 /// Takes the folder once all images are read: what is in the way of a forced run goes,
 /// config.json and machine.json are written. The run's split comes next, metrics.json last.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
@@ -12,6 +13,17 @@
 namespace assay {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void check_no_link(const fs::path& folder) {
+  std::error_code ignored;
+  ASSAY_CHECK(!fs::is_symlink(fs::symlink_status(folder, ignored)),
+              "{}: is a symbolic link, through which nothing is written; remove it",
+              folder.string());
+}
+
+}  // namespace
 
 bool RunFolder::empty() const {
   std::error_code error;
@@ -25,6 +37,8 @@ bool RunFolder::empty() const {
 
 void RunFolder::create() const {
   std::error_code error;
+  check_no_link(figures());
+  if (is_fold_) check_no_link(root_);
   fs::create_directories(figures(), error);
   if (error) cannot_write(root_, error.value());
 }
@@ -39,6 +53,14 @@ std::vector<fs::path> RunFolder::files() const {
           good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
 }
 
+std::vector<RunFolder> RunFolder::folds() const {
+  std::error_code ignored;
+  std::vector<RunFolder> folds;
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i)
+    if (!fs::is_symlink(fs::symlink_status(fold(i).root(), ignored))) folds.push_back(fold(i));
+  return folds;
+}
+
 void RunFolder::remove_leftovers() const {
   std::error_code ignored;
   std::vector<fs::path> leftovers;
@@ -48,16 +70,16 @@ void RunFolder::remove_leftovers() const {
           name.starts_with(file.filename().string() + ".") && name.ends_with(".tmp"))
         leftovers.push_back(entry.path());
   for (const fs::path& path : leftovers) fs::remove(path, ignored);
-  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) fold(i).remove_leftovers();
+  for (const RunFolder& fold : folds()) fold.remove_leftovers();
 }
 
 void RunFolder::clear() const {
   std::error_code ignored;
   for (const fs::path& file : files()) fs::remove(file, ignored);
   fs::remove_all(figures(), ignored);
-  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) {
-    fold(i).clear();
-    if (fs::is_empty(fold(i).root(), ignored)) fs::remove(fold(i).root(), ignored);
+  for (const RunFolder& fold : folds()) {
+    fold.clear();
+    if (fs::is_empty(fold.root(), ignored)) fs::remove(fold.root(), ignored);
   }
 }
 
@@ -71,8 +93,14 @@ RunClaim::RunClaim(const RunFolder& folder) {
   // The lock is the kernel's and ends with the process, however that ends. Where a file system has
   // none, nothing is claimed.
   lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  if (lock_ < 0) cannot_write(root, errno);
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  const int reason = errno;
+  if (reason == ENOSYS || reason == EOPNOTSUPP || reason == EINVAL) return;
   ::close(lock_);
+  if (reason != EWOULDBLOCK)
+    throw Error(fmt::format("{}: cannot be locked: {}; try again later", root.string(),
+                            std::strerror(reason)));
   throw UsageError(
       fmt::format("{}: another process is writing this run; wait for it or choose another --out",
                   root.string()));

@@ -39,7 +39,11 @@ class RunFolder {
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
-  RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
+  RunFolder fold(int i) const {
+    RunFolder fold(root_ / fmt::format("fold{}", i));
+    fold.is_fold_ = true;
+    return fold;
+  }
 
   /// Nothing is there, or an empty folder.
   bool empty() const;
@@ -48,19 +52,23 @@ class RunFolder {
     std::error_code ignored;  // a folder that may not be read holds no run of ours
     return std::filesystem::exists(metrics(), ignored);
   }
-  /// Makes the folder; Error when that cannot be done.
+  /// Makes the folder; Error when that cannot be done, as where the folder of a fold or of the
+  /// figures is a symbolic link: writing never leaves the run.
   void create() const;
   /// The same for a run that has read all it needs: one that is forced throws the old one away now.
   void begin(Start start) const;
-  /// Removes the files named above, and nothing else.
+  /// Removes the files named above, and nothing else; of a symbolic link in their place the link.
   void clear() const;
   /// Removes what a kill has left of these files while they were written. For who has claimed it.
   void remove_leftovers() const;
 
  private:
   std::vector<std::filesystem::path> files() const;
+  /// Of the trainings of a cross-validation, those that there are and are no symbolic links.
+  std::vector<RunFolder> folds() const;
 
   std::filesystem::path root_;
+  bool is_fold_ = false;
 };
 
 /// The right of one process alone to write into a run folder, for the length of a scope. The folder

@@ -41,8 +41,7 @@ TrainingPosition load_checkpoint(const std::filesystem::path& file, const Traini
 /// A weight file of Assay: safetensors with a checksum of all tensors and metadata under
 /// "checksum", which is returned.
 std::string write_checked(const std::filesystem::path& file, SafeTensors content);
-/// CheckpointError when the content does not fit its checksum; a file without one, such as PyTorch
-/// writes, is taken as it is.
+/// CheckpointError when the content does not fit its checksum, or has none.
 SafeTensors read_checked(const std::filesystem::path& file);
 
 }  // namespace assay

@@ -64,7 +64,7 @@ TrainingResult train(const TrainingTask& task, const RunConfig& config, const Ru
                      const TrainingHooks& hooks);
 
 /// What train() returned for a training that has ended, from its history.csv. An epoch had
-/// `train_images` images. Without a history.csv all is 0.
+/// `train_images` images. CheckpointError without one.
 TrainingResult read_result(const RunConfig& config, const RunFolder& folder, size_t train_images);
 
 /// Mean loss of the step's network over images of the store, in inference mode. `noisy` among them
