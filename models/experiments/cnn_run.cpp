@@ -182,11 +182,11 @@ EvaluatedFold evaluate_fold(int number, const Fold& fold, const CrossValidation&
   return result;
 }
 
+/// Writes into `out`.
 DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
-                               const RunFolder& folder, const ImageStore& store,
-                               const std::vector<Fold>& folds,
+                               const RunFolder& folder, const RunFolder& out,
+                               const ImageStore& store, const std::vector<Fold>& folds,
                                const std::vector<TrainingResult>& trainings) {
-  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
   const CrossValidation run(detector, folder, store, folds);
   // A pooled image has one score, that of the fold that did not see it.
   const Scoring pooled{.rule = Scoring::Rule::mean,
@@ -221,7 +221,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
     facts.best_epoch = std::max(facts.best_epoch, static_cast<int>(m.best_epoch));
     facts.best_validation_loss += m.best_validation_loss / config.folds;
   }
-  write_scores(folder.scores(), images, pooled);
+  write_scores(out.scores(), images, pooled);
   over_folds.f1_validation_threshold = at_validation_thresholds.f1();
   over_folds.image_auroc = summary_over(over_folds.folds, &FoldMetrics::image_auroc);
   over_folds.f1 = summary_over(over_folds.folds, &FoldMetrics::f1);
@@ -230,7 +230,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   DetectorMetrics metrics = detector_metrics(config, pooled, images, std::nullopt, facts);
   metrics.image_sizes = describe_sizes(store.file_sizes());
   metrics.cross_validation = std::move(over_folds);
-  write_metrics(folder, metrics);
+  write_metrics(out, metrics);
   return metrics;
 }
 
@@ -256,10 +256,11 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
     hooks.say(
         "a fold collapsed: its probability is the same for every validation image; try another "
         "--seed, a smaller --lr or --class-weights");
-  return evaluate_folds(detector, config, folder, store, folds, trainings);
+  return evaluate_folds(detector, config, folder, folder, store, folds, trainings);
 }
 
-DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
+                             const RunFolder& out) {
   CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
   check_split(folder);
@@ -269,7 +270,7 @@ DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
     trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));
-  return evaluate_folds(detector, config, folder, store, folds, trainings);
+  return evaluate_folds(detector, config, folder, out, store, folds, trainings);
 }
 
 }  // namespace assay

@@ -20,6 +20,7 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
 /// which). metrics.json: everything pooled over these at threshold 0.5; "folds" has the values of
 /// each, "folds_summary" their mean and deviation, "f1_val_threshold" the F1 pooled over the folds
 /// where each uses the threshold that is best on its own validation images.
-DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder);
+DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
+                             const RunFolder& out);
 
 }  // namespace assay

@@ -13,7 +13,7 @@ namespace assay {
 namespace {
 
 std::string figure_name(const Sample& sample) {
-  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+  return RunFolder::figure_name(sample.defect, sample.path);
 }
 
 /// Image n of a batch beside image m of what predict() returned. Holds views: all arguments outlive
@@ -52,7 +52,7 @@ class FigureWriter {
     const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
     // A kind of defect may be called "noise": its figures keep their names.
-    const std::string name = "noise_" + figure_name(sample);
+    const std::string name = std::string(RunFolder::kNoisePrefix) + figure_name(sample);
     if (names_.contains(name)) return;
     write_png(folder_.figures() / name,
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
@@ -94,10 +94,6 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts) {
-  // Removes an earlier evaluation first: a run without metrics.json is unfinished, so that --resume
-  // repeats an evaluation that was cut short.
-  std::filesystem::remove(folder.metrics());
-  std::filesystem::remove_all(folder.figures());
   folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
@@ -131,13 +127,21 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   return metrics;
 }
 
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test) {
+  std::vector<std::string> names;
+  for (const Sample& sample : test) names.push_back(figure_name(sample));
+  folder.check_names(names);
+}
+
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
+  check_figure_names(folder, data.test);
   const ImageStore test = read_images(config, data.test, true);
   const SplitSizes split = check_split(folder);
   const TrainingResult training = read_result(config, folder, split.train);
-  return evaluate_on(test, data.has_masks(), *detector, config, folder,
+  return evaluate_on(test, data.has_masks(), *detector, config, out,
                      facts_of(training, split.train, split.validation, detector->collapsed()));
 }
 

@@ -21,7 +21,11 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts);
 
-/// evaluate_on() for the folder's model and the test images that `config` names.
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
+/// Error for an image whose figure would have too long a name: before hours of training.
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test);
+
+/// evaluate_on() for the folder's model and the test images that `config` names; writes into `out`.
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out);
 
 }  // namespace assay

@@ -28,6 +28,7 @@ OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& fol
   if (const auto [without, all] = without_mask(data.test); masks && without > 0)
     remarks.push_back(
         fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
+  check_figure_names(folder, data.test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   return {std::move(data), std::move(split), std::move(good), std::move(test), std::move(remarks)};

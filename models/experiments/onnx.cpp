@@ -9,6 +9,7 @@
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 #include "layers/state.h"
+#include "tensor/ops.h"
 
 namespace assay {
 namespace {

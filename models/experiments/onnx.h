@@ -13,8 +13,8 @@ namespace assay {
 
 /// The networks of a run that ModelSpec::export_networks hands to write_onnx().
 struct OnnxSource {
-  std::shared_ptr<void> owner;  ///< keeps the networks
-  std::vector<Network*> networks;
+  std::shared_ptr<void> owner = {};  ///< keeps the networks
+  std::vector<Network*> networks = {};
   std::string rows = "";  ///< only the layers whose names begin so
   std::string input = "images", output = "reconstruction";
   /// The output of the last layer whose name begins with `inner_rows` becomes the graph's second
@@ -22,7 +22,8 @@ struct OnnxSource {
   std::string inner_rows = "", inner_output = "";
   /// The output is the mean of sigmoid(network) over the networks; else there is one network.
   bool mean_probability = false;
-  std::map<std::string, std::string> metadata;  ///< calibration and threshold, as in the model file
+  std::map<std::string, std::string> metadata =
+      {};  ///< calibration and threshold, as in the model file
 };
 
 /// Writes a graph of opset 13: input (batch,C,H,W) float32 as the network takes it (images in

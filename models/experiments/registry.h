@@ -88,8 +88,9 @@ struct ModelSpec {
 
   /// From a claimed folder to metrics.json: reads all images, trains (or goes on), evaluates.
   std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
-  /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
-  std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
+  /// Scores the test images of `config` with the folder's model and writes scores.csv, figures and
+  /// metrics.json into the second folder.
+  std::function<RunMetrics(const RunConfig&, const RunFolder&, const RunFolder& out)> evaluate;
   /// An untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
   /// Draws `count` images with the folder's model; image i is a function of (seed, i). Empty for a

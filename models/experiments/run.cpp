@@ -71,11 +71,13 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
                      std::filesystem::is_directory(folder.root(), ignored),
                  "{}: is a file, not a folder for a run", name);
   const RunClaim claim(folder);
-  if (!prepare(folder, config, start)) {
+  folder.check_names({});
+  const bool is_finished = !prepare(folder, config, start);
+  folder.recover();
+  if (is_finished) {
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
-  folder.remove_leftovers();
   return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
@@ -95,8 +97,11 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
   config.test_noise = options.test_noise.value_or(config.test_noise);
   check(config);
   const RunClaim claim(folder);
-  folder.remove_leftovers();
-  return find_model(config.model).evaluate(config, folder);
+  folder.recover();
+  StagedFiles staged(folder);
+  RunMetrics metrics = find_model(config.model).evaluate(config, folder, staged.folder());
+  staged.commit();
+  return metrics;
 }
 
 }  // namespace assay

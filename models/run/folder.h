@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/runtime/atomic_file.h"
@@ -38,6 +39,9 @@ class RunFolder {
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
+  /// The figure of an image of a kind of defect, and the one with its noise.
+  static std::string figure_name(const std::string& defect, const std::filesystem::path& image);
+  static constexpr std::string_view kNoisePrefix = "noise_";
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
   RunFolder fold(int i) const {
     RunFolder fold(root_ / fmt::format("fold{}", i));
@@ -59,16 +63,47 @@ class RunFolder {
   void begin(Start start) const;
   /// Removes the files named above, and nothing else; of a symbolic link in their place the link.
   void clear() const;
-  /// Removes what a kill has left of these files while they were written. For who has claimed it.
-  void remove_leftovers() const;
+  /// Removes what a kill has left of these files while they were written, and ends an evaluation
+  /// that was killed while it replaced them. For who has claimed the folder.
+  void recover() const;
+  /// Error where a file of the run, as long as it is written, would have a longer name than the
+  /// file system takes; `figures`: names of figures to come.
+  void check_names(const std::vector<std::string>& figures) const;
 
  private:
+  friend class StagedFiles;
   std::vector<std::filesystem::path> files() const;
+  void remove_leftovers() const;
+  /// Where an evaluation stands that is whole and replaces the old one.
+  std::filesystem::path evaluation() const { return root_ / "evaluation.new"; }
+  void take_evaluation() const;
+  /// Names of the figures that scores.csv speaks of.
+  std::vector<std::string> scored_figures() const;
   /// Of the trainings of a cross-validation, those that there are and are no symbolic links.
   std::vector<RunFolder> folds() const;
 
   std::filesystem::path root_;
   bool is_fold_ = false;
+};
+
+/// A new evaluation of a run, prepared beside the old one. Until commit() the run stays as it was;
+/// a kill within commit() is made good by the next recover().
+class StagedFiles {
+ public:
+  explicit StagedFiles(const RunFolder& run);
+  ~StagedFiles();
+  StagedFiles(const StagedFiles&) = delete;
+  StagedFiles& operator=(const StagedFiles&) = delete;
+
+  /// Takes scores.csv, noise.json, memorisation.csv, metrics.json and figures.
+  const RunFolder& folder() const { return staged_; }
+  /// Puts these files in the place of the run's; old figures of its images go, files of somebody
+  /// else's stay.
+  void commit();
+
+ private:
+  const RunFolder run_;
+  RunFolder staged_;
 };
 
 /// The right of one process alone to write into a run folder, for the length of a scope. The folder
