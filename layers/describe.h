@@ -1,4 +1,4 @@
-// The words of a network table.
+// Text of a layer in the table of `assay describe`.
 #pragma once
 
 #include <string>
@@ -20,9 +20,10 @@ inline std::string activation_suffix(Activation a) {
       return ", sigmoid";
     case Activation::tanh:
       return ", tanh";
-    default:
+    case Activation::none:
       return "";
   }
+  return "";
 }
 
 /// Throws the Error that forward would throw for x of that shape.

@@ -110,14 +110,14 @@ int bit_depth_of(const RunConfig& config) {
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test) {
   const auto seen = [](const ImageStore& store) {
-    std::vector<SeenImage> images;
+    std::vector<ReadImage> images;
     for (size_t i = 0; i < store.size(); ++i)
       images.push_back({&store.sample(i), &store.facts()[i]});
     return images;
   };
-  const Findings findings =
-      find_out(seen(training), test != nullptr ? seen(*test) : std::vector<SeenImage>(),
-               bit_depth_of(config));
+  const ImageFindings findings =
+      check_images(seen(training), test != nullptr ? seen(*test) : std::vector<ReadImage>(),
+                   bit_depth_of(config));
   if (!findings.problems.empty()) throw DataError(findings.problems.front());
   std::vector<std::string> remarks = data.notes;
   remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());

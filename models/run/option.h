@@ -45,11 +45,12 @@ struct at_least {
   void operator()(const std::string& flag, double value) const;
 };
 
-/// UsageError unless the value is finite and positive.
-/// auto, or a number of bits from 8 to 16.
+/// UsageError unless the value is "auto" or a number of bits from 8 to 16.
 struct depth_of_bits {
   void operator()(const std::string& flag, const std::string& value) const;
 };
+
+/// UsageError unless the value is finite and positive.
 struct positive {
   void operator()(const std::string& flag, double value) const;
 };
