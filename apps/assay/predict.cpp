@@ -291,8 +291,7 @@ class PredictionRun {
     fs::path file = map;
     file.replace_filename(map.stem().string() + "_why.png");
     if (!arguments_.force) check_is_new(file);
-    const auto square = [](const Patch& p) { return Square{p.x, p.y, p.side}; };
-    write_png(file, explanation_panel(here, square(why.place), there, square(why.nearest)));
+    write_png(file, explanation_panel(here, why.patch, there, why.nearest));
   }
 
   /// At the size of the model. DataError where the training's images are not there any more.
