@@ -184,9 +184,9 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
                                const RunFolder& folder, const ImageStore& store,
                                const std::vector<Fold>& folds,
                                const std::vector<TrainingResult>& trainings) {
-  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
+  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const CrossValidation run(detector, folder, store, folds);
-  // A pooled image has one score, that of the fold that did not see it.
+  // A pooled image has one score, that of the fold that tested it.
   const Scoring pooled{.rule = Scoring::Rule::mean,
                        .component_names = {},
                        .components_in_score = 0,
