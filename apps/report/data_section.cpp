@@ -27,7 +27,7 @@ bool has_folds(const RunResult& run) {
   return find_model(run.config.model).learns_from_defects;
 }
 
-/// The run whose counts of images are shown: one without folds where there is one.
+/// The run whose counts of images are shown: one without folds if there is one.
 const RunResult& run_with_split(const ClassFindings& c) {
   for (const SeedGroup* group : c.groups)
     if (!has_folds(*group->runs.front())) return *group->runs.front();
