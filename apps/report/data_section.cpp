@@ -40,7 +40,7 @@ std::string split_text(const RunResult& run) {
   return has_folds(run) ? text + " in a fold" : text;
 }
 
-/// "The threshold comes from held-out good images (KD-CAE, NI-CAE), ...; never from test images."
+/// "The threshold comes from held-out good images (A, B); from ... (C); never from test images."
 std::string thresholds(const Findings& findings) {
   std::vector<std::string> sources;
   for (const ModelSpec* model : models_of(findings))
