@@ -95,9 +95,10 @@ cudnnPointwiseMode_t mode_of(Activation a) {
       return CUDNN_POINTWISE_SIGMOID_FWD;
     case Activation::tanh:
       return CUDNN_POINTWISE_TANH_FWD;
-    default:
+    case Activation::none:
       return CUDNN_POINTWISE_IDENTITY;
   }
+  return CUDNN_POINTWISE_IDENTITY;
 }
 
 OperationGraph finish(const GraphTarget& target, std::vector<Descriptor> operations,
