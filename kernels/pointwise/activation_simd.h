@@ -1,5 +1,5 @@
-// The activation functions on registers: the vector twin of activation_formula.h, which
-// tests/kernels/pointwise_test.cpp holds them to.
+// The activation functions on registers, the vector form of activation_formula.h;
+// tests/kernels/pointwise_test.cpp compares them.
 #pragma once
 
 #include "kernels/pointwise/activation_formula.h"
@@ -44,7 +44,7 @@ struct ActivationConstant {
   static constexpr Activation value = A;
 };
 
-/// Calls f with `a` as a constant: the choice is made once, outside the loop.
+/// Calls f with `a` as a constant, so that the choice is made once, outside the loop.
 template <class F>
 ASSAY_INLINE void with_activation(Activation a, const F& f) {
   switch (a) {

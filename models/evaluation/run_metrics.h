@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "models/evaluation/bootstrap.h"
+#include "models/evaluation/intervals.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -87,7 +87,7 @@ struct DetectorMetrics : CommonMetrics {
   std::optional<double> fpr95;                     ///< false positive rate at 95 % recall
   int64_t tp = 0, fp = 0, tn = 0, fn = 0;
   std::optional<double> pixel_auroc, pixel_ap, aupro;
-  std::optional<Interval> auroc_interval, f1_interval;  ///< 95 %, by bootstrap
+  std::optional<Interval> auroc_interval, f1_interval;  ///< 95 %
   std::vector<ComponentAuroc> components;
   std::optional<CalibrationMetrics> calibration;
   int64_t best_epoch = 0;

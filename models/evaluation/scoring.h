@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "models/evaluation/bootstrap.h"
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
 #include "models/evaluation/run_metrics.h"

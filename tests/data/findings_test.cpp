@@ -15,7 +15,7 @@ using testing::put;
 using testing::small_image;
 using testing::TemporaryFolder;
 
-/// Images that were never read: facts alone.
+/// Findings about images that are never read: only their properties are given.
 class Seen {
  public:
   ImageFacts& add(const std::string& path, bool defective = false) {

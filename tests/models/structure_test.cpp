@@ -49,8 +49,8 @@ const std::vector<std::string> kFolders = {"networks", "run",       "evaluation"
                                            "training", "detectors", "experiments"};
 
 ptrdiff_t folder_index(const std::string& path) {
-  const auto at = std::find_if(kFolders.begin(), kFolders.end(), [&](const std::string& room) {
-    return (path + "/").starts_with("models/" + room + "/");
+  const auto at = std::find_if(kFolders.begin(), kFolders.end(), [&](const std::string& name) {
+    return (path + "/").starts_with("models/" + name + "/");
   });
   return at == kFolders.end() ? -1 : at - kFolders.begin();
 }
