@@ -82,7 +82,7 @@ fs::path write_report(const fs::path& root) {
 
   fs::path file = root / "report" / "index.html";
   std::error_code ignored;
-  fs::create_directories(file.parent_path(), ignored);  // write_file says what is wrong
+  fs::create_directories(file.parent_path(), ignored);  // write_file reports the error
   write_file(file, page.html("Assay: finding defects in images of manufactured objects"));
   return file;
 }

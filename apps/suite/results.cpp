@@ -310,7 +310,7 @@ void note_failed_runs(const fs::path& root, const std::map<std::string, std::str
     fs::remove(root / kFailures, ignored);
     return;
   }
-  fs::create_directories(root, ignored);  // write_file says what is wrong
+  fs::create_directories(root, ignored);  // write_file reports the error
   write_file(root / kFailures, Json(all).dump(2) + "\n");
 }
 
