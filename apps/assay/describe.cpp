@@ -88,9 +88,9 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
 void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
   Explanations explanations;
   for (const LayerRow& row : rows) {
-    if (!row.conv && !row.is_product) continue;
+    if (!row.conv && !row.is_dense) continue;
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
-    if (row.is_product) {
+    if (row.is_dense) {
       const GemmAlgorithm& gemm = gemm_algorithm(ctx);
       for (const char* pass : {"y", "dx", "dw"}) print_choice(pass, "gemm", gemm.file);
       explanations["gemm"] = gemm.covers_text;
