@@ -64,12 +64,12 @@ class Tensor {
   Tensor rows(int64_t begin, int64_t count) const;
   /// A copy with its own storage and without a gradient.
   Tensor clone() const;
-  /// The same storage without a gradient.
+  /// A tensor with the same storage and without a gradient.
   Tensor detach() const;
-  /// A copy on `device`, or this tensor if it is there already. Copying to a CUDA device needs a
+  /// A copy on `target`, or this tensor if it is there already. Copying to a CUDA device needs a
   /// current context of it.
-  Tensor to(Device device) const;
-  Tensor to(DType dtype) const;
+  Tensor to(Device target) const;
+  Tensor to(DType target) const;
   /// Overwrites the elements with those of `source`. Throws Error unless shape, dtype and device
   /// are the same.
   void copy_from(const Tensor& source) const;

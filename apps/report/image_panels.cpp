@@ -22,19 +22,19 @@ constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
 constexpr std::string_view kNoisePrefix = "noise_";
 
 /// Score and prediction of an image, by the stem of its figure.
-using Verdicts = std::map<std::string, std::string>;
+using Captions = std::map<std::string, std::string>;
 
 /// Figures of a run's images by file name, those of good images last. A kind of defect may be
 /// called "noise"; files that belong to no image are somebody else's.
-std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Verdicts& verdicts) {
+std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Captions& captions) {
   std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(run.folder.figures(), ignored)) {
     const std::string stem = entry.path().stem().string();
     if (entry.path().extension() != ".png" || entry.is_symlink(ignored)) continue;
-    const bool plain = verdicts.contains(stem);
+    const bool plain = captions.contains(stem);
     const bool noisy = !plain && stem.starts_with(kNoisePrefix) &&
-                       verdicts.contains(stem.substr(kNoisePrefix.size()));
+                       captions.contains(stem.substr(kNoisePrefix.size()));
     if (noise ? noisy : plain) files.push_back(entry.path());
   }
   const auto good = [](const fs::path& file) {
@@ -46,25 +46,25 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Verdict
   return files;
 }
 
-Verdicts verdicts_of(const RunResult& run) {
+Captions captions_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
   const size_t path = table.column("path"), defect = table.column("defect"),
                predicted = table.column("predicted");
-  Verdicts verdicts;
+  Captions captions;
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const auto& row = table.rows[i];
-    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
+    captions[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
         "{}: score {}, called {}", escape_html(row[path]), decimal(scores[i], 2), row[predicted]);
   }
-  return verdicts;
+  return captions;
 }
 
-/// Keeps the first `most` files, the last of them replaced by the last file, a good image.
-void shorten(std::vector<fs::path>& files, size_t most) {
-  if (files.size() <= most || most == 0) return;
+/// Keeps the first `max` files, but the last one kept is the last file, a good image.
+void shorten(std::vector<fs::path>& files, size_t max) {
+  if (files.size() <= max || max == 0) return;
   const fs::path last = files.back();
-  files.resize(most);
+  files.resize(max);
   files.back() = last;
 }
 
@@ -92,27 +92,28 @@ std::string span(const std::string& html, const char* kind = nullptr) {
                      html);
 }
 
-/// Pixel metrics exist where there are masks.
+/// A run has masks exactly if it has pixel metrics.
 bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// The colour scale of the residuals. Runs of older versions do not say where it ends.
+/// The colour scale of the heat maps. Runs of older versions do not store its end.
 std::string colour_scale(const RunResult& run) {
   const std::optional<double> top = run.detector()->heat_scale;
+  const ReportText& text = find_model(run.config.model).report;
   return fmt::format(
-      "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
-      "set on held-out good images</div>\n",
-      find_model(run.config.model).report.heat(run.config),
-      top ? tick_text(*top) + " and more" : "more");
+      "<div class=\"scale\">{}: 0 <i></i> {}; one scale for all images of this model, set on {}"
+      "</div>\n",
+      text.heat(run.config), top ? tick_text(*top) + " and more" : "more", text.heat_scale);
 }
 
 }  // namespace
 
-std::string embedded_image(const Image& image, const std::string& description, int widest) {
-  const Image shown = image.width <= widest
-                          ? image
-                          : resize(image, std::max(1, image.height * widest / image.width), widest);
+std::string embedded_image(const Image& image, const std::string& description, int max_width) {
+  const Image shown =
+      image.width <= max_width
+          ? image
+          : resize(image, std::max(1, image.height * max_width / image.width), max_width);
   const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
   return fmt::format(
       "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
@@ -127,11 +128,11 @@ std::string captioned_image(const fs::path& png, const std::string& caption) {
   return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
 }
 
-std::string panels_of(const RunResult& run, size_t most) {
-  Verdicts verdicts = verdicts_of(run);
-  std::vector<fs::path> files = figures_of(run, false, verdicts);
+std::string panels_of(const RunResult& run, size_t max) {
+  Captions captions = captions_of(run);
+  std::vector<fs::path> files = figures_of(run, false, captions);
   if (files.empty()) return "";
-  shorten(files, most);
+  shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
   std::string html = "<figure><div class=\"tiles of5\">\n";
@@ -139,15 +140,15 @@ std::string panels_of(const RunResult& run, size_t most) {
   for (const fs::path& file : files)
     html += fmt::format("\n{}{}",
                         image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
-                        span(verdicts[file.stem().string()], "whole"));
+                        span(captions[file.stem().string()], "whole"));
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
-std::string noise_panels_of(const RunResult& run, size_t most) {
-  Verdicts verdicts = verdicts_of(run);
-  std::vector<fs::path> files = figures_of(run, true, verdicts);
+std::string noise_panels_of(const RunResult& run, size_t max) {
+  Captions captions = captions_of(run);
+  std::vector<fs::path> files = figures_of(run, true, captions);
   if (files.empty()) return "";
-  files.resize(std::min(files.size(), most));
+  files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
   std::string html = "<figure><div class=\"tiles of3\">\n";
@@ -160,7 +161,7 @@ std::string noise_panels_of(const RunResult& run, size_t most) {
               return tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names);
             });
     const std::string stem = file.stem().string().substr(kNoisePrefix.size());
-    html += span(fmt::format("with noise, {}", verdicts[stem]), "whole");
+    html += span(fmt::format("with noise, {}", captions[stem]), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }

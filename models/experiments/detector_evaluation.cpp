@@ -16,8 +16,7 @@ std::string figure_name(const Sample& sample) {
   return RunFolder::figure_name(sample.defect, sample.path);
 }
 
-/// Image n of a batch beside image m of what predict() returned. Holds views: all arguments outlive
-/// the result.
+/// Image n of a batch with image m of a prediction. The result has views of the arguments.
 FigureInput figure_input(const RunConfig& config, std::span<const float> images, size_t n,
                          const Prediction& prediction, size_t m, std::span<const uint8_t> mask) {
   const int side = config.image_size, channels = config.channels();
@@ -33,8 +32,8 @@ FigureInput figure_input(const RunConfig& config, std::span<const float> images,
           mask};
 }
 
-/// The first image of each kind of defect, and the first good one; and the first of each kind among
-/// those that have noise.
+/// Writes figures of the first image of each kind of defect and of the first good one, and the same
+/// among images with noise.
 class FigureWriter {
  public:
   FigureWriter(const RunFolder& folder, Detector& detector, const std::vector<Sample>& samples)
@@ -46,7 +45,7 @@ class FigureWriter {
     if (drawn_.insert(sample.defect).second)
       write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
   }
-  /// `clean` is the image without its noise. // (1,H,W,C)
+  /// `clean` (1,H,W,C) is the image without its noise.
   void offer_noisy(const Sample& sample, const FigureInput& noisy, const Tensor& clean) {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);

@@ -124,7 +124,7 @@ class NetworkWriter {
   void add(const LayerRow& row) {
     if (row.conv)
       add_convolution(row);
-    else if (row.is_product)
+    else if (row.is_dense)
       add_product(row);
     else
       add_norm(row);

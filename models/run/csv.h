@@ -1,4 +1,4 @@
-// Comma-separated values as RFC 4180 has them: history.csv, scores.csv, results.csv.
+// Comma-separated values (RFC 4180): history.csv, scores.csv, results.csv.
 #pragma once
 
 #include <filesystem>
@@ -22,7 +22,7 @@ struct CsvTable {
   std::vector<std::vector<std::string>> rows;
   std::string source = {};  ///< for messages
 
-  /// CheckpointError when there is no such column.
+  /// CheckpointError if there is no such column.
   size_t column(const std::string& name) const;
   /// CheckpointError where a field is no finite number.
   std::vector<double> numbers(const std::string& name) const;
