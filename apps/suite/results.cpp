@@ -299,9 +299,11 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
 
 std::map<std::string, std::string> failed_runs(const fs::path& root) {
   std::map<std::string, std::string> failed;
-  if (is_there(root / kFailures))
-    for (const auto& [name, reason] : read_run_json(root / kFailures).items())
+  if (is_there(root / kFailures)) {
+    const Json json = read_run_json(root / kFailures);
+    for (const auto& [name, reason] : json.items())
       if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  }
   for (const fs::path& path : folders_of(root)) {
     if (!RunFolder(path).finished()) continue;
     try {
