@@ -241,7 +241,7 @@ void check_tables(const RunResult& run) {
   try {
     if (run.detector()) check_scores(folder.scores());
     if (is_there(folder.good_scores())) check_scores(folder.good_scores());
-  } catch (const Error& error) {
+  } catch (const CheckpointError& error) {
     throw CheckpointError(
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }

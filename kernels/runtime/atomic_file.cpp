@@ -11,9 +11,9 @@
 #include <mutex>
 #include <set>
 #include <utility>
-#include <vector>
 
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/read_file.h"
 
 namespace assay {
 namespace {
@@ -47,11 +47,9 @@ bool is_temporary(std::string_view name, const std::string& host) {
 /// process, can be had. Those of the last minute stay, as a writer opens before it locks.
 void sweep(const fs::path& folder) {
   const std::string host = host_name();
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (is_temporary(at->path().filename().string(), host)) found.push_back(at->path());
-  for (const fs::path& path : found) {
+  std::error_code ignored;
+  for (const fs::path& path : list_folder(folder, ignored)) {
+    if (!is_temporary(path.filename().string(), host)) continue;
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     struct stat about {};
     if (descriptor < 0) continue;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernels/runtime/error.h"
+
 namespace assay {
 namespace {
 
@@ -24,12 +26,34 @@ FileContent refused(std::string failure) {
 
 }  // namespace
 
+void check_not_refused(const std::filesystem::path& file, int reason) {
+  ASSAY_CHECK(reason != EMFILE && reason != ENFILE && reason != ENOMEM,
+              "{}: the system refuses to open it: {}; close other programs or raise the limit",
+              file.string(), std::strerror(reason));
+}
+
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder,
+                                               std::error_code& error) {
+  std::vector<std::filesystem::path> entries;
+  error.clear();
+  try {
+    // Not increment(error): it is noexcept and ends the program where memory is short.
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      entries.push_back(entry.path());
+  } catch (const std::filesystem::filesystem_error& failure) {
+    error = failure.code();
+    check_not_refused(folder, error.value());
+  }
+  return entries;
+}
+
 FileContent read_whole_file(const std::filesystem::path& file, uint64_t max_bytes, Links links) {
   // O_NONBLOCK: opening a pipe does not wait for its writer.
   const int flags =
       O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (links == Links::refuse ? O_NOFOLLOW : 0);
   const Descriptor in{::open(file.c_str(), flags)};
   if (in.number < 0) {
+    check_not_refused(file, errno);
     if (errno == ENOENT) return refused("there is no such file");
     if (errno == ELOOP && links == Links::refuse)
       return refused("it is a symbolic link, which is not followed; put the file itself there");

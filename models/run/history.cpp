@@ -43,7 +43,8 @@ History History::read(const std::filesystem::path& file) {
     for (const std::string& name : table.columns) {
       columns.push_back(table.numbers(name));
       for (const double value : columns.back())
-        ASSAY_CHECK(
+        ASSAY_CHECK_AS(
+            CheckpointError,
             !is_count(name) || (value >= 0 && value <= kMaxCount && value == std::floor(value)),
             "{} {} is no count", name, value);
     }
@@ -51,7 +52,7 @@ History History::read(const std::filesystem::path& file) {
       std::vector<double>& row = history.rows_.emplace_back();
       for (const std::vector<double>& column : columns) row.push_back(column[i]);
     }
-  } catch (const Error& error) {
+  } catch (const CheckpointError& error) {
     throw damaged(history.source_, error.what());
   }
   for (const char* name : {"epoch", "seconds"}) history.position(name);

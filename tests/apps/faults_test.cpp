@@ -58,7 +58,7 @@ void check_outcome(const Outcome& outcome, const std::string& kind) {
   CHECK(std::count(outcome.error.begin() + static_cast<std::ptrdiff_t>(last), outcome.error.end(),
                    '\n') == 1);
   CHECK(!contains(outcome.error, "terminate"));
-  if (kind == "malloc" || kind == "thread") CHECK(outcome.code == kFailure);
+  if (kind == "malloc" || kind == "thread" || kind == "open") CHECK(outcome.code == kFailure);
 }
 
 /// The files of a run without what the clock says.

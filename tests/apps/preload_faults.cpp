@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -45,7 +46,6 @@ __attribute__((constructor)) void begin() {
       number = atol(fault + length + 1);
     }
   }
-  active = true;
 }
 
 __attribute__((destructor)) void end() {
@@ -77,6 +77,12 @@ int open_with(const char* name, const char* path, int flags, mode_t mode) {
 
 extern "C" {
 
+// The first thing that the program's main() does. Static objects of libraries allocate before it,
+// where no program can answer.
+sighandler_t signal(int number_of_signal, sighandler_t handler) {
+  active = getenv("ASSAY_FAULT") != nullptr;
+  return original<sighandler_t(int, sighandler_t)>("signal")(number_of_signal, handler);
+}
 int open(const char* path, int flags, ...) {
   va_list list;
   va_start(list, flags);

@@ -1,6 +1,7 @@
 // A run folder from a stranger: whatever its files hold, reading them is an answer or a
 // CheckpointError that names the file.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -97,10 +98,22 @@ bool refused(const RunFolder& folder, const std::function<void()>& f) {
   }
 }
 
+/// A class of small images beside the run folder; a kind of defect has the name of a file of ours.
+fs::path write_class(const fs::path& root) {
+  for (int i = 0; i < 12; ++i)
+    testing::put(root / fmt::format("tile/train/good/{}.png", i), testing::small_image(i));
+  for (int i = 0; i < 6; ++i) {
+    testing::put(root / fmt::format("tile/test/good/{}.png", i), testing::small_image(20 + i));
+    testing::put(root / fmt::format("tile/test/noise/{}.png", i),
+                 testing::small_image(40 + i, 5, 4));
+  }
+  return root;
+}
+
 RunConfig small_run(const std::string& model, const RunFolder& folder) {
   RunConfig config = default_config(model);
-  config.data = "builtin";
-  config.object_class = "ring";
+  config.data = write_class(folder.root().parent_path() / "data").string();
+  config.object_class = "tile";
   config.image_size = model == "lpd" ? 64 : model == "cnn" ? 32 : 16;
   config.folds = model == "cnn" ? 2 : config.folds;
   config.epochs = 1;
@@ -180,11 +193,13 @@ TEST_CASE("every damage to every file of a run is an answer or an error that nam
         const bool is_model =
             name == "config.json" || name == "model.safetensors" || name == "latents.safetensors";
         if (file == "fold0/config.json") continue;
-        CHECK(refused(run, [&] { Predictor(run.root()).side(); }) == is_model);
+        CHECK(refused(run, [&] { Predictor(run.root(), {.threads = 1}).side(); }) == is_model);
         CHECK(refused(run, [&] { read_metrics(run); }) == (file == "metrics.json"));
         const bool evaluation_reads = is_model || name == "split.json" || name == "history.csv" ||
                                       (name == "noise.json" && damage.name != "missing");
-        CHECK(refused(run, [&] { evaluate_run(run); }) == evaluation_reads);
+        // An evaluation that succeeds takes its time: one for each file is enough.
+        if (evaluation_reads || damage.name == "cut")
+          CHECK(refused(run, [&] { evaluate_run(run); }) == evaluation_reads);
       }
     }
   }
