@@ -170,6 +170,9 @@ void RunFolder::clear() const {
 StagedFiles::StagedFiles(const RunFolder& run)
     : run_(run), staged_(AtomicFile::temporary_of(run.evaluation())) {
   std::error_code ignored;
+  for (const fs::path& file : {run.metrics(), run.scores(), run.noise(), run.memorisation()})
+    ASSAY_CHECK_AS(CheckpointError, !fs::is_directory(fs::symlink_status(file, ignored)),
+                   "{}: is a folder where a file of the run was due; remove it", file.string());
   fs::remove_all(staged_.root(), ignored);
   staged_.create();
   if (is_there(run.noise())) write_file(staged_.noise(), read_run_file(run.noise()));

@@ -91,6 +91,7 @@ class RunFolder {
 /// a kill within commit() is made good by the next recover().
 class StagedFiles {
  public:
+  /// CheckpointError where a folder stands in the place of a file.
   explicit StagedFiles(const RunFolder& run);
   ~StagedFiles();
   StagedFiles(const StagedFiles&) = delete;
