@@ -63,6 +63,10 @@ class Detector {
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double max_heat() const { return 1; }
 
+  /// Whether a reconstruction that hardly varies from image to image means that nothing was learnt;
+  /// otherwise a score that does not vary means it.
+  virtual bool must_reconstruct() const { return true; }
+
   /// Sets the calibration, the threshold and the colour scale from held-out good images.
   void calibrate_on(const std::vector<Prediction>& held_out_good);
   /// Writes model.safetensors and whatever else the model needs.

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <sstream>
 
+#include "models/detectors/model_reader.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 
@@ -60,87 +60,21 @@ void to_colour(const float* image, int channels, std::span<float> out) {
   for (size_t i = 0; i < out.size(); ++i) out[i] = channels == 3 ? image[i] : image[i / 3];
 }
 
-StoredTensor stored(Shape shape, const std::vector<float>& values) {
-  StoredTensor t{StoredType::f32, std::move(shape), {}};
-  const auto* bytes = reinterpret_cast<const uint8_t*>(values.data());
-  t.bytes.assign(bytes, bytes + values.size() * sizeof(float));
-  return t;
-}
 StoredTensor stored(const std::vector<int>& values) {
   const std::vector<int64_t> wide(values.begin(), values.end());
   return StoredTensor::of({static_cast<int64_t>(wide.size())}, wide);
 }
 
-/// Reads tensors and metadata of a model file; whatever does not fit is a CheckpointError.
-class ModelReader {
- public:
-  ModelReader(const SafeTensors& file, const std::string& name) : file_(file), name_(name) {}
-
-  std::vector<float> floats(const std::string& key, const Shape& shape) const {
-    const StoredTensor& t = tensor(key, StoredType::f32);
-    ASSAY_CHECK_AS(CheckpointError, t.shape == shape,
-                   "{}: its {} are {}, not {}; train again with --force", name_, key,
-                   to_string(t.shape), to_string(shape));
-    std::vector<float> values(static_cast<size_t>(numel(shape)));
-    std::copy(t.bytes.begin(), t.bytes.end(), reinterpret_cast<uint8_t*>(values.data()));
-    for (const float v : values)
-      ASSAY_CHECK_AS(CheckpointError, std::isfinite(v),
-                     "{}: its {} hold {}; train again with --force", name_, key, v);
-    return values;
-  }
-  /// Each from 0 to `end` - 1.
-  std::vector<int> indices(const std::string& key, int end) const {
-    std::vector<int> values;
-    for (const int64_t v : tensor(key, StoredType::i64).int64s()) {
-      ASSAY_CHECK_AS(CheckpointError, v >= 0 && v < end,
-                     "{}: its {} hold {}; train again with --force", name_, key, v);
-      values.push_back(static_cast<int>(v));
-    }
-    return values;
-  }
-  std::vector<std::string> lines(const std::string& key) const {
-    const auto found = file_.metadata.find(key);
-    ASSAY_CHECK_AS(CheckpointError, found != file_.metadata.end(),
-                   "{}: its metadata say no {}; train again with --force", name_, key);
-    std::vector<std::string> lines;
-    std::istringstream text(found->second);
-    for (std::string line; std::getline(text, line);) lines.push_back(line);
-    return lines;
-  }
-  std::vector<Pose> poses(const std::string& key, size_t count) const {
-    const std::vector<double> values = tensor(key, StoredType::f64).doubles();
-    ASSAY_CHECK_AS(CheckpointError, values.size() == 3 * count,
-                   "{}: has {} poses of {} images; train again with --force", name_,
-                   values.size() / 3, count);
-    std::vector<Pose> poses;
-    for (size_t i = 0; i < count; ++i)
-      poses.push_back({.angle = values[3 * i], .x = values[3 * i + 1], .y = values[3 * i + 2]});
-    return poses;
-  }
-  double number(const std::string& key, double low, double high) const {
-    const auto found = file_.metadata.find(key);
-    const double value =
-        found == file_.metadata.end() ? NAN : std::strtod(found->second.c_str(), nullptr);
-    ASSAY_CHECK_AS(CheckpointError, value >= low && value <= high,
-                   "{}: its metadata say no {} from {} to {}; train again with --force", name_, key,
-                   low, high);
-    return value;
-  }
-  int whole(const std::string& key, int low, int high) const {
-    return static_cast<int>(number(key, low, high));
-  }
-
- private:
-  const StoredTensor& tensor(const std::string& key, StoredType type) const {
-    const auto found = file_.tensors.find(key);
-    ASSAY_CHECK_AS(CheckpointError, found != file_.tensors.end() && found->second.type == type,
-                   "{}: has no {} '{}'; train again with --force", name_, name_of(type), key);
-    return found->second;
-  }
-
-  const SafeTensors& file_;
-  const std::string& name_;
-};
+std::vector<Pose> read_poses(const ModelReader& read, size_t count) {
+  const std::vector<double> values = read.doubles("poses");
+  ASSAY_CHECK_AS(CheckpointError, values.size() == 3 * count,
+                 "{}: has {} poses of {} images; train again with --force", read.name(),
+                 values.size() / 3, count);
+  std::vector<Pose> poses;
+  for (size_t i = 0; i < count; ++i)
+    poses.push_back({.angle = values[3 * i], .x = values[3 * i + 1], .y = values[3 * i + 2]});
+  return poses;
+}
 
 }  // namespace
 
@@ -316,7 +250,7 @@ void LpdDetector::load(const RunFolder& folder) {
   s.deviation = read.floats("deviation", {C});
   s.bank = read.floats("features", {cells, C, n});
   images_ = read.lines("images");
-  s.poses = read.poses("poses", images_.size());
+  s.poses = read_poses(read, images_.size());
   s.image = read.indices("image", static_cast<int>(images_.size()));
   s.place = read.indices("place", (s.crop.height / kCell) * (s.crop.width / kCell));
   ASSAY_CHECK_AS(CheckpointError,

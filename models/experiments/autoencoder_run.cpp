@@ -27,7 +27,7 @@ class AutoencoderRun {
     init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
     TrainingResult result = fit(hooks);
     detector_.learn(good_, split_.train);
-    calibrate();
+    calibrate_detector(detector_, folder_, good_, split_, noisy_train_, noisy_validation_);
     detector_.save(folder_);
     return result;
   }
@@ -45,27 +45,6 @@ class AutoencoderRun {
           return mean_loss(step, config_, good_, split_.validation, noisy_validation_);
         }};
     return assay::train(task, config_, folder_, hooks);
-  }
-
-  /// Calibrates on the validation images, then scores all good images for the report's histograms.
-  void calibrate() {
-    std::vector<Prediction> held_out;
-    for_each_batch(config_, good_, split_.validation, noisy_validation_,
-                   [&](const Batch& batch) { held_out.push_back(detector_.predict(batch.x)); });
-    detector_.calibrate_on(held_out);
-    std::vector<ScoredImage> images;
-    const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
-                               const std::vector<size_t>& noisy) {
-      for_each_batch(config_, good_, positions, noisy, [&](const Batch& batch) {
-        const Prediction prediction = detector_.predict(batch.x);
-        for (size_t n = 0; n < batch.images.size(); ++n)
-          images.push_back(scored(good_.sample(batch.images[n]), set, prediction.components[n],
-                                  detector_.scoring()));
-      });
-    };
-    score_all("train", split_.train, noisy_train_);
-    score_all("validation", split_.validation, noisy_validation_);
-    write_scores(folder_.good_scores(), images, detector_.scoring());
   }
 
   AutoencoderDetector& detector_;

@@ -11,6 +11,7 @@
 #include "models/detectors/kernel_density.h"
 #include "models/detectors/reconstruction_detector.h"
 #include "models/experiments/autoencoder_run.h"
+#include "models/experiments/baseline_run.h"
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
@@ -150,7 +151,11 @@ ModelSpec dcgan() {
 
 // A deque: find_model() gives references that outlive later registrations.
 std::deque<ModelSpec>& registry() {
-  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
+  static std::deque<ModelSpec> models = [] {
+    std::deque<ModelSpec> all = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
+    for (ModelSpec& baseline : baseline_models()) all.push_back(std::move(baseline));
+    return all;
+  }();
   return models;
 }
 

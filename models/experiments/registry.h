@@ -102,6 +102,7 @@ struct ModelSpec {
   /// Trained on images of defects as well, by cross-validation; otherwise on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
+  bool is_baseline = false;  ///< without a network; the report measures trained models against it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// After "<run> collapsed: ": what that means, and what to try.
