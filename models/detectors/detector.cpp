@@ -79,8 +79,9 @@ void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
     heat.insert(heat.end(), prediction.heat.begin(), prediction.heat.end());
   }
   scoring_.calibration = calibrate(std::span(components).first(scoring_.components_in_score));
-  collapsed_ = must_reconstruct() ? output_deviation(held_out_good) < kCollapsedDeviation
-                                  : scoring_.calibration.is_constant(0);
+  collapsed_ = config_.untrained    ? false  // there was nothing to learn
+               : must_reconstruct() ? output_deviation(held_out_good) < kCollapsedDeviation
+                                    : scoring_.calibration.is_constant(0);
   // Twice the heat of all but the hottest pixels of good images, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
 }

@@ -84,7 +84,7 @@ void KdCaeDetector::load(const RunFolder& folder) {
                  "{}: belongs to another model than {}; put back the one it was made with, or "
                  "train again with --force",
                  folder.latents().string(), folder.model().string());
-  check_latents(z->second, kd_cae_.latent_size(config_.image_size), folder.latents().string());
+  check_latents(z->second, kd_cae_.latent_size(), folder.latents().string());
   try {
     density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
   } catch (const Error&) {

@@ -18,14 +18,15 @@ class AutoencoderRun {
         folder_(folder),
         good_(good),
         split_(split),
-        noisy_train_(noisy_among(split.train, config_.train_noise, config_.seed)),
-        noisy_validation_(noisy_among(split.validation, config_.train_noise, config_.seed)) {}
+        noisy_train_(noisy_among(config_, split.train, config_.train_noise)),
+        noisy_validation_(noisy_among(config_, split.validation, config_.train_noise)) {}
 
   TrainingResult train(const TrainingHooks& hooks) {
     note_noise(folder_, "train", good_, noisy_train_);
     note_noise(folder_, "validation", good_, noisy_validation_);
     init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
-    TrainingResult result = fit(hooks);
+    TrainingResult result;
+    if (!config_.untrained) result = fit(hooks);
     detector_.learn(good_, split_.train);
     calibrate_detector(detector_, folder_, good_, split_, noisy_train_, noisy_validation_);
     detector_.save(folder_);
@@ -38,6 +39,7 @@ class AutoencoderRun {
                         {.batch = config_.batch,
                          .seed = config_.seed,
                          .noisy = noisy_train_,
+                         .noise_variance = config_.noise_variance,
                          .clean_target = config_.denoise});
     ReconstructionStep step(detector_.network(), config_);
     const TrainingTask task{
@@ -102,7 +104,8 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise"};
+  model.options = {"train_noise", "test_noise", "noise_variance",
+                   "noise_share", "denoise",    "untrained"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);

@@ -59,7 +59,7 @@ class CrossValidation {
   std::vector<TrainingResult> train(const TrainingHooks& hooks) {
     std::vector<TrainingResult> results;
     for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
-    detector_.set_collapsed(collapsed());
+    detector_.set_collapsed(!config_.untrained && collapsed());
     detector_.save(folder_);
     return results;
   }
@@ -85,8 +85,11 @@ class CrossValidation {
   TrainingResult train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
     const uint64_t seed = seed_of_fold(config_.seed, number);
+    const RunFolder of_fold = folder_.fold(number);
+    of_fold.create();
     Network& network = detector_.network(number);
     init_parameters(network, init_from_name(config_.init), seed);
+    if (config_.untrained) return TrainingResult();
     BatchLoader batches(store_, fold.train,
                         {.batch = config_.batch,
                          .seed = seed,
@@ -98,8 +101,6 @@ class CrossValidation {
         .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
           return mean_loss(step, config_, store_, fold.validation);
         }};
-    const RunFolder of_fold = folder_.fold(number);
-    of_fold.create();
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 

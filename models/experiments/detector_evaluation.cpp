@@ -118,13 +118,14 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   // Removes an earlier evaluation first: a run without metrics.json is unfinished, so that --resume
   // repeats an evaluation that was cut short.
   std::filesystem::remove(folder.metrics());
+  std::filesystem::remove(folder.noise_sweep());
   std::filesystem::remove_all(folder.figures());
   folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
   FigureWriter figures(folder, detector);
   const std::vector<size_t> positions = all_of(test);
-  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
+  const std::vector<size_t> noisy = noisy_among(config, positions, config.test_noise);
   note_noise(folder, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
     const Prediction prediction = detector.predict(batch.x);

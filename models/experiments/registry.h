@@ -38,6 +38,12 @@ NetworkFactory factory_of() {
   };
 }
 
+/// Runs of a model with other options than its own.
+struct SuiteVariant {
+  std::string name;  ///< of `--variants`, and the end of the folders' names
+  std::function<void(RunConfig&)> set;
+};
+
 /// The runs of a model in one profile of `assay suite`.
 struct SuiteCells {
   std::string preset;
@@ -46,6 +52,8 @@ struct SuiteCells {
   int64_t steps = 0;                                 ///< 0: to the end of the model's own rules
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< the first class on the built-in data
+  std::vector<SuiteVariant> variants = {};           ///< without noise, after the model's own runs
+  bool noise_sweep = false;  ///< of the runs that are trained without noise (noise_sweep.h)
 };
 
 /// What the report says of a model. Texts are HTML.
@@ -68,8 +76,8 @@ struct ReportText {
     std::string note = {};  ///< below the table
   } by_class = {};
   bool noise_is_studied = false;  ///< its runs stand in the table of noise even if all are clean
-  /// What the publication prints, by object class: of the model, and of the F1 drop by noise.
-  std::map<std::string, std::string> published = {}, published_noise_drop = {};
+  /// What the publication prints of the model, by object class.
+  std::map<std::string, std::string> published = {};
 };
 
 using GeneratedImage = std::function<void(int64_t index, const Image& image)>;

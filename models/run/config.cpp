@@ -76,6 +76,10 @@ void positive::operator()(const std::string& flag, double value) const {
                  flag, value);
 }
 
+void share::operator()(const std::string& flag, double value) const {
+  ASSAY_CHECK_AS(UsageError, value >= 0 && value <= 1, "{}: {} is not from 0 to 1", flag, value);
+}
+
 void one_of::operator()(const std::string& flag, const std::string& value) const {
   ASSAY_CHECK_AS(UsageError, std::find(names.begin(), names.end(), value) != names.end(),
                  "{}: '{}' is none of {}", flag, value, fmt::join(names, ", "));

@@ -131,11 +131,12 @@ std::vector<size_t> all_of(const ImageStore& store) {
   return positions;
 }
 
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed) {
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition) {
   if (condition != "noisy") return {};
   std::vector<size_t> noisy;
-  for (const size_t i : draw_noisy_images(listed.size(), seed)) noisy.push_back(listed[i]);
+  for (const size_t i : draw_noisy_images(listed.size(), config.seed, config.noise_share))
+    noisy.push_back(listed[i]);
   return noisy;
 }
 
@@ -162,6 +163,7 @@ void for_each_batch(const RunConfig& config, const ImageStore& store,
                       .seed = config.seed,
                       .shuffle = false,
                       .noisy = noisy,
+                      .noise_variance = config.noise_variance,
                       .clean_target = true,
                       .labels = true});
   loader.start_epoch(0);

@@ -55,9 +55,10 @@ std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config
 /// 0, 1, ... for every image of a store.
 std::vector<size_t> all_of(const ImageStore& store);
 
-/// Those of `listed` that get noise (equation 7 of the study) under a condition, clean or noisy.
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed);
+/// Those of `listed` that get noise (equation 7 of the study) under a condition, clean or noisy:
+/// the share of `config`, drawn from its seed.
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition);
 
 /// Says in noise.json which images of a set (train, validation, test) have noise. A folder
 /// without noise has no such file.

@@ -35,8 +35,9 @@ void RunFolder::begin(Start start) const {
 }
 
 std::vector<fs::path> RunFolder::files() const {
-  return {metrics(),     config(), split(),   noise(),        history(),    scores(),
-          good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
+  return {metrics(),     config(),      split(),  noise(),   history(),
+          scores(),      good_scores(), model(),  latents(), memorisation(),
+          noise_sweep(), checkpoint(),  machine()};
 }
 
 void RunFolder::remove_leftovers() const {

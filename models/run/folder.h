@@ -36,6 +36,8 @@ class RunFolder {
   std::filesystem::path model() const { return root_ / "model.safetensors"; }
   std::filesystem::path latents() const { return root_ / "latents.safetensors"; }
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
+  /// Metrics over variance and share of noisy test images.
+  std::filesystem::path noise_sweep() const { return root_ / "noise_sweep.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
