@@ -13,7 +13,7 @@ inline constexpr Activation kActivations[] = {Activation::none, Activation::relu
                                               Activation::leaky_relu, Activation::sigmoid,
                                               Activation::tanh};
 
-/// What the kernels assume of an activation.
+/// Properties of an activation that kernels rely on.
 struct ActivationTraits {
   const char* name;
   /// f(max z) = max f(z), so a convolution may pool before it applies f. (leaky_relu: slope > 0)
@@ -40,8 +40,8 @@ inline const char* name_of(Activation a) {
   return traits_of(a).name;
 }
 
-/// Every backward kernel takes y. An activation without this property (GELU) needs a z that the
-/// forward pass keeps: tensor/ops_*.cpp, conv2d, gemm and batchnorm would have to store it.
+/// Whether all activations have slope_from_output, as the backward kernels, which take y, assume.
+/// For one without it (GELU) tensor/ops_*.cpp, conv2d, gemm and batchnorm would have to store z.
 constexpr bool every_slope_follows_from_output() {
   for (const Activation a : kActivations)
     if (!traits_of(a).slope_from_output) return false;

@@ -20,7 +20,7 @@ struct FigureInput {
 
 /// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
 /// scale is one per model, so colours can be compared between images.
-Image panel(const FigureInput& image, double heat_scale);
+Image panel(const FigureInput& in, double heat_scale);
 inline constexpr int kPanelTiles = 5;
 
 /// original | reconstruction | residual of the clean image above those of the noisy image, and the
@@ -43,6 +43,6 @@ Image explanation_panel(const Image& image, const Square& place, const Image& ne
                         const Square& nearest);
 
 /// original | overlay | colour bar.
-Image heat_map(const FigureInput& image, double heat_scale);
+Image heat_map(const FigureInput& in, double heat_scale);
 
 }  // namespace assay

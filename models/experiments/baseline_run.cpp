@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <numeric>
 
 #include "models/detectors/baseline_detectors.h"
-#include "models/experiments/detector_evaluation.h"
-#include "models/run/data.h"
-#include "models/run/history.h"
+#include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
@@ -26,34 +23,24 @@ double mean_score(Detector& detector, const ImageStore& store, const std::vector
 DetectorMetrics train_baseline(BaselineDetector& detector, const RunFolder& folder, Start start,
                                const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
-  Dataset data = open_data(config);
-  const Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
-  const ImageStore good = read_images(config, data.train_good, false);
-  const ImageStore test = read_images(config, data.test, true);
-  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  begin_run(config, folder, start);
-  write_split(folder.split(), split, data.train_good);
-  hooks.say(fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
-                        split.train.size(), split.validation.size(), test.size()));
-  for (const std::string& remark : remarks) hooks.say(remark);
-
+  const OneClassImages images = begin_one_class_run(config, folder, start);
+  const std::vector<size_t>& train = images.split.train;
+  say_beginning(
+      hooks,
+      fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
+                  train.size(), images.split.validation.size(), images.test.size()),
+      images.remarks);
   const auto begin = std::chrono::steady_clock::now();
-  detector.fit(good, split.train);
+  detector.fit(images.good, train);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  calibrate_detector(detector, folder, good, split);
+  calibrate_on_held_out(detector, images, TrainingNoise(config, images.split), folder);
   detector.save(folder);
   if (detector.collapsed())
     hooks.say("the held-out good images are all the same: every score of them is equal");
-  // One line for the one pass; its losses are mean scores.
-  History history({"epoch", "train_loss", "validation_loss", "seconds"});
-  history.add({1, mean_score(detector, good, split.train),
-               mean_score(detector, good, split.validation), seconds});
-  history.write(folder.history());
-  return evaluate_on(test, data.has_masks(), detector, config, folder,
-                     facts_of(read_result(config, folder, split.train.size()), split.train.size(),
-                              split.validation.size(), detector.collapsed()));
+  const TrainingResult result = write_single_pass(
+      config, folder, train.size(), mean_score(detector, images.good, train), seconds);
+  return finish_one_class_run(detector, images, result, folder);
 }
 
 template <class D>

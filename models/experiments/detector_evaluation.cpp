@@ -77,29 +77,6 @@ ScoredImage scored(const Sample& sample, const std::string& set,
   return image;
 }
 
-void calibrate_detector(Detector& detector, const RunFolder& folder, const ImageStore& good,
-                        const Split& split, const std::vector<size_t>& noisy_train,
-                        const std::vector<size_t>& noisy_validation) {
-  const RunConfig& config = detector.config();
-  std::vector<Prediction> held_out;
-  for_each_batch(config, good, split.validation, noisy_validation,
-                 [&](const Batch& batch) { held_out.push_back(detector.predict(batch.x)); });
-  detector.calibrate_on(held_out);
-  std::vector<ScoredImage> images;
-  const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
-                             const std::vector<size_t>& noisy) {
-    for_each_batch(config, good, positions, noisy, [&](const Batch& batch) {
-      const Prediction prediction = detector.predict(batch.x);
-      for (size_t n = 0; n < batch.images.size(); ++n)
-        images.push_back(scored(good.sample(batch.images[n]), set, prediction.components[n],
-                                detector.scoring()));
-    });
-  };
-  score_all("train", split.train, noisy_train);
-  score_all("validation", split.validation, noisy_validation);
-  write_scores(folder.good_scores(), images, detector.scoring());
-}
-
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
                   bool collapsed) {
   return {.seconds_train = training.history.seconds(),

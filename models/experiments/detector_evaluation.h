@@ -2,7 +2,6 @@
 #pragma once
 
 #include "data/loader.h"
-#include "data/split.h"
 #include "models/detectors/detector.h"
 #include "models/training/trainer.h"
 
@@ -11,12 +10,6 @@ namespace assay {
 /// An image with its component scores, its score and its prediction.
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring);
-
-/// Calibrates on the validation images, then writes the scores of all good images to
-/// good_scores.csv. `noisy_train` and `noisy_validation` among them have noise.
-void calibrate_detector(Detector& detector, const RunFolder& folder, const ImageStore& good,
-                        const Split& split, const std::vector<size_t>& noisy_train = {},
-                        const std::vector<size_t>& noisy_validation = {});
 
 /// What metrics.json says of a training.
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,

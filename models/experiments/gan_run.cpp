@@ -13,8 +13,8 @@
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/one_class_run.h"
 #include "models/run/csv.h"
-#include "models/run/data.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
@@ -183,22 +183,18 @@ GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& 
 
 GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks) {
-  Dataset data = open_data(config);
-  const Split split = choose_split(config, folder, start, data);
-  const ImageStore good = read_images(config, data.train_good, false);
-  // A damaged image is reported before hours of training.
-  const ImageStore test = read_images(config, data.test, false);
-  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  begin_run(config, folder, start);
-  write_split(folder.split(), split, data.train_good);
-  hooks.say(fmt::format("{}: {} training images and {} held out", config.object_class,
-                        split.train.size(), split.validation.size()));
-  for (const std::string& remark : remarks) hooks.say(remark);
+  const OneClassImages images = begin_one_class_run(config, folder, start, false);
+  const Split& split = images.split;
+  say_beginning(hooks,
+                fmt::format("{}: {} training images and {} held out", config.object_class,
+                            split.train.size(), split.validation.size()),
+                images.remarks);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
-  const TrainingResult training = train_dcgan(*gan, good, split.train, config, folder, hooks);
+  const TrainingResult training =
+      train_dcgan(*gan, images.good, split.train, config, folder, hooks);
   save_model(*gan, config, folder);
-  return evaluate(*gan, config, folder, good, split, training);
+  return evaluate(*gan, config, folder, images.good, split, training);
 }
 
 GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {

@@ -134,7 +134,7 @@ std::vector<std::string> preset_names();
 std::vector<std::string> names_of(const std::vector<Preset>& presets);
 /// UsageError for an unknown name; the message lists the presets there are.
 const Preset& find_preset(std::string_view name);
-const ModelSpec& model_of_preset(std::string_view name);
+const ModelSpec& model_of_preset(std::string_view preset);
 
 /// UsageError for an image size that the network cannot have; the message says which it can.
 std::unique_ptr<Network> make_network(const RunConfig& config);

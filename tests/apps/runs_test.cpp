@@ -95,9 +95,9 @@ TEST_CASE("a heat map replaces neither an image nor another heat map") {
                                      (b / "1.png").string(), "--out", heat.string(), "--json"});
   require_success(outcome);
   std::set<std::string> maps;
-  for (const auto& image : nlohmann::json::parse(outcome.out)) {
-    maps.insert(image["heat_map"]);
-    CHECK(fs::exists(image["heat_map"].get<std::string>()));
+  for (const auto& entry : nlohmann::json::parse(outcome.out)) {
+    maps.insert(entry["heat_map"]);
+    CHECK(fs::exists(entry["heat_map"].get<std::string>()));
   }
   CHECK(maps.size() == 5);
   CHECK(read_text(b / "1.png") == image);  // though a/link.png leads there

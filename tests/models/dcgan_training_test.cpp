@@ -104,8 +104,8 @@ struct Steps {
   std::vector<Batch> taken;
 };
 
-/// PyTorch's DCGAN example, step by step, with nothing shared between the passes of the two
-/// networks. // k = 1
+/// A step of PyTorch's DCGAN example (k = 1), with nothing shared between the passes of the two
+/// networks.
 void plain_step(Dcgan& gan, Adam& adam_d, Adam& adam_g, const Tensor& real, const Tensor& z) {
   const Tensor one = Tensor::full({real.dim(0), 1}, 1), zero = Tensor::zeros({real.dim(0), 1});
   const Tensor fake = gan.generate(z).detach();

@@ -1,4 +1,4 @@
-// The weights and inputs of the goldens: what formula.py computes, bit for bit.
+// The weights and inputs of the goldens, bit for bit as formula.py computes them.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ inline double formula(uint32_t stream, uint32_t i) {
   return (h >> 8) / 8388608.0 - 1;
 }
 
-/// offset + scale * formula, of that shape.
+/// A tensor of offset + scale * formula(stream, i).
 inline Tensor formula_tensor(uint32_t stream, const Shape& shape, double scale, double offset) {
   std::vector<float> values(numel(shape));
   for (size_t i = 0; i < values.size(); ++i)

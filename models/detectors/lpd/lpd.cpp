@@ -417,8 +417,9 @@ std::vector<float> Lpd::heat(std::span<const float> cells, const Pose& pose) con
 }
 
 CropPoint Lpd::cell_in_image(int cell, const Pose& pose) const {
-  const double column = (cell % grid_width() + 0.5) * kCell - 0.5;
-  const double row = (cell / grid_width() + 0.5) * kCell - 0.5;
+  const int grid_row = cell / grid_width(), grid_column = cell % grid_width();
+  const double column = (grid_column + 0.5) * kCell - 0.5;
+  const double row = (grid_row + 0.5) * kCell - 0.5;
   if (!state_.posed) return {2 * column + 0.5, 2 * row + 0.5};
   const double u = column - (state_.crop.width / 2.0 - 0.5);
   const double v = row - (state_.crop.height / 2.0 - 0.5);

@@ -141,8 +141,9 @@ Moments moments_of(const std::vector<uint8_t>& mask, int side) {
   Moments m;
   for (int i = 0; i < side * side; ++i) {
     if (mask[i] == 0) continue;
-    m.x += i % side;
-    m.y += i / side;
+    const int x = i % side, y = i / side;
+    m.x += x;
+    m.y += y;
     ++m.count;
   }
   if (m.count == 0) return m;
@@ -151,7 +152,8 @@ Moments moments_of(const std::vector<uint8_t>& mask, int side) {
   m.y /= n;
   for (int i = 0; i < side * side; ++i) {
     if (mask[i] == 0) continue;
-    const double dx = i % side - m.x, dy = i / side - m.y;
+    const int x = i % side, y = i / side;
+    const double dx = x - m.x, dy = y - m.y;
     m.xx += dx * dx / n;
     m.yy += dy * dy / n;
     m.xy += dx * dy / n;
@@ -183,7 +185,8 @@ Pose find_pose(const SquareImage& image) {
   std::vector<float> us, vs;
   for (int i = 0; i < side * side; ++i) {
     if (mask[i] == 0) continue;
-    const double dx = i % side - m.x, dy = i / side - m.y;
+    const int x = i % side, y = i / side;
+    const double dx = x - m.x, dy = y - m.y;
     us.push_back(static_cast<float>(dx * c + dy * s));
     vs.push_back(static_cast<float>(-dx * s + dy * c));
   }
