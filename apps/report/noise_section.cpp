@@ -107,20 +107,22 @@ std::string drop_sentence(const GroupSweep& sweep, const ClassFindings& c) {
   const auto drop = at ? sweep.f1_drop(*at) : std::nullopt;
   if (!drop) return "";
   std::string text = fmt::format(
-      "{}: noise of the study&rsquo;s variance {:g} on {:g}&nbsp;% of the test images lowers F1 by "
+      "{}: noise of the study&rsquo;s variance {:g} on {:g}&nbsp;% of the test images changes F1 "
+      "by "
       "{} ({} to {} over {} and choices of the images)",
-      name_of_group(*sweep.group), kNoiseVariance, 100 * kNoiseShare, percent_text(drop->mean),
-      percent_text(drop->low), percent_text(drop->high),
+      name_of_group(*sweep.group), kNoiseVariance, 100 * kNoiseShare, percent_text(-drop->mean),
+      percent_text(-drop->high), percent_text(-drop->low),
       counted(static_cast<int64_t>(sweep.runs.size()), "seed"));
   const auto published =
       c.synthetic ? std::nullopt : published_noise_drop(sweep.group->config().model, c.name);
   if (!published) return text + ".";
-  text += fmt::format("; the study prints {:.2f}&nbsp;%, which lies {} that range", *published,
+  text += fmt::format("; the study prints a fall of {:.2f}&nbsp;%, which lies {} that range",
+                      *published,
                       drop->low <= *published && *published <= drop->high ? "in" : "outside");
   for (size_t i = 0; i < sweep.points(); ++i)
     if (const auto other = sweep.f1_drop(i); other && other->mean >= *published)
       return fmt::format(
-          "{}. The mildest noise of the sweep whose mean drop reaches it has a variance of {:g} on "
+          "{}. The mildest noise of the sweep whose mean fall reaches it has a variance of {:g} on "
           "{:g}&nbsp;% of the images.",
           text, sweep.at(i).variance, 100 * sweep.at(i).share);
   return text + ". No noise of the sweep lowers F1 so far on average.";

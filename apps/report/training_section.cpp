@@ -36,7 +36,7 @@ std::string auroc_cell(const SeedGroup* group) {
   return group == nullptr ? kNone : summary_text(group->summary(&DetectorMetrics::image_auroc));
 }
 
-/// "Of 6 pairs of a model and a class, ... is better in 1, worse in 0, ..."
+/// "Against ..., the trained model is better in 1 and not told apart in 2; 3 pairs of ..."
 std::string count_sentence(const std::vector<TrainingGain>& gains, const std::string& beginning,
                            std::optional<GroupDifference> TrainingGain::*difference) {
   int64_t pairs = 0;
@@ -53,8 +53,8 @@ std::string count_sentence(const std::vector<TrainingGain>& gains, const std::st
         std::pair(Gain::open, "not told apart in {}"),
         std::pair(Gain::unknown, "run with too few seeds to say in {}")})
     if (count[kind] > 0) parts.push_back(fmt::format(fmt::runtime(text), count[kind]));
-  return fmt::format("{}, the trained model is {} of {}.", beginning, enumerated(parts),
-                     counted(pairs, "pair of a model and a class"));
+  return fmt::format("{}, the trained model is {}; {} of a model and a class.", beginning,
+                     enumerated(parts), counted(pairs, "pair"));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/parallel.h"
-#include "models/detectors/lpd/eigen.h"
+#include "models/detectors/eigen.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {

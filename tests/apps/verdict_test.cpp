@@ -232,11 +232,11 @@ TEST_CASE("what training bought is said against the untrained network and the be
     const std::string text = report_text(folder.path());
     const std::string section = part_of(text, "Against the same network", "Image AUROC. Untrained");
     if (seeds == 2) {
-      CHECK(contains(section, "run with too few seeds to say in 1 of 1 pair"));
+      CHECK(contains(section, "run with too few seeds to say in 1; 1 pair of"));
       CHECK(!contains(section, "better in"));
     } else {
-      CHECK(contains(section, "weights as drawn, the trained model is better in 1 of 1 pair"));
-      CHECK(contains(section, "the best baseline, the trained model is worse in 1 of 1 pair"));
+      CHECK(contains(section, "weights as drawn, the trained model is better in 1; 1 pair of"));
+      CHECK(contains(section, "the best baseline, the trained model is worse in 1; 1 pair of"));
       CHECK(contains(section, "PCA"));
       CHECK(!contains(section, "MEAN"));
     }

@@ -8,7 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "models/detectors/lpd/eigen.h"
+#include "models/detectors/eigen.h"
 #include "models/detectors/lpd_detector.h"
 #include "models/experiments/configure.h"
 #include "models/training/checkpoint.h"
