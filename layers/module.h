@@ -52,13 +52,13 @@ struct ConvCall {
 /// One line of a network table.
 struct LayerRow {
   std::string name;  ///< PyTorch's name, such as "encoder.3"
-  std::string what;  ///< "conv 3x3, 64, ReLU, max-pool 2"
+  std::string what;  ///< "conv 3x3/1/1, ReLU, max-pool 2": filter/stride/padding
   Shape output;      ///< (N,H,W,C) or (N,I)
   int64_t parameters = 0;
   int64_t flops = 0;      ///< of a forward pass; a multiply-add counts as two
   int64_t min_bytes = 0;  ///< moved by a forward pass in fp32: every operand and the output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
-  bool is_product = false;            ///< dense layers, whose passes are matrix products
+  bool is_dense = false;              ///< dense layers, whose passes are matrix products
 };
 
 /// A layer or a network. It cannot be copied, but handles of its tensors can.

@@ -78,7 +78,7 @@ class Checker {
   }
 
   ClaimResult check(const StudyClaim& claim) const {
-    Votes votes = std::visit([this](const auto& rule) { return votes_on(rule); }, claim.rule);
+    Votes votes = std::visit([&](const auto& rule) { return votes_on(rule); }, claim.rule);
     const Kind kind = votes.kind();
     std::string text = votes.text();
     if (const auto* untestable = std::get_if<UntestableClaim>(&claim.rule))
@@ -100,8 +100,7 @@ class Checker {
           if (const auto d = difference_of(*first, *second))
             votes.add(vote_of(gain_of(*d), expected),
                       fmt::format("{}: {} &minus; {} {}", name_of_class(*c), name_of_group(*first),
-                                  name_of_group(*second),
-                                  difference_text(*d->difference.auroc, d->seeds)));
+                                  name_of_group(*second), difference_text(d->auroc, d->seeds)));
     }
     return votes;
   }
@@ -127,14 +126,13 @@ class Checker {
           if (!clean->clean() || !differ_in_noise(clean->config(), noisy->config())) continue;
           const auto d = difference_of(*clean, *noisy);
           const auto f1 = clean->summary(&DetectorMetrics::f1);
-          if (!d || !d->difference.f1 || !f1 || f1->mean <= 0) continue;
+          if (!d || !f1 || f1->mean <= 0) continue;
           const double scale = 100 / f1->mean;
-          found.push_back(
-              {c,
-               noisy,
-               scale * d->difference.f1->estimate,
-               {scale * d->difference.f1->interval.low, scale * d->difference.f1->interval.high},
-               d->seeds});
+          found.push_back({c,
+                           noisy,
+                           scale * d->f1.estimate,
+                           {scale * d->f1.interval.low, scale * d->f1.interval.high},
+                           d->seeds});
         }
     return found;
   }
@@ -182,12 +180,13 @@ class Checker {
     Votes votes;
     for (const ClassFindings* c : classes_)
       for (const SeedGroup* group : trained_groups(c->compared, rule.model)) {
-        const auto interval = group->interval(&DetectorMetrics::auroc_interval);
-        if (c->name != rule.object_class || !interval) continue;
+        const auto estimate = group->estimate(ScoreMetric::auroc);
+        if (c->name != rule.object_class || !estimate) continue;
+        const Interval& interval = estimate->interval;
         Vote vote = Vote::open;
         const auto seeds = static_cast<int64_t>(group->runs.size());
-        if (seeds >= kMinSeeds && interval->high <= rule.max_auroc) vote = Vote::agrees;
-        if (seeds >= kMinSeeds && interval->low > rule.max_auroc) vote = Vote::contradicts;
+        if (seeds >= kMinSeeds && interval.high <= rule.max_auroc) vote = Vote::agrees;
+        if (seeds >= kMinSeeds && interval.low > rule.max_auroc) vote = Vote::contradicts;
         votes.add(vote, fmt::format("{}: {} {} {}, {}", name_of_class(*c), name_of_group(*group),
                                     decimal(mean_auroc(*group), 3), interval_text(interval),
                                     counted(seeds, "seed")));
@@ -211,8 +210,8 @@ class Checker {
             votes.add(vote_of(gain_of(*d), rule.changed_is_better),
                       fmt::format("{}: {} &minus; {} {}, validation loss {} against {}",
                                   name_of_class(*c), name_of_group(*changed), name_of_group(*usual),
-                                  difference_text(*d->difference.auroc, d->seeds),
-                                  loss_of(*changed), loss_of(*usual)));
+                                  difference_text(d->auroc, d->seeds), loss_of(*changed),
+                                  loss_of(*usual)));
         }
     return votes;
   }
@@ -234,18 +233,19 @@ class Checker {
       for (const SeedGroup* mine : trained_groups(c->compared, rule.model))
         for (const ClassFindings* other : classes_)
           for (const SeedGroup* theirs : trained_groups(other->compared, rule.model)) {
-            const auto a = mine->interval(&DetectorMetrics::auroc_interval),
-                       b = theirs->interval(&DetectorMetrics::auroc_interval);
+            const auto a = mine->estimate(ScoreMetric::auroc),
+                       b = theirs->estimate(ScoreMetric::auroc);
             if (other == c || theirs->label != mine->label || !a || !b) continue;
             Vote vote = Vote::open;
             if (static_cast<int64_t>(std::min(mine->runs.size(), theirs->runs.size())) >=
                 kMinSeeds) {
-              if (a->high < b->low) vote = Vote::agrees;
-              if (a->low > b->high) vote = Vote::contradicts;
+              if (a->interval.high < b->interval.low) vote = Vote::agrees;
+              if (a->interval.low > b->interval.high) vote = Vote::contradicts;
             }
-            votes.add(vote, fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
-                                        interval_text(a), decimal(mean_auroc(*theirs), 3),
-                                        interval_text(b) + " on " + name_of_class(*other)));
+            votes.add(vote,
+                      fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
+                                  interval_text(a->interval), decimal(mean_auroc(*theirs), 3),
+                                  interval_text(b->interval) + " on " + name_of_class(*other)));
           }
     }
     return votes;

@@ -22,7 +22,7 @@ class Gathering {
  public:
   explicit Gathering(std::vector<ClassFindings>& classes) : classes_(classes) {}
 
-  /// The findings of the run's class, made at its first run.
+  /// The entry of the run's class, created on first use.
   ClassFindings& class_of(const RunResult& run) {
     const std::string key = data_name(run.config) + "\n" + run.config.object_class;
     const auto known = std::find(keys_.begin(), keys_.end(), key);
@@ -75,7 +75,7 @@ void choose_compared(ClassFindings& of_class) {
   of_class.compared = usual;
 }
 
-/// The best groups of two models; of one model where there is no other.
+/// The best groups of the best two models, or of the only one.
 void choose_best(ClassFindings& of_class) {
   std::vector<const SeedGroup*> ranked;
   for (const SeedGroup* group : of_class.compared)
@@ -96,12 +96,17 @@ void choose_best(ClassFindings& of_class) {
     of_class.difference = difference_of(*of_class.best[0], *of_class.best[1]);
 }
 
-/// The leader has the higher AUROC on the images that both scored; over all images of each, the
-/// order may be the other.
+/// The leader has the higher AUROC on the images that both scored; over all images of each the
+/// order may differ.
 void compare(const GroupDifference& d, Verdict& verdict) {
-  const bool swapped = d.difference.auroc->estimate < 0;
-  const Interval interval = d.difference.auroc->interval;
-  verdict.kind = d.clear() ? Verdict::Kind::decided : Verdict::Kind::undecided;
+  const bool swapped = d.auroc.estimate < 0;
+  const Interval interval = d.auroc.interval;
+  const bool enough = d.seeds >= kMinSeeds;
+  verdict.kind = d.clear()                 ? Verdict::Kind::decided
+                 : d.auroc.excludes_zero() ? Verdict::Kind::few_seeds
+                 : enough && d.auroc.equivalent_within(kEquivalenceMargin)
+                     ? Verdict::Kind::equivalent
+                     : Verdict::Kind::undecided;
   verdict.leader = swapped ? d.second : d.first;
   verdict.follower = swapped ? d.first : d.second;
   verdict.leader_auroc = swapped ? d.second_auroc : d.first_auroc;
@@ -127,7 +132,8 @@ Verdict verdict_on(const ClassFindings& c) {
     verdict.kind = Verdict::Kind::not_comparable;
     verdict.follower = c.best.back();
   }
-  verdict.leader_interval = verdict.leader->interval(&DetectorMetrics::auroc_interval);
+  if (const auto sure = verdict.leader->estimate(ScoreMetric::auroc))
+    verdict.leader_interval = sure->interval;
   verdict.beats_chance = verdict.leader_interval && verdict.leader_interval->low > kChance;
   return verdict;
 }

@@ -60,7 +60,7 @@ void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) 
   page.add(paragraph(text.note, "soft"));
 }
 
-/// What a publication prints of the class, which it knows by its name; kNone for synthetic data.
+/// The published result of the class, by its name; kNone for synthetic data.
 std::string published(const std::map<std::string, std::string>& by_class, const ClassFindings& c) {
   const auto found = by_class.find(c.name);
   return c.synthetic || found == by_class.end() ? kNone : found->second;
@@ -75,8 +75,8 @@ std::string published_drop(const std::string& model, const ClassFindings& c) {
 std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
   const auto d = difference_of(noisy, clean);
   if (!d) return kNone;
-  return fmt::format("{} <small>{}</small>", decimal(d->difference.auroc->estimate, 3),
-                     interval_text(d->difference.auroc->interval));
+  return fmt::format("{} <small>{}</small>", decimal(d->auroc.estimate, 3),
+                     interval_text(d->auroc.interval));
 }
 
 void add_noise_rows(Table& table, const ClassFindings& c, const std::string& model) {
@@ -218,7 +218,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "soft"));
 }
 
-/// A table with one row for each run, where groups have several.
+/// A table with one row per run, for groups of several runs.
 void add_seeds(Page& page, const Findings& findings) {
   if (std::none_of(findings.groups.begin(), findings.groups.end(),
                    [](const SeedGroup& g) { return g.runs.size() > 1; }))
@@ -234,7 +234,7 @@ void add_seeds(Page& page, const Findings& findings) {
         const DetectorMetrics& m = *run->detector();
         const SeedGroup alone{{run}, g->label};
         table.row({name_of_group(*g), std::to_string(run->config.seed), number(m.image_auroc),
-                   interval_text(alone.interval(&DetectorMetrics::auroc_interval)), f1_text(alone),
+                   interval_text(alone.estimate(ScoreMetric::auroc)), f1_text(alone),
                    fmt::format("{} of {}", m.tp, m.defective_images()),
                    fmt::format("{} of {}", m.fp, m.good_images()), decimal(m.threshold, 2),
                    std::to_string(m.best_epoch)});

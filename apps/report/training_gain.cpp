@@ -27,8 +27,8 @@ bool differ_in_training(const RunConfig& trained, const RunConfig& other) {
 
 Gain gain_of(const GroupDifference& d) {
   if (d.seeds < kMinSeeds) return Gain::unknown;
-  if (!d.clear()) return Gain::open;
-  return d.difference.auroc->estimate > 0 ? Gain::better : Gain::worse;
+  if (!d.auroc.excludes_zero()) return Gain::open;
+  return d.auroc.estimate > 0 ? Gain::better : Gain::worse;
 }
 
 std::vector<TrainingGain> training_gains(const Findings& findings) {

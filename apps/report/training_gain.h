@@ -9,9 +9,6 @@
 
 namespace assay {
 
-/// Below this number of common seeds no model is called better than another.
-inline constexpr int64_t kMinSeeds = 3;
-
 /// What a difference of AUROC, trained minus the other, shows.
 enum class Gain : uint8_t {
   unknown,  ///< fewer than kMinSeeds common seeds

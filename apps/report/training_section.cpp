@@ -26,9 +26,8 @@ std::string in_words(Gain gain) {
 /// "-0.010 [-0.03, 0.02], not told apart"
 std::string difference_cell(const std::optional<GroupDifference>& d) {
   if (!d) return kNone;
-  return fmt::format("{} <small>{}</small><br><small>{}, {}</small>",
-                     decimal(d->difference.auroc->estimate, 3),
-                     interval_text(d->difference.auroc->interval), in_words(gain_of(*d)),
+  return fmt::format("{} <small>{}</small><br><small>{}, {}</small>", decimal(d->auroc.estimate, 3),
+                     interval_text(d->auroc.interval), in_words(gain_of(*d)),
                      counted(d->seeds, "seed"));
 }
 

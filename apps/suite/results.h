@@ -1,5 +1,5 @@
-// Results of the runs in a folder: each run, means over seeds, and paired differences of models on
-// the images that both have scored.
+// Results of the runs in a folder: single runs, means over seeds, and differences of models on the
+// images that both have scored.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "models/evaluation/bootstrap.h"
+#include "models/evaluation/intervals.h"
 #include "models/evaluation/run_metrics.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/config.h"
@@ -32,38 +32,38 @@ struct RunResult {
   const GeneratorMetrics* generator() const { return std::get_if<GeneratorMetrics>(&metrics); }
 };
 
-/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Reads
-/// no list of runs, so the runs of several machines join by being put into one folder. Damaged runs
-/// are left out (failed_runs() lists them); CheckpointError when all are damaged.
+/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. There
+/// is no list of runs, so runs of several machines are joined by copying them into one folder.
+/// Damaged runs are left out (failed_runs() lists them); CheckpointError if all are damaged.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
-/// The folders in `root` that hold a run which was begun and is not finished, by name.
+/// The folders in `root` with a run that was started and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Why runs of a suite failed or are damaged, by the names of their folders. A run that succeeded
-/// since is not in it.
+/// Why runs of a suite failed or are damaged, by folder name; without runs that have succeeded
+/// since.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
 /// Adds to the stored failures and removes those that have succeeded since.
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
-/// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
+/// A table for a terminal: one line per group of seeds and per run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
-/// "<run> collapsed: ...; try ...", or "" for a run that did not.
+/// "<run> collapsed: ...; try ...", or "" if it has not collapsed.
 std::string collapse_text(const RunResult& run);
 
-/// The configuration that the metrics are of: `assay evaluate` may have used other data or noise
+/// The configuration of the last evaluation: `assay evaluate` may have used other data or noise
 /// than the run was started with.
 RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics);
 
 /// A number in the metrics of a run, such as &DetectorMetrics::image_auroc.
 using Metric = std::function<std::optional<double>(const DetectorMetrics&)>;
 
-/// Runs of a detector that differ in their seed alone.
+/// Runs of a detector that differ only in their seed.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
-  /// "<preset>, noisy/noisy": preset, train/test noise where there is any, and the options in
-  /// which groups of one class would otherwise have one label.
+  /// "<preset>, noisy/noisy": the preset, train/test noise if there is any, and the options in
+  /// which groups of a class with the same label differ.
   std::string label;
 
   const RunConfig& config() const { return runs.front()->config; }
@@ -72,8 +72,8 @@ struct SeedGroup {
   bool clean() const { return config().train_noise == "clean" && config().test_noise == "clean"; }
   /// Mean and deviation over the runs that have the metric. Empty when none has.
   std::optional<SeedSummary> summary(const Metric& metric) const;
-  /// A 95 % interval, its ends averaged over the runs that have it.
-  std::optional<Interval> interval(std::optional<Interval> DetectorMetrics::*interval) const;
+  /// The mean over the runs with its 95 % interval: other images, and from two runs on other seeds.
+  std::optional<Estimate> estimate(ScoreMetric metric) const;
 };
 /// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
@@ -82,16 +82,14 @@ std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
 struct GroupDifference {
   const SeedGroup* first;
   const SeedGroup* second;
-  PairedDifference difference;  ///< means over the seeds that both have, of estimates and of ends
+  Difference auroc, f1;                      ///< of the means over the seeds that both have
   double first_auroc = 0, second_auroc = 0;  ///< on these images, means over these seeds
   int64_t good = 0, defective = 0;           ///< images that both have scored, in one seed
   int64_t seeds = 0;
   int64_t seeds_ahead = 0;  ///< in which the first has the higher AUROC
 
-  /// The interval of the AUROC's difference does not contain 0.
-  bool clear() const {
-    return difference.auroc->interval.low > 0 || difference.auroc->interval.high < 0;
-  }
+  /// One model has the higher AUROC: the interval excludes 0, and there are kMinSeeds seeds.
+  bool clear() const { return seeds >= kMinSeeds && auroc.excludes_zero(); }
 };
 /// Empty when they share no seed or no images, or these are all good or all defective.
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second);

@@ -338,7 +338,7 @@ std::optional<Explanation> NearestDetector::explain(std::span<const float> image
   const Match match = nearest(image);
   const double side = config_.image_size, middle = (side - 1) / 2;
   const Patch whole{middle, middle, side};
-  return Explanation{.place = whole,
+  return Explanation{.patch = whole,
                      .nearest_image = names_.at(match.image),
                      .nearest = whole,
                      .distance = match.distance};
