@@ -74,6 +74,9 @@ ModelSpec kd_cae() {
       {"kd-cae", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::pooled>()},
       {"kd-cae-strided", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::strided>()}};
   model.options.push_back("kde_bandwidth");
+  model.own_options = {own_option(
+      "density", std::string("global"), one_of{{"global", "local"}},
+      "global: of the latent | local: of each place of the encoder's maps, as lpd has it")};
   model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
   model.suite = {{"quick", {.preset = "kd-cae", .max_classes = 2, .seeds = 1, .steps = 250}},
                  {"paper", {.preset = "kd-cae", .max_classes = kAllClasses, .seeds = 5}}};
