@@ -38,7 +38,7 @@ dnnl::convolution_forward::primitive_desc describe_forward(
 #endif
 }
 
-// Random, as ours are: nothing that a kernel could find zeros in.
+// Random, as ours are, so that no kernel profits from zeros.
 memory random_memory(const dnnl::engine& engine, const memory::desc& desc, uint64_t seed) {
   memory m(desc, engine);
   const auto values = random_floats(static_cast<int64_t>(desc.get_size() / sizeof(float)), seed);

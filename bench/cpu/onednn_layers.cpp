@@ -3,8 +3,8 @@
 //   bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING] > layers.jsonl
 //
 // oneDNN's threads are OpenMP's: set OMP_NUM_THREADS to the same number. One JSON object a line.
-// Ours includes what stands around the convolution (activation, pool, the upsampling); oneDNN's
-// time is the convolution's alone, in the layouts that it likes best.
+// Our time includes activation, pool and upsampling; oneDNN's is that of the convolution alone, in
+// the layouts that it prefers.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +40,7 @@ bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Lay
   for (const OnednnKernel& k : kernels) first.push_back(time_of(k.run));
   const auto fastest = std::min_element(first.begin(), first.end()) - first.begin();
   const OnednnKernel baseline = kernels[static_cast<size_t>(fastest)];
-  kernels.clear();  // and the memory of the slower one
+  kernels.clear();  // frees the memory of the slower kernel
   std::vector<double> ours, theirs;
   for (int i = 0; i < options.rounds; ++i) {
     ours.push_back(time_of([&] { o.run(ctx, pass); }));

@@ -14,8 +14,8 @@ inline double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Milliseconds of a call: the mean over so many as take a few milliseconds, after one that does
-/// not count. The threads of the other side have gone to sleep by then.
+/// Milliseconds of a call: the mean over enough calls for a few milliseconds, after an uncounted
+/// one, during which the threads of the other side go to sleep.
 template <class F>
 double time_of(const F& f) {
   constexpr double kMinMilliseconds = 15;

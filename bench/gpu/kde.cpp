@@ -1,6 +1,6 @@
-// Kernel densities, of one bank and of one per place: stage `suites`. The baseline is cuBLASLt's
-// product (or batch of products) of the same size alone, which is less work than a density by way
-// of a product: it neither forms distances nor sums exponentials or takes a minimum.
+// Kernel densities, of one bank and of one bank per place: stage `suites`. The baseline is
+// cuBLASLt's product (or batch of products) of the same size alone, which is less work than a
+// density: it neither forms distances nor sums exponentials or takes a minimum.
 #include <fmt/core.h>
 
 #include <cmath>

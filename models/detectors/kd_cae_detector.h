@@ -1,6 +1,7 @@
-// KD-CAE as a detector: r, the mean squared error of the reconstruction, and q, the negative log
-// density of the latent (arXiv:2107.09204, section 3), or how unusual the least usual place of the
-// encoder's maps is (models/LPD.md).
+// KD-CAE as a detector. Component scores: r, the mean squared error of the reconstruction, and q,
+// the negative log density of the latent (arXiv:2107.09204, section 3) or, with --density local,
+// the largest distance of a place of the encoder's maps to the same place of good images
+// (models/LPD.md).
 #pragma once
 
 #include <memory>
@@ -28,16 +29,14 @@ class KdCaeDetector : public AutoencoderDetector {
 
  private:
   std::unique_ptr<Network> network_;
-  KdCae& kd_cae_;  ///< *network_
-  /// --density local: q is the largest distance of a place of the encoder's maps to the same place
-  /// of good images, and the heat map shows these distances.
+  KdCae& kd_cae_;  ///< is *network_
   bool is_local() const { return config_.own<std::string>("density") == "local"; }
   int map_side() const { return config_.image_size / KdCae::kMapCell; }
   void learn_places(const ImageStore& good, const std::vector<size_t>& train);
   std::vector<float> heat_of(const CellScores& scores) const;
 
-  std::optional<KdeDetector> density_;  // of --density global
-  std::optional<PlaceDensity> places_;  // of --density local
+  std::optional<KdeDetector> density_;  ///< --density global
+  std::optional<PlaceDensity> places_;  ///< --density local
 };
 
 }  // namespace assay

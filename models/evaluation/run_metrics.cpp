@@ -26,7 +26,7 @@ class Reader {
     if (!value.is_number()) refuse(key, "is no number");
     return value;
   }
-  /// Null stands for a metric that does not exist.
+  /// Null means that the metric does not exist.
   std::optional<double> metric(const char* key) const {
     if (at(key).is_null()) return std::nullopt;
     return number(key);
@@ -291,6 +291,7 @@ Json detector_json(const DetectorMetrics& m) {
 }
 
 GeneratorMetrics::Distances read_distances(const Reader& in) {
+  // Keys "least" and "most" are kept: files of older versions have them.
   return {in.count("images"), in.number("least"), in.number("median"), in.number("most")};
 }
 
@@ -371,9 +372,9 @@ std::string summary_of_detector(const DetectorMetrics& m) {
       "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {:.3f}; calling "
       "every image defective: {}\n  oracle F1    {}  (threshold chosen on the test images)\n",
       m.model, m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed, number(m.image_auroc),
-      interval_text(m.auroc_interval), m.image_auroc ? "  (95 % bootstrap interval)" : why_no_auroc,
-      number(m.f1), interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive),
-      number(m.f1_max));
+      interval_text(m.auroc_interval),
+      m.image_auroc ? "  (95 % interval over images)" : why_no_auroc, number(m.f1),
+      interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive), number(m.f1_max));
   if (m.pixel_auroc)
     text += fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m.pixel_auroc), number(m.aupro));
   for (const ComponentAuroc& c : m.components)

@@ -14,7 +14,6 @@ namespace assay {
 namespace {
 
 constexpr size_t kChunk = 32;  // images whose maps are in memory at once
-constexpr size_t kGateImages = 60;
 
 Planes halved_image(std::span<const float> pixels, int side) {
   return halve({{pixels.begin(), pixels.end()}, side, side, 3});
@@ -47,7 +46,7 @@ void Lpd::choose_pose(Context& ctx, const LpdImages& good, std::vector<Pose>& po
   state_.side = good.side;
   state_.posed = options_.pose == "always";
   if (options_.pose == "auto") {
-    std::vector<std::vector<uint8_t>> masks(std::min(kGateImages, good.count));
+    std::vector<std::vector<uint8_t>> masks(std::min(kFitImages, good.count));
     parallel_for(ctx, static_cast<int64_t>(masks.size()), [&](int64_t i) {
       std::vector<float> pixels(int64_t{good.side} * good.side * 3);
       good.get(i, pixels);
@@ -77,12 +76,12 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
   const int images = static_cast<int>(good.count);
   const int64_t cells = int64_t{grid_height()} * grid_width(), rows = images * cells;
 
-  // Filters from a random 60 images, which are then read again with all others.
+  // Filters are fitted to kFitImages random images, which are read again with all others below.
   std::vector<size_t> order(good.count);
   std::iota(order.begin(), order.end(), size_t{0});
   RandomSequence random(options_.seed, RandomStream::patches);
   random.shuffle(order);
-  order.resize(std::min(kGateImages, order.size()));
+  order.resize(std::min(kFitImages, order.size()));
   const LpdImages some{order.size(), good.side,
                        [&](size_t i, std::span<float> out) { good.get(order[i], out); }};
   std::vector<Pose> some_poses;
@@ -101,7 +100,8 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
   }
   if (poses.empty()) poses.resize(good.count);
   state_.poses = poses;
-  // Colours do not count: light falls on the same side of every image.
+  // Only filter responses are counted: colours look aligned in any class, because light falls on
+  // the same side of every image.
   const CellScores scores =
       places_.fit(ctx, std::move(x), images, grid_height(), grid_width(),
                   [&](int channel) { return is_response(channel, state_.filters.count); });
@@ -149,8 +149,9 @@ std::vector<float> Lpd::heat(std::span<const float> cells, const Pose& pose) con
 }
 
 CropPoint Lpd::cell_in_image(int cell, const Pose& pose) const {
-  const double column = (cell % grid_width() + 0.5) * kCell - 0.5;
-  const double row = (cell / grid_width() + 0.5) * kCell - 0.5;
+  const int grid_row = cell / grid_width(), grid_column = cell % grid_width();
+  const double column = (grid_column + 0.5) * kCell - 0.5;
+  const double row = (grid_row + 0.5) * kCell - 0.5;
   if (!state_.posed) return {2 * column + 0.5, 2 * row + 0.5};
   const double u = column - (state_.crop.width / 2.0 - 0.5);
   const double v = row - (state_.crop.height / 2.0 - 0.5);

@@ -1,10 +1,15 @@
-// LPD, local patch density: how usual each place of an image is among the same place of good ones.
+// LPD, local patch density: how typical each patch of an image is, compared with the same position
+// in good images.
 //
-//   pose -> crop -> features on a grid (features.h) -> standardised -> distance to the bank of good
-//   images around the cell, in the metric of their own covariance (kernels/local_density) -> blur
-//   -> the largest is the image's score
+//      image
+//   -> pose and crop                       pose.h; only if are_posed()
+//   -> features on a grid of cells         features.h; standardised
+//   -> distance of each cell to the bank   kernels/local_density: features of good images around
+//   the
+//                                          cell, in the metric of their own covariance
+//   -> blurred map                         its maximum is the score
 //
-// Fitted to good images only. models/LPD.md derives it.
+// LPD is fitted to good images only. models/LPD.md derives it.
 #pragma once
 
 #include <cstdint>
@@ -24,25 +29,25 @@ struct LpdOptions {
   FeatureOptions features;
   PlaceDensityOptions places;
   std::string pose = "auto";  ///< auto (are_posed) | always | never
-  double quantile = 0.95;     ///< of the leave-one-out scores: the threshold
+  double quantile = 0.95;     ///< the threshold is this quantile of leave-one-out scores
 };
 
-/// Square images with three channels in [0,1], of one side: get(i, out) writes image i.
+/// Square images (side,side,3) in [0,1]: get(i, out) writes image i.
 struct LpdImages {
   size_t count;
   int side;
   std::function<void(size_t, std::span<float>)> get;
 };
 
-/// Scores of some images on the grid of cells, and how the images were posed.
+/// Smoothed scores of n images on the grid of cells, and their poses.
 struct LpdMaps : CellScores {
   std::vector<Pose> poses;  ///< (n)
 };
 
-/// What has been fitted besides the density of places.
+/// What is fitted besides the density of places.
 struct LpdState {
   std::vector<Pose> poses;  ///< of the training images
-  bool posed = false;       ///< images are cropped in their pose; else halved as they are
+  bool posed = false;       ///< images are rotated and cropped; else only halved
   int side = 0;             ///< of the images
   CropSize crop{};          ///< multiples of 4
   Filters filters;
@@ -53,24 +58,25 @@ class Lpd {
  public:
   explicit Lpd(LpdOptions options) : options_(std::move(options)), places_(options_.places) {}
 
-  /// Learns filters, bank and metric from good images, and the threshold from their leave-one-out
-  /// scores, which are returned. DataError for fewer than two images.
+  /// Learns filters, bank and metric from good images, and threshold and colour scale from their
+  /// leave-one-out maps, which it returns. DataError for fewer than two images.
   LpdMaps fit(Context& ctx, const LpdImages& good);
   LpdMaps score(Context& ctx, const LpdImages& images) const;
 
-  /// A map of cells in the frame of the image: (side,side), bilinear; 0 outside the crop.
+  /// Interpolates a map of cells to the pixels of the image (side,side); 0 outside the crop.
   std::vector<float> heat(std::span<const float> cells, const Pose& pose) const;
 
-  /// The cell of the largest score, and where in the training images what it is nearest to lies.
+  /// The cell with the highest score and its nearest bank feature.
   struct Explanation {
-    int cell;  ///< of the image that is explained
-    PlaceDensity::Nearest nearest;
-    Pose pose;  ///< of the image that is explained
+    int cell;                       ///< in the explained image
+    PlaceDensity::Nearest nearest;  ///< in the order of fit()
+    Pose pose;                      ///< of the explained image
   };
-  /// Of an image (side,side,3).
+  /// Explains the score of an image (side,side,3).
   Explanation explain(Context& ctx, std::span<const float> image) const;
-  /// The middle of a cell in pixels of an image with this pose, and the side of a cell there.
+  /// The middle of a cell in pixels of an image with this pose.
   CropPoint cell_in_image(int cell, const Pose& pose) const;
+  /// The side of a cell in pixels of the image.
   double cell_side() const { return state_.posed ? kCell : 2.0 * kCell; }
 
   const LpdState& state() const { return state_; }

@@ -29,7 +29,7 @@ class ModelReader {
                      "{}: its {} hold {}; train again with --force", name_, key, v);
     return values;
   }
-  /// Each from 0 to `end` - 1.
+  /// Integers, each from 0 to `end` - 1.
   std::vector<int> indices(const std::string& key, int end) const {
     std::vector<int> values;
     for (const int64_t v : tensor(key, StoredType::i64).int64s()) {

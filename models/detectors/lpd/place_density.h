@@ -29,22 +29,22 @@ struct PlaceDensityOptions {
 struct PlaceDensityState {
   int height = 0, width = 0;           ///< of the grid
   bool local = true;                   ///< one bank per cell; else one for all
-  std::vector<int> channel;            ///< (C): those features that vary, of all
+  std::vector<int> channel;            ///< (C): indices of the feature channels that vary
   std::vector<float> mean, deviation;  ///< (C)
   LocalDensityShape shape{};           ///< m = 0
   std::vector<float> bank;             ///< (cells, C, n), standardised
   std::vector<int> image;              ///< (n): training image of a bank feature
-  std::vector<int> place;              ///< (n): its cell, of a global bank; empty for a local one
+  std::vector<int> place;              ///< (n): cell of a feature of a global bank; else empty
   std::vector<float> centre, metric;   ///< (cells, C), (cells, C, C)
   std::vector<float> norms;            ///< (cells, window, n)
   double s = 0;                        ///< bandwidth; 0 = nearest
-  double aligned_share = 0;            ///< share of the variance that the place explains
+  double aligned_share = 0;            ///< aligned_share() of the training images
 };
 
-/// Scores of some images on the grid of cells, smoothed.
+/// Smoothed scores of n images on the grid of cells.
 struct CellScores {
   std::vector<float> cells;   ///< (n, height, width)
-  std::vector<double> score;  ///< (n): the largest of each
+  std::vector<double> score;  ///< (n): the maximum of each map
 };
 
 class PlaceDensity {
@@ -102,12 +102,12 @@ double heat_scale_of(const CellScores& good);
 float value_between_cells(std::span<const float> cells, int height, int width, double row,
                           double column);
 
-/// The share of the variance of features (images, cells, C) that their place explains: the variance
-/// over places of the mean over images, over the whole variance, averaged over the `counted`
-/// channels. Near 1 for objects that lie alike, near 1 / images for a texture.
+/// The share of the variance of features (images, cells, C) that their cell explains: the variance
+/// over cells of the mean over images, divided by the total variance, averaged over the `counted`
+/// channels. Near 1 for objects in the same position, near 1 / images for a texture.
 double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells, int64_t C,
                      const std::vector<int>& counted);
-/// Below, a bank without position is chosen.
+/// Below this share a global bank is used.
 inline constexpr double kMinAlignedShare = 0.25;
 
 }  // namespace assay
