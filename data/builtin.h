@@ -19,8 +19,7 @@ inline constexpr int kBuiltinDefective = 24;  ///< images of each class, over it
 /// brush, chip, leather, ring, screw.
 std::vector<std::string> builtin_classes();
 
-/// Images are painted when they are loaded; nothing is written. Pixel
- values depend on (class,
+/// Images are painted when they are loaded; nothing is written. Pixel values depend on (class,
 /// path, size, seed) alone: the same bytes on every machine. UsageError for an unknown class (the
 /// message lists those there are) or a size outside 32 to 2048.
 Dataset open_builtin(const std::string& object_class, int size = kBuiltinSize, uint64_t seed = 0);
@@ -29,4 +28,4 @@ Dataset open_builtin(const std::string& object_class, int size = kBuiltinSize, u
 /// when it cannot be written.
 void write_builtin(const std::filesystem::path& folder, int size = kBuiltinSize, uint64_t seed = 0);
 
- }  // namespace assay
+}  // namespace assay
