@@ -55,7 +55,8 @@ void KdCaeDetector::learn_places(const ImageStore& good, const std::vector<size_
                map_side(), [](int) { return true; });
 }
 
-void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train) {
+void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train,
+                          const std::function<void()>& between_blocks) {
   network_->eval();
   if (is_local()) return learn_places(good, train);
   std::vector<float> z;
@@ -65,7 +66,7 @@ void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& tra
   });
   const auto n = static_cast<int64_t>(train.size());
   density_ = KdeDetector::fit(Tensor::from({n, static_cast<int64_t>(z.size()) / n}, z),
-                              parse_bandwidth(config_.kde_bandwidth));
+                              parse_bandwidth(config_.kde_bandwidth), between_blocks);
 }
 
 // (N, side, side)

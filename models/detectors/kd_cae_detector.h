@@ -20,7 +20,8 @@ class KdCaeDetector : public AutoencoderDetector {
   KdCaeDetector(RunConfig config, const NetworkFactory& make);
 
   /// Fits the density to the latents (or maps) of the training images, without noise.
-  void learn(const ImageStore& good, const std::vector<size_t>& train) override;
+  void learn(const ImageStore& good, const std::vector<size_t>& train,
+             const std::function<void()>& between_blocks) override;
   Prediction predict(const Tensor& x) override;
   double max_heat() const override;
   void save(const RunFolder& folder) const override;

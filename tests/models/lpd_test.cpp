@@ -172,6 +172,48 @@ TEST_CASE("one seed, one model: at any number of threads, to the bit") {
     }
 }
 
+TEST_CASE("aligned_share is the share of the variance that the place explains") {
+  constexpr int kImages = 50, kCells = 64, kChannels = 2;
+  // Channel 0 depends on the place alone; channel 1 has independent values, whose mean over n
+  // images keeps 1/n of the variance.
+  std::vector<float> x;
+  for (int i = 0; i < kImages; ++i)
+    for (int p = 0; p < kCells; ++p)
+      x.insert(x.end(),
+               {static_cast<float>(formula(5, p)), static_cast<float>(formula(6, i * kCells + p))});
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {0}) == doctest::Approx(1));
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {1}) < 2.0 / kImages);
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {0, 1}) == doctest::Approx(0.5).epsilon(0.05));
+}
+
+TEST_CASE("a global bank does not know places: the score moves with the image") {
+  constexpr int kSide = 128, kRow = kSide * 3;
+  const Images images("leather", kSide);
+  CpuContext ctx(2);
+  LpdOptions options;
+  options.pose = "never";
+  options.places.bank = "global";
+  options.places.bank_size = 300;
+  options.places.smoothing = 0;
+  Lpd lpd(options);
+  lpd.fit(ctx, source(images.good));
+  // Rolled downwards by 8 pixels, which are a cell.
+  const LpdImages rolled{1, kSide, [&](size_t, std::span<float> out) {
+                           std::vector<float> image(out.size());
+                           source(images.test).get(0, image);
+                           std::rotate_copy(image.begin(), image.end() - 8 * kRow, image.end(),
+                                            out.begin());
+                         }};
+  const std::vector<float> cells = lpd.score(ctx, source(images.test)).cells;
+  const std::vector<float> moved = lpd.score(ctx, rolled).cells;
+  const int width = lpd.grid_width();
+  REQUIRE(width == 16);
+  // The features of these rows see neither the upper nor the lower edge.
+  for (int y = 6; y < 10; ++y)
+    for (int x = 0; x < width; ++x)
+      CHECK(moved[(y + 1) * width + x] == doctest::Approx(cells[y * width + x]).epsilon(1e-4));
+}
+
 TEST_CASE("objects are compared place by place, a texture with all places, screws in one pose") {
   CpuContext ctx(2);
   const auto fitted = [&](const char* object_class) {
@@ -289,7 +331,7 @@ TEST_CASE("kd-cae --density local finds the place of a defect, and is the same o
   init_parameters(detector.network(), Init::he, 4);
   std::vector<size_t> train, rest;
   for (size_t i = 0; i < images.good.size(); ++i) (i % 5 == 0 ? rest : train).push_back(i);
-  detector.learn(images.good, train);
+  detector.learn(images.good, train, [] {});
   std::vector<Prediction> held_out;
   held_out.push_back(detector.predict(images.good.batch(rest)));
   detector.calibrate_on(held_out);
