@@ -8,6 +8,7 @@
 
 #include "kernels/runtime/parallel.h"
 #include "layers/state.h"
+#include "models/detectors/lpd/features.h"
 #include "models/run/csv.h"
 #include "models/run/data.h"
 #include "models/training/checkpoint.h"
@@ -18,6 +19,16 @@ namespace {
 
 /// Maps of cells lie as their images do, so each place has its bank.
 const PlaceDensityOptions kPlaceOptions{.bank = "local"};
+
+/// Maps (N,h,w,64) as LPD takes pooled responses: a power keeps one strong edge from outweighing
+/// all weak ones.
+std::vector<float> place_features(const Tensor& maps) {
+  const FeatureOptions options;
+  std::vector<float> values = maps.to_floats();
+  for (float& v : values)
+    v = std::pow(v + static_cast<float>(options.floor), static_cast<float>(options.power));
+  return values;
+}
 
 void check_latents(const StoredTensor& z, int64_t D, const std::string& source) {
   ASSAY_CHECK_AS(
@@ -47,7 +58,7 @@ double KdCaeDetector::max_heat() const {
 void KdCaeDetector::learn_places(const ImageStore& good, const std::vector<size_t>& train) {
   std::vector<float> maps;
   for_each_batch(config_, good, train, {}, [&](const Batch& batch) {
-    const std::vector<float> more = kd_cae_.maps(batch.x).to_floats();
+    const std::vector<float> more = place_features(kd_cae_.maps(batch.x));
     maps.insert(maps.end(), more.begin(), more.end());
   });
   places_.emplace(kPlaceOptions);
@@ -94,7 +105,7 @@ Prediction KdCaeDetector::predict(const Tensor& x) {
   std::vector<double> q;
   if (is_local()) {
     const CellScores scores =
-        places_->score(current_context(), maps.to_floats(), static_cast<int>(x.dim(0)));
+        places_->score(current_context(), place_features(maps), static_cast<int>(x.dim(0)));
     prediction.heat = heat_of(scores);
     q = scores.score;
   } else {
