@@ -61,8 +61,11 @@ struct Dataset {
   std::string name;                ///< of the class
   std::string origin;              ///< builtin | mvtec | folder
   std::vector<Sample> train_good;  ///< never empty
-  std::vector<Sample> test;        ///< never empty
-  FileAccount files = {};          ///< what was found on disk; empty for drawn images
+  std::vector<Sample> test;        ///< empty only where a class in MVTec's layout has no test/
+  /// The test's good images are drawn from those of the training, so a run's split.json says which
+  /// they are: those that it does not name.
+  bool draws_test = false;
+  FileAccount files = {};  ///< what was found on disk; empty for drawn images
   std::vector<std::string> notes =
       {};                  ///< what is worth knowing of how it was read, a sentence each
   bool has_masks() const;  ///< every defective test image has one

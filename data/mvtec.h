@@ -18,7 +18,8 @@ std::vector<std::string> list_mvtec_classes(const std::filesystem::path& root);
 
 /// Reads root/object_class: train/good, test/good, test/<defect>,
 /// ground_truth/<defect>/NNN_mask.png, with whatever folders below these: Sample::path and the name
-/// of a mask follow them. A missing ground_truth and files that are no images are normal.
+/// of a mask follow them. A missing ground_truth and files that are no images are normal; without
+/// test/ and ground_truth/, Dataset::test is empty.
 /// UsageError for an unknown class; the message lists those there are. DataError that names the
 /// path for: no such root, no train/good, a folder without images in train/good or test, a mask
 /// without its image, with two or beside another. Reads no image.
@@ -31,14 +32,14 @@ Dataset survey_mvtec(const std::filesystem::path& root, const std::string& objec
 
 /// Images of one's own.
 struct FolderOptions {
-  std::filesystem::path good, bad;
+  std::filesystem::path good, bad = {};             ///< `bad` is empty where all images are good
   std::optional<std::filesystem::path> masks = {};  ///< NAME.png or NAME_mask.png for bad/NAME.*
   uint64_t seed = 0;
 };
-/// One fifth of the good images (at least 1), drawn from the seed, is held out for the test; all
-/// bad ones are tested. Paths are "good/NAME", "bad/NAME" and "bad/SUBFOLDER/NAME"; a subfolder of
-/// `bad` is the name of a defect, whatever it is called. A folder given for one purpose that lies
-/// inside another serves its own alone. DataError as for open_mvtec; `good` needs 2 images.
+/// hold_out_test() says which of the good images are tested; all bad ones are. Paths are
+/// "good/NAME", "bad/NAME" and "bad/SUBFOLDER/NAME"; a subfolder of `bad` is the name of a defect,
+/// whatever it is called. A folder given for one purpose that lies inside another serves its own
+/// alone. DataError as for open_mvtec; `good` needs 2 images.
 Dataset open_folder(const FolderOptions& options);
 
 }  // namespace assay

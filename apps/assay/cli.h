@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/transfer.h"
+#include "models/evaluation/threshold.h"
 #include "models/run/config.h"
 
 namespace assay {
@@ -33,6 +35,10 @@ void add_report(CLI::App& app, Action& run);
 /// Adds every option of every model to a verb. The result, called after parsing, sets those that
 /// were given there (or in --config) in a RunConfig; UsageError for an option that its model lacks.
 std::function<void(RunConfig&)> add_run_options(CLI::App& verb);
+
+/// Adds --k, --threshold and --target-fpr. The result, called after parsing for the configuration
+/// of a run, says what was given there; UsageError as for the options of a training.
+std::function<std::optional<ThresholdRule>(const RunConfig&)> add_threshold_options(CLI::App& verb);
 
 /// Refuses -1 and 2^64 for an unsigned option, which the parser would wrap around.
 CLI::Validator whole_number();

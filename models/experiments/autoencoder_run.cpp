@@ -27,6 +27,7 @@ class AutoencoderRun {
     init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
     TrainingResult result = fit(hooks);
     detector_.learn(good_, split_.train);
+    detector_.note_sizes(good_);
     calibrate();
     detector_.save(folder_);
     return result;
@@ -93,7 +94,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   const RunConfig& config = detector.config();
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
+  test_on_the_rest(paths_in_split(split, data.train_good), data);
   // A damaged image is reported before hours of training and before --force deletes the old run.
   const ImageStore good = read_images(config, data.train_good, false);
   const ImageStore test = read_images(config, data.test, true);
@@ -123,7 +124,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise"};
+  model.options = {"train_noise", "test_noise", "denoise", "k", "threshold", "target_fpr"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);

@@ -21,6 +21,10 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts);
 
+/// Gives a loaded detector the threshold that the run keeps (kept_threshold_rule), or the one that
+/// `config` asks for, which the run keeps from now on.
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder);
+
 /// evaluate_on() for the folder's model and the test images that `config` names.
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 

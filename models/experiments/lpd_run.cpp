@@ -26,7 +26,7 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
                           const TrainingHooks& hooks) {
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
+  test_on_the_rest(paths_in_split(split, data.train_good), data);
   const ImageStore good = read_images(config, data.train_good, false);
   const ImageStore test = read_images(config, data.test, true);
   const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
@@ -40,6 +40,7 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
   const std::vector<double> scores = detector.learn(good, images);
+  detector.note_sizes(good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const LpdState& state = detector.lpd().state();
@@ -79,6 +80,7 @@ ModelSpec lpd_model() {
   ModelSpec model;
   model.name = "lpd";
   model.presets = {{"lpd", 256, 3, Init::he, nullptr}};
+  model.options = {"k", "threshold", "target_fpr"};
   model.own_options = lpd_options();
   model.check = check_lpd_options;
   model.train = train_lpd;

@@ -46,6 +46,7 @@ struct SuiteCells {
   int64_t steps = 0;                                 ///< 0: to the end of the model's own rules
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< the first class on the built-in data
+  int image_size = 0, batch = 0;                     ///< 0: the preset's
 };
 
 /// What the report says of a model. Texts are HTML.

@@ -10,7 +10,7 @@ class Dcgan : public Network {
  public:
   static constexpr int kLatent = 100;  ///< length of z
 
-  /// Image sizes are 64 and 128.
+  /// Image sizes are 32, 64 and 128.
   /// `filters`: of the discriminator's first convolution; the published network has 64.
   Dcgan(int image_size, int channels, int filters = 64);
   Shape input_shape(int64_t n) const override { return {n, 1, 1, kLatent}; }

@@ -16,9 +16,9 @@ namespace assay {
 /// What --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// Of a folder of one's own every image is tested that is not in the run's split: puts those into
-/// data.test, by path. Other data sets say themselves what is tested.
-void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
+/// Where the test's good images are drawn (Dataset::draws_test), every image is tested that is not
+/// in the run's split: puts those into data.test, by path.
+void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. What it has learnt from is in its split.json, while
 /// a draw from what lies in the folder by now would know nothing of it. DataError also for a
@@ -47,8 +47,8 @@ RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start
 int bit_depth_of(const RunConfig& config);
 
 /// What train says of its images once they are read: notes on the folders and on the images, and
-/// where files were ignored, which. `test` is empty for a cross-validation. DataError for the first
-/// problem that findings.h knows.
+/// how many files were read and ignored, and why. `test` is empty for a cross-validation. DataError
+/// for the first problem that findings.h knows.
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test);
 
