@@ -113,8 +113,13 @@ class VerbConfig : public CLI::ConfigTOML {
   static void check(const CLI::ConfigItem& item, const CLI::App& verb) {
     std::string words;
     for (const std::string& word : item.parents) words += " " + word;
-    if (verb.get_option_no_throw("--" + item.name) == nullptr || item.name == "config")
+    const CLI::Option* option = verb.get_option_no_throw("--" + item.name);
+    if (option == nullptr || item.name == "config")
       refuse("'" + item.name + "' is no option of assay" + words);
+    const auto max_values = static_cast<size_t>(std::max(1, option->get_items_expected_max()));
+    if (item.inputs.size() > max_values)
+      refuse(fmt::format("'{}' has {} values ({}); give it once, with one value", item.name,
+                         item.inputs.size(), fmt::join(item.inputs, ", ")));
     if (item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty()))
       refuse("'" + item.name + "' has no value");
   }

@@ -375,18 +375,20 @@ std::string summary_of_folds(const CrossValidationMetrics& cv) {
 
 std::string summary_of_detector(const DetectorMetrics& m) {
   const std::string why = m.why_no_image_metrics();
-  std::string text = fmt::format(
-      "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {:.3f}; calling "
-      "every image defective: {}\n  oracle F1    {}  (threshold chosen on the test images)\n",
-      m.model, m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed, number(m.image_auroc),
-      interval_text(m.auroc_interval), m.image_auroc ? "  (95 % bootstrap interval)" : ": " + why,
-      number(m.f1), interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive),
-      number(m.f1_max));
+  std::string text = fmt::format("{} on {}{}, seed {}\n  image AUROC  {}{}{}\n", m.model,
+                                 m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed,
+                                 number(m.image_auroc), interval_text(m.auroc_interval),
+                                 m.image_auroc ? "  (95 % bootstrap interval)" : ": " + why);
+  if (m.defective_images() > 0)
+    text += fmt::format(
+        "  F1           {}{}  at s > {:.3f}; calling every image defective: {}\n  oracle F1    {}  "
+        "(threshold chosen on the test images)\n",
+        number(m.f1), interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive),
+        number(m.f1_max));
+  else
+    text += fmt::format("  test         {} of {} good images called defective, at s > {:.3f}\n",
+                        m.fp, m.good_images(), m.threshold);
   if (!m.threshold_rule.empty()) text += fmt::format("  threshold    {}\n", m.threshold_rule);
-  if (!why.empty())
-    text +=
-        fmt::format("  test         {} of {} good images called defective, {} of {} defective\n",
-                    m.fp, m.good_images(), m.tp, m.defective_images());
   if (m.pixel_auroc)
     text += fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m.pixel_auroc), number(m.aupro));
   else if (!m.why_no_pixel_metrics.empty())

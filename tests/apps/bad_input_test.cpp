@@ -264,7 +264,8 @@ TEST_CASE("a file of options that is broken") {
   refused("epochs = 1\n = 3\n", "line 2 has no name before its '='");
   refused("\"\" = 3\n", "line 1 has no name before its '='");
   refused("[]\nepochs = 1\n", "line 1: the section has no name");
-  refused("epochs = 1\nbatch = 2\nepochs = 2\n", "'epochs' is given twice");
+  refused("epochs = 1\nbatch = 2\nepochs = 2\n", "'epochs' ");
+  refused("batch = 1\nbatch = 2\n", "'batch' has 2 values (1, 2); give it once");
   refused(std::string("epochs = 1\n\0\n", 13), "no text");
   refused(
       "\xEF\xBB\xBF"

@@ -220,6 +220,15 @@ TEST_CASE("images of 12 bits in 16 are named, scaled by --bit-depth, and predict
                                  (folder / "deep.png").string(), (folder / "flat.png").string()}));
   const std::vector<nlohmann::json> images = json_lines(predicted.out);
   CHECK(images.at(0)["score"] == images.at(1)["score"]);
+  CHECK(!contains(predicted.error, "note"));
+  // predict names unused bits and squashed images too.
+  put(folder / "wide.png", small_image(51, 20, 40));
+  const Outcome odd =
+      require_success(run_assay({"predict", (folder / "plain").string(),
+                                 (folder / "deep.png").string(), (folder / "wide.png").string()}));
+  CHECK(contains(odd.error, "1 of 2 images (" + (folder / "deep.png").string() +
+                                ") have 16 bits a value but use 12"));
+  CHECK(contains(odd.error, "have another shape (40x20) than training images (20x20)"));
   // Resumed with auto again it keeps the number.
   require_success(run_assay(small_training(folder / "data", folder / "auto",
                                            {"--epochs", "1", "--bit-depth", "auto", "--resume"})));

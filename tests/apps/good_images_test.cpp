@@ -4,8 +4,9 @@
 namespace assay::testing {
 namespace {
 
-std::vector<std::string> training(const std::string& model, const fs::path& good,
-                                  const fs::path& out, const std::vector<std::string>& more = {}) {
+std::vector<std::string> good_training(const std::string& model, const fs::path& good,
+                                       const fs::path& out,
+                                       const std::vector<std::string>& more = {}) {
   std::vector<std::string> words = {"train", model, "--good", good.string(), "--out", out.string()};
   words.insert(words.end(), more.begin(), more.end());
   return words;
@@ -37,8 +38,9 @@ TEST_CASE("--good alone trains, calibrates, tests on good images and predicts") 
     const fs::path run = folder / model;
     const Outcome trained = require_success(run_assay(
         model == "lpd"
-            ? training(model, folder / "fine", run, {"--image-size", "64", "--filter-count", "4"})
-            : training(model, folder / "fine", run, {"--image-size", "16", "--epochs", "1"})));
+            ? good_training(model, folder / "fine", run,
+                            {"--image-size", "64", "--filter-count", "4"})
+            : good_training(model, folder / "fine", run, {"--image-size", "16", "--epochs", "1"})));
     check_good_only(trained, run);
     CHECK(contains(trained.error, "files: 15 images read, no file ignored"));
     const Outcome predicted =
@@ -55,15 +57,15 @@ TEST_CASE("--good alone trains, calibrates, tests on good images and predicts") 
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(read_json(run / "metrics.json")["image_auroc"].is_null());
 
-  check_refused(run_assay(training("cnn", folder / "fine", folder / "cnn")), kUsage,
+  check_refused(run_assay(good_training("cnn", folder / "fine", folder / "cnn")), kUsage,
                 "cnn: learns from images of defects too, and there are none; give --bad");
   CHECK(!fs::exists(folder / "cnn"));
   check_refused(run_assay({"train", "kd-cae", "--bad", (folder / "odd").string(), "--out",
                            (folder / "x").string()}),
                 kUsage, "--bad: needs --good");
-  const Outcome gan =
-      require_success(run_assay(training("dcgan", folder / "fine", folder / "gan",
-                                         {"--image-size", "32", "--steps", "2", "--batch", "2"})));
+  const Outcome gan = require_success(
+      run_assay(good_training("dcgan", folder / "fine", folder / "gan",
+                              {"--image-size", "32", "--steps", "2", "--batch", "2"})));
   CHECK(contains(gan.error, "files: 15 images read"));
 }
 

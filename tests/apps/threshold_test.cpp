@@ -4,12 +4,12 @@
 namespace assay::testing {
 namespace {
 
-nlohmann::json metrics_of(const fs::path& run) {
+nlohmann::json metrics_in(const fs::path& run) {
   return read_json(run / "metrics.json");
 }
 
 /// Numbers of a column of a CSV file without quoted fields.
-std::vector<std::string> column(const std::string& csv, size_t index) {
+std::vector<std::string> csv_column(const std::string& csv, size_t index) {
   std::vector<std::string> values;
   std::istringstream lines(csv);
   for (std::string line; std::getline(lines, line);) {
@@ -31,7 +31,7 @@ TEST_CASE("a threshold is trained with, changed without training, kept and print
   const Outcome trained = require_success(
       run_assay(small_training(folder / "data", run, {"--epochs", "1", "--k", "2.5"})));
   CHECK(contains(trained.out, "2.5 deviations above the mean of 8 held-out good images"));
-  CHECK(metrics_of(run)["threshold"] == 2.5);
+  CHECK(metrics_in(run)["threshold"] == 2.5);
   CHECK(read_json(run / "config.json")["k"] == "2.5");
   const std::string model = read_text(run / "model.safetensors");
 
@@ -47,22 +47,22 @@ TEST_CASE("a threshold is trained with, changed without training, kept and print
   };
   const Outcome evaluated = require_success(evaluate({"--target-fpr", "0.01"}));
   CHECK(contains(evaluated.out, "8 images cannot promise the 1 % asked for, 11 % is the least"));
-  const nlohmann::json metrics = metrics_of(run);
+  const nlohmann::json metrics = metrics_in(run);
   CHECK(contains(metrics["threshold_rule"], "number 1 of 8 held-out good scores"));
   const double threshold = metrics["threshold"];
   CHECK(read_text(run / "model.safetensors") == model);  // nothing was trained
   const std::string good = read_text(run / "good_scores.csv");
-  for (size_t i = 1; i < column(good, 3).size(); ++i) {
-    const bool defective = std::stod(column(good, 3)[i]) > threshold;
-    CHECK(column(good, 4)[i] == (defective ? "defective" : "good"));
+  for (size_t i = 1; i < csv_column(good, 3).size(); ++i) {
+    const bool defective = std::stod(csv_column(good, 3)[i]) > threshold;
+    CHECK(csv_column(good, 4)[i] == (defective ? "defective" : "good"));
   }
   // The highest of the held-out scores is not called defective, so none of them is.
-  CHECK(std::any_of(column(good, 7).begin(), column(good, 7).end(),
+  CHECK(std::any_of(csv_column(good, 7).begin(), csv_column(good, 7).end(),
                     [](const std::string& set) { return set == "validation"; }));
 
   // It is kept: evaluate and predict take it from now on.
   require_success(evaluate({}));
-  CHECK(metrics_of(run)["threshold"] == threshold);
+  CHECK(metrics_in(run)["threshold"] == threshold);
   const Outcome lines = require_success(predict({"--jsonl"}));
   CHECK(contains(lines.error, "number 1 of 8 held-out good scores"));
   std::istringstream in(lines.out);
@@ -78,7 +78,7 @@ TEST_CASE("a threshold is trained with, changed without training, kept and print
   CHECK(!contains(text.out, "defective"));
   CHECK(contains(text.error, "given by --threshold"));
   const Outcome all = require_success(predict({"--threshold", "-1e9", "--csv"}));
-  const std::vector<std::string> verdicts = column(all.out, 2), limits = column(all.out, 5);
+  const std::vector<std::string> verdicts = csv_column(all.out, 2), limits = csv_column(all.out, 5);
   REQUIRE(verdicts.size() == 5);
   CHECK(limits[0] == "threshold");
   for (size_t i = 1; i < verdicts.size(); ++i) {
@@ -86,7 +86,7 @@ TEST_CASE("a threshold is trained with, changed without training, kept and print
     CHECK(std::stod(limits[i]) == -1e9);
   }
   require_success(evaluate({}));
-  CHECK(metrics_of(run)["threshold"] == threshold);
+  CHECK(metrics_in(run)["threshold"] == threshold);
 
   check_refused(evaluate({"--k", "2", "--threshold", "1"}), kUsage, "choose one");
   check_refused(predict({"--target-fpr", "1.5"}), kUsage, "--target-fpr");
@@ -94,11 +94,11 @@ TEST_CASE("a threshold is trained with, changed without training, kept and print
   put(run / "threshold.json", std::string("{"));
   check_refused(predict({}), kCheckpoint, "threshold.json");
   require_success(evaluate({"--k", "3"}));
-  CHECK(metrics_of(run)["threshold"] == 3);
+  CHECK(metrics_in(run)["threshold"] == 3);
   // Resuming the finished training changes nothing.
   require_success(
       run_assay(small_training(folder / "data", run, {"--epochs", "1", "--k", "2.5", "--resume"})));
-  CHECK(metrics_of(run)["threshold"] == 3);
+  CHECK(metrics_in(run)["threshold"] == 3);
 }
 
 TEST_CASE("every detector takes a threshold, and says which options it has") {
@@ -112,13 +112,13 @@ TEST_CASE("every detector takes a threshold, and says which options it has") {
   };
   require_success(run_assay(
       words("lpd", {"--image-size", "64", "--target-fpr", "0.25", "--filter-count", "4"})));
-  CHECK(contains(metrics_of(folder / "lpd")["threshold_rule"], "of 12 held-out good scores"));
+  CHECK(contains(metrics_in(folder / "lpd")["threshold_rule"], "of 12 held-out good scores"));
   require_success(run_assay({"evaluate", (folder / "lpd").string(), "--k", "1"}));
   CHECK(
-      contains(metrics_of(folder / "lpd")["threshold_rule"], "1 deviations above the mean of 12"));
+      contains(metrics_in(folder / "lpd")["threshold_rule"], "1 deviations above the mean of 12"));
   require_success(
       run_assay(words("ni-cae", {"--image-size", "16", "--epochs", "1", "--threshold", "4"})));
-  CHECK(metrics_of(folder / "ni-cae")["threshold"] == 4);
+  CHECK(metrics_in(folder / "ni-cae")["threshold"] == 4);
   check_refused(run_assay(words("cnn", {"--k", "2"})), kUsage, "--k: is an option of");
   check_refused(run_assay(words("dcgan", {"--threshold", "2"})), kUsage, "--threshold: is");
 }
