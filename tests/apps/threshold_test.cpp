@@ -1,4 +1,6 @@
 // The threshold is the user's: --k, --threshold and --target-fpr in train, evaluate and predict.
+#include <sstream>
+
 #include "tests/apps/program.h"
 
 namespace assay::testing {
