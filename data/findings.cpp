@@ -13,28 +13,28 @@ namespace {
 
 constexpr double kMaxShapeRatio = 1.25;
 constexpr size_t kExamples = 3;
-constexpr int kFullDepth = 15;  // images of 16 bits may well stay below half of the range
+constexpr int kFullDepth = 15;  // 16-bit images may well use only half of the range
 
 double aspect_of(ImageSize size) {
   return static_cast<double>(size.width) / static_cast<double>(size.height);
 }
 
-void look_for_copies(std::span<const SeenImage> training, std::span<const SeenImage> test,
-                     Findings& findings) {
-  std::map<uint64_t, const SeenImage*> learnt;
+void look_for_copies(std::span<const ReadImage> training, std::span<const ReadImage> test,
+                     ImageFindings& findings) {
+  std::map<uint64_t, const ReadImage*> learnt;
   ImageGroup copies;
-  const auto compare = [&](const SeenImage& image, const SeenImage& earlier) {
+  const auto compare = [&](const ReadImage& image, const ReadImage& earlier) {
     copies.add(image.sample->path + " = " + earlier.sample->path);
     if (image.sample->defective != earlier.sample->defective)
       findings.problems.push_back(
           fmt::format("{}: is the same image as {}, but one is good and the other defective",
                       image.sample->path, earlier.sample->path));
   };
-  for (const SeenImage& image : training) {
+  for (const ReadImage& image : training) {
     const auto [found, fresh] = learnt.emplace(image.facts->hash, &image);
     if (!fresh && test.empty()) compare(image, *found->second);
   }
-  for (const SeenImage& image : test)
+  for (const ReadImage& image : test)
     if (const auto found = learnt.find(image.facts->hash); found != learnt.end())
       compare(image, *found->second);
   if (!copies.any()) return;
@@ -53,13 +53,13 @@ std::string stem_of(const Sample& sample) {
   return stem;
 }
 
-/// Black and white files among the images of defects that have other images' names are their masks.
-void look_for_masks(std::span<const SeenImage> all, Findings& findings) {
+/// A black-and-white file named like another defective image is probably that image's mask.
+void look_for_masks(std::span<const ReadImage> all, ImageFindings& findings) {
   std::map<std::string, const Sample*> images;
-  for (const SeenImage& image : all)
+  for (const ReadImage& image : all)
     if (image.sample->defective && !image.facts->two_valued)
       images.emplace(stem_of(*image.sample), image.sample);
-  for (const SeenImage& image : all) {
+  for (const ReadImage& image : all) {
     if (!image.sample->defective || !image.facts->two_valued) continue;
     if (const auto found = images.find(stem_of(*image.sample)); found != images.end())
       findings.problems.push_back(
@@ -69,10 +69,10 @@ void look_for_masks(std::span<const SeenImage> all, Findings& findings) {
   }
 }
 
-void look_at_masks(std::span<const SeenImage> images, Findings& findings) {
+void look_at_masks(std::span<const ReadImage> images, ImageFindings& findings) {
   ImageGroup everything, inverted, vanishing;
   size_t masks = 0;
-  for (const SeenImage& image : images) {
+  for (const ReadImage& image : images) {
     if (!image.facts->mask) continue;
     ++masks;
     const MaskCoverage& mask = *image.facts->mask;
@@ -158,17 +158,17 @@ bool differs_in_shape(ImageSize a, ImageSize b) {
   return ratio > kMaxShapeRatio || ratio < 1 / kMaxShapeRatio;
 }
 
-Findings find_out(std::span<const SeenImage> training, std::span<const SeenImage> test,
-                  int bit_depth) {
-  std::vector<SeenImage> all(training.begin(), training.end());
+ImageFindings check_images(std::span<const ReadImage> training, std::span<const ReadImage> test,
+                           int bit_depth) {
+  std::vector<ReadImage> all(training.begin(), training.end());
   all.insert(all.end(), test.begin(), test.end());
-  Findings findings;
+  ImageFindings findings;
   look_for_masks(all, findings);
   look_for_copies(training, test, findings);
   std::vector<ImageSize> sizes;
-  for (const SeenImage& image : training) sizes.push_back(image.facts->size);
+  for (const ReadImage& image : training) sizes.push_back(image.facts->size);
   SeriesFindings series(sizes.empty() ? ImageSize() : typical_size(sizes), bit_depth);
-  for (const SeenImage& image : all) series.add(image.sample->path, *image.facts);
+  for (const ReadImage& image : all) series.add(image.sample->path, *image.facts);
   const std::vector<std::string> notes = series.notes();
   findings.notes.insert(findings.notes.end(), notes.begin(), notes.end());
   look_at_masks(all, findings);

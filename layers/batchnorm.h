@@ -9,11 +9,11 @@ namespace assay {
 struct BatchNormConfig {
   int C;
   Activation activation = Activation::none;
-  float slope = 0.2f;  ///< of leaky_relu
+  float slope = 0.2f;  ///< leaky_relu's slope below 0
 };
 
-/// BatchNorm2d [activation] of PyTorch. x (...,C). Batch statistics while training(), running ones
-/// otherwise.
+/// PyTorch's BatchNorm2d [activation]. x (...,C). Uses the batch's statistics while training(), the
+/// running ones otherwise.
 class BatchNorm : public Module {
  public:
   explicit BatchNorm(const BatchNormConfig& config);

@@ -9,7 +9,8 @@ namespace assay {
 
 namespace {
 
-/// Our filters (K,R,S,C) are PyTorch's (K,C,R,S); of a transposed convolution K is its input.
+/// Our filters are (K,R,S,C), PyTorch's (K,C,R,S). K counts the input channels of a transposed
+/// convolution.
 TorchLayout filter_layout(int64_t K, int64_t side, int64_t C) {
   return {{K, side, side, C}, {0, 3, 1, 2}, {K, C, side, side}};
 }

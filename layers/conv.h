@@ -1,4 +1,4 @@
-// Convolution layers, with what stands around them.
+// Convolution layers, fused with upsampling, activation and max-pool.
 #pragma once
 
 #include "layers/module.h"
@@ -13,7 +13,7 @@ struct Conv2dConfig {
   bool bias = true;
 };
 
-/// [Upsample] Conv2d [activation] [MaxPool2d] of PyTorch as one operation. x (N,H,W,C).
+/// PyTorch's [Upsample] Conv2d [activation] [MaxPool2d] as one operation. x (N,H,W,C).
 class Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dConfig& config);
@@ -34,7 +34,7 @@ struct ConvTranspose2dConfig {
   bool bias = true;
 };
 
-/// ConvTranspose2d [activation] of PyTorch. x (N,P,Q,C_in).
+/// PyTorch's ConvTranspose2d [activation]. x (N,P,Q,C_in).
 class ConvTranspose2d : public Module {
  public:
   explicit ConvTranspose2d(const ConvTranspose2dConfig& config);

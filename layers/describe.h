@@ -1,4 +1,4 @@
-// The words of a network table.
+// Texts and checks that the layers' describe() share.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// ", ReLU" as PyTorch names it; nothing for the identity.
+/// ", ReLU", with PyTorch's name; "" for no activation.
 inline std::string activation_suffix(Activation a) {
   switch (a) {
     case Activation::relu:
@@ -20,12 +20,13 @@ inline std::string activation_suffix(Activation a) {
       return ", sigmoid";
     case Activation::tanh:
       return ", tanh";
-    default:
+    case Activation::none:
       return "";
   }
+  return "";
 }
 
-/// Throws the Error that forward would throw for x of that shape.
+/// Throws Error, as forward does, unless x is (N,H,W,channels).
 inline void check_image(const std::string& layer, const Shape& x, int64_t channels) {
   ASSAY_CHECK(x.size() == 4 && x[3] == channels, "{}: wants images (N,H,W,{}) but gets {}", layer,
               channels, to_string(x));

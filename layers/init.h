@@ -1,5 +1,5 @@
-// Initial values of parameters, as functions of (seed, index of the parameter, index of the
-// element).
+// Initial values of parameters, which depend on (seed, index of the parameter, index of the
+// element) alone.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@ namespace assay {
 ///        arXiv:1502.01852, equation 10), else Glorot's; zero biases
 /// keras  uniform in +-sqrt(6 / (fan_in + fan_out)) for all weights (Glorot and Bengio, 2010,
 ///        AISTATS, equation 16); zero biases
-/// dcgan  N(0, .02), batch norm's gamma N(1, .02) (Radford et al., 2016, arXiv:1511.06434, section
-/// 4)
+/// dcgan  N(0, .02), batch norm's gamma N(1, .02) (Radford et al., 2016, arXiv:1511.06434,
+///        section 4)
 enum class Init : uint8_t { he, keras, dcgan };
 
 const char* name_of(Init init);
-/// Throws UsageError for an unknown name; the message lists the names there are.
+/// Throws UsageError, which lists the known names, for an unknown name.
 Init init_from_name(std::string_view name);
 
 void init_parameters(const Module& module, Init init, uint64_t seed);

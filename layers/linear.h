@@ -7,7 +7,8 @@
 
 namespace assay {
 
-/// An image that a dense layer reads or makes: our order is (H,W,C), PyTorch's (C,H,W).
+/// Shape of an image at the input or output of a dense layer. Ours is flattened as (H,W,C),
+/// PyTorch's as (C,H,W).
 struct ImageLayout {
   int64_t H, W, C;
 };
@@ -15,11 +16,11 @@ struct ImageLayout {
 struct LinearConfig {
   int64_t in, out;
   Activation activation = Activation::none;
-  std::optional<ImageLayout> input_image = {};   ///< where the input is a flattened image
-  std::optional<ImageLayout> output_image = {};  ///< where the output becomes an image
+  std::optional<ImageLayout> input_image = {};   ///< set if the input is a flattened image
+  std::optional<ImageLayout> output_image = {};  ///< set if the output becomes an image
 };
 
-/// Linear [activation] of PyTorch. x (N,in) -> (N,out).
+/// PyTorch's Linear [activation]. x (N,in) -> (N,out).
 class Linear : public Module {
  public:
   explicit Linear(const LinearConfig& config);

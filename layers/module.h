@@ -12,37 +12,37 @@
 
 namespace assay {
 
-/// How PyTorch stores a tensor of ours: seen with the dimensions `dims`, permuted by `order`, then
-/// with the shape `shape`. Empty `order`: as it is.
+/// The layout of one of our tensors in PyTorch: reshaped to `dims`, permuted by `order`, reshaped
+/// to `shape`. An empty `order` means no change.
 struct TorchLayout {
   Shape dims;
   std::vector<int> order;
   Shape shape;
 };
 
-/// What a parameter is to its layer: all that its initial value depends on.
+/// The role of a parameter in its layer, on which its initial value depends.
 struct ParameterRole {
   enum Kind : uint8_t { weight, bias, scale } kind = weight;
-  int64_t fan_in = 0, fan_out = 0;  ///< of a weight
+  int64_t fan_in = 0, fan_out = 0;  ///< weights only
   Activation followed_by = Activation::none;
 };
 
 struct Parameter {
-  std::string name;  ///< PyTorch's, as "encoder.3.weight"
+  std::string name;  ///< PyTorch's name, such as "encoder.3.weight"
   Tensor tensor;
   TorchLayout layout;
   ParameterRole role;
 };
 
-/// State that is no parameter: a tensor, or a count (then `tensor` is undefined).
+/// State that is not a parameter: a tensor, or a count, and then `tensor` is undefined.
 struct Buffer {
   std::string name;
   Tensor tensor;
   int64_t* count = nullptr;
 };
 
-/// The kernel call of a convolution layer. A transposed layer has the convolution that maps its
-/// output to its input: its forward pass is dgrad.
+/// The kernel call of a convolution layer. For a transposed layer, whose forward pass is dgrad, it
+/// is the convolution that maps its output to its input.
 struct ConvCall {
   Conv2dShape shape;
   Conv2dEpilogue epilogue;
@@ -51,17 +51,17 @@ struct ConvCall {
 
 /// One line of a network table.
 struct LayerRow {
-  std::string name;  ///< PyTorch's, as "encoder.3"
-  std::string what;  ///< "conv 3x3, 64, ReLU, max-pool 2"
+  std::string name;  ///< PyTorch's name, such as "encoder.3"
+  std::string what;  ///< "conv 3x3/1/1, ReLU, max-pool 2": filter/stride/padding
   Shape output;      ///< (N,H,W,C) or (N,I)
   int64_t parameters = 0;
-  int64_t flops = 0;      ///< forward; multiply-adds count as two
-  int64_t min_bytes = 0;  ///< that a forward pass must move in fp32: operands once, output once
+  int64_t flops = 0;      ///< of a forward pass; a multiply-add counts as two
+  int64_t min_bytes = 0;  ///< moved by a forward pass in fp32: every operand and the output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
-  bool is_product = false;            ///< a dense layer: every pass is a matrix product
+  bool is_product = false;            ///< dense layers, whose passes are matrix products
 };
 
-/// A layer or a network. Copying is not possible; handles on its tensors are.
+/// A layer or a network. It cannot be copied, but handles of its tensors can.
 class Module {
  public:
   Module() = default;
@@ -72,33 +72,34 @@ class Module {
   virtual Tensor forward(const Tensor& x) = 0;
   Tensor operator()(const Tensor& x) { return forward(x); }
 
-  /// Appends the rows of this module for an input of that shape, `name` in front of each name;
-  /// returns the shape of its output. Throws Error where forward would.
+  /// Appends the rows of this module for an input of shape `input`, with `name` in front of each
+  /// name, and returns the shape of the output. Throws Error if forward would.
   virtual Shape describe(const std::string& name, const Shape& input,
                          std::vector<LayerRow>& rows) const = 0;
-  /// How many modules of PyTorch this one stands for, and which of them owns the parameters: a
-  /// convolution with upsampling in front and ReLU behind is [Upsample, Conv2d, ReLU], so (3, 1).
+  /// Number of PyTorch modules that this one replaces, and the index of the one with the
+  /// parameters: (3, 1) for a convolution with upsampling and ReLU, which is [Upsample, Conv2d,
+  /// ReLU].
   struct TorchSpan {
     int modules = 1, owner = 0;
   };
   virtual TorchSpan torch_span() const { return {}; }
 
-  /// Depth first, in the order of definition, which is the order of PyTorch's.
+  /// Depth first, in the order of definition, which is PyTorch's order.
   std::vector<Parameter> parameters() const;
   std::vector<Buffer> buffers() const;
   int64_t parameter_count() const;
 
-  /// Training mode (the default) and inference mode differ in batch norm alone.
+  /// Sets training mode (the default) or inference mode, which differ in batch norm alone.
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
 
-  /// False makes the parameters constants: their gradients are not computed.
+  /// With false the parameters are constants, without gradients.
   void set_requires_grad(bool on);
   void zero_grad();
 
  protected:
-  /// Adds a parameter of that shape, zero, requiring a gradient.
+  /// Adds a parameter of zeros that requires a gradient.
   Tensor add_parameter(std::string name, Shape shape, ParameterRole role, TorchLayout layout = {});
   void add_buffer(std::string name, Tensor tensor);
   void add_buffer(std::string name, int64_t* count);

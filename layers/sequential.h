@@ -1,4 +1,4 @@
-// Layers one after another.
+// A module that applies layers one after another.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace assay {
 
-/// Named as PyTorch's Sequential of the same modules: a layer that stands for several takes several
-/// numbers, and its parameters carry the number of the module that owns them there.
+/// Its names are those of PyTorch's Sequential of the same modules: a layer that replaces several
+/// modules takes several numbers, and its parameters have the number of the one that owns them.
 class Sequential : public Module {
  public:
   template <class Layer, class Config>

@@ -14,7 +14,7 @@ Shape torch_shape(const Parameter& p) {
   return p.layout.order.empty() ? p.tensor.shape() : p.layout.shape;
 }
 
-/// The inverse of to_torch: the dimensions as PyTorch has them, permuted back.
+/// The inverse of to_torch().
 Tensor from_torch(const Parameter& p, const Tensor& stored) {
   if (p.layout.order.empty()) return stored;
   const std::vector<int>& order = p.layout.order;

@@ -1,4 +1,4 @@
-// The state of a module with PyTorch's names and layouts: what load_state_dict(strict=True) takes.
+// The state of a module with PyTorch's names and layouts, for load_state_dict(strict=True).
 #pragma once
 
 #include <string>
@@ -8,16 +8,15 @@
 
 namespace assay {
 
-/// `values`, of the shape of `p.tensor` (the parameter itself, or its gradient), as PyTorch holds
-/// it.
+/// A copy of `values` (the parameter p or its gradient) in PyTorch's layout.
 Tensor to_torch(const Parameter& p, const Tensor& values);
 
-/// Every parameter and buffer: convolutions (K,C,R,S), dense layers in NCHW order, batch norm with
-/// num_batches_tracked. Always of type F32, or I64 for counts.
+/// Every parameter and buffer: convolutions as (K,C,R,S), dense layers in NCHW order, batch norm
+/// with num_batches_tracked. The type is F32, or I64 for counts.
 StateDict save_state(const Module& module);
 
-/// The inverse. Throws CheckpointError that starts with `source` and lists the names that are
-/// missing or unexpected, or names the tensor and both shapes; nothing is changed then.
+/// The inverse of save_state(). Throws CheckpointError, without changing anything, if names are
+/// missing or unexpected or a shape differs; the message starts with `source` and lists them.
 void load_state(const Module& module, const StateDict& state, const std::string& source);
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-// Adam. Kingma and Ba, 2015, arXiv:1412.6980. The formula stands in kernels/optim/optim.h.
+// Adam. Kingma and Ba, 2015, arXiv:1412.6980. The formula is in kernels/optim/optim.h.
 #pragma once
 
 #include "optim/optimizer.h"

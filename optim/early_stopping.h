@@ -1,4 +1,5 @@
-// Stops a training that no longer gets better and keeps the best weights.
+// Early stopping: ends a training whose validation loss no longer improves, and keeps the best
+// weights.
 #pragma once
 
 #include <cstdint>
@@ -11,26 +12,26 @@ namespace assay {
 
 struct EarlyStoppingOptions {
   int patience = 5;         ///< epochs without a new best loss
-  int64_t min_steps = 400;  ///< never stops before so many optimizer steps
+  int64_t min_steps = 400;  ///< optimizer steps before it may stop
 };
 
 class EarlyStopping {
  public:
   explicit EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {}
 
-  /// Call after each epoch, `steps` counting all optimizer steps so far. Keeps a copy of the
-  /// module's state when the loss is a new best. True: stop now. A NaN is never a best.
+  /// Call after each epoch with the number of all optimizer steps so far. Keeps a copy of the
+  /// module's state if the loss is a new best; NaN never is. Returns true if training should stop.
   bool update(double validation_loss, int64_t steps, const Module& module);
 
   bool has_best() const { return !best_.empty(); }
   double best_loss() const { return best_loss_; }
   int best_epoch() const { return best_epoch_; }  ///< counted from 0; -1 before the first
-  /// Gives the module its best state back; nothing happens when there is none.
+  /// Restores the module's best state, if there is one.
   void restore_best(const Module& module) const;
 
-  /// "early_stopping.*": what a resumed run needs. load throws CheckpointError and, like
-  /// Optimizer::load, leaves other entries alone.
+  /// The state that a resumed run needs, as entries "early_stopping.*".
   StateDict save() const;
+  /// Throws CheckpointError, which starts with `source`. Ignores other entries of `state`.
   void load(const StateDict& state, const std::string& source);
 
  private:

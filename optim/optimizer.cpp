@@ -32,7 +32,7 @@ void Optimizer::step() {
 }
 
 void Optimizer::advance(int updates) {
-  // Where a record reads them they stay.
+  // A recorded step reads the constants at this address, so it must not change.
   if (!constants_.defined() || constants_.dim(0) != updates)
     constants_ = Tensor::empty({updates, kOptimConstants});
   applied_ = 0;
@@ -93,7 +93,7 @@ void Optimizer::load(const StateDict& state, const std::string& source) {
                    name_of(t.type), to_string(t.shape), name_of(like.type), to_string(like.shape));
     return t;
   };
-  // All is looked at before anything changes.
+  // Checks everything before anything changes.
   const int64_t steps = entry("steps", StoredTensor::of(int64_t{0})).int64s().at(0);
   std::vector<std::vector<Tensor>> moments;
   for (const Moment& moment : moments_) {

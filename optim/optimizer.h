@@ -1,4 +1,4 @@
-// The interface of optimizers, and what they share.
+// The base class of the optimizers.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace assay {
 
-/// Holds handles on the parameters of a module and changes them in place.
+/// Holds handles of the parameters of a module and updates them in place.
 class Optimizer {
  public:
   explicit Optimizer(std::vector<Parameter> parameters);
@@ -21,10 +21,9 @@ class Optimizer {
   void step();
   void zero_grad();
 
-  /// step() in two halves, for a step that is recorded (models/training/recorded_step.h). advance()
-  /// counts the coming `updates` and brings the learning rate and what else changes in each to the
-  /// memory of the device; it comes before each replay. apply() is the next update from there, and
-  /// may be recorded.
+  /// step() in two halves, for recorded steps (models/training/recorded_step.h). advance(), called
+  /// before each replay, counts the next `updates` updates and copies their constants, such as the
+  /// learning rate, to the device. apply() is the next update with these and may be recorded.
   void advance(int updates = 1);
   void apply();
 
@@ -33,23 +32,23 @@ class Optimizer {
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double rate) { learning_rate_ = rate; }
 
-  /// "<kind>.steps", "<kind>.<moment>.<parameter>": all that a resumed run needs to go on to the
-  /// same bits (the learning rate comes from the configuration).
+  /// "<kind>.steps" and "<kind>.<moment>.<parameter>", with which a resumed run continues bit for
+  /// bit; the learning rate comes from the configuration.
   StateDict save() const;
-  /// Throws CheckpointError that starts with `source` and names what is missing or does not fit.
-  /// Other entries of `state` are left alone: the weights may stand in the same file.
+  /// Throws CheckpointError, which starts with `source`, for a missing entry or a wrong shape.
+  /// Ignores other entries of `state`, because the weights may be in the same file.
   void load(const StateDict& state, const std::string& source);
 
  protected:
-  /// Moments of the parameters, each of the parameter's shape, zero at first.
+  /// A moment of each parameter, of the parameter's shape, initially zero.
   struct Moment {
     std::string name;
     std::vector<Tensor> tensors;
   };
   void add_moment(std::string name);
   virtual const char* kind() const = 0;
-  /// Updates the parameters, all of one type, `steps()` counting this step already. Not null:
-  /// where a float update finds the constants of the step.
+  /// Updates the parameters, which have one type. steps() already counts this step. `constants`,
+  /// unless null, is device memory with the constants of a float update.
   virtual void update(const float* constants) = 0;
   virtual void write_constants(float* constants) = 0;
 
@@ -65,8 +64,8 @@ class Optimizer {
   void check_gradients() const;
 
   int64_t steps_ = 0;
-  Tensor constants_;     // (updates, kOptimConstants), once advance() was called
-  int64_t applied_ = 0;  // of these
+  Tensor constants_;     // (updates, kOptimConstants), after the first advance()
+  int64_t applied_ = 0;  // updates since the last advance()
 };
 
 }  // namespace assay

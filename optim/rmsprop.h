@@ -1,4 +1,4 @@
-// RMSprop. Tieleman and Hinton, 2012, lecture 6.5. The formula stands in kernels/optim/optim.h.
+// RMSprop. Tieleman and Hinton, 2012, lecture 6.5. The formula is in kernels/optim/optim.h.
 #pragma once
 
 #include "optim/optimizer.h"

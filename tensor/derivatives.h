@@ -1,4 +1,4 @@
-// Pieces that the derivatives of several operations share. Nothing here is recorded.
+// Functions that the derivatives of several operations share. Nothing here is recorded.
 #pragma once
 
 #include "kernels/pointwise/activation_formula.h"
@@ -10,8 +10,8 @@ namespace assay {
 Tensor activation_backward(Activation a, float slope, const Tensor& y, const Tensor& dy);
 /// The gradient of a bias: x (...,C) -> (C).
 Tensor sum_rows(const Tensor& x);
-/// x * factor for a factor of one element. On the CPU x itself when that is 1, as in the last loss
-/// of a step.
+/// x * factor for a factor of one element. On the CPU returns x itself if the factor is 1, as it is
+/// for the loss of a step.
 Tensor scaled(const Tensor& x, const Tensor& factor);
 
 }  // namespace assay

@@ -10,8 +10,8 @@
 
 namespace assay {
 
-/// Runs f.operator()<T>() with the type of `x`: f32 or f64, else an Error that names the operation.
-/// Profilers see the kernels that it launches under that name.
+/// Runs f.operator()<T>() with the type of `x`, f32 or f64; throws Error, which names `op`, for
+/// another. Profilers show the kernels that f launches under that name.
 template <class F>
 void with_float_type(std::string_view op, const Tensor& x, const F& f) {
   const ProfileRange range(op);
@@ -26,14 +26,14 @@ void with_float_type(std::string_view op, const Tensor& x, const F& f) {
   }
 }
 
-/// Throws unless `a` and `b` have one type and one device.
+/// Throws Error unless `a` and `b` have the same type and device.
 void check_alike(std::string_view op, const Tensor& a, const Tensor& b);
-/// Throws unless they have one shape too.
+/// Throws Error unless `a` and `b` have the same type, device and shape.
 void check_same_shape(std::string_view op, const Tensor& a, const Tensor& b);
-/// Throws unless x has that many dimensions; `layout` says which, as "(N,H,W,C)".
+/// Throws Error unless x has `rank` dimensions; the message has `layout`, such as "(N,H,W,C)".
 void check_rank(std::string_view op, const Tensor& x, int rank, std::string_view layout);
 
-/// Elements of `t`, or null when it is undefined (an absent bias, a gradient that nobody needs).
+/// Elements of `t`, or null if it is undefined (an absent bias, a gradient that is not needed).
 template <class T>
 const T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;

@@ -1,5 +1,6 @@
-// The operations on tensors. Each checks shapes (the only place that does), computes through one
-// kernel, and records its derivative. Errors name the operation first and both shapes.
+// The operations on tensors. Each checks shapes (kernels do not), runs its kernel and records its
+// derivative. All throw Error, which names the operation and both shapes, if shapes, types or
+// devices do not fit.
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -11,9 +12,9 @@ namespace assay {
 struct Conv2dOptions {
   int stride = 1;
   int pad = 0;
-  int upsample = 1;  ///< nearest, in front: 1, 2 or 4
+  int upsample = 1;  ///< nearest upsampling in front: 1, 2 or 4
   Activation activation = Activation::none;
-  float slope = 0.2f;  ///< of leaky_relu
+  float slope = 0.2f;  ///< leaky_relu's slope below 0, > 0
   int pool = 1;        ///< max-pool behind: 1, 2 or 4
 };
 /// x (N,H,W,C), w (K,R,S,C), b (K) or undefined -> (N,P/pool,Q/pool,K). See
@@ -34,10 +35,10 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b,
               Activation activation = Activation::none, float slope = 0.2f);
 
-/// What batch norm keeps between steps; shape (C).
+/// The state of batch norm, which training updates.
 struct BatchNormState {
-  Tensor running_mean, running_var;
-  int64_t batches = 0;  ///< PyTorch's num_batches_tracked
+  Tensor running_mean, running_var;  ///< (C)
+  int64_t batches = 0;               ///< PyTorch's num_batches_tracked
 };
 struct BatchNormOpOptions {
   bool training = true;
@@ -46,24 +47,29 @@ struct BatchNormOpOptions {
   Activation activation = Activation::none;
   float slope = 0.2f;
 };
-/// x (...,C), gamma (C), beta (C). In training updates `state`.
+/// x (...,C), gamma (C), beta (C) -> (...,C). In training it updates `state`; in inference it has
+/// no derivative. See kernels/batchnorm/batchnorm.h.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
                   const BatchNormOpOptions& o);
 
+/// x (N,H,W,C) -> (N,P,Q,C), P = (H - window)/stride + 1; window at most 16.
 Tensor max_pool2d(const Tensor& x, int window, int stride);
 Tensor avg_pool2d(const Tensor& x, int window, int stride);
+/// Nearest upsampling: x (N,H,W,C) -> (N,H*factor,W*factor,C).
 Tensor upsample2d(const Tensor& x, int factor);
 
+/// f(x), of the shape of x.
 Tensor activation(const Tensor& x, Activation a, float slope = 0.2f);
 Tensor relu(const Tensor& x);
 Tensor leaky_relu(const Tensor& x, float slope = 0.2f);
 Tensor sigmoid(const Tensor& x);
 Tensor tanh(const Tensor& x);
 
+/// Element by element; a and b have one shape.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor subtract(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
-/// scale * x + shift
+/// scale * x + shift.
 Tensor affine(const Tensor& x, double scale, double shift);
 
 Tensor sum(const Tensor& x);   ///< (1)
@@ -71,7 +77,7 @@ Tensor mean(const Tensor& x);  ///< (1)
 
 /// Mean over all elements; (1).
 Tensor mse_loss(const Tensor& x, const Tensor& target);
-/// Mean over all elements; (1). Labels in [0,1]; see kernels/loss/loss.h.
+/// Mean over all elements; (1). Labels are in [0,1]; see kernels/loss/loss.h.
 Tensor bce_with_logits_loss(const Tensor& logits, const Tensor& target, double pos_weight = 1);
 /// 1 - mean SSIM over the batch; (1).
 Tensor ssim_loss(const Tensor& x, const Tensor& target);

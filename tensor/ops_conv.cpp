@@ -57,7 +57,7 @@ Conv2dShape conv2d_shape(const Tensor& x, const Tensor& w, const Tensor& b,
   return s;
 }
 
-/// Of the convolution that maps the output of the transposed one to its input.
+/// Shape of the convolution that maps the output of the transposed convolution to its input.
 Conv2dShape transposed_shape(const Tensor& x, const Tensor& w, const Tensor& b,
                              const ConvTranspose2dOptions& o) {
   check_filter("conv_transpose2d", x, w, 0, "x (N,P,Q,K)");
@@ -153,8 +153,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOpt
   return y;
 }
 
-// The transpose of the convolution s, which maps (N,H,W,C) to (N,P,Q,K): forward is its dgrad, the
-// input gradient its fprop, the filter gradient its wgrad with x and dy exchanged.
+// The transpose of the convolution s, which maps (N,H,W,C) to (N,P,Q,K): its forward pass is the
+// dgrad of s, its input gradient the fprop, its filter gradient the wgrad with x and dy exchanged.
 Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
                         const ConvTranspose2dOptions& o) {
   const Conv2dShape s = transposed_shape(x, w, b, o);

@@ -25,8 +25,8 @@ void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
               to_string(b.shape()), to_string(w.shape()));
 }
 
-/// op(a) op(b), see kernels/gemm/gemm.h. Only of weights is a packed form worth keeping, so only
-/// they get a `version`.
+/// op(a) op(b), see kernels/gemm/gemm.h. `version` is 0 unless b is a weight, because only weights
+/// are worth keeping in packed form.
 Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                uint64_t version, const Tensor& bias = {}, const GemmEpilogue& e = {}) {
   const GemmShape s{.M = static_cast<int>(a.dim(transpose_a ? 1 : 0)),

@@ -1,5 +1,5 @@
-// Losses. Each computes its gradient together with its value when a tape records; the backward pass
-// then only scales it.
+// Losses. While a tape records, each computes its gradient together with its value, and the
+// backward pass only scales it.
 #include <vector>
 
 #include "kernels/loss/loss.h"

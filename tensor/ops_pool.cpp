@@ -1,4 +1,4 @@
-// Pooling and upsampling on their own.
+// Pooling and upsampling as separate operations.
 #include "kernels/pool/pool.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"

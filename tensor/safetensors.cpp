@@ -20,7 +20,8 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// 40,000 tensors. The reference implementation takes 100 MB, of which parsing makes 1.5 GB.
+// Enough for 40,000 tensors. The reference implementation allows 100 MB, which take 1.5 GB to
+// parse.
 constexpr size_t kMaxHeader = 4'000'000;
 
 StoredType type_from_name(const std::string& name) {

@@ -4,9 +4,8 @@
 //   JSON: {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, ...,
 //          "__metadata__": {"key": "text"}}
 //
-// Files are read strictly: a file that was cut short, edited, or holds bytes that no tensor owns is
-// a CheckpointError. They are written so that a crash at any byte leaves the old file or the new
-// one.
+// Files are read strictly: one that is truncated, edited or has bytes that belong to no tensor is a
+// CheckpointError. A crash while writing leaves the old file or the new one.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +24,7 @@ enum class StoredType : uint8_t { f32, f64, i64, u8 };
 const char* name_of(StoredType type);
 size_t size_of(StoredType type);
 
-/// A tensor as a file holds it: on the host, in a type that tensors may not have (int64).
+/// A tensor of a file: on the host, possibly of a type that Tensor lacks (int64).
 struct StoredTensor {
   StoredType type = StoredType::f32;
   Shape shape;
@@ -46,7 +45,7 @@ struct StoredTensor {
   std::optional<double> not_finite() const;
 };
 
-/// By name, in the order of the alphabet: one content, one file, bit for bit.
+/// Tensors by name, sorted, so that equal contents give equal files.
 using StateDict = std::map<std::string, StoredTensor>;
 
 struct SafeTensors {
@@ -54,9 +53,9 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws CheckpointError that names the file and what is wrong with it.
+/// Throws CheckpointError, which names the file and what is wrong with it.
 SafeTensors read_safetensors(const std::filesystem::path& path);
-/// Throws Error when the file cannot be written whole (no such folder, full disk).
+/// Throws Error if the file cannot be written (no such folder, full disk).
 void write_safetensors(const std::filesystem::path& path, const SafeTensors& content);
 
 }  // namespace assay

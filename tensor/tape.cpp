@@ -31,7 +31,7 @@ void require_finite(std::string_view op, const char* what, const Tensor& t) {
   });
 }
 
-/// t.grad += g. Adds in place when nobody else can see the gradient there is.
+/// t.grad += g. Adds in place if no other handle shares the existing gradient.
 void accumulate(const Tensor& t, Tensor g) {
   Tensor old = t.grad();
   t.set_grad({});
@@ -47,7 +47,7 @@ void accumulate(const Tensor& t, Tensor g) {
   t.set_grad(sum);
 }
 
-/// No tape records while it lives: there are no derivatives of derivatives.
+/// No tape records while a Pause lives, because there are no derivatives of derivatives.
 class Pause {
  public:
   Pause() : tape_(std::exchange(innermost, nullptr)) {}

@@ -12,12 +12,14 @@
 
 namespace assay {
 
-/// Which inputs of an operation want a gradient, in the order of the inputs.
+/// Whether each input of an operation needs a gradient.
 using Needs = std::vector<bool>;
-/// From the gradient of the output to those of the inputs; undefined where not needed.
+/// Vector-Jacobian product: from the gradient of the output to those of the inputs, undefined for
+/// inputs that need none.
 using Vjp = std::function<std::vector<Tensor>(const Tensor& dy, const Needs& needs)>;
 
-/// Records while it lives; the innermost live tape of the thread records. No tape means inference.
+/// Records operations while it lives; of several, the thread's innermost records. Without a tape
+/// operations are inference.
 class Tape {
  public:
   Tape();
@@ -26,20 +28,20 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   static Tape* current();
-  /// True when an operation on these inputs would be recorded: what only a backward pass reads need
-  /// not be computed otherwise.
+  /// Whether an operation on these inputs is recorded. If not, it need not compute what only a
+  /// backward pass reads.
   static bool records(std::initializer_list<Tensor> inputs);
 
-  /// Adds an operation when a tape is live and an input requires a gradient; `output` then does
-  /// too. Every operation ends here, so here its output is checked when check_finite() is on.
+  /// Adds an operation if a tape is live and an input requires a gradient; `output` then requires
+  /// one too. Every operation ends with this call, which also checks its output if check_finite().
   static void record(std::string_view op, std::vector<Tensor> inputs, Tensor& output, Vjp vjp);
 
-  /// Adds dL/dleaf to the .grad of every leaf that requires one, for L = <y, dy> (dy: ones when
-  /// undefined; y then has one element). Empties the tape, freeing activations as it goes. Throws
-  /// Error when y was not recorded here.
+  /// Adds dL/dleaf to the .grad of every leaf that requires one, for L = <y, dy>. If dy is
+  /// undefined it is 1 and y has one element. Empties the tape, freeing activations on the way.
+  /// Throws Error if y was not recorded here.
   void backward(const Tensor& y, Tensor dy = {});
   size_t size() const { return nodes_.size(); }
-  /// Names of the recorded operations, in their order.
+  /// Names of the recorded operations, in order.
   std::vector<std::string_view> ops() const;
 
  private:
@@ -53,20 +55,20 @@ class Tape {
   Tape* previous_;
 };
 
-/// Told of every operation of this thread as it ends: its output, and whether it was the backward
-/// pass that ended. For profiles.
+/// Called at the end of every operation of this thread and of its derivative (`backward`), with its
+/// output. For profiles.
 using OpObserver = std::function<void(std::string_view op, const Tensor& output, bool backward)>;
 /// An empty observer turns observation off.
 void set_op_observer(OpObserver observer);
 
-/// Whether the output and the gradients of every operation are checked for NaN and infinity; the
-/// Error then names the operation. ASSAY_CHECK_FINITE=1 in the environment turns it on from the
-/// start.
+/// Whether the output and the gradients of every operation are checked for NaN and infinity, which
+/// are then an Error that names the operation. Initially the value of ASSAY_CHECK_FINITE in the
+/// environment.
 bool check_finite();
 void set_check_finite(bool on);
 
-/// " (relu: the output (2,4) holds NaN or infinity)", for a message: the first operation of `f`
-/// whose output is not finite. Empty when there is none.
+/// The first operation of `f` whose output is not finite, as text for a message: " (relu: the
+/// output (2,4) holds NaN or infinity)". "" if there is none.
 std::string op_to_blame(const std::function<void()>& f);
 
 }  // namespace assay

@@ -40,7 +40,7 @@ struct Tensor::Impl {
   DType dtype;
   Device device;
   std::shared_ptr<Storage> storage;
-  int64_t first = 0;  // of a view, in elements
+  int64_t first = 0;  // offset of a view in the storage, in elements
   bool requires_grad = false;
   Tensor grad;
 };

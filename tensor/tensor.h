@@ -1,4 +1,4 @@
-// Tensor: a handle on contiguous row-major numbers, and the graph edge of autograd.
+// Tensor: a handle of contiguous row-major numbers, which autograd tracks.
 #pragma once
 
 #include <cstdint>
@@ -19,18 +19,18 @@ int64_t numel(const Shape& shape);
 std::string to_string(const Shape& shape);
 
 /// A handle: copies share storage, like a shared_ptr. Memory comes from the context that is current
-/// when the tensor is made; float64 is the reference's type and lives on the CPU alone. There are
+/// when the tensor is made. float64, the type of the reference, exists on the CPU alone. There are
 /// no strides: `reshape` and `rows` are the only views.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no storage
 
-  /// Uninitialised. Throws Error for a negative dimension, when memory runs out, or for float64 in
-  /// a context of a CUDA device.
+  /// An uninitialised tensor. Throws Error for a negative dimension, if memory runs out, and for
+  /// float64 in a context of a CUDA device.
   static Tensor empty(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);
-  /// Copies host values; throws Error when their number is not numel(shape).
+  /// Copies host values; throws Error unless there are numel(shape).
   static Tensor from(Shape shape, std::span<const float> values);
   static Tensor from(Shape shape, std::span<const double> values);
   static Tensor from(Shape shape, std::span<const uint8_t> values);
@@ -43,12 +43,12 @@ class Tensor {
   DType dtype() const;
   Device device() const;
 
-  /// Device pointers. T must be the dtype's type. Taking the mutable one changes version().
+  /// Device pointers; T must be the type of dtype(). mutable_data() changes version().
   template <class T>
   const T* data() const;
   template <class T>
   T* mutable_data() const;
-  /// Names the present content of the storage: no two contents of a process share a number.
+  /// Identifies the content of the storage: no two contents of a process have the same number.
   uint64_t version() const;
 
   /// A host copy of the elements, converted.
@@ -62,26 +62,27 @@ class Tensor {
   /// Rows [begin, begin + count) of the first dimension; shares storage. Not recorded: throws Error
   /// while a tape records and this tensor requires a gradient.
   Tensor rows(int64_t begin, int64_t count) const;
-  /// A copy with its own storage, no gradient.
+  /// A copy with its own storage and without a gradient.
   Tensor clone() const;
-  /// The same storage without a gradient.
+  /// A tensor with the same storage and without a gradient.
   Tensor detach() const;
-  /// A copy there (this one if it is there already). A context of a CUDA device must be current to
-  /// copy to it.
-  Tensor to(Device device) const;
-  Tensor to(DType dtype) const;
-  /// Overwrites the elements with those of `source`; same shape and dtype.
+  /// A copy on `target`, or this tensor if it is there already. Copying to a CUDA device needs a
+  /// current context of it.
+  Tensor to(Device target) const;
+  Tensor to(DType target) const;
+  /// Overwrites the elements with those of `source`. Throws Error unless shape, dtype and device
+  /// are the same.
   void copy_from(const Tensor& source) const;
 
   bool requires_grad() const;
   Tensor& set_requires_grad(bool value);
-  /// Undefined until backward() has reached this leaf.
+  /// The gradient; undefined until backward() has reached this leaf.
   Tensor grad() const;
   void set_grad(Tensor grad) const;
 
-  /// True when both are handles on one tensor (a view is another tensor).
+  /// Whether both are handles of one tensor; a view is another tensor.
   bool is(const Tensor& other) const { return impl_ == other.impl_; }
-  /// True when no other handle and no view can see these elements.
+  /// Whether no other handle and no view shares these elements.
   bool sole_owner() const;
 
  private:

@@ -37,12 +37,23 @@ std::string text_of_single(const Verdict& v, const std::string& class_name) {
 
 std::string text_of_comparison(const Verdict& v, const std::string& class_name) {
   const std::string leader = name_of_group(*v.leader), follower = name_of_group(*v.follower);
-  std::string text =
-      v.kind == Verdict::Kind::decided
-          ? fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}",
-                        leader, class_name, follower)
-          : fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
-                        follower, class_name);
+  std::string text;
+  if (v.kind == Verdict::Kind::decided)
+    text = fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}", leader,
+                       class_name, follower);
+  else if (v.kind == Verdict::Kind::few_seeds)
+    text = fmt::format("<b>{}</b> is ahead of {} on {} in {}; {} are needed to call it better",
+                       leader, follower, class_name,
+                       v.seeds == 1 ? "the one training of each" : "two trainings of each",
+                       counted(kMinSeeds, "seed"));
+  else if (v.kind == Verdict::Kind::equivalent)
+    text = fmt::format(
+        "<b>{}</b> and <b>{}</b> are equivalent on {} (within {} by a test of "
+        "equivalence)",
+        leader, follower, class_name, decimal(kEquivalenceMargin, 2));
+  else
+    text = fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
+                       follower, class_name);
   text += fmt::format(": AUROC {} against {}, 95&nbsp;% interval of the difference {} ({}",
                       decimal(v.leader_auroc, 2), decimal(v.follower_auroc, 2),
                       range_text(v.difference), counted(v.images, "image"));
@@ -128,7 +139,7 @@ std::string matrix_cell(const SeedGroup& group, bool best) {
   std::string auroc = summary_text(summary);
   if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
   return fmt::format("{} <small>{}</small><br><small>F1 {}, all: {}</small>{}", auroc,
-                     interval_text(group.interval(&DetectorMetrics::auroc_interval)),
+                     interval_text(group.estimate(ScoreMetric::auroc)),
                      summary_text(group.summary(&DetectorMetrics::f1), 2),
                      mean_text(group.summary(&DetectorMetrics::f1_all_positive)),
                      has_collapsed(group) ? "<br><small>collapsed</small>" : "");
@@ -156,9 +167,11 @@ std::string matrix(const Findings& findings) {
             ? fmt::format(
                   "<small>{} &minus; {}</small><br>{} <small>{}</small><br><small>{}</small>",
                   name_of_group(*c.difference->first), name_of_group(*c.difference->second),
-                  decimal(c.difference->difference.auroc->estimate, 3),
-                  interval_text(c.difference->difference.auroc->interval),
-                  c.verdict.kind == Verdict::Kind::decided ? "clear of 0" : "contains 0")
+                  decimal(c.difference->auroc.estimate, 3),
+                  interval_text(c.difference->auroc.interval),
+                  !c.difference->auroc.excludes_zero() ? "contains 0"
+                  : c.difference->seeds >= kMinSeeds   ? "excludes 0"
+                                                       : "excludes 0, few seeds")
             : kNone);
     table.row(cells);
   }
@@ -172,12 +185,12 @@ std::string interval_charts(const Findings& findings) {
   for (const ClassFindings& c : findings.classes) {
     IntervalGroup of_class{c.name + (c.synthetic ? " (synthetic)" : ""), {}};
     for (const SeedGroup* group : c.compared) {
-      const auto interval = group->interval(&DetectorMetrics::auroc_interval);
-      if (!interval) continue;
+      const auto sure = group->estimate(ScoreMetric::auroc);
+      if (!sure) continue;
       IntervalRow row{.name = model_name(group->config().model, group->config().preset),
                       .value = mean_auroc(*group),
-                      .low = interval->low,
-                      .high = interval->high,
+                      .low = sure->interval.low,
+                      .high = sure->interval.high,
                       .singles = {},
                       .colour = colour_of(group->config().model)};
       if (group->runs.size() > 1)
@@ -213,18 +226,16 @@ bool several_seeds(const Findings& findings) {
 }
 
 std::string how_to_read(const Findings& findings) {
-  std::string text =
+  const bool seeds = several_seeds(findings);
+  std::string text = fmt::format(
       "<b>AUROC</b> is the chance that a defective image scores above a good one: 0.5 is guessing, "
-      "1 is without fault; it needs no threshold. In brackets: the 95&nbsp;% interval, from a "
-      "bootstrap "
-      "over the images (how much other images of the same kind could change it). ";
-  if (several_seeds(findings))
-    text +=
-        "&plusmn; is the deviation over seeds (how much another training could change it); the "
-        "interval is then the mean of the seeds&rsquo;. In the chart: dot = mean, bar = interval, "
-        "ticks = single seeds. ";
-  else
-    text += "In the chart: dot = AUROC, bar = interval. ";
+      "1 is without fault; it needs no threshold. In brackets: the 95&nbsp;% interval, which says "
+      "how much other images of the same kind{} could change it. {} ",
+      seeds ? " and other seeds" : "",
+      seeds ? "&plusmn; is the deviation over seeds (how much one training differs from another). "
+              "In the chart: dot = mean, bar = interval, ticks = single seeds."
+            : "Another training could change it too, which one seed cannot show. In the chart: dot "
+              "= AUROC, bar = interval.");
   text +=
       "<b>F1</b> is taken at a threshold that was set without any test image; <i>all</i> is the F1 "
       "of calling every image defective, which is what prevalence alone gives: an F1 below it says "
@@ -260,6 +271,8 @@ std::string verdict_text(const ClassFindings& c) {
           name, name_of_group(*v.leader), decimal(mean_auroc(*v.leader), 2),
           name_of_group(*v.follower), decimal(mean_auroc(*v.follower), 2));
     case Verdict::Kind::undecided:
+    case Verdict::Kind::equivalent:
+    case Verdict::Kind::few_seeds:
     case Verdict::Kind::decided:
       return text_of_comparison(v, name);
   }

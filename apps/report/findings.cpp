@@ -79,9 +79,14 @@ void choose_best(ClassFindings& of_class) {
 /// The leader has the higher AUROC on the images that both scored; over all images of each, the
 /// order may be the other.
 void compare(const GroupDifference& d, Verdict& verdict) {
-  const bool swapped = d.difference.auroc->estimate < 0;
-  const Interval interval = d.difference.auroc->interval;
-  verdict.kind = d.clear() ? Verdict::Kind::decided : Verdict::Kind::undecided;
+  const bool swapped = d.auroc.estimate < 0;
+  const Interval interval = d.auroc.interval;
+  const bool enough = d.seeds >= kMinSeeds;
+  verdict.kind = d.clear()                 ? Verdict::Kind::decided
+                 : d.auroc.excludes_zero() ? Verdict::Kind::few_seeds
+                 : enough && d.auroc.equivalent_within(kEquivalenceMargin)
+                     ? Verdict::Kind::equivalent
+                     : Verdict::Kind::undecided;
   verdict.leader = swapped ? d.second : d.first;
   verdict.follower = swapped ? d.first : d.second;
   verdict.leader_auroc = swapped ? d.second_auroc : d.first_auroc;
@@ -107,7 +112,8 @@ Verdict verdict_on(const ClassFindings& c) {
     verdict.kind = Verdict::Kind::not_comparable;
     verdict.follower = c.best.back();
   }
-  verdict.leader_interval = verdict.leader->interval(&DetectorMetrics::auroc_interval);
+  if (const auto sure = verdict.leader->estimate(ScoreMetric::auroc))
+    verdict.leader_interval = sure->interval;
   verdict.beats_chance = verdict.leader_interval && verdict.leader_interval->low > kChance;
   return verdict;
 }

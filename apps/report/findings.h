@@ -14,6 +14,8 @@
 namespace assay {
 
 inline constexpr double kChance = 0.5;  ///< the AUROC of guessing
+/// Two models whose AUROC differs by less are called equivalent.
+inline constexpr double kEquivalenceMargin = 0.02;
 
 /// What the data says of the best two groups of a class, or of the only one.
 struct Verdict {
@@ -23,6 +25,8 @@ struct Verdict {
     single,          ///< only the leader has an AUROC
     not_comparable,  ///< the two share no seed in which both scored the same images
     undecided,       ///< the interval of their difference contains 0
+    equivalent,      ///< likewise, and it lies within kEquivalenceMargin by two one-sided tests
+    few_seeds,       ///< the interval excludes 0, but there are fewer than kMinSeeds seeds
     decided,         ///< the leader is better
   };
   Kind kind = Kind::no_detector;
@@ -30,7 +34,7 @@ struct Verdict {
   const SeedGroup* follower = nullptr;
   std::optional<Interval> leader_interval;  ///< of the leader's AUROC
   bool beats_chance = false;                ///< that interval lies above kChance
-  // Of undecided and decided, on the images that both have scored:
+  // From undecided on, on the images that both have scored:
   double leader_auroc = 0, follower_auroc = 0;
   Interval difference{0, 0};  ///< of the AUROCs, leader minus follower
   int64_t images = 0;

@@ -40,25 +40,25 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
 }
 
 /// Score and prediction of the images of a run, by the stem of their figure.
-std::map<std::string, std::string> verdicts_of(const RunResult& run) {
+std::map<std::string, std::string> captions_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
   const size_t path = table.column("path"), defect = table.column("defect"),
                predicted = table.column("predicted");
-  std::map<std::string, std::string> verdicts;
+  std::map<std::string, std::string> captions;
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const auto& row = table.rows[i];
-    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
+    captions[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
         "{}: score {}, called {}", escape_html(row[path]), decimal(scores[i], 2), row[predicted]);
   }
-  return verdicts;
+  return captions;
 }
 
-/// Keeps the first `most` files, the last of them replaced by the last file, a good image.
-void shorten(std::vector<fs::path>& files, size_t most) {
-  if (files.size() <= most || most == 0) return;
+/// Keeps the first `max` files, but the last one kept is the last file, a good image.
+void shorten(std::vector<fs::path>& files, size_t max) {
+  if (files.size() <= max || max == 0) return;
   const fs::path last = files.back();
-  files.resize(most);
+  files.resize(max);
   files.back() = last;
 }
 
@@ -76,27 +76,28 @@ std::string span(const std::string& html, const char* kind = nullptr) {
                      html);
 }
 
-/// Pixel metrics exist where there are masks.
+/// A run has masks exactly if it has pixel metrics.
 bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// The colour scale of the residuals. Runs of older versions do not say where it ends.
+/// The colour scale of the heat maps. Runs of older versions do not store its end.
 std::string colour_scale(const RunResult& run) {
   const std::optional<double> top = run.detector()->heat_scale;
+  const ReportText& text = find_model(run.config.model).report;
   return fmt::format(
-      "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
-      "set on held-out good images</div>\n",
-      find_model(run.config.model).report.heat(run.config),
-      top ? tick_text(*top) + " and more" : "more");
+      "<div class=\"scale\">{}: 0 <i></i> {}; one scale for all images of this model, set on {}"
+      "</div>\n",
+      text.heat(run.config), top ? tick_text(*top) + " and more" : "more", text.heat_scale);
 }
 
 }  // namespace
 
-std::string embedded_image(const Image& image, const std::string& description, int widest) {
-  const Image shown = image.width <= widest
-                          ? image
-                          : resize(image, std::max(1, image.height * widest / image.width), widest);
+std::string embedded_image(const Image& image, const std::string& description, int max_width) {
+  const Image shown =
+      image.width <= max_width
+          ? image
+          : resize(image, std::max(1, image.height * max_width / image.width), max_width);
   const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
   return fmt::format(
       "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
@@ -109,28 +110,28 @@ std::string captioned_image(const fs::path& png, const std::string& caption) {
                      embedded_image(read_image(png), caption, kSheetWidth), caption);
 }
 
-std::string panels_of(const RunResult& run, size_t most) {
+std::string panels_of(const RunResult& run, size_t max) {
   std::vector<fs::path> files = figures_of(run, false);
   if (files.empty()) return "";
-  shorten(files, most);
+  shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
-  auto verdicts = verdicts_of(run);
+  auto captions = captions_of(run);
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
   for (const fs::path& file : files)
     html += fmt::format("\n{}{}", tiles_html(file, 1, kPanelTiles, names),
-                        span(verdicts[file.stem().string()], "whole"));
+                        span(captions[file.stem().string()], "whole"));
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
-std::string noise_panels_of(const RunResult& run, size_t most) {
+std::string noise_panels_of(const RunResult& run, size_t max) {
   std::vector<fs::path> files = figures_of(run, true);
   if (files.empty()) return "";
-  files.resize(std::min(files.size(), most));
+  files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
-  auto verdicts = verdicts_of(run);
+  auto captions = captions_of(run);
   std::string html = "<figure><div class=\"tiles of3\">\n";
   for (size_t i = 0; i < kNoisePanelColumns; ++i)
     html += span(i == 0   ? "above without, below with noise"
@@ -139,7 +140,7 @@ std::string noise_panels_of(const RunResult& run, size_t most) {
   for (const fs::path& file : files) {
     html += fmt::format("\n{}", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
     const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
-    html += span(fmt::format("with noise, {}", verdicts[stem]), "whole");
+    html += span(fmt::format("with noise, {}", captions[stem]), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }

@@ -68,8 +68,8 @@ std::string published(const std::map<std::string, std::string>& by_class, const 
 std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
   const auto d = difference_of(noisy, clean);
   if (!d) return kNone;
-  return fmt::format("{} <small>{}</small>", decimal(d->difference.auroc->estimate, 3),
-                     interval_text(d->difference.auroc->interval));
+  return fmt::format("{} <small>{}</small>", decimal(d->auroc.estimate, 3),
+                     interval_text(d->auroc.interval));
 }
 
 void add_noise_rows(Table& table, const ClassFindings& c, const std::string& model) {
@@ -228,7 +228,7 @@ void add_seeds(Page& page, const Findings& findings) {
         const DetectorMetrics& m = *run->detector();
         const SeedGroup alone{{run}, g->label};
         table.row({name_of_group(*g), std::to_string(run->config.seed), number(m.image_auroc),
-                   interval_text(alone.interval(&DetectorMetrics::auroc_interval)), f1_text(alone),
+                   interval_text(alone.estimate(ScoreMetric::auroc)), f1_text(alone),
                    fmt::format("{} of {}", m.tp, m.defective_images()),
                    fmt::format("{} of {}", m.fp, m.good_images()), decimal(m.threshold, 2),
                    std::to_string(m.best_epoch)});

@@ -43,6 +43,10 @@ std::string interval_text(const std::optional<Interval>& interval, int digits) {
   return fmt::format("[{}, {}]", decimal(interval->low, digits), decimal(interval->high, digits));
 }
 
+std::string interval_text(const std::optional<Estimate>& estimate, int digits) {
+  return estimate ? interval_text(std::optional(estimate->interval), digits) : kNone;
+}
+
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits) {
   if (!summary) return kNone;
   std::string text = decimal(summary->mean, digits);

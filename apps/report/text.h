@@ -20,6 +20,7 @@ std::string decimal(double value, int digits);
 std::string range_text(const Interval& interval, int digits = 2);
 /// "[0.75, 0.95]".
 std::string interval_text(const std::optional<Interval>& interval, int digits = 2);
+std::string interval_text(const std::optional<Estimate>& estimate, int digits = 2);
 /// "0.861", or "0.861 ± 0.020" over several seeds.
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits = 3);
 /// The mean without deviation, for a metric that is the same in all seeds.

@@ -89,41 +89,56 @@ std::map<std::string, std::pair<double, bool>> scores_of(const RunResult& run) {
   return by_path;
 }
 
-struct CommonImages {
-  std::vector<double> first, second;
-  std::vector<uint8_t> defective;
+/// Numbers the images of several runs by their paths.
+class ImageNumbers {
+ public:
+  uint32_t operator()(const std::string& path) {
+    return numbers_.try_emplace(path, static_cast<uint32_t>(numbers_.size())).first->second;
+  }
+
+ private:
+  std::map<std::string, uint32_t> numbers_;
 };
 
-CommonImages common_images(const RunResult& first, const RunResult& second) {
-  CommonImages common;
+/// The scores of a run, owned.
+struct RunScores {
+  std::vector<double> scores;
+  std::vector<uint8_t> defective;
+  std::vector<uint32_t> image;
+  double threshold;
+
+  void add(double score, bool is_defective, uint32_t number) {
+    scores.push_back(score);
+    defective.push_back(is_defective);
+    image.push_back(number);
+  }
+  operator ScoredImages() const { return {scores, defective, threshold, image}; }
+};
+
+std::vector<ScoredImages> views_of(const std::vector<RunScores>& runs) {
+  return {runs.begin(), runs.end()};
+}
+
+/// The images that both runs have scored.
+std::pair<RunScores, RunScores> common_images(const RunResult& first, const RunResult& second,
+                                              ImageNumbers& number_of) {
+  std::pair<RunScores, RunScores> common = {{{}, {}, {}, first.detector()->threshold},
+                                            {{}, {}, {}, second.detector()->threshold}};
   const auto others = scores_of(second);
   for (const auto& [path, scored] : scores_of(first)) {
     const auto other = others.find(path);
     if (other == others.end()) continue;
-    common.first.push_back(scored.first);
-    common.second.push_back(other->second.first);
-    common.defective.push_back(scored.second);
+    const uint32_t number = number_of(path);
+    common.first.add(scored.first, scored.second, number);
+    common.second.add(other->second.first, scored.second, number);
   }
   return common;
 }
 
-void add(std::optional<Difference>& sum, const std::optional<Difference>& more) {
-  if (!more) return;
-  if (!sum) sum = Difference{0, {0, 0}};
-  sum->estimate += more->estimate;
-  sum->interval.low += more->interval.low;
-  sum->interval.high += more->interval.high;
-}
-
-void divide(std::optional<Difference>& sum, int64_t n) {
-  if (!sum) return;
-  const auto by = static_cast<double>(n);
-  *sum = {sum->estimate / by, {sum->interval.low / by, sum->interval.high / by}};
-}
-
-Json difference_json(const std::optional<Difference>& d) {
-  if (!d) return nullptr;
-  return {{"estimate", d->estimate}, {"interval", {d->interval.low, d->interval.high}}};
+Json difference_json(const Difference& d) {
+  return {{"estimate", d.estimate},
+          {"interval", {d.interval.low, d.interval.high}},
+          {"interval_90", {d.interval90.low, d.interval90.high}}};
 }
 
 std::string text_of(const std::optional<double>& value) {
@@ -304,13 +319,14 @@ std::string table_of(const std::vector<RunResult>& runs) {
                       padded("image AUROC", 15) + padded("95 % interval", 15) + padded("F1", 15) +
                       "all defective\n";
   for (const SeedGroup& group : seed_groups(runs)) {
-    const auto interval = group.interval(&DetectorMetrics::auroc_interval);
+    const auto sure = group.estimate(ScoreMetric::auroc);
     const auto all = group.summary(&DetectorMetrics::f1_all_positive);
     table += padded(group.config().object_class, 12) + padded(group.label, 26) +
              padded(std::to_string(group.runs.size()), 7) +
              padded(text_of(group.summary(&DetectorMetrics::image_auroc)), 15) +
-             padded(interval ? fmt::format("{} {}", text_of(interval->low), text_of(interval->high))
-                             : "-",
+             padded(sure ? fmt::format("{} {}", text_of(sure->interval.low),
+                                       text_of(sure->interval.high))
+                         : "-",
                     15) +
              padded(text_of(group.summary(&DetectorMetrics::f1)), 15) +
              (all ? text_of(all->mean) : "-") + "\n";
@@ -346,19 +362,15 @@ std::optional<SeedSummary> SeedGroup::summary(const Metric& metric) const {
   return summarize_seeds(values);
 }
 
-std::optional<Interval> SeedGroup::interval(
-    std::optional<Interval> DetectorMetrics::*interval) const {
-  Interval mean{0, 0};
-  double n = 0;
+std::optional<Estimate> SeedGroup::estimate(ScoreMetric metric) const {
+  ImageNumbers number_of;
+  std::vector<RunScores> all;
   for (const RunResult* run : runs) {
-    const std::optional<Interval>& own = run->detector()->*interval;
-    if (!own) continue;
-    mean.low += own->low;
-    mean.high += own->high;
-    ++n;
+    RunScores& own = all.emplace_back(RunScores{{}, {}, {}, run->detector()->threshold});
+    for (const auto& [path, scored] : scores_of(*run))
+      own.add(scored.first, scored.second, number_of(path));
   }
-  if (n == 0) return std::nullopt;
-  return Interval{mean.low / n, mean.high / n};
+  return assay::estimate(metric, views_of(all));
 }
 
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
@@ -379,32 +391,32 @@ std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
 }
 
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second) {
-  GroupDifference result{.first = &first, .second = &second, .difference = {}};
+  GroupDifference result{.first = &first, .second = &second, .auroc = {}, .f1 = {}};
+  ImageNumbers number_of;
+  std::vector<RunScores> of_first, of_second;
   for (const RunResult* a : first.runs)
     for (const RunResult* b : second.runs) {
       if (a->config.seed != b->config.seed) continue;
-      const CommonImages common = common_images(*a, *b);
-      const PairedDifference d = common.defective.empty()
-                                     ? PairedDifference{}
-                                     : paired_bootstrap({common.first, a->detector()->threshold},
-                                                        {common.second, b->detector()->threshold},
-                                                        common.defective, {.seed = a->config.seed});
-      if (!d.auroc) continue;
-      const auto defective = std::count(common.defective.begin(), common.defective.end(), 1);
+      auto [mine, other] = common_images(*a, *b, number_of);
+      const auto defective = std::count(mine.defective.begin(), mine.defective.end(), 1);
+      const int64_t good = static_cast<int64_t>(mine.defective.size()) - defective;
+      if (defective == 0 || good == 0) continue;
       if (result.seeds == 0) {
         result.defective = defective;
-        result.good = static_cast<int64_t>(common.defective.size()) - defective;
+        result.good = good;
       }
       ++result.seeds;
-      result.seeds_ahead += d.auroc->estimate > 0;
-      result.first_auroc += auroc(rank_scores(common.first, common.defective)).value();
-      result.second_auroc += auroc(rank_scores(common.second, common.defective)).value();
-      add(result.difference.auroc, d.auroc);
-      add(result.difference.f1, d.f1);
+      const double auroc_a = *auroc(rank_scores(mine.scores, mine.defective));
+      const double auroc_b = *auroc(rank_scores(other.scores, other.defective));
+      result.seeds_ahead += auroc_a > auroc_b;
+      result.first_auroc += auroc_a;
+      result.second_auroc += auroc_b;
+      of_first.push_back(std::move(mine));
+      of_second.push_back(std::move(other));
     }
   if (result.seeds == 0) return std::nullopt;
-  divide(result.difference.auroc, result.seeds);
-  divide(result.difference.f1, result.seeds);
+  result.auroc = *difference(ScoreMetric::auroc, views_of(of_first), views_of(of_second));
+  result.f1 = *difference(ScoreMetric::f1, views_of(of_first), views_of(of_second));
   result.first_auroc /= static_cast<double>(result.seeds);
   result.second_auroc /= static_cast<double>(result.seeds);
   return result;
@@ -438,8 +450,8 @@ Json write_results(const fs::path& root) {
                                      {"second", groups[j].label},
                                      {"images", d->good + d->defective},
                                      {"seeds", d->seeds},
-                                     {"image_auroc", difference_json(d->difference.auroc)},
-                                     {"f1", difference_json(d->difference.f1)}});
+                                     {"image_auroc", difference_json(d->auroc)},
+                                     {"f1", difference_json(d->f1)}});
     }
   json["failed"] = failed_runs(root);
   write_file(root / "results.json", json.dump(2) + "\n");

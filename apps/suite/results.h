@@ -1,4 +1,4 @@
-// Results of the runs in a folder: each run, means over seeds, and paired differences of models on
+// Results of the runs in a folder: each run, means over seeds, and differences of models on
 // the images that both have scored.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "models/evaluation/bootstrap.h"
+#include "models/evaluation/intervals.h"
 #include "models/evaluation/run_metrics.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/config.h"
@@ -72,8 +72,8 @@ struct SeedGroup {
   bool clean() const { return config().train_noise == "clean" && config().test_noise == "clean"; }
   /// Mean and deviation over the runs that have the metric. Empty when none has.
   std::optional<SeedSummary> summary(const Metric& metric) const;
-  /// A 95 % interval, its ends averaged over the runs that have it.
-  std::optional<Interval> interval(std::optional<Interval> DetectorMetrics::*interval) const;
+  /// The mean over the runs with its 95 % interval: other images, and from two runs on other seeds.
+  std::optional<Estimate> estimate(ScoreMetric metric) const;
 };
 /// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
@@ -82,16 +82,14 @@ std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);
 struct GroupDifference {
   const SeedGroup* first;
   const SeedGroup* second;
-  PairedDifference difference;  ///< means over the seeds that both have, of estimates and of ends
+  Difference auroc, f1;                      ///< of the means over the seeds that both have
   double first_auroc = 0, second_auroc = 0;  ///< on these images, means over these seeds
   int64_t good = 0, defective = 0;           ///< images that both have scored, in one seed
   int64_t seeds = 0;
   int64_t seeds_ahead = 0;  ///< in which the first has the higher AUROC
 
-  /// The interval of the AUROC's difference does not contain 0.
-  bool clear() const {
-    return difference.auroc->interval.low > 0 || difference.auroc->interval.high < 0;
-  }
+  /// One model has the higher AUROC: the interval excludes 0, and there are kMinSeeds seeds.
+  bool clear() const { return seeds >= kMinSeeds && auroc.excludes_zero(); }
 };
 /// Empty when they share no seed or no images, or these are all good or all defective.
 std::optional<GroupDifference> difference_of(const SeedGroup& first, const SeedGroup& second);

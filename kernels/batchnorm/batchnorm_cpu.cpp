@@ -8,7 +8,7 @@
 namespace assay::cpu {
 namespace {
 
-/// Rows of one part: by the shape alone, and whole blocks.
+/// Rows of one part: whole blocks, depending on the shape alone.
 int64_t rows_per_part(const BatchNormShape& s) {
   constexpr int64_t kElements = 1 << 15;
   return std::max<int64_t>(1, kElements / s.C / kBatchNormBlock) * kBatchNormBlock;
@@ -20,8 +20,8 @@ struct Moments {
   double* mean;
   double* m2;
 
-  /// Takes `more` rows in: Chan, Golub and LeVeque, 1983, equation 2.1; no difference of large
-  /// sums.
+  /// Adds the moments of `more` rows (Chan, Golub and LeVeque, 1983, equation 2.1), without a
+  /// difference of large sums.
   void combine(int C, double more, const double* other_mean, const double* other_m2) {
     const double total = count + more;
     for (int c = 0; c < C; ++c) {
@@ -33,8 +33,8 @@ struct Moments {
   }
 };
 
-/// Mean and m2 over all rows: of blocks in float and in two passes, combined in order inside a
-/// part, then the parts in their order.
+/// Mean and m2 over all rows. Blocks are summed in float, in two passes, and combined in order
+/// within a part; then the parts are combined in order.
 class BatchMoments {
  public:
   BatchMoments(Context& ctx, const BatchNormShape& s, const float* x)
@@ -72,7 +72,7 @@ class BatchMoments {
   }
 
   Scratch scratch_;  // (parts, 2, C)
-  Scratch blocks_;   // (parts, 2, C), the block in hand
+  Scratch blocks_;   // (parts, 2, C), the current block of each part
   Moments total_{};
 };
 

@@ -1,4 +1,4 @@
-// Batch normalisation.
+// Batch normalisation on a CUDA device:
 //
 //   forward   column sums of d = x - x(0,c) and d^2 -> mean, rstd, running statistics -> y
 //   backward  column sums of dz and dz (x - mean)   -> dbeta, dgamma                  -> dx
@@ -81,7 +81,7 @@ struct GradientSums {
   }
 };
 
-/// The three numbers per channel of dx = scale (dz - mean_dz - (x - mean) slope_dz).
+/// The coefficients per channel of dx = scale (dz - mean_dz - (x - mean) slope_dz).
 struct Coefficients {
   float *scale, *mean_dz, *slope_dz;
 };

@@ -1,4 +1,4 @@
-// Batch normalisation, the definition: plain loops, one channel after the other.
+// The definition of batch normalisation: plain loops, one channel after the other.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// The algorithms of the convolution: one table per backend. The dispatcher takes a row of it, and
-// `assay describe --algorithms` prints the same choice. To add an algorithm: a file with its passes
+// The algorithms of the convolution, one table per backend. The dispatcher chooses a row of it, and
+// `assay describe --algorithms` prints the same choice. A new algorithm is a file with its passes
 // and its Coverage, and a row in cpu/dispatch.cpp or cuda/dispatch.cu.
 #pragma once
 
@@ -12,13 +12,13 @@
 
 namespace assay {
 
-/// One row. Its passes have the meaning of conv2d.h. argmax is null where pool is 1.
+/// A row of the table. Its passes are those of conv2d.h, with a null argmax where pool is 1.
 struct Conv2dAlgorithm {
-  const char* name;         ///< of the row: "winograd_narrow"
-  ConvAlgo algo;            ///< what asks for it; several rows may share one
-  const char* covers_text;  ///< what it covers and how, for people
-  const char* file;         ///< of fprop and dgrad
-  const char* wgrad_file;   ///< of wgrad
+  const char* name;         ///< unique in the table: "winograd_narrow"
+  ConvAlgo algo;            ///< the request that this row serves; several rows may share one
+  const char* covers_text;  ///< what it covers and how, for `describe --algorithms`
+  const char* file;         ///< the file that has fprop and dgrad
+  const char* wgrad_file;   ///< the file that has wgrad
   /// Whether the row can and should compute a pass, with this context's precision.
   Coverage (*covers)(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                      const Conv2dEpilogue& e);
@@ -37,28 +37,27 @@ struct Conv2dAlgorithm {
   }
 };
 
-/// All rows of a device's backend, in the order in which they are asked; the last row covers
-/// everything.
+/// The rows of a device's backend in order of preference; the last row covers everything.
 std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device);
 
-/// The algorithm of that name among a device's, or automatic. UsageError for another; the message
-/// lists the names there are.
+/// The algorithm of that name on a device, or automatic. Throws UsageError, which lists the known
+/// names, for any other.
 ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name);
 
-/// What a call runs: under `automatic` a lowering first, then a row of a table.
+/// What a call runs: a lowering, under `automatic` alone, and then a row of a table.
 struct Conv2dChoice {
   Lowering lowering = Lowering::none;
-  Conv2dShape shape;                      ///< that the row gets ...
-  Conv2dEpilogue epilogue;                ///< ... and its epilogue
-  const Conv2dAlgorithm* conv = nullptr;  ///< null where the lowering is gemm
-  const GemmAlgorithm* gemm = nullptr;    ///< null elsewhere
+  Conv2dShape shape;                      ///< after the lowering
+  Conv2dEpilogue epilogue;                ///< after the lowering
+  const Conv2dAlgorithm* conv = nullptr;  ///< null if the lowering is gemm
+  const GemmAlgorithm* gemm = nullptr;    ///< null unless the lowering is gemm
 
   const char* name() const { return gemm != nullptr ? gemm->name : conv->name; }
   ConvAlgo algo() const { return gemm != nullptr ? gemm->algo : conv->algo; }
   const char* file(ConvPass pass) const;
 };
 
-/// What a call with this context runs.
+/// The choice for a call with this context.
 Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                               const Conv2dEpilogue& e);
 

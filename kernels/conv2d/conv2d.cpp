@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-/// The lowering of a call: only where the caller leaves the choice to us.
+/// The lowering of a call, none if the caller named an algorithm.
 Lowering lowering_in(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
   return ctx.conv == ConvAlgo::automatic ? lowering_of(s, e) : Lowering::none;
 }

@@ -14,6 +14,8 @@
 // A transposed convolution is not another family: with the convolution that maps its output to its
 // input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x and
 // dy exchanged.
+//
+// Sizes are not checked here but in tensor/ops_conv.cpp.
 #pragma once
 
 #include <cstdint>
@@ -34,19 +36,18 @@ struct Conv2dShape {
   friend bool operator==(const Conv2dShape&, const Conv2dShape&) = default;
 };
 
-/// What happens to z on its way out.
+/// What is applied to z before it is written.
 struct Conv2dEpilogue {
   Activation activation = Activation::none;
-  float slope = 0;  ///< of leaky_relu
+  float slope = 0;  ///< leaky_relu's slope below 0
   int pool = 1;     ///< side and stride of the max-pool: 1 (none), 2 or 4
 
   friend bool operator==(const Conv2dEpilogue&, const Conv2dEpilogue&) = default;
 };
 
-/// What the backward passes know of the output: its gradient, and y and argmax of the forward pass
-/// (y null when activation is none; argmax null when pool is 1). From these they form
-/// dz(n,p,q,k) = dy * f'(y) where (p,q) is the argmax of its window, else 0, and never store it
-/// whole.
+/// The backward passes' input: the output's gradient dy, and y and argmax of the forward pass. y
+/// may be null when the activation is none, argmax when pool is 1. The gradient of z is
+/// dz(n,p,q,k) = dy * f'(y) where (p,q) is the argmax of its window, else 0.
 template <class T>
 struct Conv2dGrad {
   const T* dy;
@@ -54,24 +55,24 @@ struct Conv2dGrad {
   const uint8_t* argmax = nullptr;
 };
 
-/// y as above. `bias` (K) may be null. `argmax`, one byte per element of y, gets a*pool + b of the
-/// first largest element of each window; null when pool is 1, or when nobody will go backward.
+/// Writes y. `bias` (K) may be null. `argmax`, one byte per element of y, gets a*pool + b of the
+/// first largest element of each window; it may be null, and is not written when pool is 1.
 template <class T>
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Weights<T> w, const T* bias, T* y, uint8_t* argmax);
-/// dx (N,H,W,C), overwritten: dL/dx for x as above (summed over the upsampled copies).
+/// Overwrites dx (N,H,W,C) with dL/dx, summed over the copies that the upsampling makes of x.
 template <class T>
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
                   Weights<T> w, T* dx);
-/// dw (K,R,S,C) and dbias (K), overwritten; dbias may be null.
+/// Overwrites dw (K,R,S,C) and dbias (K); dbias may be null.
 template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Conv2dGrad<T> g, T* dw, T* dbias);
 
-/// Which algorithm a pass runs: kernels/conv2d/algorithm.h.
+/// The passes; conv2d_algorithm() (kernels/conv2d/algorithm.h) says which algorithm one runs.
 enum class ConvPass : uint8_t { fprop, dgrad, wgrad };
 
-/// Multiply-adds count as two. The same for fprop, dgrad and wgrad: 2 N P Q K R S C.
+/// 2 N P Q K R S C, a multiply-add counting as two, for each of fprop, dgrad and wgrad.
 int64_t conv2d_flops(const Conv2dShape& s);
 /// Bytes that fprop must move at least in fp32: x, w and bias read once, y and argmax written once.
 int64_t conv2d_min_bytes(const Conv2dShape& s, const Conv2dEpilogue& e);

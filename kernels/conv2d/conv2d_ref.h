@@ -1,5 +1,5 @@
-// THE definition of the convolution: plain loops in the order of the formula of conv2d.h, in float
-// or double, never tuned. Every fast version is tested against it.
+// The definition of the convolution: plain loops in the order of the formula of conv2d.h, in float
+// or double. Every fast version is tested against it.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ void for_each_product(const Conv2dShape& s, const F& f) {
           }
 }
 
-/// z of a pooled layer -> y and argmax.
+/// Max-pool and activation: z -> y and argmax.
 template <class T>
 void pool_and_activate(const Conv2dShape& s, const Conv2dEpilogue& e, const T* z, T* y,
                        uint8_t* argmax) {

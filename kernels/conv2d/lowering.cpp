@@ -13,7 +13,7 @@ Scratch floats(Context& ctx, int64_t count) {
   return {ctx, sizeof(float) * static_cast<size_t>(count)};
 }
 
-/// dz of a layer without a pool: dy itself, or dy f'(y) in memory of its own.
+/// dz of a layer without a pool: dy itself, or dy f'(y) in scratch memory.
 class WholeDz {
  public:
   WholeDz(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<float>& g)

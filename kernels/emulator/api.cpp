@@ -26,14 +26,14 @@ cudaError_t remember(cudaError_t error) {
   return error;
 }
 
-// Runs f(engine) alone, and remembers its error.
+// Runs f(engine) with the engine's mutex held, and stores its error for cudaGetLastError().
 template <class F>
 cudaError_t with_engine(const F& f) {
   StreamEngine& engine = StreamEngine::instance();
   const std::lock_guard lock(engine.mutex());
   return remember(f(engine));
 }
-// The same with a valid stream.
+// with_engine() for calls that take a stream: f(engine, stream), or an error if it is not valid.
 template <class F>
 cudaError_t with_stream(cudaStream_t stream, const F& f) {
   return with_engine([&](StreamEngine& engine) {
@@ -86,7 +86,7 @@ bool kind_fits(const void* to, const void* from, cudaMemcpyKind kind) {
   return false;
 }
 
-// Pageable memory is staged: a copy from it reads it at once, a copy to it waits for the end.
+// Copies from pageable memory read it at once; copies to pageable memory wait for their end.
 cudaError_t copy_async(StreamEngine& engine, cudaStream_t s, void* to, const void* from,
                        size_t bytes, cudaMemcpyKind kind) {
   if (bytes == 0) return cudaSuccess;
@@ -120,7 +120,7 @@ cudaError_t set_async(StreamEngine& engine, cudaStream_t s, void* p, int value, 
   });
 }
 
-// Waits for a stream; the host has then seen all that came before in it.
+// Waits for a stream. What the host does afterwards is ordered after the stream's operations.
 cudaError_t synchronize(StreamEngine& engine, cudaStream_t s) {
   if (s->capture) return engine.refuse_during_capture();
   return engine.wait_for_stream(s);
@@ -180,8 +180,8 @@ cudaError_t cudaGetLastError() {
 
 // ---- device
 
-// CUDA_VISIBLE_DEVICES lists the devices that a process may see, and ends where one is unknown: a
-// list that does not begin with the only device here, number 0, hides it.
+// CUDA_VISIBLE_DEVICES lists the devices that a process may see, up to the first unknown one. A
+// list that does not begin with 0, the only device here, hides it.
 cudaError_t cudaGetDeviceCount(int* count) {
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   const bool seen =
@@ -239,7 +239,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
   });
 }
 
-// As the real one, waits for all work first.
+// Waits for all work first, as the real cudaFree does.
 cudaError_t cudaFree(void* p) {
   return with_engine([&](StreamEngine& engine) {
     if (p == nullptr) return cudaSuccess;
@@ -326,7 +326,7 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return with_stream(stream, [&](StreamEngine&, cudaStream_t s) {
     if (s->index == 0) return cudaErrorInvalidResourceHandle;
-    s->destroyed = true;  // what is queued still runs
+    s->destroyed = true;  // queued operations still run
     return cudaSuccess;
   });
 }

@@ -1,10 +1,9 @@
 // The part of the CUDA runtime API that Assay uses, over the emulated device. Names, arguments and
 // errors are CUDA's (CUDA Runtime API reference manual), so kernels/runtime/cuda is one source.
 //
-// One device, "Assay emulator". Streams are queues: a launch or an asynchronous copy is only noted,
-// and runs when config().streams says so, at the latest when the host waits for it. Errors inside
-// of kernels therefore come back from a later call, as on a GPU; cudaGetErrorString() has the
-// report.
+// There is one device, "Assay emulator". Streams are queues: a launch or an asynchronous copy runs
+// when config().streams says so, at the latest when the host waits for it. An error in a kernel is
+// therefore returned by a later call, as on a GPU; cudaGetErrorString() has the report.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +27,7 @@ enum cudaError_t : int {
   cudaErrorStreamCaptureUnjoined = 904
 };
 const char* cudaGetErrorName(cudaError_t error);
-/// Of cudaErrorLaunchFailure: the emulator's report.
+/// CUDA's text for an error; for cudaErrorLaunchFailure the emulator's report.
 const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError();
 cudaError_t cudaPeekAtLastError();
@@ -45,7 +44,7 @@ cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceSynchronize();
-/// Finishes all work, forgets errors and starts the random choices anew from config().seed.
+/// Finishes all work, clears errors and restarts the random choices from config().seed.
 cudaError_t cudaDeviceReset();
 
 // ---- memory
@@ -98,7 +97,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream = nullptr);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventQuery(cudaEvent_t event);
-/// Milliseconds of the CPU's clock: how long the emulation took, not how long a GPU would take.
+/// Milliseconds that the emulation took on the CPU; they say nothing about a GPU.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 

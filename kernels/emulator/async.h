@@ -1,8 +1,8 @@
 // Queues of asynchronous operations in flight. Internal to the emulator.
 //
-// Each operation is either done at once or remembered and done at the wait for it (config().async).
-// A late operation first fills its destination with NaN: whoever reads before waiting computes NaN
-// instead of, by luck, the right value.
+// Each operation is done at once or at the wait for it (config().async). A late operation first
+// fills its destination with NaN, so that a read before the wait gives NaN instead of, by luck, the
+// right value.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,7 @@ class BulkQueue {
   bool empty() const { return loads_.empty(); }
   void clear() { loads_.clear(); }
   Site first_site() const { return loads_.front().site; }
-  /// Lets one load happen: the first, or a random one if operations happen at random.
+  /// Completes one load: the first, or a random one if config().async is random.
   void complete_one();
 
  private:

@@ -54,7 +54,7 @@ void Barriers::sync(unsigned id, unsigned threads, Site site) {
     mp.wait(id == 0 && threads == 0 ? "__syncthreads" : "a named barrier", site);
     return;
   }
-  if (config().order == Order::sequential) {  // the last to come simply goes on
+  if (config().order == Order::sequential) {  // the last thread to arrive continues
     b.waiting.pop_back();
     release(b);
   } else {
@@ -69,7 +69,7 @@ void Barriers::arrive(unsigned id, unsigned threads, Site site) {
   if (b.arrived.size() >= threads) release(b);
 }
 
-// A barrier of the whole block waits only for threads that are still there.
+// A barrier of the whole block waits only for threads that have not exited.
 void Barriers::thread_exits() {
   for (Barrier& b : barriers_) {
     if (b.arrived.empty() || b.expected != 0) continue;

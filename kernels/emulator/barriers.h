@@ -24,7 +24,7 @@ class Barriers {
  private:
   struct Barrier {
     unsigned expected = 0;  // threads; 0: the whole block
-    Site site;              // where the first thread came from
+    Site site;              // of the first thread's call
     std::vector<Thread*> arrived, waiting;
   };
   Barrier& join(unsigned id, unsigned threads, Site site);
@@ -33,8 +33,8 @@ class Barriers {
   Barrier barriers_[16];
 };
 
-/// What the emulator knows about mbarriers beside the 64-bit word in shared memory that is their
-/// state: who waits, and (check mode) the clocks of those who arrived.
+/// State of mbarriers besides their 64-bit word in shared memory: the waiting threads and, in check
+/// mode, the clocks of those that arrived.
 class MemoryBarriers {
  public:
   using Clock = std::vector<uint32_t>;
@@ -44,7 +44,7 @@ class MemoryBarriers {
   };
   void clear() { sides_.clear(); }
   Side& side(uint64_t* barrier) { return sides_[barrier]; }
-  /// `bytes` of the transaction count of `barrier` have come.
+  /// Counts `bytes` off the transaction count of `barrier`.
   void complete_bytes(uint64_t* barrier, uint32_t bytes);
 
  private:

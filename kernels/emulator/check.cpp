@@ -125,12 +125,12 @@ void Checker::wgmma_read(uint32_t address, size_t bytes, unsigned warpgroup, Sit
   const void* pc = code_address(site);
   shared_.add_wgmma_readers(address, bytes, delta);
   if (delta > 0) shared_.require_proxy_fence(address, bytes, pc);
-  // On behalf of one of the four warps, chosen at random: the cells of a word are few.
+  // Recorded for one of the four warps, chosen at random, because a word has few cells.
   const auto thread = 128 * warpgroup + 32 * static_cast<unsigned>(mp_.random() % 4);
   shared_.access(thread, address, bytes, kRead, pc);
 }
 
-// ---- what kernels and the compiler's callbacks call
+// ---- Entry points of kernels and of the compiler's callbacks
 
 namespace {
 Checker* active_checker() {

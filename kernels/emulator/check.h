@@ -1,9 +1,10 @@
-// Check mode: every load and store of a kernel is looked at.
+// Check mode: every load and store of a kernel is checked.
 //
 // The kernel sources are compiled with -fsanitize=thread, which makes the compiler call a function
 // before each access, and are linked with the emulator's own functions of that name
-// (tsan_callbacks.cpp), never with libtsan. Here the accesses meet the happens-before order
-// (clocks.h) in shadow memory (shadow_shared.h, shadow_global.h). Internal to the emulator.
+// (tsan_callbacks.cpp), never with libtsan. The checker compares the accesses in shadow memory
+// (shadow_shared.h, shadow_global.h) by their happens-before order (clocks.h). Internal to the
+// emulator.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +34,7 @@ class Checker {
   void end_block();
 
   // ---- synchronisation
-  /// `threads` met at a barrier: all of the block, or some.
+  /// `threads`, all of the block or some, met at a barrier.
   void barrier(const std::vector<Thread*>& threads, bool whole_block);
   /// The running thread arrives at, or has waited for, an mbarrier whose clock is given.
   void release(Clocks::Vector& into);
@@ -44,14 +45,14 @@ class Checker {
   void acquire_from_blocks(const void* object);
 
   // ---- accesses
-  /// By the running thread. `aligned`: the address must be a multiple of the size.
+  /// An access by the running thread. `aligned`: the address must be a multiple of the size.
   void access(const void* p, size_t bytes, AccessKind kind, const void* pc, bool aligned);
-  /// By `thread`, of one row of an ldmatrix.
+  /// A read by `thread` of one row of an ldmatrix.
   void collective_read(const void* p, size_t bytes, unsigned thread);
   /// An asynchronous copy, from its issue to the wait for it. `global` may be nullptr.
   void async_write_begins(const void* shared, size_t bytes, const void* global, Site site);
   void async_write_ends(const void* shared, size_t bytes, unsigned thread);
-  /// The same for TMA, which ends at an mbarrier.
+  /// The end of a TMA write, which is ordered by an mbarrier whose arriving clock is given.
   void bulk_write_ends(const void* shared, size_t bytes, unsigned thread, Clocks::Vector& arriving);
   /// A wgmma begins (delta = +1) or has ended (-1) reading its operands.
   void wgmma_read(uint32_t address, size_t bytes, unsigned warpgroup, Site site, int delta);

@@ -1,4 +1,4 @@
-// Who has seen what: happens-before inside of one block.
+// Vector clocks: the happens-before order inside one block.
 //
 // Each thread has a counter (its clock) and, for every other thread u, the value of u's clock up to
 // which it has "seen" what u did (a vector clock: Lamport 1978; FastTrack, Flanagan and Freund,
@@ -30,19 +30,19 @@ class Clocks {
   }
 
   uint32_t now(unsigned t) const { return threads_[t].now; }
-  /// Up to which time of thread u thread t has seen u's accesses.
+  /// The time of thread u up to which thread t has seen u's accesses.
   uint32_t seen(unsigned t, unsigned u) const {
     const Thread& thread = threads_[t];
     return thread.epoch == epoch_ ? std::max(base_[u], thread.seen[u]) : base_[u];
   }
   bool ordered(unsigned u, uint32_t time, unsigned t) const { return seen(t, u) >= time; }
 
-  /// All threads met: everybody has seen everything.
+  /// All threads met: each has seen the accesses of all.
   void meet_all() {
     for (size_t u = 0; u < threads_.size(); ++u) base_[u] = threads_[u].now++;
     ++epoch_;
   }
-  /// Adds what thread t has seen and done so far to `into`, and lets t's next accesses be later.
+  /// Adds what thread t has seen and done so far to `into`, and advances t's clock.
   void release(unsigned t, Vector& into) {
     into.resize(threads_.size());
     for (unsigned u = 0; u < threads_.size(); ++u) into[u] = std::max(into[u], seen(t, u));

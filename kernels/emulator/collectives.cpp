@@ -1,9 +1,9 @@
 // Operations of a whole warp or warpgroup.
 //
-// Each lane leaves a pointer to its operands (they live on its stack, which stays put while it
-// waits) and yields; the last lane to come does the work of all. That costs one switch a lane, and
-// makes a check easy that hardware does not do: all lanes must be in the same operation, at the
-// same place, with the same mask.
+// Each lane leaves a pointer to its operands (on its stack, which does not change while it waits)
+// and yields; the last lane to arrive does the work of all. That costs one switch per lane. It also
+// allows a check that hardware does not make: all lanes must be in the same operation, at the same
+// source line, with the same mask.
 #include <fmt/core.h>
 
 #include <bit>

@@ -56,7 +56,7 @@ class Heap {
   }
 
   bool covers(uintptr_t address, size_t bytes) {
-    // Asked for every access of a checked kernel, mostly about the allocation of the last access.
+    // Every access of a checked kernel asks, mostly about the allocation of the last access.
     if (address >= last_begin_ && address + bytes <= last_end_) return true;
     const std::lock_guard lock(mutex_);
     auto it = live_.upper_bound(address);
@@ -78,7 +78,7 @@ class Heap {
     size_t pages;  // bytes of whole pages
   };
 
-  // Fresh addresses first: a freed range should fault as long as possible.
+  // Takes fresh addresses first, so that a freed range faults as long as possible.
   uintptr_t take_addresses(size_t pages) {
     if (top_ + pages + kPage <= kRange) {
       const uintptr_t start = base_ + top_;

@@ -1,9 +1,9 @@
-// The emulated device's memory: one reserved range of addresses, so that an address tells at once
-// whether it is device memory. Internal to the emulator; kernels/emulator/api.h has cudaMalloc.
+// The emulated device's memory: one reserved range of addresses, so that an address shows whether
+// it is device memory. Internal to the emulator; kernels/emulator/api.h has cudaMalloc.
 //
-// Every allocation ends (up to 16 bytes) at an inaccessible page and starts behind one, and is
-// filled with 0xFF: an index out of bounds faults, and what nobody wrote is NaN. Freed addresses
-// stay inaccessible as long as there are fresh ones.
+// Every allocation starts behind an inaccessible page and ends, up to 16 bytes, before another, so
+// an index out of bounds faults. It is filled with 0xFF, so uninitialised floats are NaN. Freed
+// addresses stay inaccessible as long as there are fresh ones.
 #pragma once
 
 #include <cstddef>

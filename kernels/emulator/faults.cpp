@@ -19,11 +19,11 @@ struct sigaction previous[4];
 int users = 0;
 std::mutex mutex;
 
-// Runs on the alternate stack, then leaves the kernel for good: not a thing to do in an ordinary
-// program, but the faulting instruction is a kernel's, so no lock or allocation is half done.
+// Runs on the alternate stack, then abandons the kernel. That is safe because the faulting
+// instruction is a kernel's, so no lock is held and no allocation is half done.
 void on_fault(int signal, siginfo_t* info, void*) {
   Multiprocessor* mp = multiprocessor;
-  if (mp == nullptr || !mp->in_kernel()) {  // not ours: let it strike again, unhandled
+  if (mp == nullptr || !mp->in_kernel()) {  // not a kernel's: repeat the fault without a handler
     struct sigaction default_action = {};
     default_action.sa_handler = SIG_DFL;
     sigaction(signal, &default_action, nullptr);

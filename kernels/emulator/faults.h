@@ -14,7 +14,7 @@ class FaultHandlers {
   FaultHandlers& operator=(const FaultHandlers&) = delete;
 };
 
-/// A stack for the handlers of this OS thread: after an overflow the old one is of no use.
+/// A stack for the signal handlers of this OS thread, because its own may have overflowed.
 class FaultStack {
  public:
   FaultStack();

@@ -21,8 +21,8 @@ namespace assay::emulator {
 
 #if defined(__SANITIZE_ADDRESS__)
 namespace {
-thread_local const void** left_stack = nullptr;  // where to note the bounds of the stack that the
-thread_local size_t* left_bytes = nullptr;       // running fiber was entered from
+thread_local const void** left_stack = nullptr;  // where entered() stores the bounds of the stack
+thread_local size_t* left_bytes = nullptr;       // that the running fiber was entered from
 }  // namespace
 #endif
 
@@ -30,7 +30,7 @@ void Fiber::own_stack(unsigned char* stack, size_t bytes) {
   stack_ = stack;
   bytes_ = bytes;
 #if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(stack, bytes);  // a thread that was given up left its marks
+  __asan_unpoison_memory_region(stack, bytes);  // an abandoned thread left redzones there
 #endif
 }
 

@@ -1,11 +1,11 @@
-// Fibers: functions that can stop in the middle and go on later.
+// Fibers: functions that can be suspended and resumed.
 //
 // A CUDA thread is a fiber: an ordinary C++ call of the kernel on a stack of its own. Where the
 // hardware would let the thread wait (a barrier, a shuffle), the emulator saves six registers and
 // the stack pointer, and continues another thread where that one stopped. This costs a few
 // nanoseconds, while an OS thread would cost microseconds; that is what makes 256 threads a block
-// affordable. On x86-64 the switch is twenty lines of assembly; elsewhere, and where
-// ASSAY_EMULATOR_UCONTEXT is defined, it is POSIX swapcontext, slower but plain C++.
+// affordable. On x86-64 the switch is 16 instructions; elsewhere, and if ASSAY_EMULATOR_UCONTEXT is
+// defined, it is POSIX swapcontext, slower but plain C++.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@
 
 namespace assay::emulator {
 
-/// A flow of control. A default-constructed Fiber stands for the one that runs already (the OS
-/// thread's own stack); the others get a stack and an entry.
+/// A flow of control. A default-constructed Fiber is the one that is running (on the OS thread's
+/// own stack); others get a stack and an entry.
 class Fiber {
  public:
   /// The next switch to this fiber calls entry() on [stack, stack + bytes). `entry` must not
@@ -28,7 +28,7 @@ class Fiber {
   /// the same sets of the cache.
   void prepare(unsigned char* stack, size_t bytes, unsigned colour, void (*entry)());
 
-  /// Saves where `from` is, and goes on where `to` was. Returns when somebody switches back.
+  /// Suspends `from` and resumes `to`. Returns when another fiber switches back.
   static void switch_to(Fiber& from, Fiber& to);
 
   /// To be called first in an entry function (AddressSanitizer learns that the stack changed).

@@ -1,4 +1,4 @@
-// A grid: its blocks are dealt out to OS threads, and each OS thread is a multiprocessor.
+// A grid: its blocks are distributed over OS threads, each of which is a multiprocessor.
 #include <fmt/core.h>
 
 #include <algorithm>

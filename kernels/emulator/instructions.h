@@ -1,5 +1,5 @@
-// The PTX instructions that the emulator knows, as C++ functions. kernels/runtime/cuda/ptx.cuh
-// covers them with the wrappers that kernels call; its comments say what each instruction does.
+// The PTX instructions that the emulator has, as C++ functions. Kernels call their wrappers in
+// kernels/runtime/cuda/ptx.cuh, whose comments say what each instruction does.
 #pragma once
 
 #include <cstdint>
@@ -40,12 +40,12 @@ struct alignas(64) TensorMap {
   uint32_t box_columns, box_rows;
   uint32_t swizzle_bytes;  // 0, 32, 64 or 128
 };
-/// Throws Error for what cuTensorMapEncodeTiled would refuse.
+/// Throws Error for arguments that cuTensorMapEncodeTiled refuses.
 TensorMap make_tensor_map(const void* base, uint64_t columns, uint64_t rows, uint64_t row_bytes,
                           uint32_t box_columns, uint32_t box_rows, uint32_t swizzle_bytes);
 void tma_load_2d(void* shared, const TensorMap& map, uint64_t* barrier, int column, int row,
                  Site site);
-/// Where the swizzle puts the byte at `address` of shared memory.
+/// The address to which the swizzle moves the byte at `address` of shared memory.
 uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes);
 
 // ---- wgmma (wgmma.cpp)

@@ -1,8 +1,8 @@
 // CUDA C++ for an ordinary C++ compiler: keywords, vector types, built-in variables and shared
 // memory, so that a .cu file compiles with g++ or clang++ unchanged.
 //
-// Only kernel sources include this (through kernels/runtime/cuda/kernel.h): its macros are not
-// polite to other code.
+// Only kernel sources include this (through kernels/runtime/cuda/kernel.h), because its macros
+// would break other code.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 #include "kernels/emulator/machine.h"
 #include "kernels/emulator/vector_types.h"
 
-// Where a function runs makes no difference here: everything runs on the CPU.
+// These keywords mean nothing here: every function runs on the CPU.
 #define __global__
 #define __device__
 #define __host__

@@ -1,7 +1,5 @@
-// What a kernel calls: the emulator seen from the inside.
-//
-// kernels/runtime/cuda/ptx.cuh and the CUDA built-ins in language.h and intrinsics.h are thin
-// covers over these functions. All of them act on the calling CUDA thread.
+// The functions that kernels call. kernels/runtime/cuda/ptx.cuh and the CUDA built-ins in
+// language.h and intrinsics.h wrap them. All of them act on the calling CUDA thread.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +20,7 @@
 
 namespace assay::emulator {
 
-/// What went wrong in a kernel, with who and where.
+/// An error in a kernel. The message names the block, the thread and the source line.
 struct Error : DeviceError {
   using DeviceError::DeviceError;
 };
@@ -32,14 +30,14 @@ struct BuiltIns {
   uint3 thread_index, block_index;
   dim3 block_size, grid_size;
 };
-/// Those of the thread that runs now on this OS thread; nullptr in host code.
+/// The variables of the CUDA thread that runs on this OS thread; nullptr in host code.
 extern constinit thread_local BuiltIns* current;
 
-/// Reports an error of the running kernel and gives the launch up (in host code: throws Error).
+/// Reports an error of the running kernel and abandons the launch; in host code throws Error.
 [[noreturn]] void fail(const std::string& what);
 
 /// Runs body() once for every thread of every block. Throws Error with the report of the first
-/// error. The streams call this; kernels are launched through assay::cuda::launch.
+/// error. Called by the streams; kernels are launched through assay::cuda::launch.
 void run_grid(dim3 grid, dim3 block, size_t dynamic_shared, const std::function<void()>& body);
 
 // ---- barriers (barriers.cpp)
@@ -48,18 +46,18 @@ void sync_threads(Site site);
 void named_barrier_sync(unsigned id, unsigned threads, Site site);
 void named_barrier_arrive(unsigned id, unsigned threads, Site site);
 
-/// __threadfence(): orders the memory of OS threads; says nothing to the checker.
+/// __threadfence(): orders the memory accesses of OS threads. The checker ignores it.
 void thread_fence();
 
 // ---- collectives of a warp and of a warpgroup (collectives.cpp)
 /// An operation of all lanes in a mask. Each lane leaves a pointer to its operands and waits; the
-/// last lane to come runs execute(operands of all 32 lanes, mask) for everybody.
+/// last lane to arrive runs execute(operands of all 32 lanes, mask) for all.
 struct WarpOperation {
   const char* name;
   void (*execute)(void* const* operands, uint32_t mask);
 };
 void warp_collective(const WarpOperation& operation, uint32_t mask, void* operands, Site site);
-/// The same over the 128 threads of a warpgroup.
+/// A WarpOperation over the 128 threads of a warpgroup.
 struct WarpgroupOperation {
   const char* name;
   void (*execute)(void* const* operands);
@@ -77,18 +75,18 @@ T& shared_variable(Tag) {
   return *static_cast<T*>(
       shared_variable_storage(id, sizeof(T), alignof(T) < 16 ? 16 : alignof(T)));
 }
-/// As __cvta_generic_to_shared: the offset of `p` in the 32-bit window of shared memory.
+/// The offset of `p` in the 32-bit window of shared memory, as __cvta_generic_to_shared.
 uint32_t shared_address(const void* p);
-/// The way back, for `bytes` that must lie in one variable.
+/// The inverse of shared_address(), for `bytes` that must lie in one variable.
 void* shared_pointer(uint32_t address, size_t bytes);
 
 // ---- check mode (check.cpp)
 /// Notes an access of the running thread, made at code address `pc`.
 void note_access(const void* p, size_t bytes, bool write, const void* pc);
 void note_atomic(const void* p, size_t bytes);
-/// The two halves of a pattern in which blocks pass data to the last of them through global memory
-/// (ASSAY: cuda::last_block). All that the block wrote before its note_release is ordered before
-/// what a block does after its note_acquire of the same `object`.
+/// The two halves of cuda::last_block(), by which blocks pass data to the last of them through
+/// global memory. What a block wrote before its note_release() is ordered before what another block
+/// does after its note_acquire() of the same `object`.
 void note_release(const void* object);
 void note_acquire(const void* object);
 

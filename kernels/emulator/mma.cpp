@@ -1,7 +1,7 @@
 // mma.sync and ldmatrix: the matrix instructions of a warp.
 //
-// Which lane holds which element is the whole difficulty of these instructions, and the point of
-// this file. With g = lane / 4 and q = lane % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k8" etc.):
+// The difficulty of these instructions is which lane holds which element. With g = lane / 4 and
+// q = lane % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k8" etc.):
 //   A (16 x K)   rows g and g + 8, columns q (+4 for tf32; pairs 2q, 2q+1, +8 for bf16)
 //   B (K x 8)    rows as A's columns, column g
 //   C, D (16x8)  rows g and g + 8, columns 2q and 2q + 1

@@ -27,15 +27,15 @@ struct Thread : BuiltIns {
   unsigned lane = 0, warp = 0;
   Fiber fiber;
   State state = State::ready;
-  // For reports: the last operation that could make it wait, and its place.
+  // For reports: the last operation that could make the thread wait, and its source line.
   const char* operation = "its start";
   Site site;
-  // The warp collective that it takes part in.
+  // The warp collective that the thread takes part in.
   const WarpOperation* collective = nullptr;
   uint32_t mask = 0;
   void* operands = nullptr;
 
-  CopyQueue copies;           ///< its cp.async
+  CopyQueue copies;           ///< the thread's cp.async
   bool wgmma_fenced = false;  ///< wgmma.fence since the last wait
 };
 
@@ -52,7 +52,7 @@ struct Warpgroup {
   WgmmaQueue products;
 };
 
-/// What run_grid() counts; sums over all launches since the last reset.
+/// Counts of run_grid(), summed over all launches since the last reset.
 struct Statistics {
   uint64_t switches = 0, barriers = 0, collectives = 0, accesses_checked = 0;
 };
@@ -62,8 +62,8 @@ class Multiprocessor {
   explicit Multiprocessor(size_t stack_bytes);
   ~Multiprocessor();
 
-  /// Makes room for blocks of so many threads; to be called between blocks. Stacks are made anew
-  /// only for more threads than ever before: each costs system calls. Error where memory ends.
+  /// Makes room for blocks of `threads` threads; called between blocks. Stacks, which cost system
+  /// calls, are made anew only for more threads than before. Throws Error if there is no memory.
   void fit(unsigned threads);
 
   /// Runs one block to its end, after fit(). Throws Error.
@@ -73,12 +73,12 @@ class Multiprocessor {
 
   // ---- scheduling (scheduler.cpp)
   Thread& running() { return *static_cast<Thread*>(current); }
-  /// Lets others run until somebody makes the running thread ready again.
+  /// Runs other threads until one of them makes the running thread ready again.
   void wait(const char* operation, Site site);
-  /// The running thread is ready already, but it is somebody else's turn.
+  /// Ends the turn of the running thread, which stays ready.
   void yield();
   void make_ready(Thread& thread);
-  /// Gives the block up with an error; for fail().
+  /// Abandons the block with an error; for fail().
   [[noreturn]] void abandon(std::string error);
   bool in_kernel() const { return in_kernel_; }
 

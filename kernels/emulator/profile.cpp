@@ -81,7 +81,7 @@ void Profiler::access(unsigned warp, unsigned lane, uint64_t address, size_t byt
   request.address[lane] = address;
   request.lanes |= 1u << lane;
   request.bytes = static_cast<uint8_t>(bytes);
-  // A full request is counted and forgotten; those with absent lanes wait for the block's end.
+  // A full request is counted and removed; those with absent lanes wait for the end of the block.
   size_t full = 0;
   while (full < instruction.requests.size() && instruction.requests[full].lanes == ~0u)
     count(pc, instruction, instruction.requests[full++]);

@@ -1,6 +1,6 @@
-// What a kernel's memory accesses cost on the hardware, per source line: shared-memory wavefronts
-// (bank conflicts) and global-memory sectors, against the least that the same data needs. A bank
-// conflict can be found, and asserted in a test, without a GPU.
+// The cost of a kernel's memory accesses on hardware, per source line: shared-memory wavefronts
+// (bank conflicts) and global-memory sectors, and the minimum for the same data. So a test can
+// assert that there are no bank conflicts without a GPU.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +17,18 @@ struct LineProfile {
   bool global, write;
   uint64_t requests;  ///< warp-wide instructions
   uint64_t cost;      ///< shared: wavefronts; global: 32-byte sectors
-  uint64_t ideal;     ///< the least cost that moves the same data
+  uint64_t ideal;     ///< the minimum cost for the same data
 };
 
-/// Everything since the last clear_profile(), while config().profile was set in a check build.
+/// The accesses since the last clear_profile(), made in a check build while config().profile is
+/// set.
 std::vector<LineProfile> profile();
 void clear_profile();
-/// The same as a table to print; lines that cost over 20 % more than they must are marked. Where
-/// nothing was seen it says so.
+/// profile() as a table to print. Lines that cost over 20 % more than the minimum are marked.
 std::string profile_report();
 
-/// Puts the accesses of single threads together to warp-wide requests: the k-th execution of a
-/// code address by each lane of a warp belongs to the k-th request. Internal.
+/// Combines the accesses of single threads to warp-wide requests: the k-th execution of a code
+/// address by each lane of a warp belongs to the k-th request. Internal.
 class Profiler {
  public:
   void begin_block(size_t warps);

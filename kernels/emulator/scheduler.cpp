@@ -1,9 +1,8 @@
 // One block on one OS thread: its CUDA threads take turns.
 //
-// A turn ends only where the thread must wait; there is no time slicing, so a run is repeatable.
-// `order` decides who is next. When nobody can run, an asynchronous copy in flight is completed
-// (the "hardware" gets its turn); when there is none either, the block is deadlocked, and the
-// report says who waits where.
+// A turn ends when the thread must wait; without time slicing a run is repeatable. `order` chooses
+// the next thread. If no thread can run, an asynchronous copy in flight is completed. If there is
+// none either, the block is deadlocked, and the report says which thread waits where.
 #include <fmt/core.h>
 
 #include <bit>
@@ -38,10 +37,10 @@ void Multiprocessor::fit(unsigned threads) {
   ring_mask_ = std::bit_ceil(threads + 1) - 1;
   ready_.resize(ring_mask_ + 1);
   if (!stacks_ || stacks_->count() < threads) {
-    stacks_.reset();  // first, for the sake of the memory
+    stacks_.reset();  // first, to free memory for the new ones
     stacks_ = std::make_unique<Stacks>(threads, stack_bytes_);
   }
-  block_threads_ = threads;  // last: what threw is done again
+  block_threads_ = threads;  // last, so that a call that throws is repeated in full
 }
 
 uint64_t Multiprocessor::random() {  // xorshift64
@@ -62,7 +61,7 @@ void Multiprocessor::make_ready(Thread& thread) {
   ready_[tail_++ & ring_mask_] = static_cast<uint16_t>(thread.index);
 }
 
-// The thread whose turn is next; nullptr when none can ever run again.
+// The thread whose turn is next; nullptr if none can ever run again.
 Thread* Multiprocessor::next() {
   while (head_ == tail_) {
     if (bulk_copies.empty()) return nullptr;
@@ -75,7 +74,7 @@ Thread* Multiprocessor::next() {
   return &threads_[ready_[head_++ & ring_mask_]];
 }
 
-// Leaves the thread `from` for whoever is next; returns when it is from's turn again.
+// Suspends the thread `from` and runs the next one; returns when it is from's turn again.
 void Multiprocessor::run_next(Thread& from) {
   Thread* to = next();
   ++statistics.switches;
@@ -105,7 +104,7 @@ void Multiprocessor::abandon(std::string error) {
   error_.swap(error);
   in_kernel_ = false;
   Fiber::switch_to(running().fiber, home_);
-  __builtin_unreachable();  // nobody switches back to a thread of a block that was given up
+  __builtin_unreachable();  // no thread switches back to one of an abandoned block
 }
 
 // ---- the life of a thread
@@ -123,10 +122,10 @@ void Multiprocessor::entry() {
   self.thread_exits();
 }
 
-// The others must not wait for a thread that is gone: barriers and collectives count again.
+// Other threads must not wait for one that has exited, so barriers and collectives count again.
 void Multiprocessor::thread_exits() {
   Thread& me = running();
-  me.copies.clear();  // nobody can wait for them any more; what they have not written stays NaN
+  me.copies.clear();  // no wait can follow; what they have not written stays NaN
   me.state = State::done;
   --alive_;
   Warp& my_warp = warps_[me.warp];
@@ -195,7 +194,7 @@ void Multiprocessor::run_block(uint3 block, dim3 grid, dim3 block_size, size_t d
   first->state = State::running;
   current = first;
   in_kernel_ = true;
-  Fiber::switch_to(home_, first->fiber);  // comes back when no thread can run any more
+  Fiber::switch_to(home_, first->fiber);  // returns when no thread can run any more
   in_kernel_ = false;
   current = nullptr;
 
@@ -234,7 +233,7 @@ std::string Multiprocessor::deadlock_report() {
   return report;
 }
 
-// Work that the block started and nobody waited for, and writes past the end of shared memory.
+// Reports asynchronous work without a wait, and writes past the end of shared memory.
 std::string Multiprocessor::leftover_report() {
   for (const Warpgroup& group : warpgroups_)
     if (!group.products.empty())

@@ -14,7 +14,7 @@ GlobalShadow& GlobalShadow::instance() {
   return *shadow;
 }
 
-// 12 times the device's addresses; the system gives pages only where they are written.
+// 12 times the device's range; the system allocates only the pages that are written.
 GlobalShadow::GlobalShadow() {
   void* words = mmap(nullptr, device_address_bytes() / 4 * sizeof(Word), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

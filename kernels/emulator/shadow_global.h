@@ -19,7 +19,7 @@ struct StreamOperation {
   std::vector<uint32_t> before;
 };
 
-/// One for the process: checked blocks run on one OS thread.
+/// The shadow of global memory; there is one, because checked blocks run on one OS thread.
 class GlobalShadow {
  public:
   static GlobalShadow& instance();
@@ -68,7 +68,8 @@ class GlobalShadow {
   StreamOperation operation_;
   uint32_t number_ = 0;                                // of the operation
   std::vector<std::pair<uint32_t, uint32_t>> places_;  // of all operations: (stream, position)
-  // Within one operation: what blocks have published, by object, and what the running block knows.
+  // Within one operation: what blocks have published, by object, and what the running block has
+  // seen.
   using Views = std::unordered_map<uint32_t, Clocks::Vector>;
   std::unordered_map<const void*, Views> published_;
   Views seen_blocks_;

@@ -1,4 +1,4 @@
-// Shadow of shared memory: for each 32-bit word, who touched it last and in what state it is.
+// Shadow of shared memory: the last accesses to each 32-bit word, and its state.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,8 @@ class SharedShadow {
   SharedShadow(Multiprocessor& mp, Clocks& clocks) : mp_(mp), clocks_(clocks) {}
   void begin_block();
 
-  /// Thread `thread` accesses [offset, offset + bytes) of the arena; reports what is wrong with it.
+  /// Thread `thread` accesses [offset, offset + bytes) of the arena; reports an error if there is
+  /// one.
   void access(unsigned thread, size_t offset, size_t bytes, AccessKind kind, const void* pc);
   /// From issue to completion, the bytes belong to an asynchronous copy.
   void set_pending(size_t offset, size_t bytes);
@@ -41,8 +42,8 @@ class SharedShadow {
   void require_proxy_fence(size_t offset, size_t bytes, const void* pc);
 
  private:
-  // The last accesses to a word: up to four, of different threads or kinds. With a fifth, one that
-  // is ordered before it gives way, or a random one; a race can then be missed, never invented.
+  // The last accesses to a word: up to four, of different threads or kinds. A fifth replaces one
+  // that is ordered before it, or else a random one; then a race can be missed, but never invented.
   struct Cell {
     const void* pc;
     uint32_t time;

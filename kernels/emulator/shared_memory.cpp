@@ -12,13 +12,14 @@ namespace assay::emulator {
 namespace {
 constexpr size_t kRedZone = 64;
 constexpr unsigned char kRed = 0xA5, kPoison = 0xFF;
-constexpr size_t kAlign = 64 << 10;  // of the arena; more than any swizzle pattern needs
+constexpr size_t kAlign = 64 << 10;  // alignment of the arena, more than any swizzle needs
 constexpr size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
 }
 }  // namespace
 
-// The arena is surrounded by inaccessible pages: a wild index faults in the fast build too.
+// Inaccessible pages surround the arena, so that an index far out of bounds faults in the fast
+// build too.
 SharedMemory::SharedMemory() {
   void* mapping = mmap(nullptr, kBytes + 2 * kAlign, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSAY_CHECK(mapping != MAP_FAILED, "emulator: no memory for an arena of shared memory");
@@ -80,7 +81,7 @@ std::string SharedMemory::overflow_report() const {
   return {};
 }
 
-// ---- what kernels call
+// ---- Entry points of kernels
 
 void* dynamic_shared() {
   return multiprocessor->shared.dynamic();

@@ -14,7 +14,7 @@ namespace assay::emulator {
 
 class SharedMemory {
  public:
-  static constexpr size_t kBytes = 256 << 10;  ///< of the arena
+  static constexpr size_t kBytes = 256 << 10;  ///< size of the arena
   static constexpr size_t kDynamicBase = 1024;
   static constexpr size_t kMaxBytes = 227 << 10;       ///< a block may use (sm_90)
   static constexpr size_t kMaxStaticBytes = 48 << 10;  ///< a limit of the language
@@ -30,7 +30,7 @@ class SharedMemory {
   void* variable(int id, size_t bytes, size_t align);
 
   bool contains(const void* p) const { return offset(p) < kBytes; }
-  /// Of `p` from the start of the arena; kBytes or more for an address outside.
+  /// Offset of `p` from the start of the arena; kBytes or more for an address outside.
   size_t offset(const void* p) const {
     return static_cast<size_t>(reinterpret_cast<uintptr_t>(p) -
                                reinterpret_cast<uintptr_t>(arena_));
@@ -40,7 +40,7 @@ class SharedMemory {
   bool in_variable(size_t offset, size_t bytes) const;
   /// End of what the block has used so far.
   size_t used() const { return top_; }
-  /// Names a variable that was written past its end, or is empty.
+  /// Names a variable that was written past its end; "" if there is none.
   std::string overflow_report() const;
 
  private:

@@ -1,8 +1,8 @@
 // A place in a source file.
 //
-// Every collective operation of the emulator takes the place it was called from as a defaulted last
+// Every collective operation of the emulator takes its caller's source line as a defaulted last
 // argument. So a report can say "thread 7 waits in __syncthreads at sgemm.cu:41", and two halves of
-// a warp that wait in two different shuffles are told apart from one warp in one shuffle.
+// a warp in two different shuffles are distinguished from one warp in one shuffle.
 #pragma once
 
 #include <fmt/core.h>

@@ -108,7 +108,7 @@ bool StreamEngine::run_one() {
   try {
     begin_for_checker();
     op.run();
-  } catch (...) {  // as after a fault on a GPU, what was queued will not run
+  } catch (...) {  // queued operations are dropped, as after a fault on a GPU
     for (const auto& other : streams_) {
       other->queue.clear();
       other->completed = other->queued;
@@ -120,7 +120,7 @@ bool StreamEngine::run_one() {
   return true;
 }
 
-// Some of the work may happen while the host is still queueing more.
+// Runs some of the work while the host is still queueing more.
 void StreamEngine::run_some() {
   constexpr size_t kMaxQueued = 1024;
   size_t queued = 0;
@@ -227,7 +227,7 @@ cudaError_t StreamEngine::end_capture(cudaStream_t stream,
                                       std::shared_ptr<const GraphNodes>& nodes) {
   const std::shared_ptr<Capture> capture = stream->capture;
   if (!capture || capture->origin != stream) return cudaErrorStreamCaptureUnmatched;
-  // Everything must lead back to the origin: collect the ancestors of its last nodes.
+  // All captured work must be joined to the origin stream: collect the ancestors of its last nodes.
   std::vector<bool> joined(capture->nodes.size());
   std::vector<size_t> todo = stream->capture_tail;
   while (!todo.empty()) {
@@ -273,7 +273,7 @@ void StreamEngine::run_graph(const GraphNodes& nodes) {
   }
 }
 
-// Nodes of one graph are operations of one place in the stream: ordered as they were run.
+// The nodes of a graph are one operation of the stream and are ordered as they were run.
 void StreamEngine::begin_for_checker() {
   if (!instrumented() || !config().check) return;
   StreamOperation op{running_stream_, running_->position, running_->before};

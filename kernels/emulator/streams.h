@@ -1,9 +1,8 @@
-// Streams, events and graphs of the emulated device. Internal; api.h is the way in.
+// Streams, events and graphs of the emulated device. Internal; api.h is the interface.
 //
 // A stream is a queue of operations. Operations of one stream run in order; those of different
-// streams run in any order that the events between them allow, and config().streams picks one. So a
-// missing cudaStreamWaitEvent or cudaStreamSynchronize shows: the copy comes too late, the kernel
-// too early, sooner or later for every seed.
+// streams run in any order that the events between them allow, and config().streams chooses one. So
+// a missing cudaStreamWaitEvent or cudaStreamSynchronize shows, for every seed sooner or later.
 #pragma once
 
 #include <chrono>
@@ -19,7 +18,7 @@
 
 namespace assay::emulator {
 
-/// A recorded graph: operations and which of them must come before which.
+/// A node of a recorded graph: an operation and the nodes that must run before it.
 struct GraphNode {
   std::function<void()> run;
   std::vector<size_t> after;  // indices of earlier nodes
@@ -76,7 +75,7 @@ struct AssayEmulatedGraphExec {
 
 namespace assay::emulator {
 
-/// The one device. Every member function is called with mutex() held.
+/// The device. Callers hold mutex(), except for instance(), mutex() and report().
 class StreamEngine {
  public:
   static StreamEngine& instance();
@@ -91,7 +90,7 @@ class StreamEngine {
   void record_event(cudaStream_t stream, cudaEvent_t event);
 
   bool done(Point p) const;
-  /// Runs operations, of any stream, until `p` (or everything) is done.
+  /// Runs operations of any stream until `p`, or everything, is done.
   cudaError_t run_until(Point p);
   cudaError_t run_all();
   cudaError_t wait_for_stream(cudaStream_t stream);
@@ -99,7 +98,7 @@ class StreamEngine {
   void reset();
 
   bool capturing() const { return captures_ > 0; }
-  /// For calls that must not happen during a capture: spoils it.
+  /// For calls that are not allowed during a capture: invalidates it.
   cudaError_t refuse_during_capture();
   cudaError_t begin_capture(cudaStream_t stream);
   cudaError_t end_capture(cudaStream_t stream, std::shared_ptr<const GraphNodes>& nodes);

@@ -1,4 +1,4 @@
-// How a tensor core adds: c + a . b as NVIDIA's hardware forms it, not as fp32 would.
+// How a tensor core adds: c + a . b as NVIDIA's hardware computes it, which is not IEEE fp32.
 //
 // A tensor core forms all products of a block exactly, shifts them and the accumulator to the
 // largest exponent among them, drops what lies below the last kept bit, adds, and drops again when
@@ -11,8 +11,8 @@
 //
 // Sources: Fasi, Higham, Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ
 // Computer Science 7:e330 (2021); Khattak, Mikaitis, "Accurate Models of NVIDIA Tensor Cores",
-// arXiv:2512.07004 (2025). No GPU has confirmed the table for this project: the conformance case
-// mma_chain_tf32 does where one is at hand.
+// arXiv:2512.07004 (2025). The conformance case mma_chain_tf32 tests the table on a GPU; none has
+// run it yet.
 #pragma once
 
 #include <algorithm>
@@ -23,14 +23,14 @@ namespace assay::emulator {
 
 struct TensorCore {
   int block_tf32, block_bf16;
-  int extra_bits;  ///< kept below the last bit of the largest term
+  int extra_bits;  ///< bits kept below the last bit of the largest term
 };
 /// mma.sync, which every kernel for sm_80 and later uses: the model with the larger error.
 inline constexpr TensorCore kAmpere{4, 8, 1};
-/// wgmma.
+/// The model of wgmma.
 inline constexpr TensorCore kHopper{8, 16, 2};
 
-/// The biased exponent; of 0 and subnormal numbers 1, as in their value 0.f * 2^(1 - 127).
+/// The biased exponent; 1 for 0 and subnormal numbers, whose value is 0.f * 2^(1 - 127).
 inline int exponent_of(float f) {
   return std::max(1, static_cast<int>(std::bit_cast<uint32_t>(f) >> 23 & 0xff));
 }
@@ -38,7 +38,7 @@ inline int exponent_of(float f) {
 inline double power_of_two(int e) {
   return std::bit_cast<double>(static_cast<uint64_t>(e + 1023) << 52);
 }
-/// Toward zero to 24 significant bits; infinity and NaN stay.
+/// Rounds toward zero to 24 significant bits; infinity and NaN stay.
 inline float truncate_to_float(double sum) {
   const auto bits = std::bit_cast<uint64_t>(sum) & ~((uint64_t{1} << 29) - 1);
   return static_cast<float>(std::bit_cast<double>(bits));

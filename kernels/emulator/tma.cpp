@@ -1,5 +1,6 @@
-// The tensor memory accelerator: one thread asks for a box of a matrix, and the copy engine brings
-// it to shared memory, swizzled, zero outside of the matrix, and counts its bytes off an mbarrier.
+// The tensor memory accelerator: one thread asks for a box of a matrix, and the copy engine copies
+// it to shared memory, swizzled and zero outside of the matrix, and counts its bytes off an
+// mbarrier.
 #include <fmt/core.h>
 
 #include <cstring>

@@ -65,8 +65,8 @@ void* __tsan_memset(void* to, int value, unsigned long n) {
   return __builtin_memset(to, value, n);
 }
 
-// Atomics of the host code (reference counts, guards of static variables) just happen. Those of
-// kernels are CUDA's atomicAdd etc., which tell the checker themselves.
+// Atomics of the host code (reference counts, guards of static variables) are not checked. Those of
+// kernels are CUDA's atomicAdd etc., which call the checker themselves.
 #define ASSAY_TSAN_ATOMIC(bits, T)                                                                 \
   T __tsan_atomic##bits##_load(const volatile T* p, int) {                                         \
     return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                                   \

@@ -1,5 +1,5 @@
-// dim3, float4 and their kin, laid out and aligned as CUDA does (CUDA C++ Programming Guide,
-// "Built-in Vector Types").
+// dim3, float4 and the other vector types, laid out and aligned as in CUDA (CUDA C++ Programming
+// Guide, "Built-in Vector Types").
 #pragma once
 
 struct uint3 {

@@ -1,8 +1,8 @@
 // wgmma: the asynchronous matrix products of a warpgroup on sm_90.
 //
-// A and B are tiles in shared memory, named by 64-bit descriptors; the accumulators are registers
-// of 128 threads. Between the issue and the wait the tensor cores own both: a late product
-// therefore hides the accumulators behind NaN, and check mode refuses writes to the operands.
+// A and B are tiles in shared memory, given by 64-bit descriptors; the accumulators are registers
+// of 128 threads. Between issue and wait the kernel must touch neither: a late product therefore
+// replaces the accumulators by NaN, and check mode refuses writes to the operands.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -93,7 +93,7 @@ void WgmmaQueue::Product::restore_accumulators() {
   saved.clear();
 }
 
-// Tells the checker which bytes the product reads: +1 at its issue, -1 at its wait.
+// Reports the bytes that the product reads to the checker: +1 at its issue, -1 at its wait.
 void WgmmaQueue::Product::note_operands(int delta) const {
   if (!multiprocessor->checking()) return;
   for (const uint64_t operand : {a, b})
@@ -118,7 +118,7 @@ void WgmmaQueue::issue(void* const* operands, Site site) {
     p.d[i] = x.d;
   }
   p.note_operands(+1);
-  // Products run in order: one behind a late product is late too.
+  // Products run in order, so one behind a late product is late too.
   const auto is_late = [](const Product& other) { return other.late; };
   p.late =
       multiprocessor->happens_late() || std::any_of(products_.begin(), products_.end(), is_late);
@@ -127,8 +127,8 @@ void WgmmaQueue::issue(void* const* operands, Site site) {
   if (products_.back().late) hide_first_of_each_accumulator(0);
 }
 
-// NaN stands in every accumulator of a late product; the true values lie with the first product in
-// the queue that adds to them.
+// Every accumulator of a late product holds NaN; the first product in the queue that adds to it has
+// saved the true values.
 void WgmmaQueue::hide_first_of_each_accumulator(size_t from) {
   for (size_t i = from; i < products_.size(); ++i) {
     Product& p = products_[i];

@@ -1,5 +1,5 @@
-// The algorithms of the matrix product: one table per backend, which the dispatcher and
-// `assay describe --algorithms` read. To add one: a file with its product, and a row in
+// The algorithms of the matrix product, one table per backend, which the dispatcher and
+// `assay describe --algorithms` read. A new algorithm is a file with its product and a row in
 // cpu/dispatch.cpp or cuda/dispatch.cu.
 #pragma once
 
@@ -10,11 +10,11 @@
 
 namespace assay {
 
-/// One row; every row computes every shape and transpose.
+/// A row of the table. Every row computes every shape and transpose.
 struct GemmAlgorithm {
   const char* name;
-  ConvAlgo algo;            ///< what asks for it
-  const char* covers_text;  ///< how it works, for people
+  ConvAlgo algo;            ///< the request that this row serves
+  const char* covers_text;  ///< how it works, for `describe --algorithms`
   const char* file;
   Coverage (*covers)(const Context& ctx);
   /// gemm() of gemm.h.
@@ -22,10 +22,10 @@ struct GemmAlgorithm {
                   Weights<float> b, const float* bias, float* c);
 };
 
-/// All rows of a device's backend, in the order in which they are asked.
+/// The rows of a device's backend in order of preference.
 std::span<const GemmAlgorithm> gemm_algorithms(Device device);
 
-/// What a call with this context runs.
+/// The row that a call with this context runs.
 const GemmAlgorithm& gemm_algorithm(const Context& ctx);
 
 namespace cpu {

@@ -22,15 +22,16 @@ struct GemmShape {
 struct GemmEpilogue {
   Activation activation = Activation::none;
   float slope = 0;
-  bool accumulate = false;  ///< adds to C; activation must be none
+  bool accumulate = false;  ///< adds to C; requires activation none
 };
 
-/// C (M,N). `bias` (N) may be null. K = 0 gives the epilogue of 0.
+/// Writes C (M,N). `bias` (N) may be null. With K = 0 the sums are 0. Throws Error for `accumulate`
+/// with an activation.
 template <class T>
 void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<T> b,
           const T* bias, T* c);
 
-/// Multiply-adds count as two: 2 M N K.
+/// 2 M N K, a multiply-add counting as two.
 int64_t gemm_flops(const GemmShape& s);
 
 }  // namespace assay

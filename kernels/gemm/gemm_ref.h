@@ -1,4 +1,4 @@
-// THE definition of the matrix product: plain loops in the order of the formula of gemm.h.
+// The definition of the matrix product: plain loops in the order of the formula of gemm.h.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Kernel density on a CUDA device: which version makes the sums of the parts, and how they are
-// merged.
+// Kernel density on a CUDA device: the choice of a version, which sums parts of the points, and the
+// merge of the parts.
 #include "kernels/kde/kde_cuda.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kTile = 64;  // points and queries of a block of the tiled product
 
-/// In part order, so that the same bits come out every time.
+/// Merges in part order, so that the bits are the same every time.
 __global__ void __launch_bounds__(kThreads)
     merge_parts(int m, int parts, double normaliser, const OnlineLogSumExp* __restrict__ sums,
                 double* __restrict__ log_density) {
@@ -33,7 +33,7 @@ void run(Context& ctx, const KdeShape& s, const float* train, const float* queri
 
 }  // namespace
 
-// Few queries need many parts to keep a device busy; more parts than that only cost memory.
+// Few queries need many parts to keep a device busy; with many queries parts only cost memory.
 int kde_points_of_part(const KdeShape& s) {
   constexpr int kWantedBlocks = 512;
   const int query_tiles = (s.m + kTile - 1) / kTile, point_tiles = (s.n + kTile - 1) / kTile;

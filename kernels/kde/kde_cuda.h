@@ -1,4 +1,4 @@
-// The rungs of kernel density on CUDA devices; kde_cuda.cu picks one.
+// The versions of kernel density on CUDA devices; kde_cuda.cu chooses one.
 #pragma once
 
 #include "kernels/kde/kde.h"
@@ -14,9 +14,9 @@ struct KdeOutputs {
   double* distances = nullptr;
 };
 
-/// Into how many parts the training points are cut: by the shape alone.
+/// Number of parts of the training points; depends on the shape alone.
 int kde_parts(const KdeShape& s);
-/// Points of a part but the last; a multiple of 64.
+/// Points of each part but the last; a multiple of 64.
 int kde_points_of_part(const KdeShape& s);
 
 /// A warp per pair, squared differences.

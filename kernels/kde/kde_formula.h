@@ -1,4 +1,4 @@
-// The sum over training points that runs online, and the constant before it; in double everywhere.
+// The online sum over training points, and the constant before it; in double everywhere.
 #pragma once
 
 #include <cmath>
@@ -7,8 +7,8 @@
 
 namespace assay {
 
-/// log sum exp of the exponents added so far, as the largest of them and the sum of
-/// exp(exponent - largest): no exponential overflows and the largest never underflows.
+/// log sum exp of the exponents added so far, kept as the largest exponent and the sum of
+/// exp(exponent - largest), so that no exponential overflows and the sum never underflows.
 struct OnlineLogSumExp {
   double largest = -HUGE_VAL;
   double sum = 0;

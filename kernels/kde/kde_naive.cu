@@ -1,6 +1,6 @@
-// Rung 1: a warp takes the squared differences of one query and one point, 32 dimensions at a time.
-// No expansion, so nothing cancels; but every pair reads 2 D floats for 2 D operations, so memory
-// is all that it waits for.
+// Version 1: a warp takes the squared differences of one query and one point, 32 dimensions at a
+// time. Nothing cancels, because nothing is expanded. Every pair reads 2 D floats for 2 D
+// operations, so the kernel is bound by memory.
 #include "kernels/kde/kde_cuda.h"
 #include "kernels/runtime/cuda/grid.cuh"
 #include "kernels/runtime/cuda/reduce.cuh"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kWarps = kThreads / 32;
 
-/// In every lane. A lane adds 16 squares in float before it goes on in double.
+/// |a - b|^2, returned in every lane. A lane adds 16 squares in float, then those sums in double.
 __device__ double squared_distance(const float* __restrict__ a, const float* __restrict__ b,
                                    int D) {
   constexpr int kChain = 16;

@@ -1,14 +1,14 @@
-// Rung 2: distances from products, |q - x|^2 = |q|^2 + |x|^2 - 2 q x, after the mean of the
+// Version 2: distances from products, |q - x|^2 = |q|^2 + |x|^2 - 2 q x, after the mean of the
 // training points is subtracted from both (kde.h). The products are those of the matrix product's
-// pipeline (kernels/gemm/cuda/block_product.cuh); what stands behind them here is not a store:
+// pipeline (kernels/gemm/cuda/block_product.cuh), but they update running sums:
 //
 //             x: points of a part, 64 at a time ->
 //   q      +--------+--------+--------+
 //   64     | 64x64  |  then  |  then  |    a thread keeps one OnlineLogSumExp for each of its rows;
 //   rows   +--------+--------+--------+    at the end 8 threads that share a row merge theirs
 //
-// so the m x n distances are never written, except where squared_distances() asks for them. Norms
-// and distances are in double: there is one for every D multiply-adds.
+// The m x n distances are written for squared_distances() alone. Norms and distances are in double,
+// which costs little: there is one for every D multiply-adds.
 #include "kernels/gemm/cuda/block_product.cuh"
 #include "kernels/kde/kde_cuda.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
@@ -18,8 +18,8 @@ namespace {
 
 constexpr int kTile = 64;  // queries of a block, and points of a step: of kde_points_of_part()
 
-// A sum of 8192 products in one float would be wrong by a tenth of a nat at the narrowest
-// bandwidth: it is made of the sums of so many products.
+// Products summed in one chain of additions; the sums of chunks are then added. A single chain of
+// 8192 products in float would be wrong by a tenth of a nat at the narrowest bandwidth.
 constexpr int kChunk = 512;
 
 struct PointElement {
@@ -35,8 +35,8 @@ struct StoreMean {
   }
 };
 
-/// Block: one row of the points (first) or the queries. centred = row - mean, exact where the two
-/// are close; squares = |centred|^2.
+/// Block: one row of the points (first) or of the queries. centred = row - mean, which is exact
+/// where the two are close (Sterbenz); squares = |centred|^2.
 __global__ void __launch_bounds__(kThreads)
     centre_rows(int n, int D, const float* __restrict__ train, const float* __restrict__ queries,
                 const float* __restrict__ mean, float* __restrict__ centred,
@@ -62,8 +62,8 @@ struct CentredPoints {
   bool by_16;
 };
 
-/// Block (part, tile of queries); `points` of a part. Two sums of a result take twice the
-/// registers.
+/// Block (part, tile of queries); a part has `points` points. The sums of a chunk and of all chunks
+/// take twice the registers of a matrix product.
 template <class Math>
 __global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks / 2)
     sums_of_part(CentredPoints p, int points, double scale, OnlineLogSumExp* __restrict__ sums,

@@ -1,4 +1,4 @@
-// Gaussian kernel density, the definition, in double.
+// The definition of the Gaussian kernel density, in double.
 #pragma once
 
 #include "kernels/kde/kde.h"
@@ -6,7 +6,7 @@
 
 namespace assay::ref {
 
-/// Without the expansion of the header: no cancellation, so no need to centre.
+/// Distances from differences: without the expansion nothing cancels.
 template <class T>
 void squared_distances(const KdeShape& s, const T* train, const T* queries, double* distances) {
   for (int64_t j = 0; j < s.m; ++j)

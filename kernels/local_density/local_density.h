@@ -1,8 +1,8 @@
-// Kernel density of features around each cell of a grid, in a metric of its own per cell.
+// Kernel density of features around each cell of a grid, with one metric per cell.
 //
-//   d^2(q, b) = (q - b)^T M_p (q - b)        query q at cell p, bank feature b of the window around
-//   p nearest         min over b of d^2 log_sum_exp     -2 s^2 log mean over b of exp(-d^2 / (2
-//   s^2))
+//   d^2(q, b)     = (q - b)^T M_p (q - b)     query q at cell p, bank feature b of the window
+//   nearest:        min over b of d^2(q, b)
+//   log_sum_exp:    -2 s^2 log mean over b of exp(-d^2(q, b) / (2 s^2))
 //
 // The bank of cell p is the features of all n images in the (2 radius + 1)^2 window around p; at
 // the edge of the grid cells repeat. The sums are one product per cell, (queries x C)(C x bank),
@@ -10,8 +10,8 @@
 //
 //   d^2(q, b) = |b|^2 + q'.b + [(q - c)^T M_p (q - c) - q'.c]
 //
-// for any point c; c near the bank keeps the terms small, which a distance does not notice. The
-// bank is stored once and not once per window, and no distance is ever written.
+// for any point c. A c near the bank keeps the terms, and so their rounding, small. The bank is
+// stored once and not once per window, and no distance is ever written.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@
 namespace assay {
 
 struct LocalDensityShape {
-  int height, width;  ///< of the grid, in cells
-  int radius;         ///< of the window, in cells
+  int height, width;  ///< cells of the grid
+  int radius;         ///< of the window, in cells; at most 4 on the CPU, which else throws Error
   int n;              ///< bank features per cell: one per image
   int m;              ///< queries per cell
   int C;              ///< channels
@@ -46,7 +46,7 @@ struct LocalDensityShape {
 struct LocalKernel {
   enum class Kind : uint8_t { nearest, log_sum_exp };
   Kind kind = Kind::nearest;
-  double s = 1;  ///< bandwidth of log_sum_exp, above 0
+  double s = 1;  ///< bandwidth of log_sum_exp, > 0
 };
 
 template <class T>
@@ -54,31 +54,30 @@ struct LocalBank {
   const T* features;           // (cells, C, n)
   const T* metric;             // (cells, C, C): M_p, symmetric and positive definite
   const T* centre;             // (cells, C): c of each cell
-  const T* norms;              // (cells, window, n): of local_bank_norms()
+  const T* norms;              // (cells, window, n), from local_bank_norms()
   const int* image = nullptr;  // (n): the image of each bank feature; null = 0, 1, ...
 };
 
-/// centre (cells,C) and metric (cells,C,C): the mean of each cell's bank, and
-/// (covariance + ridge I)^-1, the covariance divided by the number of features. ridge > 0; Error
-/// for a covariance that is not finite.
+/// Writes centre (cells,C), the mean of each cell's bank, and metric (cells,C,C),
+/// (covariance + ridge I)^-1. The covariance is divided by the number of features; ridge > 0.
+/// Throws Error if a covariance is not finite or so large that the ridge is lost in its rounding.
 template <class T>
 void local_metric(Context& ctx, const LocalDensityShape& s, double ridge, const T* features,
                   T* centre, T* metric);
 
-/// norms (cells,window,n): (b - c)^T M_p (b - c).
+/// Writes norms (cells,window,n): (b - c)^T M_p (b - c).
 template <class T>
 void local_bank_norms(Context& ctx, const LocalDensityShape& s, const T* features, const T* metric,
                       const T* centre, T* norms);
 
-/// scores (cells,m) of queries (cells,C,m), which lie as the bank does. Bank features of the
-/// query's own image do not count: `query_image` (m) names it, -1 for an image that the bank lacks;
-/// null = -1 for all. Infinity where no feature counts. The rounding of fp32 is bounded by
-/// local_density_ref.h.
+/// Writes scores (cells,m) of queries (cells,C,m). Bank features of the query's own image do not
+/// count: `query_image` (m) names it, -1 for an image that is not in the bank; null means -1 for
+/// all. A score is infinity if no feature counts. local_density_ref.h bounds the rounding of fp32.
 template <class T>
 void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& kernel,
                    const LocalBank<T>& bank, const T* queries, const int* query_image, T* scores);
 
-/// Multiply-adds of the product alone count as two: 2 cells m C window n.
+/// 2 cells m C window n: the product alone, a multiply-add counting as two.
 int64_t local_density_flops(const LocalDensityShape& s);
 
 }  // namespace assay

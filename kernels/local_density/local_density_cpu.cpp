@@ -1,4 +1,4 @@
-// Local density on the CPU: a part is a cell, or some of its queries where there are many.
+// Local density on the CPU. A task is a cell, or some of its queries if there are many.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -80,7 +80,7 @@ void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& 
     std::copy_n(bank.image, s.n, images.begin());
   else
     std::iota(images.begin(), images.end(), 0);
-  // How many features count, for the mean.
+  // log of the number of features that count, for the mean.
   std::vector<double> log_count(nearest ? 0 : static_cast<size_t>(s.m));
   for (size_t j = 0; j < log_count.size(); ++j) {
     const auto own =

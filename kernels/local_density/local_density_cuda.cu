@@ -1,4 +1,4 @@
-// Local density on a CUDA device: what comes before the product, and which version makes it.
+// Local density on a CUDA device: metric, norms, transformed queries, and the choice of a version.
 #include <algorithm>
 #include <stdexcept>
 

@@ -1,5 +1,5 @@
-// What the versions of local density on CUDA devices share: transformed queries go in, each query's
-// state over its bank comes out.
+// What the versions of local density on CUDA share: the problem, with transformed queries, and the
+// running state of a query over its bank.
 #pragma once
 
 #include "kernels/local_density/local_density.h"
@@ -15,7 +15,7 @@ struct DensityProblem {
   const float* query;      // (cells, C, m): q' = -2 M (q - c)
   const float* offset;     // (cells, m): d^2 - (|b|^2 + q'.b)
   const int* query_image;  // (m) or null
-  float scale;             ///< 1 / (2 s^2); 0 asks for the nearest alone
+  float scale;             // 1 / (2 s^2); 0 for `nearest`
   float* scores;           // (cells, m)
 };
 
@@ -25,8 +25,8 @@ __device__ __forceinline__ bool counts(const DensityProblem& p, int i, int j) {
   return (p.image != nullptr ? p.image[i] : i) != p.query_image[j];
 }
 
-/// What a query knows of the features so far, without its offset: the least d, and the sum of
-/// exp(-scale (d - least)).
+/// A query's state over the features so far, without its offset: the minimum of d, and the sum of
+/// exp(-scale (d - minimum)).
 struct NearestAndSum {
   float nearest = INFINITY, sum = 0;
 
@@ -52,7 +52,7 @@ __device__ inline void finish(const DensityProblem& p, int64_t cell, int j,
   if (state.nearest == INFINITY) {
     out = INFINITY;
   } else if (p.scale == 0) {
-    out = fmaxf(d, 0.0f);  // rounding may leave it a little below
+    out = fmaxf(d, 0.0f);  // rounding may make it slightly negative
   } else {
     int own = 0;
     for (int i = 0; i < p.s.n; ++i) own += !counts(p, i, j);

@@ -1,7 +1,7 @@
 // Versions 3 and 4: the products are those of the matrix product's pipeline
 // (kernels/gemm/cuda/block_product.cuh), by multiply-adds or by three TF32 products on tensor
-// cores; behind them stands not a store but the state of each query, as in version 2. Plain TF32 or
-// bf16 would move a distance by a hundredth of the features' norm, more than defects do.
+// cores. The sums update the state of each query, as in version 2, instead of being stored. Plain
+// TF32 or bf16 would move a distance by a hundredth of the features' norm, more than defects do.
 #include "kernels/gemm/cuda/block_product.cuh"
 #include "kernels/local_density/local_density_cuda.cuh"
 

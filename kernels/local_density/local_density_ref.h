@@ -1,4 +1,5 @@
-// Local density, the definition, in double: distances from differences, without the expansion.
+// The definition of the local density, in double: distances from differences, without the
+// expansion.
 #pragma once
 
 #include <cmath>
@@ -11,8 +12,8 @@
 
 namespace assay::ref {
 
-/// In place, the inverse of a symmetric positive definite (C,C) matrix, one pivot after another
-/// (Gauss-Jordan; such a matrix needs no exchange of rows). False where a pivot is not above 0.
+/// Inverts a symmetric positive definite (C,C) matrix in place (Gauss-Jordan; such a matrix needs
+/// no exchange of rows). Returns false if a pivot is not above 0.
 inline bool invert_positive_definite(int64_t C, double* a) {
   for (int64_t k = 0; k < C; ++k) {
     const double pivot = a[k * C + k];
@@ -105,14 +106,15 @@ void local_density(const LocalDensityShape& s, const LocalKernel& kernel, const 
     }
 }
 
-/// How far the float versions may be from the definition at cell p for query q, whose
-/// channels are s.m apart. The expansion
-/// adds terms that are each, in absolute value, part of
+/// Bound on the difference between a float version and the definition at cell p for query q, whose
+/// channels are s.m apart. The absolute values of the expansion's terms add to at most
+///
 ///   S = (|q - c| + |b - c| + |c|)^T |M| (|q - c| + |b - c| + |c|)
-/// and passes each through at most C + C products and sums and a few more (Higham, "Accuracy and
-/// Stability", 3.1: |error| <= k u S with u = eps / 2), so (2 C + 8) u S is a bound for each
-/// distance, and so for their minimum and for any mean of exponentials of them, whose own sum adds
-/// the second term: a relative error of the sum is an absolute one of its logarithm.
+///
+/// and each term passes through at most 2 C + 8 roundings, so (2 C + 8) u S with u = eps / 2 bounds
+/// a distance (Higham, "Accuracy and Stability", 3.1), their minimum, and the log-mean-exp of exact
+/// exponentials. Rounding in the sum of exponentials adds the second term: a relative error of the
+/// sum is an absolute error of its logarithm.
 inline double local_density_bound(const LocalDensityShape& s, const LocalKernel& kernel,
                                   const LocalBank<float>& bank, const float* query, int p) {
   constexpr double u = 0.5 * std::numeric_limits<float>::epsilon();
@@ -134,8 +136,8 @@ inline double local_density_bound(const LocalDensityShape& s, const LocalKernel&
     }
   const double distance = (2.0 * s.C + 8) * u * worst;
   if (kernel.kind == LocalKernel::Kind::nearest) return distance;
-  // An exponential is good to 3 units in the last place and its argument to u of itself, of which
-  // arguments beyond -104 do not matter; a lane adds at most `window n` of them.
+  // An exponential is good to 3 units in the last place, and its argument to u of itself; arguments
+  // below -104 give 0. A lane adds at most `window n` exponentials.
   const double sum = (104.0 + 6 + static_cast<double>(s.window()) * s.n) * 2 * u;
   return distance + 2 * kernel.s * kernel.s * sum;
 }

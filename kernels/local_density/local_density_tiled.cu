@@ -1,5 +1,5 @@
-// Version 2: a block takes 64 queries of a cell through the whole bank of its window, 64 features
-// at a time, in tiles of 16 channels that it keeps in shared memory; a thread has 4 x 4 sums.
+// Version 2: a block compares 64 queries of a cell with the whole bank of its window, 64 features
+// at a time, in tiles of 16 channels in shared memory. A thread has 4 x 4 sums.
 //
 //               bank: features of a window's cells, 64 at a time ->
 //               +--------+--------+

@@ -1,4 +1,4 @@
-// Losses: one pass over x and the targets gives both the gradient and the parts of the sum.
+// Losses on a CUDA device: one pass over x and the targets gives the gradient and partial sums.
 #include "kernels/loss/loss_backends.h"
 #include "kernels/loss/loss_formula.h"
 #include "kernels/runtime/cuda/long_sums.cuh"

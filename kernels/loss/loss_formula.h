@@ -1,5 +1,5 @@
 // The losses of one element and their gradients, once for the reference, the CPU and CUDA. V is a
-// scalar or a vector of them; the transcendental functions are arguments, for each machine has its
+// scalar or a SIMD vector. Transcendental functions are arguments, because each machine has its
 // own.
 #pragma once
 

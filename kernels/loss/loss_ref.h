@@ -1,4 +1,4 @@
-// Losses, the definition.
+// The definition of the losses.
 #pragma once
 
 #include <algorithm>

@@ -14,8 +14,8 @@ int64_t parts_of(const OptimSlot<float>& slot) {
   return (slot.n + kGrain - 1) / kGrain;
 }
 
-/// Calls f(slot, begin, end) for blocks of every slot, on all threads: the parts run through all
-/// slots, so a few large and many small parameters share the threads evenly.
+/// Calls f(slot, begin, end) for blocks of every slot, on all threads. Blocks of all slots are
+/// numbered through, so that few large and many small parameters occupy the threads evenly.
 template <class F>
 void for_each_block(Context& ctx, const std::vector<OptimSlot<float>>& slots, const F& f) {
   int64_t parts = 0;

@@ -1,5 +1,5 @@
-// All parameters in one launch: the table of slots travels as a kernel argument, and a block finds
-// by binary search which slot its 4 kThreads elements belong to.
+// All parameters in one launch: the table of slots is a kernel argument, and a block finds by
+// binary search the slot of its 4 kThreads elements.
 //
 //   slots     | 0: 5 blocks   | 1: 1 | 2: 3 blocks  | ...
 //   blockIdx  0  1  2  3  4     5      6  7  8
@@ -10,7 +10,7 @@
 namespace assay::cuda {
 namespace {
 
-constexpr int kElements = 4;   // of a thread
+constexpr int kElements = 4;   // per thread
 constexpr int kMaxSlots = 64;  // the table stays below the 4 KiB that kernel arguments may have
 
 struct SlotTable {
@@ -20,7 +20,7 @@ struct SlotTable {
 };
 static_assert(sizeof(SlotTable) < 4000);
 
-/// A formula that came with the launch, or one that lies in device memory.
+/// The formula, as a kernel argument or in device memory.
 template <class Formula>
 struct Constants {
   Formula value;

@@ -1,4 +1,4 @@
-// The optimizers' updates, the definition.
+// The definition of the optimizers' updates.
 #pragma once
 
 #include <cstring>

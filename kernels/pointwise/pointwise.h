@@ -6,47 +6,49 @@
 
 namespace assay {
 
-/// Throws unless `op` can fuse this activation (leaky_relu: slope > 0) behind a max-pool of
-/// `pool` x `pool` (1: no pool).
+/// Throws Error, with the name `op`, unless the activation (leaky_relu: slope > 0) can be fused
+/// behind a max-pool of `pool` x `pool` (1: no pool).
 void check_activation(const char* op, Activation a, float slope, int pool = 1);
 
 /// y = f(x), n elements; y may be x.
 template <class T>
 void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y);
-/// dx = dy f'(y); dx may be dy.
+/// dx = dy f'(z) with f'(z) from y = f(z), n elements; dx may be dy.
 template <class T>
 void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, const T* dy,
                       T* dx);
 
-/// out = a + b, a - b, a * b; out may be a or b.
+/// out = a + b, a - b or a * b, n elements; out may be a or b.
 template <class T>
 void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);
 template <class T>
 void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);
 template <class T>
 void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);
-/// out = scale * x + shift.
+/// out = scale * x + shift, n elements.
 template <class T>
 void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);
-/// out = *factor * x, with the factor in the memory of ctx.device: nobody waits to read it.
+/// out = *factor * x, n elements. The factor is in the memory of ctx.device, so the host need not
+/// wait for it.
 template <class T>
 void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);
 /// y(i,c) = f(x(i,c) + bias(c)) for x (rows, C).
 template <class T>
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
                      const T* bias, T* y);
+/// out = value, n elements.
 template <class T>
 void fill(Context& ctx, int64_t n, T value, T* out);
 
-/// The dimensions of a result, the last one fastest, and how far apart neighbours along each lie in
-/// the source.
+/// The dimensions of a result, the last one fastest, and for each the distance in the source, in
+/// elements, between neighbours.
 struct Strides {
   static constexpr int kMaxRank = 8;
   int rank = 0;
   int64_t size[kMaxRank] = {};
   int64_t stride[kMaxRank] = {};
 };
-/// out = x at these strides: a copy with its dimensions in another order. out is not x.
+/// Copies x with its dimensions in another order. out must not overlap x.
 template <class T>
 void permute(Context& ctx, const Strides& s, const T* x, T* out);
 

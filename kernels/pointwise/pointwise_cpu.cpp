@@ -7,7 +7,7 @@
 namespace assay::cpu {
 namespace {
 
-// Elements of one part: long enough to pay for handing it to a thread, short enough to share out.
+// Elements of a task: enough to pay for handing it to a thread, few enough to occupy all threads.
 constexpr int64_t kGrain = 1 << 15;
 
 }  // namespace
@@ -67,7 +67,7 @@ void fill(Context& ctx, int64_t n, float value, float* out) {
                   [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, value); });
 }
 
-// Of what leaves the program, not of a step: one thread, as the definition does it.
+// One thread suffices: tensors are permuted when they are imported or exported, not in a step.
 void permute(Context&, const Strides& s, const float* x, float* out) {
   ref::permute(s, x, out);
 }

@@ -1,5 +1,5 @@
-// Element by element: four elements a thread, as one 16-byte access where the addresses allow it.
-// All of these move bytes and do next to nothing else, so there is one version.
+// Element by element: four elements a thread, as one 16-byte access if the addresses allow it. All
+// of these are bound by memory, so there is one version.
 #include "kernels/pointwise/pointwise_backends.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(kThreads)
   if (i < n) out[i] = f(a != nullptr ? a[i] : 0.0f, b != nullptr ? b[i] : 0.0f, i);
 }
 
-/// The same for 4 n elements at addresses that are multiples of 16.
+/// out(i) = f(a(i), b(i), i) for 4 n elements at addresses that are multiples of 16.
 template <class F>
 __global__ void __launch_bounds__(kThreads)
     map_vectors(int64_t n, F f, const float* a, const float* b, float* out) {
@@ -82,8 +82,8 @@ struct BiasActivate {
   }
 };
 
-/// out(i) = x at the place of i. Neighbouring threads write neighbouring elements; what they read
-/// lies apart.
+/// out(i) = x at the strides of i. Neighbouring threads write neighbouring elements and read
+/// elements that lie apart.
 __global__ void __launch_bounds__(kThreads)
     gather(int64_t n, const __grid_constant__ Strides s, const float* __restrict__ x,
            float* __restrict__ out) {

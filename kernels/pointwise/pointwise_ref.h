@@ -1,4 +1,4 @@
-// Operations element by element, the definition.
+// The definition of the operations element by element.
 #pragma once
 
 #include "kernels/pointwise/pointwise.h"

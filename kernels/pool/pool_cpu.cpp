@@ -17,8 +17,8 @@ int64_t output_row(const PoolShape& s) {
   return int64_t{s.Q()} * s.C;
 }
 
-/// Calls f(input, output) for every row of outputs, in parallel: the offsets of the first input row
-/// of its windows and of the output row.
+/// Calls f(input, output) for every row of outputs, in parallel, with the offset of the first input
+/// row of its windows and the offset of the output row.
 template <class F>
 void for_each_output_row(Context& ctx, const PoolShape& s, const F& f) {
   parallel_for(ctx, int64_t{s.N} * s.P(), [&](int64_t part) {
@@ -27,9 +27,9 @@ void for_each_output_row(Context& ctx, const PoolShape& s, const F& f) {
   });
 }
 
-/// Sets dx to 0 and calls f(input, output) for every row of outputs, which adds to the input rows
-/// of its windows. Windows that overlap share rows, so then an image is one part; otherwise a row
-/// of windows is, together with the rows up to the next one.
+/// Sets dx to 0 and calls f(input, output) for every row of outputs; f adds to the input rows of
+/// its windows. A task is a row of windows with the rows up to the next one, or, because
+/// overlapping windows share rows, a whole image.
 template <class F>
 void scatter_output_rows(Context& ctx, const PoolShape& s, float* dx, const F& f) {
   const int rows_per_part = s.stride < s.window ? s.P() : 1;

@@ -1,12 +1,12 @@
-// Pooling and upsampling. Forward, a thread makes one output; backward, a thread gathers what one
-// input gets from the windows that saw it, so that nothing is scattered and no atomic is needed.
+// Pooling and upsampling on a CUDA device. Forward, a thread computes one output. Backward, a
+// thread gathers the gradients of one input from the windows that contain it, without atomics.
 #include "kernels/pool/pool_backends.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
 namespace {
 
-/// Where element i of a (., H, W, C) tensor is.
+/// The coordinates of element i of a (., H, W, C) tensor.
 struct Place {
   int64_t n;
   int h, w, c;
@@ -22,7 +22,7 @@ __device__ int64_t index_of(int64_t n, int h, int w, int c, int H, int W, int C)
   return ((n * H + h) * W + w) * C + c;
 }
 
-/// Windows [first, end) of `count` that see position i of a line.
+/// Windows [first, end), of `count`, that contain position i of a line.
 struct Windows {
   int first, end;
 };

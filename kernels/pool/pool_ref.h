@@ -1,4 +1,4 @@
-// Pooling and upsampling, the definition.
+// The definition of pooling and upsampling.
 #pragma once
 
 #include "kernels/pool/pool.h"

@@ -1,8 +1,8 @@
 #include "kernels/random/random_backends.h"
 #include "kernels/random/random_ref.h"
 
-// No version per instruction set: the numbers must be the same on all of them, and a network draws
-// its weights once.
+// There is no version per instruction set: the numbers must be the same on all of them, and a
+// network draws its weights once.
 namespace assay::cpu {
 namespace {
 

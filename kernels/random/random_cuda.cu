@@ -1,5 +1,6 @@
-// Random tensors: a thread makes the four elements of one Philox block. The bits are those of the
-// CPU, because the formulas are IEEE operations that are never contracted (CMakeLists.txt).
+// Random tensors on a CUDA device: a thread makes the four elements of one Philox block. The bits
+// equal the CPU's, because the formulas are IEEE operations that are never contracted
+// (CMakeLists.txt).
 #include "kernels/random/random_backends.h"
 #include "kernels/random/random_formula.h"
 #include "kernels/runtime/cuda/grid.cuh"

@@ -1,8 +1,8 @@
 // From random bits to numbers, once for the reference, the CPU and CUDA.
 //
-// Data and first weights must not depend on the machine, so the transcendental functions are our
-// own, from IEEE additions, multiplications, divisions and roots in double (none contracted: see
-// CMakeLists.txt); a float is the double rounded.
+// Data and initial weights must not depend on the machine. So the transcendental functions are our
+// own, from IEEE additions, multiplications, divisions and roots in double, none of them contracted
+// (CMakeLists.txt); a float is the double rounded.
 #pragma once
 
 #include "kernels/runtime/formula.h"
@@ -72,8 +72,8 @@ ASSAY_FORMULA NormalPair normal_pair(uint32_t bits_u, uint32_t bits_v) {
   return {{radius * turn.cosine, radius * turn.sine}};
 }
 
-/// Elements 4 * block .. 4 * block + 3 of a tensor of uniforms in [low, high). Rounding to T could
-/// give `high` itself; the largest T below it stands in.
+/// Elements 4 * block .. 4 * block + 3 of a tensor of uniforms in [low, high). If rounding to T
+/// gives `high` itself, the largest T below it replaces it.
 template <class T>
 ASSAY_HD inline void uniform_block(uint64_t seed, uint64_t stream, int64_t block, T low, T high,
                                    T out[4]) {

@@ -1,4 +1,4 @@
-// Random tensors, the definition: block after block of four elements, one Philox call each.
+// The definition of random tensors: block after block of four elements, one Philox call each.
 #pragma once
 
 #include "kernels/random/random.h"

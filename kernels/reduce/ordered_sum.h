@@ -1,5 +1,5 @@
-// Sums over threads in a fixed order: each part has a slot of its own, and the slots are added in
-// part order when all are done. Parts depend on the shape only.
+// Sums over threads in a fixed order: each part of the range has a slot, and the slots are added in
+// order when all are done. The parts depend on the shape alone.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace assay::cpu {
 
-/// The sum over the blocks of [0, n) of part(begin, end), which gives a double.
+/// The sum of part(begin, end), a double, over the blocks of [0, n).
 template <class F>
 double ordered_sum(Context& ctx, int64_t n, int64_t grain, const F& part) {
   const int64_t parts = (n + grain - 1) / grain;
@@ -21,7 +21,7 @@ double ordered_sum(Context& ctx, int64_t n, int64_t grain, const F& part) {
   return total;
 }
 
-/// The same for `width` sums at once: part(begin, end, sums) adds to sums (width), 0 at first.
+/// ordered_sum for `width` sums at once: part(begin, end, sums) adds to sums (width), 0 at first.
 class OrderedVectorSum {
  public:
   template <class F>

@@ -14,7 +14,7 @@ void reduce_columns(Context& ctx, int64_t rows, int C, const T* x, T* out);
 /// out (rows) = sums over the columns of x (rows, C).
 template <class T>
 void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, T* out);
-/// True when every element is finite.
+/// Whether all n elements are finite. Waits for the device.
 template <class T>
 bool all_finite(Context& ctx, int64_t n, const T* x);
 

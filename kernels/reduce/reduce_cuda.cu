@@ -1,5 +1,5 @@
-// Sums in two passes: parts by the shape alone, then the parts in a fixed tree. No atomics on
-// floats, so the same bits every time.
+// Sums in two passes: parts, which depend on the shape alone, then the parts in a fixed tree.
+// Without atomics on floats the bits are the same every time.
 #include "kernels/reduce/reduce_backends.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
 #include "kernels/runtime/cuda/long_sums.cuh"
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kThreads)
   bool bad = false;
   for (int64_t i = global_thread(); i < n; i += int64_t{gridDim.x} * kThreads)
     bad = bad || (__float_as_uint(x[i]) & 0x7f800000u) == 0x7f800000u;
-  // One atomic per warp that found something, which is hardly ever.
+  // One atomic per warp that found a value that is not finite, which is rare.
   if (__any_sync(~0u, bad) && threadIdx.x % 32 == 0) atomicMax(found, 1);
 }
 

@@ -1,4 +1,4 @@
-// Sums, the definition: one after the other.
+// The definition of the sums: one element after the other.
 #pragma once
 
 #include <cmath>

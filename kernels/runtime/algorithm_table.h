@@ -1,5 +1,5 @@
 // Tables of algorithms: one row per version of a kernel, read by the dispatcher and by
-// `assay describe --algorithms` alike.
+// `assay describe --algorithms`.
 #pragma once
 
 #include <span>
@@ -8,28 +8,28 @@
 
 namespace assay {
 
-/// What a row says about one call.
+/// Whether a row of a table can, and should, compute a call.
 struct Coverage {
   enum Fit : uint8_t { impossible, slower, chosen };
   Fit fit;
-  const char* reason;  ///< why it is impossible or slower; empty where it is chosen
+  const char* reason;  ///< why it is impossible or slower; empty if it is chosen
 
   static constexpr Coverage no(const char* reason) { return {impossible, reason}; }
-  /// Possible, but `automatic` takes a later row.
+  /// Possible, but `automatic` prefers a later row.
   static constexpr Coverage but_slower(const char* reason) { return {slower, reason}; }
   static constexpr Coverage yes() { return {chosen, ""}; }
 
   constexpr bool is_possible() const { return fit != impossible; }
 };
 
-/// The row that runs. covers(row) is its Coverage of the call. `automatic`, or an algorithm that
-/// the table lacks: the first row that is chosen. A named algorithm: its first row that is possible
-/// or, where there is none, the first possible row below all of its rows. The last row of a table
-/// is possible for every call.
+/// The row that runs; covers(row) is its Coverage of the call. Under `automatic`, or for an
+/// algorithm that the table lacks, it is the first row that is chosen. For a named algorithm it is
+/// the algorithm's first possible row, else the first possible row below all of its rows. The last
+/// row of a table is possible for every call.
 template <class Row, class Covers>
 const Row& select_algorithm(std::span<const Row> table, ConvAlgo wanted, const Covers& covers) {
   const auto last = &table.back();
-  const Row* below = nullptr;  // the row behind the last one of the wanted algorithm
+  const Row* below = nullptr;  // the row after the last one of the named algorithm
   for (const Row& row : table) {
     if (row.algo != wanted) continue;
     if (covers(row).is_possible()) return row;

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Makes a new name in the folder survive a crash. Folders that cannot be synchronised (some
-/// network file systems) are left as they are.
+/// Makes a new name in the folder survive a power failure. Does nothing for folders that cannot be
+/// synchronised (some network file systems).
 void sync_folder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;

@@ -1,4 +1,4 @@
-// Writing a file as a whole.
+// Files that are either written completely or not at all.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,10 @@
 
 namespace assay {
 
-/// A file that appears under its own name, in place of an older one, only once it is whole: after a
-/// crash at any byte either the old content is there or the new. It is written beside itself, under
-/// a name of this process on this machine, so several may write one file at once; the last one
-/// wins. Whatever goes wrong is an Error that names the file, the reason and what to do, and leaves
-/// nothing.
+/// Writes a temporary file in the same folder and renames it at the end, so that after a crash the
+/// file has either its old content or the new. The temporary name contains the machine and the
+/// process, so several processes may write one file at once; the last one wins. A failure throws
+/// Error, which names the file, the reason and what to do, and leaves no temporary file.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -21,11 +20,11 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, size_t bytes);
-  /// Gives the file its name. `durable`: content and name are on the disk before this returns, so
-  /// that they survive a failure of power too; it takes milliseconds.
+  /// Renames the temporary file. With `durable` content and name are on the disk before this
+  /// returns, so that they survive a power failure; it takes milliseconds.
   void commit(bool durable = true);
 
-  /// Under which `path` is written by this process until it is whole; ends in ".tmp".
+  /// The temporary name that this process uses for `path`; ends in ".tmp".
   static std::filesystem::path temporary_of(const std::filesystem::path& path);
 
  private:
@@ -36,7 +35,7 @@ class AtomicFile {
   bool done_ = false;
 };
 
-/// All of a file at once, durably.
+/// Writes a file with this content, durably.
 void write_file(const std::filesystem::path& file, std::string_view content);
 
 /// Throws the Error that says why `file` or folder cannot be written; `reason` is an errno.

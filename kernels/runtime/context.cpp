@@ -13,7 +13,7 @@ constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf3
 constexpr const char* kAlgoNames[] = {"automatic", "naive",     "blocked",     "fused",  "winograd",
                                       "tiled",     "pipelined", "tensor_core", "hopper", "direct"};
 
-/// The value of Enum that is called `name` in the list of its names.
+/// The value of Enum whose entry in the list of names is `name`.
 template <class Enum, size_t kCount>
 Enum from_name(const char* what, const char* name, const char* const (&names)[kCount]) {
   std::string known;
@@ -45,7 +45,7 @@ ContextScope::~ContextScope() {
 }
 
 WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size_t bytes) {
-  constexpr size_t kMaxEntries = 512;  // several networks; beyond that the oldest goes
+  constexpr size_t kMaxEntries = 512;  // enough for several networks; then the oldest is dropped
   Entry& entry = entries_[{data, key}];
   entry.last_use = ++clock_;
   if (entry.buffer.bytes() != bytes) {

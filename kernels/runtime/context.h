@@ -1,4 +1,4 @@
-// What a kernel needs to know besides its operands: where to run, with which threads and memory.
+// The first argument of every kernel: device, threads, memory, stream, precision, algorithm.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace assay {
 
 /// How products are formed. Parameters, statistics, accumulators and losses are fp32 in all modes.
-///   fp32         as accurate as fp32 (CPU, CUDA); Winograd allowed, which only the CPU has
+///   fp32         as accurate as fp32 (CPU, CUDA); allows Winograd, which only the CPU has
 ///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
 ///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
 ///   tf32         one TF32 product (CUDA)
@@ -31,20 +31,20 @@ enum class ConvAlgo : uint8_t {
   tiled,        ///< CUDA: tiles in shared memory
   pipelined,    ///< CUDA: copies run ahead of the products
   tensor_core,  ///< CUDA: products on tensor cores
-  hopper,       ///< CUDA: TMA and wgmma
+  hopper,       ///< CUDA: TMA and wgmma; not written, chooses as `automatic` does
   direct        ///< CUDA: few channels, no tiles
 };
 
 class OwnedContext;
 
-/// Passed first to every kernel. The pool, allocator and cache outlive every call that uses it.
+/// Pointers to what a kernel uses; all of it outlives the calls.
 struct Context {
   Device device;
   ThreadPool* threads = nullptr;   ///< never null
-  Allocator* memory = nullptr;     ///< of `device`, never null
+  Allocator* memory = nullptr;     ///< memory of `device`; never null
   WeightCache* weights = nullptr;  ///< never null
   void* stream = nullptr;          ///< a cudaStream_t on a CUDA device
-  OwnedContext* owner = nullptr;   ///< what make_context() gave; null in a CpuContext
+  OwnedContext* owner = nullptr;   ///< from make_context(); null in a CpuContext
   ConvAlgo conv = ConvAlgo::automatic;
   Precision precision = Precision::fp32;
 };
@@ -62,11 +62,11 @@ class CpuContext {
   Context context_;
 };
 
-/// The context that tensors are made and operations run in: the innermost live ContextScope of this
-/// thread, or a context of the CPU with all threads.
+/// The context of new tensors and of operations: that of this thread's innermost ContextScope, or
+/// else a context of the CPU with all threads.
 Context& current_context();
 
-/// Makes `context` the current one of this thread for the length of a scope.
+/// Makes `context` the current one of this thread until the end of a scope.
 class ContextScope {
  public:
   explicit ContextScope(Context& context);
@@ -80,7 +80,7 @@ class ContextScope {
 
 const char* name_of(Precision p);
 const char* name_of(ConvAlgo algo);
-/// Throws UsageError for an unknown name; the message lists the names there are.
+/// Throws UsageError, which lists the known names, for an unknown name.
 Precision precision_from_name(const char* name);
 
 }  // namespace assay

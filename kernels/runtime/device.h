@@ -1,4 +1,4 @@
-// Where numbers live and what type they have.
+// Devices and element types.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ namespace assay {
 
 enum class DeviceType : uint8_t { cpu, cuda };
 
-/// A device. `Device::cuda()` throws DeviceError where no CUDA device can be used, so a Device with
-/// type cuda is a proof that there is one.
+/// A device. `Device::cuda()` throws DeviceError if no CUDA device can be used, so a Device of type
+/// cuda proves that there is one.
 struct Device {
   DeviceType type = DeviceType::cpu;
 
@@ -26,9 +26,9 @@ struct Device {
   friend bool operator==(Device, Device) = default;
 };
 
-/// True where the CUDA kernels are in this build, for real devices or for the emulator.
+/// Whether this build has the CUDA kernels, for real devices or for the emulator.
 bool built_with_cuda();
-/// True where this build has them and there is a device: a real one, or the emulator.
+/// Whether this build has the CUDA kernels and there is a device, real or emulated.
 bool cuda_available();
 
 /// Element types. f64 means "reference": every kernel runs its plain definition on it.

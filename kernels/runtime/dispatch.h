@@ -1,5 +1,5 @@
-// From the public template of a kernel to its implementation: double is the reference, float goes
-// by device. Every x.cpp consists of these lines, so "go to definition" works.
+// From the public template of a kernel to its implementation: double runs the reference, float the
+// device of the context. conv2d and gemm have tables of algorithms instead.
 #pragma once
 
 #include <type_traits>
@@ -10,7 +10,7 @@
 //   ref::fn(args...)         T = double
 //   cuda::fn(ctx, args...)   float on a CUDA device
 //   cpu::fn(ctx, args...)    float otherwise
-// Without CUDA no Device::cuda() can be made, so that branch is absent: there are no stub files.
+// Without CUDA no Device::cuda() can exist, so that branch is absent.
 #if ASSAY_HAVE_CUDA
 #define ASSAY_DISPATCH(T, ctx, fn, ...)      \
   do {                                       \

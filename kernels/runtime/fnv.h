@@ -1,5 +1,5 @@
-// FNV-1a with 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): a number for any bytes that
-// finds accidents, though not an adversary.
+// The FNV-1a hash with 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). It detects accidental
+// changes, not an adversary's.
 #pragma once
 
 #include <cstddef>

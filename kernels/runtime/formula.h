@@ -1,12 +1,12 @@
-// Helpers of the *_formula.h files: a formula stands there once, for reference, CPU and CUDA.
+// Helpers of the *_formula.h files, whose formulas serve the reference, the CPU and CUDA.
 #pragma once
 
 #include <math.h>
 
 #include "kernels/runtime/device.h"
 
-// Always inlined, because the *_simd.cpp files use formulas too: an inline function that is left
-// standing in one of them would be shared with the whole program (see simd.h).
+// Always inlined, because the *_simd.cpp files use formulas too: an inline function that is not
+// inlined in one of them would be linked into the whole program (see simd.h).
 #define ASSAY_FORMULA ASSAY_HD inline __attribute__((always_inline))
 
 namespace assay {

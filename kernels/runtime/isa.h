@@ -1,17 +1,17 @@
-// Which instruction set the CPU kernels use. Picked at run time; ASSAY_CPU=portable|avx2|avx512
-// in the environment forces one.
+// The instruction set of the CPU kernels, chosen at run time; ASSAY_CPU=portable|avx2|avx512 in the
+// environment forces one.
 #pragma once
 
 namespace assay {
 
 enum class Isa { portable, avx2, avx512 };
 
-/// The instruction set that kernels run on now: the best that this machine has, or ASSAY_CPU's.
-/// Throws UsageError when ASSAY_CPU names one that does not exist or that the machine lacks.
+/// The instruction set in use: the best that this machine has, or ASSAY_CPU's. Throws UsageError if
+/// ASSAY_CPU names one that does not exist or that the machine lacks.
 Isa active_isa();
 /// Whether this build holds kernels for `isa` and this machine can run them.
 bool isa_available(Isa isa);
-/// For tests that run everything the machine has. Throws UsageError where it is not available.
+/// For tests of every instruction set. Throws UsageError if `isa` is not available.
 void set_active_isa(Isa isa);
 const char* name_of(Isa isa);
 

@@ -44,7 +44,7 @@ void* Allocator::allocate(size_t bytes) {
   } else {
     ++stats_.system_calls;
     block = source_.take(size);
-    if (block == nullptr && stats_.cached > 0) {  // hand the cache back and try once more
+    if (block == nullptr && stats_.cached > 0) {  // free the cache and try once more
       for (auto& [cached_size, blocks] : cache_) {
         for (void* cached : blocks) source_.give(cached, cached_size);
         blocks.clear();

@@ -12,25 +12,26 @@ namespace assay {
 
 /// Bytes of an allocator, as seen by its user.
 struct MemoryStats {
-  int64_t live = 0;          ///< handed out now
-  int64_t peak = 0;          ///< most ever handed out at once
-  int64_t cached = 0;        ///< held for reuse, handed out to nobody
-  int64_t system_calls = 0;  ///< how often the system was asked: constant in a warmed-up step
+  int64_t live = 0;          ///< bytes in use
+  int64_t peak = 0;          ///< maximum of `live`
+  int64_t cached = 0;        ///< free bytes held for reuse
+  int64_t system_calls = 0;  ///< requests to the source: constant in a warmed-up step
 };
 
-/// Where an Allocator gets its blocks: the system's memory or a device's.
+/// The source of an Allocator's blocks: the system's memory or a device's.
 struct MemorySource {
   virtual ~MemorySource() = default;
-  /// At least `bytes` bytes, aligned to 64 or better; nullptr when there is no more.
+  /// At least `bytes` bytes, aligned to 64 or more; nullptr if there are no more.
   virtual void* take(size_t bytes) = 0;
   virtual void give(void* block, size_t bytes) noexcept = 0;
-  /// For the message of an out-of-memory error: bytes that the source could still give, or -1.
+  /// Bytes that the source could still give, for the message of an out-of-memory error; -1 if
+  /// unknown.
   virtual int64_t free_bytes() const { return -1; }
   virtual const char* name() const = 0;
 };
 
-/// A caching allocator with size classes (four per power of two). Freed blocks are kept and given
-/// out again, so a warmed-up training step asks the system for nothing. Thread-safe.
+/// A caching allocator with size classes (four per power of two). Freed blocks are kept for reuse,
+/// so a warmed-up training step asks the system for nothing. Thread-safe.
 class Allocator {
  public:
   explicit Allocator(MemorySource& source) : source_(source) {}
@@ -38,13 +39,13 @@ class Allocator {
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  /// A block of at least `bytes`, aligned to 64. Throws Error that says how much was asked for,
-  /// held and free. `bytes` = 0 gives a valid block.
+  /// A block of at least `bytes`, aligned to 64; 0 gives a valid block too. Throws Error, with the
+  /// bytes requested, held and free, if the source has no more.
   void* allocate(size_t bytes);
   /// `block` must come from allocate(bytes) with the same `bytes`.
   void deallocate(void* block, size_t bytes) noexcept;
   MemoryStats stats() const;
-  /// Where the blocks come from: a test takes memory of exactly the size it needs there.
+  /// The source of the blocks, where a test can take memory of exactly the size that it needs.
   MemorySource& source() const { return source_; }
   void reset_peak();
   /// Returns every cached block to the system.
@@ -62,7 +63,7 @@ Allocator& cpu_allocator();
 
 struct Context;
 
-/// A block of device memory for the length of a scope.
+/// A block of the context's memory until the end of a scope.
 class Scratch {
  public:
   Scratch() = default;

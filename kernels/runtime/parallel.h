@@ -1,4 +1,4 @@
-// The project's own thread pool.
+// The thread pool.
 //
 // Work is cut into parts by shape alone and a part's result depends on nothing but its index, so
 // the number of threads never changes a bit of a result.
@@ -12,10 +12,11 @@ namespace assay {
 
 struct Context;
 
-/// A fixed set of threads that run the parts of one job at a time; the caller is one of them.
+/// A fixed set of threads, the caller among them, that run one job at a time. Parts of a job are
+/// the tasks of the kernels.
 class ThreadPool {
  public:
-  /// `threads` >= 1 counts the caller. Throws Error otherwise.
+  /// `threads` counts the caller. Throws UsageError for less than 1.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

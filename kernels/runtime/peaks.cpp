@@ -31,7 +31,7 @@ struct Vector {
   typedef float type __attribute__((vector_size(kLanes * 4)));
 };
 
-// Returns something of the result so that the work cannot be left out.
+// Returns a number that depends on the result, so that the compiler cannot remove the work.
 template <int kLanes>
 __attribute__((always_inline)) inline float multiply_add_chains() {
   using V = typename Vector<kLanes>::type;

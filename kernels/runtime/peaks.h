@@ -1,4 +1,4 @@
-// What this machine can do at most, measured: a share of somebody else's peak means nothing.
+// The measured peaks of this machine.
 #pragma once
 
 #include "kernels/runtime/context.h"
@@ -10,8 +10,8 @@ struct Peaks {
   double copy_bytes;  ///< byte/s, read plus written, of a copy far larger than the caches
 };
 
-/// The best of several rounds; takes about a second. The multiply-adds are chains in registers of
-/// the active instruction set, nothing else: no kernel can be faster.
+/// The best of several rounds; takes about a second. The multiply-adds are independent chains in
+/// registers, in the active instruction set.
 Peaks measure_peaks(Context& ctx);
 
 }  // namespace assay

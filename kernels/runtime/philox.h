@@ -33,7 +33,7 @@ ASSAY_HD inline Philox4 philox(uint64_t seed, uint64_t stream, uint64_t index) {
   return {{c0, c1, c2, c3}};
 }
 
-/// Streams of the program, so that no two uses of one seed ever share numbers.
+/// Streams of the program: every use of a seed has a stream, so that no two share numbers.
 enum class RandomStream : uint64_t {
   init = 1,       ///< weights; + parameter index << 8
   shuffle = 2,    ///< order of the images; + epoch << 8
@@ -50,7 +50,7 @@ constexpr uint64_t stream_id(RandomStream stream, uint64_t detail = 0) {
   return static_cast<uint64_t>(stream) | detail << 8;
 }
 
-/// Numbers one after another from one (seed, stream): for shuffles and other host-side choices.
+/// A sequence of numbers of one (seed, stream), for shuffles and other choices on the host.
 class RandomSequence {
  public:
   RandomSequence(uint64_t seed, RandomStream stream, uint64_t detail = 0)
@@ -75,7 +75,7 @@ class RandomSequence {
     }
     return static_cast<uint32_t>(product >> 32);
   }
-  /// Fisher-Yates.
+  /// Permutes the elements (Fisher-Yates).
   template <class Vector>
   void shuffle(Vector& v) {
     for (size_t i = v.size(); i > 1; --i) {

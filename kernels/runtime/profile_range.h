@@ -1,5 +1,5 @@
-// A named stretch of time on the host, for profilers: Nsight Systems shows it above the kernels
-// that it launched. Does nothing in a build without nvcc.
+// A named range of time on the host: Nsight Systems shows it above the kernels that it launched.
+// Does nothing in a build without nvcc.
 #pragma once
 
 #include <string_view>

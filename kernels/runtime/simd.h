@@ -1,7 +1,7 @@
 // Vectors for the *_simd.cpp files. Each of these files is compiled once per instruction set, with
 // ASSAY_ISA = portable | avx2 | avx512 as the name of its namespace.
 //
-// Rules for such a file (a test looks at its symbols with nm): everything stands in
+// Rules for such a file (a test looks at its symbols with nm): everything is in
 // assay::cpu::ASSAY_ISA; it includes no standard containers or algorithms and no header with inline
 // functions other than always_inline ones, because the linker would keep one copy of an inline
 // function for the whole program, perhaps the one compiled for AVX-512.

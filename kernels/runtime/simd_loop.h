@@ -5,7 +5,7 @@
 
 namespace assay::cpu::ASSAY_ISA {
 
-/// Where in the arrays a step of the loop stands: whole registers, or the last `count` elements.
+/// Position of a step of the loop in the arrays: a whole register, or the last `count` elements.
 struct WholeRegister {
   int64_t i;
   ASSAY_INLINE vf get(const float* p) const { return load(p + i); }
@@ -33,7 +33,7 @@ ASSAY_INLINE void for_each_register(int64_t n, const F& f) {
   if (i < n) f(PartRegister{i, static_cast<int>(n - i)});
 }
 
-/// The same in double: whole registers of doubles, then single elements.
+/// The loop over arrays of doubles: whole registers, then single elements.
 struct WholeDoubleRegister {
   int64_t i;
   ASSAY_INLINE vd get(const double* p) const { return load(p + i); }

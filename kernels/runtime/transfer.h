@@ -1,5 +1,5 @@
-// Bytes between devices, in every build. tensor/ and data/ move memory with these and so need to
-// know nothing about CUDA.
+// Bytes between devices, in every build. tensor/ and data/ use these functions and so depend on no
+// CUDA header.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,17 @@
 
 namespace assay {
 
-/// Copies `bytes` from `from` (on from_device) to `to` (on to_device). Between CUDA memory it only
-/// queues the copy on ctx.stream; where the host is involved it returns when the bytes are there.
-/// If `ctx` is a context of the CPU, all work of the CUDA device is waited for first.
+/// Copies `bytes` from `from` (on from_device) to `to` (on to_device). Between CUDA memory it
+/// queues the copy on ctx.stream and returns; from or to the host it returns after the copy. If
+/// `ctx` is a context of the CPU, it first waits for all work of the CUDA device.
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,
                 size_t bytes);
 
-/// Sets `bytes` of ctx.device's memory to 0, in the order of ctx.stream.
+/// Sets `bytes` of ctx.device's memory to 0, in stream order.
 void zero_bytes(Context& ctx, void* p, size_t bytes);
 
-/// Waits for all that was queued on ctx.stream; throws DeviceError if any of it failed. On the CPU
-/// there is nothing to wait for.
+/// Waits for all work queued on ctx.stream; throws DeviceError if any of it failed. Returns at once
+/// on the CPU.
 void synchronize(Context& ctx);
 
 /// Host memory from which a CUDA device can copy while it computes; ordinary memory without CUDA.
@@ -41,56 +41,55 @@ class PinnedBuffer {
  private:
   void* memory_;
   size_t bytes_;
-  [[maybe_unused]] bool pinned_;  // of CUDA builds
+  [[maybe_unused]] bool pinned_;  // used in CUDA builds
 };
 
-/// Ordinary memory that a CUDA device can copy from while it computes (pinned); without CUDA, the
-/// system's. Lives as long as the process.
+/// Pinned host memory, from which a CUDA device can copy while it computes; the system's memory
+/// without CUDA. Lives as long as the process.
 MemorySource& pinned_memory();
 
-/// A copy from pinned memory to the device of a context that runs beside its kernels. On the CPU it
+/// A copy from pinned memory to the device of a context, concurrent with its kernels. On the CPU it
 /// is done at once.
 class AsyncCopy {
  public:
-  /// Queues the copy on a stream of its own, behind all kernels queued so far: they may still read
-  /// what is in `to`.
+  /// Queues the copy on the copy stream, behind all kernels queued so far, which may still read
+  /// `to`.
   AsyncCopy(Context& ctx, void* to, const void* from_pinned, size_t bytes);
   /// Waits until `from_pinned` may be written again.
   ~AsyncCopy();
   AsyncCopy(const AsyncCopy&) = delete;
   AsyncCopy& operator=(const AsyncCopy&) = delete;
-  /// Kernels queued from now on find the bytes in place.
+  /// Makes kernels queued from now on wait for the copy.
   void before_kernels();
 
  private:
-  [[maybe_unused]] Context& ctx_;           // of CUDA builds
-  [[maybe_unused]] void* event_ = nullptr;  // a cudaEvent_t of CUDA builds
+  [[maybe_unused]] Context& ctx_;           // used in CUDA builds
+  [[maybe_unused]] void* event_ = nullptr;  // a cudaEvent_t in CUDA builds
 };
 
-/// A copy from the device of a context to pinned memory that the host does not wait for. On the CPU
-/// it is done at once.
+/// A copy from the device of a context to pinned memory, concurrent with the host. On the CPU it is
+/// done at once.
 class AsyncRead {
  public:
-  /// Queues the copy between the kernels queued so far and those to come, which may change `from`.
+  /// Queues the copy behind the kernels queued so far; kernels queued later may change `from`.
   AsyncRead(Context& ctx, void* to_pinned, const void* from, size_t bytes);
-  /// Waits too.
+  /// Waits for the copy, without reporting an error.
   ~AsyncRead();
   AsyncRead(const AsyncRead&) = delete;
   AsyncRead& operator=(const AsyncRead&) = delete;
-  /// Returns when the bytes are there; throws DeviceError if work before them failed.
+  /// Waits for the copy; throws DeviceError if it or work before it failed.
   void wait();
 
  private:
   [[maybe_unused]] void* event_ = nullptr;  // a cudaEvent_t of CUDA builds
 };
 
-/// Runs a step that is the same work on the same memory every time; on a CUDA device it is recorded
-/// once and replayed from then on. StepGraph (kernels/runtime/cuda/step_graph.h) says what a step
-/// must promise.
+/// Records a step on a CUDA device once and replays it from then on. The step must do the same work
+/// on the same memory every time; StepGraph (kernels/runtime/cuda/step_graph.h) has the conditions.
 class StepRecorder {
  public:
   virtual ~StepRecorder() = default;
-  /// False: the step was replayed, and `step` itself was not called.
+  /// Runs, records or replays the step. Returns false if `step` itself was not called.
   virtual bool run(const std::function<void()>& step) = 0;
 };
 
@@ -100,21 +99,21 @@ class OwnedContext {
   virtual ~OwnedContext() = default;
   Context& get() { return context_; }
   operator Context&() { return context_; }
-  /// Null where steps are not recorded.
+  /// Null if the context does not support CUDA graphs.
   virtual std::unique_ptr<StepRecorder> new_step_recorder() { return nullptr; }
 
  protected:
   Context context_;
 };
 
-/// Of the context's owner; null where steps are not recorded.
+/// Step recorder of ctx.owner; null if the context does not support CUDA graphs.
 std::unique_ptr<StepRecorder> new_step_recorder(Context& ctx);
 
 /// A context of `device` with its own threads, allocator, caches and (CUDA) streams. Throws
-/// DeviceError where the device cannot be used.
+/// DeviceError if the device cannot be used.
 std::unique_ptr<OwnedContext> make_context(Device device, int threads = available_threads());
 
-/// What to call the device in reports: "cpu", "NVIDIA H200", "emulated CUDA".
+/// The device's name in reports: "cpu", "NVIDIA H200", "emulated CUDA".
 std::string device_name(Device device);
 
 }  // namespace assay

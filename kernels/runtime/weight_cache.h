@@ -11,8 +11,8 @@
 
 namespace assay {
 
-/// Weights as a kernel sees them. `version` names their content: it is never the same for two
-/// different contents of one address. 0 = unknown, so nothing about them may be remembered.
+/// Weights as an argument of kernels. `version` identifies their content: two different contents of
+/// one address never have the same. 0 means unknown, and nothing about them is cached.
 template <class T>
 struct Weights {
   const T* data = nullptr;
@@ -39,7 +39,7 @@ enum class PackKind : uint8_t {
   winograd_narrow_dgrad,
 };
 
-/// Tells the packed forms of the same weights apart: a field is set where the layout depends on it.
+/// Distinguishes the packed forms of the same weights. A field is set if the layout depends on it.
 struct PackKey {
   PackKind kind;
   Isa isa = Isa::portable;
@@ -53,8 +53,8 @@ class WeightCache {
  public:
   explicit WeightCache(Allocator& memory) : memory_(memory) {}
 
-  /// The packed form of `weights`, `bytes` long, made by pack(buffer) when it is not there. The
-  /// pointer is good until the next call.
+  /// The packed form of `weights`, `bytes` long, made by pack(buffer) if it is not cached. The
+  /// pointer is valid until the next call.
   template <class T, class Pack>
   const T* get(Weights<T> weights, const PackKey& key, size_t bytes, const Pack& pack) {
     Entry& entry = find(weights.data, key, bytes);
@@ -65,7 +65,7 @@ class WeightCache {
     return entry.buffer.template as<T>();
   }
   void clear() { entries_.clear(); }
-  /// Makes the next call pack every form again, into the buffers there are.
+  /// Makes later calls pack every form again, into the existing buffers.
   void forget() {
     for (auto& [key, entry] : entries_) entry.version = 0;
   }

@@ -3,8 +3,8 @@
 //   SSIM = (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx + sy + C2))
 //
 // with mx, my, sx, sy, sxy the moments under an 11x11 Gaussian of sigma 1.5 (weights that sum to 1,
-// no sample covariance), C1 = (.01)^2, C2 = (.03)^2 for a data range of 1, symmetric edges (d c b a
-// | a b c d). The mean leaves out a border of 5 pixels: scikit-image's convention.
+// no sample covariance) and C1 = (.01)^2, C2 = (.03)^2 for a data range of 1. Edges are symmetric,
+// "d c b a | a b c d". The mean leaves out a border of 5 pixels, scikit-image's convention.
 #pragma once
 
 #include "kernels/runtime/context.h"
@@ -16,8 +16,8 @@ struct SsimShape {
   int N, H, W, C;
 };
 
-/// value (N): mean SSIM of each image over its channels and inner pixels. map (N,H,W,C): SSIM at
-/// every pixel, border included; null = not wanted.
+/// value (N) gets the mean SSIM of each image over its channels and inner pixels; map (N,H,W,C),
+/// unless null, the SSIM at every pixel, border included.
 template <class T>
 void ssim(Context& ctx, const SsimShape& s, const T* x, const T* y, T* value, T* map);
 /// dx (N,H,W,C) = sum_n dvalue(n) * d value(n) / dx.

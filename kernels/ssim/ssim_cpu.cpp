@@ -6,10 +6,10 @@
 namespace assay::cpu {
 namespace {
 
-constexpr int kBand = 8;  // rows of one part
+constexpr int kBlockRows = 8;  // rows of a task
 
-int bands(const SsimShape& s) {
-  return (s.H + kBand - 1) / kBand;
+int row_blocks(const SsimShape& s) {
+  return (s.H + kBlockRows - 1) / kBlockRows;
 }
 int64_t row_length(const SsimShape& s) {
   return int64_t{s.W} * s.C;
@@ -20,7 +20,7 @@ struct Weights11 {
   Weights11() { ssim_weights(value); }
 };
 
-/// What the window around row h of image n sees.
+/// The rows under the window around row h of image n.
 SsimRows rows_around(const SsimShape& s, const float* x, const float* y, int64_t n, int h) {
   SsimRows rows{.W = s.W, .C = s.C, .x = {}, .y = {}};
   for (int k = 0; k < kSsimTaps; ++k) {
@@ -44,20 +44,21 @@ double inner_sum(const SsimShape& s, const double* values) {
 void ssim(Context& ctx, const SsimShape& s, const float* x, const float* y, float* value,
           float* map) {
   const Weights11 weights;
-  const int64_t parts = int64_t{s.N} * bands(s), length = row_length(s);
-  const Scratch scratch(ctx, parts * sizeof(double));
+  const int64_t tasks = int64_t{s.N} * row_blocks(s), length = row_length(s);
+  const Scratch scratch(ctx, tasks * sizeof(double));
   double* sums = scratch.as<double>();
-  parallel_for(ctx, parts, [&](int64_t part) {
-    const int64_t n = part / bands(s);
-    const int begin = static_cast<int>(part % bands(s)) * kBand, end = std::min(begin + kBand, s.H);
+  parallel_for(ctx, tasks, [&](int64_t task) {
+    const int64_t n = task / row_blocks(s);
+    const int begin = static_cast<int>(task % row_blocks(s)) * kBlockRows,
+              end = std::min(begin + kBlockRows, s.H);
     const Scratch work(ctx, (ssim_row_space(s.W, s.C) + length) * sizeof(double));
     double* values = work.as<double>() + ssim_row_space(s.W, s.C);
-    sums[part] = 0;
+    sums[task] = 0;
     for (int h = begin; h < end; ++h) {
       if (map == nullptr && !is_inner(h, s.H)) continue;
       ASSAY_ISA_CALL(ssim_values, rows_around(s, x, y, n, h), weights.value, work.as<double>(),
                      values);
-      if (is_inner(h, s.H)) sums[part] += inner_sum(s, values);
+      if (is_inner(h, s.H)) sums[task] += inner_sum(s, values);
       if (map != nullptr)
         std::transform(values, values + length, map + (n * s.H + h) * length,
                        [](double v) { return static_cast<float>(v); });
@@ -65,13 +66,13 @@ void ssim(Context& ctx, const SsimShape& s, const float* x, const float* y, floa
   });
   for (int64_t n = 0; n < s.N; ++n) {
     double sum = 0;
-    for (int b = 0; b < bands(s); ++b) sum += sums[n * bands(s) + b];
+    for (int b = 0; b < row_blocks(s); ++b) sum += sums[n * row_blocks(s) + b];
     value[n] = static_cast<float>(sum / static_cast<double>(ssim_inner_count(s.H, s.W, s.C)));
   }
 }
 
-// The windows of inner pixels lie wholly inside the image, so no edge is reflected on the way
-// back: dx is the slope maps, 0 outside the inner pixels, under the same symmetric window.
+// The windows of inner pixels lie inside the image, so the gradient has no reflected edges: dx is
+// the slope maps, 0 outside the inner pixels, under the same symmetric window.
 void ssim_bprop(Context& ctx, const SsimShape& s, const float* x, const float* y,
                 const float* dvalue, float* dx) {
   const Weights11 weights;
@@ -79,7 +80,7 @@ void ssim_bprop(Context& ctx, const SsimShape& s, const float* x, const float* y
   const Scratch maps(ctx, 3 * s.H * length * sizeof(double));  // (H,3,W,C), of one image
   const auto slopes_of = [&](int64_t h) { return maps.as<double>() + h * 3 * length; };
   for (int64_t n = 0; n < s.N; ++n) {
-    parallel_blocks(ctx, s.H, kBand, [&](int64_t begin, int64_t end) {
+    parallel_blocks(ctx, s.H, kBlockRows, [&](int64_t begin, int64_t end) {
       const Scratch work(ctx, space);
       for (int h = static_cast<int>(begin); h < end; ++h)
         if (is_inner(h, s.H))
@@ -87,7 +88,7 @@ void ssim_bprop(Context& ctx, const SsimShape& s, const float* x, const float* y
                          work.as<double>(), slopes_of(h));
     });
     const double scale = dvalue[n] / static_cast<double>(ssim_inner_count(s.H, s.W, s.C));
-    parallel_blocks(ctx, s.H, kBand, [&](int64_t begin, int64_t end) {
+    parallel_blocks(ctx, s.H, kBlockRows, [&](int64_t begin, int64_t end) {
       const Scratch work(ctx, space);
       for (int h = static_cast<int>(begin); h < end; ++h) {
         SsimSlopeRows rows{.W = s.W, .C = s.C, .slopes = {}};

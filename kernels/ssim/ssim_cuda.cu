@@ -1,5 +1,5 @@
 // SSIM on a CUDA device. A block makes a tile of kTileH x kTileW pixels of one channel, a thread
-// one pixel. There are two rungs, which differ in how the 11x11 window around a pixel is summed:
+// one pixel. There are two versions, which differ in how the 11x11 window around a pixel is summed:
 //
 // NaiveWindow (Context::conv = naive): as the definition says, 121 neighbours read where they lie.
 // TiledWindow: the window is separable, so the tile and its halo of 5 pixels, in shared memory, are
@@ -36,7 +36,7 @@ Weights11 weights() {
   return w;
 }
 
-/// Which pixels of which plane a block has; blockIdx.z = n C + c.
+/// The pixels of a block; blockIdx.z = n C + c is their plane.
 struct Tile {
   int n, c, h0, w0;
   __device__ explicit Tile(const SsimShape& s)
@@ -56,21 +56,21 @@ __device__ int64_t index_of(const SsimShape& s, int n, int h, int w, int c) {
   return ((int64_t{n} * s.H + h) * s.W + w) * s.C + c;
 }
 
-/// Pixel i of the halo of a line of `size`: beyond the edge it is a reflection, and far beyond (in
-/// a tile that is cut by the edge) anything that exists.
+/// Source of pixel i of a line of `size` with a halo: beyond the edge it is the reflection. Pixels
+/// further beyond, in a tile that is cut by the edge, are not used; any valid index will do.
 __device__ int source_of(int i, int size) {
   const int mirrored = reflect(i, size);
   return mirrored < 0 ? 0 : mirrored < size ? mirrored : size - 1;
 }
 
-/// Both windows: the moments of x and y around this thread's pixel, and the sum of a map, which is
-/// 0 outside. All threads of the block call them.
+/// Both windows compute the moments of x and y around this thread's pixel, and the sum of a map,
+/// which is 0 outside. All threads of the block call them.
 struct NaiveWindow {
   static __device__ SsimMoments<double> moments(const SsimShape& s, const Tile& tile,
                                                 const Weights11& weights, const float* x,
                                                 const float* y) {
     SsimMoments<double> m{};
-#pragma unroll 1  // 121 products in flight would take all registers
+#pragma unroll 1  // unrolling 121 products would take all registers
     for (int a = 0; a < kSsimTaps; ++a)
       for (int b = 0; b < kSsimTaps; ++b) {
         const int64_t i = index_of(s, tile.n, source_of(tile.h() + a - kSsimRadius, s.H),
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(kThreads)
     partial[(int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
 }
 
-/// value (N): the sum over the tiles of each image, over the count of inner pixels.
+/// value (N): the sum over the tiles of each image, divided by the number of inner elements.
 __global__ void __launch_bounds__(kThreads)
     mean_values(SsimShape s, int64_t tiles, const double* __restrict__ partial,
                 float* __restrict__ value) {
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// dx = dvalue / count (M + S x + P y), M, S, P the slope maps under the window. The windows of
-/// inner pixels lie inside the image, so nothing is reflected on the way back.
+/// inner pixels lie inside the image, so the gradient has no reflected edges.
 template <class Window>
 __global__ void __launch_bounds__(kThreads)
     gradient_of_tiles(SsimShape s, Weights11 weights, const float* __restrict__ x,

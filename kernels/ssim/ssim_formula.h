@@ -1,5 +1,5 @@
 // SSIM of one pixel from its moments, and its slopes, once for the reference, the CPU and CUDA. V
-// is a scalar or a vector of them.
+// is a scalar or a SIMD vector.
 #pragma once
 
 #include "kernels/runtime/formula.h"
@@ -28,7 +28,7 @@ ASSAY_FORMULA bool is_inner(int i, int n) {
   return i >= kSsimRadius && i < n - kSsimRadius;
 }
 
-/// Pixels times channels that an image's mean runs over.
+/// Number of elements (inner pixels times channels) in an image's mean.
 ASSAY_FORMULA int64_t ssim_inner_count(int H, int W, int C) {
   return int64_t{H - 2 * kSsimRadius} * (W - 2 * kSsimRadius) * C;
 }

@@ -1,4 +1,4 @@
-// SSIM, the definition: at every pixel the 121 weighted neighbours, in double.
+// The definition of SSIM: at every pixel the 121 weighted neighbours, in double.
 #pragma once
 
 #include <vector>
@@ -58,7 +58,7 @@ void ssim(const SsimShape& s, const T* x, const T* y, T* value, T* map) {
   for (int n = 0; n < s.N; ++n) value[n] = static_cast<T>(mean[n]);
 }
 
-/// Every inner pixel hands its share of dvalue to the 121 pixels that it saw.
+/// Every inner pixel passes its share of dvalue to the 121 pixels under its window.
 template <class T>
 void ssim_bprop(const SsimShape& s, const T* x, const T* y, const T* dvalue, T* dx) {
   std::vector<double> gradient(int64_t{s.N} * s.H * s.W * s.C, 0.0);

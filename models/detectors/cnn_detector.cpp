@@ -9,14 +9,14 @@
 namespace assay {
 namespace {
 
-constexpr double kEven = 0.5;  // as probably defective as good
+constexpr double kThreshold = 0.5;  // of the mean probability
 
 }  // namespace
 
 CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
     : Detector(std::move(config)) {
   scoring_.rule = Scoring::Rule::mean;
-  scoring_.threshold = kEven;
+  scoring_.threshold = kThreshold;
   scoring_.own_rule = "as probably defective as good";
   set_threshold(threshold_rule(config_));
   for (int fold = 0; fold < config_.folds; ++fold) {

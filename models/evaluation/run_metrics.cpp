@@ -26,7 +26,7 @@ class Reader {
     if (!value.is_number()) refuse(key, "is no number");
     return value;
   }
-  /// Null stands for a metric that does not exist.
+  /// Null means that the metric does not exist.
   std::optional<double> metric(const char* key) const {
     if (at(key).is_null()) return std::nullopt;
     return number(key);
@@ -298,6 +298,7 @@ Json detector_json(const DetectorMetrics& m) {
 }
 
 GeneratorMetrics::Distances read_distances(const Reader& in) {
+  // Keys "least" and "most" are kept: files of older versions have them.
   return {in.count("images"), in.number("least"), in.number("median"), in.number("most")};
 }
 
@@ -378,7 +379,7 @@ std::string summary_of_detector(const DetectorMetrics& m) {
   std::string text = fmt::format("{} on {}{}, seed {}\n  image AUROC  {}{}{}\n", m.model,
                                  m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed,
                                  number(m.image_auroc), interval_text(m.auroc_interval),
-                                 m.image_auroc ? "  (95 % bootstrap interval)" : ": " + why);
+                                 m.image_auroc ? "  (95 % interval over images)" : ": " + why);
   if (m.defective_images() > 0)
     text += fmt::format(
         "  F1           {}{}  at s > {:.3f}; calling every image defective: {}\n  oracle F1    {}  "

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "kernels/runtime/error.h"
+#include "models/evaluation/intervals.h"
 #include "models/evaluation/metrics.h"
 #include "models/run/csv.h"
 
@@ -137,8 +138,7 @@ DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring
   const std::vector<Level> levels = rank_scores(scores, labels);
   const ImageMetrics at_threshold = image_metrics(levels, scoring.threshold);
   const Confusion& confusion = at_threshold.confusion;
-  const BootstrapIntervals intervals =
-      bootstrap({scores, scoring.threshold}, labels, {.seed = config.seed});
+  const ScoredImages scored[] = {{scores, labels, scoring.threshold}};
 
   DetectorMetrics m;
   static_cast<CommonMetrics&>(m) = metrics_of(config);
@@ -168,8 +168,8 @@ DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring
     m.pixel_ap = pixels->average_precision;
     m.aupro = pixels->aupro;
   }
-  m.auroc_interval = intervals.auroc;
-  m.f1_interval = intervals.f1;
+  if (const auto sure = estimate(ScoreMetric::auroc, scored)) m.auroc_interval = sure->interval;
+  if (const auto sure = estimate(ScoreMetric::f1, scored)) m.f1_interval = sure->interval;
   for (size_t p = 0; p < scoring.component_names.size(); ++p) {
     std::vector<double> values;
     for (const ScoredImage& image : test) values.push_back(image.components[p]);

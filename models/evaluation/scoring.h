@@ -1,11 +1,10 @@
-// From the components of each image's score to predictions, scores.csv and metrics.
+// Predictions, scores.csv and metrics from the component scores of images.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "models/evaluation/bootstrap.h"
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
 #include "models/evaluation/run_metrics.h"
@@ -26,17 +25,16 @@ struct ScoredImage {
   bool predicted_defective = false;
 };
 
-/// How a model turns the components of a score into a prediction.
+/// How a model combines component scores to a score and a prediction.
 struct Scoring {
   enum class Rule : uint8_t {
-    deviations,  ///< s = max of the components_in_score components' deviations from held-out good
-                 ///< images
-    mean,        ///< s = mean of all components, the probabilities of several classifiers
+    deviations,  ///< s = max of the z-scores (Calibration::z) of the first components_in_score
+                 ///< components
+    mean,        ///< s = mean of all components
   };
   Rule rule = Rule::deviations;
   std::vector<std::string> component_names;
-  size_t components_in_score =
-      0;  ///< the score is made of the first `components_in_score` components
+  size_t components_in_score = 0;  ///< the others are only reported
   Calibration calibration;
   /// Of good images that the model did not learn from, ascending; empty in files of older versions
   /// and for a model that holds none out.
@@ -64,7 +62,7 @@ void write_scores(const std::filesystem::path& file, const std::vector<ScoredIma
 /// Writes the column `predicted` of such a file anew, for another threshold.
 void predict_again(const std::filesystem::path& file, const Scoring& scoring);
 
-/// What is known of a training.
+/// Facts about a training, for metrics.json.
 struct RunFacts {
   double seconds_train = 0;
   int epochs = 0;
@@ -75,7 +73,7 @@ struct RunFacts {
   bool collapsed = false;
 };
 
-/// Metrics of the scored test images. `pixels` is empty where no test image has a mask.
+/// Metrics of the scored test images. `pixels` is empty if defective images have no masks.
 DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring,
                                  const std::vector<ScoredImage>& test,
                                  const std::optional<PixelMetrics>& pixels, const RunFacts& facts);

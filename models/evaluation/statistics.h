@@ -1,4 +1,4 @@
-// Means, deviations and percentiles, defined once for calibration, bootstrap and seeds.
+// Means, deviations, percentiles and quantiles, defined once for calibration, intervals and seeds.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,11 @@ MeanDeviation mean_deviation(std::span<const double> values);
 double percentile(std::span<const double> values, double percent);
 /// The same of values already in ascending order.
 double percentile_of_sorted(std::span<const double> sorted, double percent);
+
+/// The value below which a variable of Student's t distribution lies with `probability`, in (0, 1).
+/// `degrees` of freedom >= 1 (Error), not necessarily whole; infinity is the normal distribution.
+/// Within 1e-6 of the true value, relatively.
+double student_quantile(double probability, double degrees);
 
 /// One metric over runs that differ in their seed alone.
 struct SeedSummary {

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "models/evaluation/bootstrap.h"
+#include "models/evaluation/intervals.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 

@@ -2,89 +2,28 @@
 
 #include <fmt/core.h>
 
-#include "models/experiments/detector_evaluation.h"
-#include "models/run/data.h"
+#include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
 
-/// One training from initial weights to a calibrated detector.
-class AutoencoderRun {
- public:
-  AutoencoderRun(AutoencoderDetector& detector, const RunFolder& folder, const ImageStore& good,
-                 const Split& split)
-      : detector_(detector),
-        config_(detector.config()),
-        folder_(folder),
-        good_(good),
-        split_(split),
-        noisy_train_(noisy_among(split.train, config_.train_noise, config_.seed)),
-        noisy_validation_(noisy_among(split.validation, config_.train_noise, config_.seed)) {}
-
-  TrainingResult train(const TrainingHooks& hooks) {
-    note_noise(folder_, "train", good_, noisy_train_);
-    note_noise(folder_, "validation", good_, noisy_validation_);
-    init_parameters(detector_.network(), init_from_name(config_.init), config_.seed);
-    TrainingResult result = fit(hooks);
-    detector_.learn(good_, split_.train);
-    detector_.note_sizes(good_);
-    calibrate();
-    detector_.save(folder_);
-    return result;
-  }
-
- private:
-  TrainingResult fit(const TrainingHooks& hooks) {
-    BatchLoader batches(good_, split_.train,
-                        {.batch = config_.batch,
-                         .seed = config_.seed,
-                         .noisy = noisy_train_,
-                         .clean_target = config_.denoise});
-    ReconstructionStep step(detector_.network(), config_);
-    const TrainingTask task{
-        .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
-          return mean_loss(step, config_, good_, split_.validation, noisy_validation_);
-        }};
-    return assay::train(task, config_, folder_, hooks);
-  }
-
-  /// Calibrates on the validation images, then scores all good images for the report's histograms.
-  void calibrate() {
-    std::vector<Prediction> held_out;
-    for_each_batch(config_, good_, split_.validation, noisy_validation_,
-                   [&](const Batch& batch) { held_out.push_back(detector_.predict(batch.x)); });
-    detector_.calibrate_on(held_out);
-    std::vector<ScoredImage> images;
-    const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
-                               const std::vector<size_t>& noisy) {
-      for_each_batch(config_, good_, positions, noisy, [&](const Batch& batch) {
-        const Prediction prediction = detector_.predict(batch.x);
-        for (size_t n = 0; n < batch.images.size(); ++n)
-          images.push_back(scored(good_.sample(batch.images[n]), set, prediction.components[n],
-                                  detector_.scoring()));
-      });
-    };
-    score_all("train", split_.train, noisy_train_);
-    score_all("validation", split_.validation, noisy_validation_);
-    write_scores(folder_.good_scores(), images, detector_.scoring());
-  }
-
-  AutoencoderDetector& detector_;
-  const RunConfig& config_;
-  const RunFolder& folder_;
-  const ImageStore& good_;
-  const Split& split_;
-  std::vector<size_t> noisy_train_, noisy_validation_;
-};
-
-/// How many defective images have no mask, and how many there are.
-std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
-  std::pair<int64_t, int64_t> counts;
-  for (const Sample& sample : samples) {
-    counts.first += sample.defective && !has_mask(sample);
-    counts.second += sample.defective;
-  }
-  return counts;
+/// Trains the network from its initial weights.
+TrainingResult fit(AutoencoderDetector& detector, const OneClassImages& images,
+                   const TrainingNoise& noise, const RunFolder& folder,
+                   const TrainingHooks& hooks) {
+  const RunConfig& config = detector.config();
+  init_parameters(detector.network(), init_from_name(config.init), config.seed);
+  BatchLoader batches(images.good, images.split.train,
+                      {.batch = config.batch,
+                       .seed = config.seed,
+                       .noisy = noise.train,
+                       .clean_target = config.denoise});
+  ReconstructionStep step(detector.network(), config);
+  const TrainingTask task{
+      .model = config.preset, .step = step, .batches = batches, .validation_loss = [&] {
+        return mean_loss(step, config, images.good, images.split.validation, noise.validation);
+      }};
+  return train(task, config, folder, hooks);
 }
 
 }  // namespace
@@ -92,33 +31,29 @@ std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
 DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
                                   Start start, const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
-  Dataset data = open_data(config);
-  const Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(paths_in_split(split, data.train_good), data);
-  // A damaged image is reported before hours of training and before --force deletes the old run.
-  const ImageStore good = read_images(config, data.train_good, false);
-  const ImageStore test = read_images(config, data.test, true);
-  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  begin_run(config, folder, start);
-  write_split(folder.split(), split, data.train_good);
-  hooks.say(fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
-                        split.train.size(), split.validation.size(), test.size()));
-  for (const std::string& remark : remarks) hooks.say(remark);
-  if (const auto [without, all] = without_mask(data.test); without > 0)
-    hooks.say(
-        fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
+  const OneClassImages images = begin_one_class_run(config, folder, start);
+  const Split& split = images.split;
+  say_beginning(
+      hooks,
+      fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
+                  split.train.size(), split.validation.size(), images.test.size()),
+      images.remarks);
   if (split.validation.size() < 16)
     hooks.say(
         fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",
                     split.validation.size()));
-  const TrainingResult result = AutoencoderRun(detector, folder, good, split).train(hooks);
+  const TrainingNoise noise(config, split);
+  note_noise(folder, "train", images.good, noise.train);
+  note_noise(folder, "validation", images.good, noise.validation);
+  const TrainingResult result = fit(detector, images, noise, folder, hooks);
+  detector.learn(images.good, split.train);
+  calibrate_on_held_out(detector, images, noise, folder);
+  detector.save(folder);
   if (detector.collapsed())
     hooks.say(
         "the run collapsed: the output is the same for every validation image; try another "
         "--seed, a smaller --lr or --init he");
-  return evaluate_on(
-      test, data.has_masks(), detector, config, folder,
-      facts_of(result, split.train.size(), split.validation.size(), detector.collapsed()));
+  return finish_one_class_run(detector, images, result, folder);
 }
 
 ModelSpec autoencoder_model(

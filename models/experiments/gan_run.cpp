@@ -13,8 +13,8 @@
 #include "models/evaluation/image_grid.h"
 #include "models/evaluation/memorisation.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/one_class_run.h"
 #include "models/run/csv.h"
-#include "models/run/data.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
@@ -41,8 +41,8 @@ void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& fold
 /// Means over the last kLastSteps steps, rounded up to whole epochs.
 GanMetrics end_of(const History& history) {
   const std::vector<double> step = history.column("step");
-  // Earlier rows may be lost, but no row is of more steps than an epoch has.
-  std::vector<double> steps;  // of each row, the last first
+  // Earlier rows may be lost, but a row covers at most one epoch.
+  std::vector<double> steps;  // per row, the last row first
   double total = 0;
   for (size_t i = step.size(); i-- > 0 && total < kLastSteps; total += steps.back())
     steps.push_back(std::min(step[i] - (i > 0 ? step[i - 1] : 0), double{kGanEpochSteps}));
@@ -58,7 +58,7 @@ GanMetrics end_of(const History& history) {
           .d_fake = mean("d_fake")};
 }
 
-/// From [-1,1] to 8 bits.
+/// Converts a value in [-1,1] to 8 bits.
 uint8_t to_byte(float v) {
   return static_cast<uint8_t>(std::lround(std::clamp((v + 1) / 2, 0.0f, 1.0f) * 255));
 }
@@ -69,7 +69,7 @@ std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>&
   return images;
 }
 
-/// Generated, training and held-out images, each with the training image nearest to it.
+/// Generated, training and held-out images, each with its nearest training image.
 struct Memorisation {
   std::vector<Image> generated, training;
   std::vector<Nearest> of_generated, of_training, of_held_out;
@@ -112,8 +112,7 @@ void write_memorisation(const RunFolder& folder, const Memorisation& m, const Im
   write_file(folder.memorisation(), text);
 }
 
-/// real.png: training images. nearest.png: generated images above the training images nearest to
-/// them.
+/// real.png: training images. nearest.png: generated images above their nearest training images.
 void write_figures(const RunFolder& folder, const Memorisation& m) {
   const std::span training(m.training);
   write_png(folder.figures() / "real.png",
@@ -125,7 +124,7 @@ void write_figures(const RunFolder& folder, const Memorisation& m) {
 
 DcganOutcome outcome_of(const History& history, const Memorisation& m) {
   const std::vector<double> own = distances(m.of_training), generated = distances(m.of_generated);
-  const double least = *std::min_element(own.begin(), own.end());
+  const double closest_pair = *std::min_element(own.begin(), own.end());
   DcganOutcome outcome{.last = end_of(history),
                        .spread_generated = mean_pair_distance(m.generated),
                        .spread_training = mean_pair_distance(m.training),
@@ -133,7 +132,7 @@ DcganOutcome outcome_of(const History& history, const Memorisation& m) {
                        .generated_distance = percentile(generated, 50),
                        .held_out_distance = percentile(distances(m.of_held_out), 50)};
   for (const double distance : generated) {
-    outcome.copies += distance < least;
+    outcome.copies += distance < closest_pair;
     outcome.far += distance > outcome.near_bound();
   }
   return outcome;
@@ -172,7 +171,7 @@ GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
 GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder,
                           const ImageStore& good, const Split& split,
                           const TrainingResult& training) {
-  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
+  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
@@ -189,22 +188,18 @@ GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& 
 
 GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks) {
-  Dataset data = open_data(config);
-  const Split split = choose_split(config, folder, start, data);
-  const ImageStore good = read_images(config, data.train_good, false);
-  // A damaged image is reported before hours of training.
-  const ImageStore test = read_images(config, data.test, false);
-  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  begin_run(config, folder, start);
-  write_split(folder.split(), split, data.train_good);
-  hooks.say(fmt::format("{}: {} training images and {} held out", config.object_class,
-                        split.train.size(), split.validation.size()));
-  for (const std::string& remark : remarks) hooks.say(remark);
+  const OneClassImages images = begin_one_class_run(config, folder, start, false);
+  const Split& split = images.split;
+  say_beginning(hooks,
+                fmt::format("{}: {} training images and {} held out", config.object_class,
+                            split.train.size(), split.validation.size()),
+                images.remarks);
   const auto gan = make_dcgan(config);
   init_parameters(*gan, init_from_name(config.init), config.seed);
-  const TrainingResult training = train_dcgan(*gan, good, split.train, config, folder, hooks);
+  const TrainingResult training =
+      train_dcgan(*gan, images.good, split.train, config, folder, hooks);
   save_model(*gan, config, folder);
-  return evaluate(*gan, config, folder, good, split, training);
+  return evaluate(*gan, config, folder, images.good, split, training);
 }
 
 GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
@@ -268,7 +263,7 @@ std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
 
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write) {
-  constexpr int64_t kChunk = 256;  // bounds the memory that a large count takes
+  constexpr int64_t kChunk = 256;  // images at once, to limit memory
   const auto gan = load_dcgan(folder);
   const Tensor z = draw_latents(seed, 0, count);
   for (int64_t begin = 0; begin < count; begin += kChunk) {
@@ -287,7 +282,7 @@ bool discriminator_won(const DcganOutcome& outcome) {
 }
 
 bool blew_up(const DcganOutcome& outcome) {
-  return outcome.last.loss_g > 20;  // D gives a generated image the probability e^-20
+  return outcome.last.loss_g > 20;  // D gives generated images the probability e^-20 of being real
 }
 
 double DcganOutcome::near_bound() const {

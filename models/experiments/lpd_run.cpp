@@ -7,14 +7,13 @@
 #include <numeric>
 
 #include "models/detectors/lpd_detector.h"
-#include "models/experiments/detector_evaluation.h"
-#include "models/run/data.h"
-#include "models/run/history.h"
+#include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
 
-/// Training and validation images alike are the bank: leave-one-out needs none held out.
+/// The bank holds training and validation images, because leave-one-out scores need no held-out
+/// images.
 std::vector<size_t> bank_images(const Split& split) {
   std::vector<size_t> images = split.train;
   images.insert(images.end(), split.validation.begin(), split.validation.end());
@@ -24,23 +23,17 @@ std::vector<size_t> bank_images(const Split& split) {
 
 DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Start start,
                           const TrainingHooks& hooks) {
-  Dataset data = open_data(config);
-  const Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(paths_in_split(split, data.train_good), data);
-  const ImageStore good = read_images(config, data.train_good, false);
-  const ImageStore test = read_images(config, data.test, true);
-  const std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  begin_run(config, folder, start);
-  write_split(folder.split(), split, data.train_good);
-  const std::vector<size_t> images = bank_images(split);
-  hooks.say(fmt::format("{}: {} good and {} test images", config.object_class, images.size(),
-                        test.size()));
-  for (const std::string& remark : remarks) hooks.say(remark);
+  const OneClassImages run = begin_one_class_run(config, folder, start);
+  const std::vector<size_t> images = bank_images(run.split);
+  say_beginning(hooks,
+                fmt::format("{}: {} good and {} test images", config.object_class, images.size(),
+                            run.test.size()),
+                run.remarks);
 
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
-  const std::vector<double> scores = detector.learn(good, images);
-  detector.note_sizes(good);
+  const std::vector<double> scores = detector.learn(run.good, images);
+  detector.note_sizes(run.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const LpdState& state = detector.lpd().state();
@@ -57,21 +50,16 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   std::vector<ScoredImage> scored_images;
   for (size_t i = 0; i < images.size(); ++i) {
     const bool validates =
-        std::binary_search(split.validation.begin(), split.validation.end(), images[i]);
-    scored_images.push_back(scored(good.sample(images[i]), validates ? "validation" : "train",
+        std::binary_search(run.split.validation.begin(), run.split.validation.end(), images[i]);
+    scored_images.push_back(scored(run.good.sample(images[i]), validates ? "validation" : "train",
                                    {scores[i]}, detector.scoring()));
   }
   write_scores(folder.good_scores(), scored_images, detector.scoring());
-  // One line for the one pass; its loss is the mean leave-one-out score.
   const double mean =
       std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  History history({"epoch", "train_loss", "validation_loss", "seconds"});
-  history.add({1, mean, mean, seconds});
-  history.write(folder.history());
+  const TrainingResult result = write_single_pass(config, folder, images.size(), mean, seconds);
   detector.save(folder);
-  return evaluate_on(test, data.has_masks(), detector, config, folder,
-                     facts_of(read_result(config, folder, images.size()), split.train.size(),
-                              split.validation.size(), detector.collapsed()));
+  return finish_one_class_run(detector, run, result, folder);
 }
 
 }  // namespace
@@ -97,6 +85,8 @@ ModelSpec lpd_model() {
                       "network; its constants were developed on bottle, toothbrush and transistor",
                   .loss = "mean leave-one-out distance",
                   .score = "distance to the nearest good patch",
+                  .threshold = "leave-one-out scores of its good images",
+                  .heat_scale = "leave-one-out maps of its good images",
                   .heat = [](const RunConfig&) { return "distance to the nearest good patch"; }};
   return model;
 }

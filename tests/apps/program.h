@@ -1,4 +1,4 @@
-// Runs the built program as a user would, on a small data set of its own.
+// Runs the built program as a user would, on small data sets.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -22,8 +22,8 @@
 
 namespace assay::testing {
 
-/// The built program. Defined in a file of its own, so that two builds share what they compile of
-/// the tests.
+/// Path of the built program. Defined in a separate file, so that two builds share the compiled
+/// tests.
 extern const char* const kProgram;
 
 inline std::string read_text(const fs::path& file) {
@@ -44,7 +44,7 @@ struct Outcome {
   std::string out, error;
 };
 
-/// A program with its words, running until wait().
+/// A program with its arguments, running until wait().
 class Running {
  public:
   struct Program {
@@ -144,7 +144,7 @@ inline int run_shell(const std::string& line) {
 /// A class of 12 small good images and of test images, 2 good and 2 with a bright square.
 inline void write_small_class(const fs::path& root, const std::string& name = "tile",
                               int squares = 2) {
-  const auto image = [](int salt, bool defective) {
+  const auto draw = [](int salt, bool defective) {
     Image image = small_image(salt, 20, 20);
     for (int y = 4; defective && y < 12; ++y)
       for (int x = 4; x < 12; ++x)
@@ -152,9 +152,9 @@ inline void write_small_class(const fs::path& root, const std::string& name = "t
     return image;
   };
   const auto file = [](int i) { return fmt::format("{}.png", 100 + i); };
-  for (int i = 0; i < 12; ++i) put(root / name / "train/good" / file(i), image(i, false));
-  for (int i = 0; i < 2; ++i) put(root / name / "test/good" / file(i), image(20 + i, false));
-  for (int i = 0; i < squares; ++i) put(root / name / "test/square" / file(i), image(30 + i, true));
+  for (int i = 0; i < 12; ++i) put(root / name / "train/good" / file(i), draw(i, false));
+  for (int i = 0; i < 2; ++i) put(root / name / "test/good" / file(i), draw(20 + i, false));
+  for (int i = 0; i < squares; ++i) put(root / name / "test/square" / file(i), draw(30 + i, true));
 }
 
 /// The words of a training that takes a moment: 16 pixels, 4 images in training, 8 held out.
@@ -168,7 +168,7 @@ inline std::vector<std::string> small_training(const fs::path& data, const fs::p
   return words;
 }
 
-/// Everything that must not depend on threads, breaks or the clock.
+/// Compares everything that must not depend on threads, interruptions or the clock.
 inline void check_same_results(const fs::path& a, const fs::path& b) {
   for (const char* file : {"model.safetensors", "latents.safetensors", "scores.csv",
                            "good_scores.csv", "split.json", "checkpoint.safetensors"})

@@ -1,4 +1,4 @@
-// What the report says of runs whose scores are known: sentences by rule, seeds, what may be
+// The report's sentences about runs with known scores: rules, seeds, and which results may be
 // quoted.
 #include <fmt/core.h>
 
@@ -48,7 +48,7 @@ void write_run(const fs::path& root, const Fake& fake) {
         .defective = defective,
         .defect = defective ? "crack" : "good",
         .components = {}};
-    // A scatter of its own for each model and seed.
+    // A different scatter for each model and seed.
     const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
     image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);
     image.predicted_defective = image.score > 0;
@@ -84,19 +84,38 @@ std::string report_text(const fs::path& root) {
 TEST_CASE("a clear difference names the better model, whichever comes first") {
   for (const bool cnn_better : {false, true}) {
     const TemporaryFolder folder;
-    write_run(folder.path(), {.model = "kd-cae", .shift = cnn_better ? 1.0 : 9.0});
-    write_run(folder.path(), {.model = "cnn", .shift = cnn_better ? 9.0 : 1.0});
+    for (const uint64_t seed : {1, 2, 3}) {
+      write_run(folder.path(), {.model = "kd-cae", .seed = seed, .shift = cnn_better ? 1.0 : 9.0});
+      write_run(folder.path(), {.model = "cnn", .seed = seed, .shift = cnn_better ? 9.0 : 1.0});
+    }
     const std::string text = report_text(folder.path());
     CHECK(contains(text,
                    cnn_better
                        ? "CNN tells bottle's defects from good images better than KD-CAE: AUROC "
                        : "KD-CAE tells bottle's defects from good images better than CNN: AUROC "));
     CHECK(contains(text, "95 % interval of the difference 0."));
-    CHECK(contains(text, "(40 images)"));
+    CHECK(contains(text, "(40 images, 3 seeds, ahead in 3)"));
     CHECK(!contains(text, "does not tell KD-CAE"));
     const auto d = nlohmann::json::parse(read_text(folder / "results.json"))["differences"][0];
     CHECK(d["first"] == "cnn");  // the order of the study
     CHECK((d["image_auroc"]["estimate"].get<double>() > 0) == cnn_better);
+  }
+}
+
+TEST_CASE("fewer than three seeds call no model better") {
+  for (const uint64_t seeds : {1, 2}) {
+    const TemporaryFolder folder;
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      write_run(folder.path(), {.model = "kd-cae", .seed = seed, .shift = 9.0});
+      write_run(folder.path(), {.model = "cnn", .seed = seed, .shift = 1.0});
+    }
+    const std::string text = report_text(folder.path());
+    CHECK(contains(text, seeds == 1 ? "KD-CAE is ahead of CNN on bottle in the one training of "
+                                      "each; 3 seeds are needed to call it better: AUROC "
+                                    : "KD-CAE is ahead of CNN on bottle in two trainings of each; "
+                                      "3 seeds are needed to call it better: AUROC "));
+    CHECK(!contains(text, "from good images better"));
+    CHECK(!contains(text, "clearly ahead"));
   }
 }
 

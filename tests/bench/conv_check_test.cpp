@@ -18,7 +18,7 @@ std::vector<double> widen(const std::vector<float>& v) {
   return {v.begin(), v.end()};
 }
 
-/// Everything that the reference makes of random operands.
+/// Random operands and all results of the reference.
 struct Whole {
   ConvHost h;
   std::vector<double> y, dx, dw;

@@ -31,7 +31,7 @@ bool has_driver_library() {
   return library != nullptr;
 }
 
-/// Throws Error where the plan cannot be built for another reason than that no GPU can load it.
+/// Throws Error if the plan cannot be built, unless the only reason is that no GPU can load it.
 void build(const OperationGraph& graph, const EngineChoice& choice) {
   try {
     ExecutionPlan(h200(), graph, choice);
@@ -76,7 +76,7 @@ TEST_CASE("without TF32 no engine that uses tensor cores is left") {
     CHECK(choice.uses_tensor_cores == noted);
     ++(noted ? with : without);
   }
-  CHECK(with > 0);  // cuDNN offers TF32 for fp32 tensors unasked: the choice matters
+  CHECK(with > 0);  // cuDNN offers TF32 for fp32 tensors unless told otherwise
   CHECK(without > 0);
 }
 

@@ -1,6 +1,6 @@
-// A library that plays cuDNN, so that the comparison runs without one: its plans are our own
-// kernels on converted operands, in both layouts and element types. Of each convolution's plans one
-// computes nothing, one refuses to be built, and one is slow.
+// A stand-in for cuDNN, so that the comparison runs without it: its plans are our own kernels on
+// converted operands, in both layouts and element types. Of each convolution's plans one computes
+// nothing, one refuses to be built, and one is slow.
 #include <fmt/core.h>
 
 #include "bench/gpu/device_ops.h"
@@ -114,7 +114,7 @@ class FakeDnn final : public DnnLibrary {
 
 }  // namespace
 
-// Linked before the library's, which are then not taken.
+// Linked before the real open_dnn(), so that this one is used.
 std::unique_ptr<DnnLibrary> open_dnn(void* stream) {
   return std::make_unique<FakeDnn>(stream);
 }

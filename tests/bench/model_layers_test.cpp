@@ -16,7 +16,7 @@ namespace {
 
 using test::Array;
 
-/// A layer's operands, its forward pass by the CPU, and what each pass should make of them.
+/// A layer's operands, its forward pass by the CPU, and the reference of each pass.
 struct Problem {
   Layer layer;
   ConvHost h;
@@ -136,8 +136,8 @@ constexpr Way kWays[] = {
     {ConvAlgo::tensor_core, Precision::tf32x3},
 };
 
-/// A few large layers are most of the work, and the emulator takes its time. Every layer runs at
-/// its own size as the dispatcher chooses, and a large one in the other ways on a part of the
+/// A few large layers are most of the work, and the emulator is slow. So every layer runs at its
+/// own size by the dispatcher's choice, and a large one by the other algorithms on a part of the
 /// image.
 #if defined(ASSAY_EMULATED)
 constexpr int64_t kMaxFlops = 40'000'000;
@@ -184,8 +184,7 @@ TEST_CASE("every layer of the models on CUDA: every pass with every algorithm th
       for (const Pass pass : kPasses)
         layers[{way.algorithm, way.precision, pass}] += run(*context, p, way, pass);
   }
-  // How many of the 33 layers an algorithm covers is a matter of its kernels; none covers a few
-  // only.
+  // The number of the 33 layers that an algorithm covers may change, but none covers only a few.
   for (const Way& way : kWays)
     for (const Pass pass : kPasses) {
       CAPTURE(std::string(name_of(way.algorithm)));

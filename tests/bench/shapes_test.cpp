@@ -1,4 +1,4 @@
-// Are the suites what their names say?
+// The suites of layer shapes have the published numbers of layers and FLOPs.
 #include <doctest/doctest.h>
 
 #include <map>

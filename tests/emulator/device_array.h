@@ -1,4 +1,4 @@
-// An array in the emulated device's memory, of exactly its size, for the length of a test.
+// An array in the emulated device's memory, of exactly its size, until the end of a scope.
 #pragma once
 
 #include <vector>

@@ -87,7 +87,7 @@ TEST_CASE("the profile shows a bank conflict, and that padding cures it") {
     y.host();
     uint64_t cost = 0, ideal = 0;
     for (const emulator::LineProfile& line : emulator::profile()) {
-      if (line.global || line.write) {  // everything but the read of a column is perfect
+      if (line.global || line.write) {  // everything but the read of a column has the minimum cost
         CHECK_EQ(line.cost, line.ideal);
         CHECK_EQ(line.line.substr(0, 8), "bugs.cu:");
         continue;

@@ -11,7 +11,7 @@ constexpr int kFibers = 3, kRounds = 4;
 Fiber home, fibers[kFibers];
 std::vector<int> trace;
 
-// Visits its rounds, and after each one hands over to the next fiber; the last one ends at home.
+// The body of each fiber: after each round it switches to the next fiber, at the end to the caller.
 void visit() {
   Fiber::entered();
   static int started = 0;

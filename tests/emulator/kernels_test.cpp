@@ -1,5 +1,5 @@
-// The example kernels compute what they should, in every order and with every async policy; and in
-// the check build they do so without a report.
+// The example kernels give correct results in every order and with every async policy, and in the
+// check build without a report.
 #include <doctest/doctest.h>
 
 #include "tests/emulator/schedules.h"

@@ -1,6 +1,6 @@
-// The tester's test: every kind of bug that the emulator claims to find is planted, and must be
-// found. Each planted bug runs under nine schedules, in the fast build (which sees wrong values,
-// faults, deadlocks and divergence) and in the check build (which must report it every time).
+// Every kind of bug that the emulator claims to find is planted and must be found. Each planted bug
+// runs under nine schedules, in the fast build (which notices wrong values, faults, deadlocks and
+// divergence) and in the check build (which must report it every time).
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
@@ -15,17 +15,17 @@
 namespace assay::testing {
 namespace {
 
-/// In how many of the nine schedules the fast build notices the bug.
+/// Whether the fast build notices the bug in all, some or none of the nine schedules.
 enum class Fast { always, sometimes, never };
 
-// A missing barrier lets a thread read before, or after, or while another writes.
+// With a missing barrier a thread may read before, after or while another writes.
 constexpr const char* kRace = "shared memory race|uninitialised shared memory";
 
 struct Planted {
   std::string name;
   std::function<std::string()> run;  ///< "" if nothing is noticed
   Fast fast;
-  std::string report;  ///< what the check build says: one of several texts, separated by |
+  std::string report;  ///< text of the check build's report: alternatives, separated by |
 };
 
 std::vector<Planted> planted_in_examples() {
@@ -154,7 +154,7 @@ bool contains_one_of(const std::string& text, const std::string& alternatives) {
   return false;
 }
 
-// What a run of the planted bug shows: the report, a wrong result, or nothing.
+// The symptom of a run of the planted bug: the report, a wrong result, or "".
 std::string symptom(const Planted& planted) {
   try {
     return planted.run();

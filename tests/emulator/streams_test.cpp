@@ -1,4 +1,4 @@
-// Streams, events and graphs of the emulated device behave as CUDA says, under every policy.
+// Streams, events and graphs of the emulated device behave as CUDA specifies, under every policy.
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 

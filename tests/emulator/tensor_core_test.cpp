@@ -1,4 +1,5 @@
-// How the emulated tensor cores add, by hand-made sums (kernels/emulator/tensor_core.h).
+// The additions of the emulated tensor cores (kernels/emulator/tensor_core.h) on sums worked out by
+// hand.
 #include "kernels/emulator/tensor_core.h"
 
 #include <doctest/doctest.h>

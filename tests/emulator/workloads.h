@@ -7,8 +7,8 @@
 
 namespace assay::testing {
 
-/// Each runs its kernel with `bug` and returns "" or how the result differs from the reference.
-/// Throws DeviceError with the emulator's report.
+/// Each runs its kernel with `bug` and returns "" or the difference from the reference. Throws
+/// DeviceError with the emulator's report.
 std::string check_sgemm(Bug bug = Bug::none);
 std::string check_conv_tf32(Bug bug = Bug::none);
 std::string check_batchnorm_statistics(Bug bug = Bug::none);

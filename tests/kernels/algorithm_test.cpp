@@ -1,4 +1,4 @@
-// The tables of algorithms: how a row is chosen, and what a table promises.
+// The tables of algorithms: the choice of a row, and the invariants of a table.
 #include "kernels/conv2d/algorithm.h"
 
 #include <doctest/doctest.h>
@@ -50,7 +50,7 @@ TEST_CASE("algorithms: a named one runs where it is possible, else the first pos
   CHECK(chosen(table, ConvAlgo::tiled) == "winograd2");  // not of this table: as automatic
 }
 
-/// A source row and the filter row it meets in the sum of an output row.
+/// A source row and the filter row that multiplies it in the sum of an output row.
 using Product = std::pair<int, int>;
 
 /// The products of output row `out` by the formulas of conv2d.h; source rows may lie outside.
@@ -172,7 +172,7 @@ TEST_CASE("algorithms: a lowering is applied under automatic alone") {
   ctx.conv = ConvAlgo::fused;
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, dense, {}).gemm == nullptr);
   CHECK(conv2d_algorithm(ctx, ConvPass::dgrad, pixelwise, {}).lowering == Lowering::none);
-  // fused cannot do this one as it is.
+  // fused does not cover this shape without a lowering.
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, upsampled_and_pooled, pooled).algo() ==
         ConvAlgo::blocked);
 }

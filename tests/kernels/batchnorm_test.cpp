@@ -83,8 +83,7 @@ TEST_CASE("batchnorm: training equals the float64 reference") {
         for (int k = 0; k < s.C; ++k) scale.y[i * s.C + k] = 4 + (1 + offset) * want.rstd[k];
       for (int k = 0; k < s.C; ++k) {
         scale.mean[k] = 1 + offset;
-        // Deviations of numbers that are rounded like x itself, from a rough mean that is put right
-        // in double: the offset does not enter.
+        // Deviations from a rough mean, which is corrected in double: the offset adds no error.
         scale.rstd[k] = 20 * want.rstd[k];
         scale.running_mean[k] = 1 + offset;
         scale.running_var[k] = 40;
@@ -149,7 +148,7 @@ TEST_CASE("batchnorm: gradients equal the float64 reference") {
     const auto out = train<float>(ctx, s, o, in);
     const auto want = backward<double>(ctx, s, o, widen(in), test::widen(out.y),
                                        test::widen(out.mean), test::widen(out.rstd));
-    // 64 products of |dz| < 1 and |x - mean| < 2 in a row in float, the rest in double.
+    // Float chains of 64 products of |dz| < 1 and |x - mean| < 2; their sums are added in double.
     std::vector<double> scale(want.size());
     const double per_row = 64.0 / static_cast<double>(s.rows) + 1;
     for (int k = 0; k < s.C; ++k) {

@@ -1,4 +1,4 @@
-// The convolutions that every algorithm is tested with, and how a test writes one down.
+// The convolutions that every algorithm is tested with, and a notation for them.
 #pragma once
 
 #include <ostream>
@@ -8,8 +8,8 @@
 
 namespace assay::test {
 
-/// What of a case the emulator runs. It manages some million multiply-adds a second, so it gets the
-/// small cases; a GPU and the CPU run all of them with every algorithm.
+/// The algorithms that the emulator runs a case with. It does some million multiply-adds a second,
+/// so it gets the small cases; a GPU and the CPU run all of them with every algorithm.
 enum class Emulated : uint8_t { nothing, direct, every_algorithm };
 
 /// A convolution, as conv3x3(20, 20, 3, 16).batch(2).pool(2).relu(). Printed in the same notation.
@@ -219,7 +219,7 @@ inline std::vector<Conv2dCase> conv2d_cases() {
           conv3x3(34, 30, 1, 48).pool(4),
           conv3x3(9, 70, 2, 32).sigmoid(),
           conv3x3(20, 27, 48, 16).pool(2).relu(),  // and few filters, dgrad
-          conv3x3(70, 60, 32, 48).pool(2).relu(),  // several bands
+          conv3x3(70, 60, 32, 48).pool(2).relu(),  // several row blocks
           conv3x3(8, 8, 64, 32).batch(2).upsample(2).relu(),
           conv3x3(7, 10, 32, 80).upsample(2).sigmoid(),
           conv3x3(1, 1, 16, 16).upsample(2),

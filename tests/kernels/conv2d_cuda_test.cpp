@@ -1,5 +1,5 @@
-// What is particular to the CUDA versions of the convolution: large tiles, which version covers
-// what, alignment, bank conflicts. Their results: conv2d_test.cpp.
+// Properties of the CUDA versions of the convolution: large tiles, coverage, alignment, bank
+// conflicts. conv2d_test.cpp tests their results.
 #include <string>
 
 #if ASSAY_EMULATED
@@ -20,7 +20,7 @@ using test::conv3x3;
 using test::conv4x4s2;
 using test::kPasses;
 
-/// Runs a pass with `lowest` and each higher version of the ladder and holds it to its bound.
+/// Runs a pass with `lowest` and each higher version of the ladder and checks its error bound.
 void check_from(ConvAlgo lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));

@@ -1,5 +1,5 @@
-// A convolution with random operands and what the float64 reference makes of them; how an algorithm
-// is run on it and held to the bound of its error.
+// A convolution with random operands and its float64 reference; running an algorithm on it and
+// checking its error bound.
 #pragma once
 
 #include <cmath>
@@ -29,8 +29,8 @@ inline std::ostream& operator<<(std::ostream& out, const Conv2dWay& way) {
              << name_of(way.precision);
 }
 
-/// Every row at every precision that makes a difference to it (only tensor cores round the
-/// operands), from the last row to the first, then what the dispatcher chooses.
+/// Every row at every precision that changes its results (only tensor cores round the operands),
+/// from the last row to the first, then the dispatcher's choice.
 inline std::vector<Conv2dWay> conv2d_ways(Device device) {
   std::vector<Conv2dWay> ways;
   const auto table = conv2d_algorithms(device);
@@ -66,7 +66,7 @@ struct Conv2dReference {
 struct Conv2dProblem {
   Conv2dCase c;
   std::vector<float> x, w, bias, dy;
-  std::vector<float> y_of_backward;  ///< y and argmax that the backward passes are given: float64's
+  std::vector<float> y_of_backward;  ///< y of float64, input of the backward passes
   std::vector<uint8_t> argmax;
   std::vector<double> z;  ///< before pooling and activation
   Conv2dReference y, dx, dw, dbias;
@@ -208,7 +208,7 @@ inline bool maxima_chosen(const Conv2dProblem& p, const std::vector<uint8_t>& ar
   return true;
 }
 
-/// Holds a result to the bound of a sum of products.
+/// Checks a result against the bound of a sum of products.
 inline void check_bound(const Conv2dProblem& p, ConvPass pass, Precision precision,
                         const Conv2dResult& got) {
   const Conv2dReference& r = p.reference(pass);

@@ -23,10 +23,9 @@ double rms_error(const std::vector<float>& got, const std::vector<double>& want)
   return std::sqrt(sum / static_cast<double>(got.size()));
 }
 
-/// The condition under which Winograd counts as fp32: its error stays within 10 times that of a
-/// plain sum of products, in the Frobenius norm, because the largest of a few thousand errors is a
-/// matter of luck. A quarter of a rounding of a typical value is granted where the plain result is
-/// almost exact.
+/// The condition for Winograd to count as fp32: its error is within 10 times that of a plain sum of
+/// products. Errors are in the Frobenius norm, because the largest of a few thousand is random. A
+/// quarter of a rounding of a typical value is added for plain results that are almost exact.
 void check_winograd(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& got,
                     const Conv2dResult& plain) {
   const auto errors = [](const std::vector<float>& a, const std::vector<float>& b,
@@ -38,7 +37,7 @@ void check_winograd(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& g
   };
   errors(got.values, plain.values, p.reference(pass).want);
   if (pass == ConvPass::wgrad) errors(got.dbias, plain.dbias, p.dbias.want);
-  // Both choose the same position but for ties within their errors.
+  // Both choose the same position except for ties within their errors.
   size_t different = 0;
   for (size_t i = 0; i < got.argmax.size(); ++i) {
     REQUIRE(got.argmax[i] < p.c.e.pool * p.c.e.pool);

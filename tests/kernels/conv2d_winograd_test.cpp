@@ -1,4 +1,5 @@
-// Where Winograd's convolution is chosen, and what a batch does to it. Its error: conv2d_test.cpp.
+// The choice of Winograd's convolution, and its dependence on the batch. conv2d_test.cpp tests its
+// error.
 #include "kernels/conv2d/conv2d.h"
 
 #include "tests/kernels/conv2d_cases.h"
@@ -28,8 +29,7 @@ struct Results {
   bool operator==(const Results&) const = default;
 };
 
-/// All passes over poisoned outputs, those backward as if dy were y and the first place of each
-/// window its largest.
+/// All passes over poisoned outputs. The backward passes get dy as y too, and an argmax of zeros.
 Results passes(Context& ctx, const Conv2dCase& c, const Operands& o) {
   const auto like = [](const std::vector<float>& v) {
     return test::poisoned(static_cast<int64_t>(v.size()));

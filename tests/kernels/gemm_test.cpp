@@ -40,8 +40,8 @@ constexpr Case kCases[] = {
 using Product = std::function<void(Context&, const GemmShape&, const GemmEpilogue&, const float* a,
                                    Weights<float> b, const float* bias, float* c)>;
 
-/// Runs one product and holds it to the reference: (K + 4) roundings of the sum, and `operands`
-/// more for how the operands of a product are rounded, in units of eps.
+/// Runs one product and compares it with the reference. The bound, in units of eps, is K + 4 for
+/// the roundings of the sum and `operands` for those of the operands of a product.
 void check(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
            double operands = 0, const Product& product = gemm<float>) {
   CAPTURE(s);
@@ -92,9 +92,9 @@ TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float6
   });
 }
 
-/// A version, and what it does to the operands of a product, in units of eps = 2^-23: TF32 rounds
-/// to 11 significant bits, 2^-11 each; bf16 to 8; three TF32 products leave out low * low, 2^-22,
-/// and round the low parts, as little again.
+/// A version, and the error by which it rounds the operands of a product, in units of eps = 2^-23.
+/// TF32 rounds to 11 significant bits, an error of 2^-11 each; bf16 to 8. Three TF32 products leave
+/// out low * low, 2^-22, and round the low parts, which is as little again.
 struct Version {
   ConvAlgo algo;
   Precision precision;

@@ -61,7 +61,7 @@ TEST_CASE("kde_log_density is within 1e-6 relative of the float64 definition") {
         const auto run = [&](Context& c) { return densities(c, s, h, train, queries); };
         test::every_way_on_cpu(
             run, [&](const std::vector<double>& got) { CHECK(within(got, want, 1e-6)); });
-        if (h == 1.0 || s.n * s.m < 1000)  // the emulator takes its time
+        if (h == 1.0 || s.n * s.m < 1000)  // because the emulator is slow
           test::every_way_on_cuda(run, [&](const std::vector<double>& got) {
             CHECK(within_absolute(got, want, error_on_cuda(s, h)));
           });

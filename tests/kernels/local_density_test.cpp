@@ -12,8 +12,8 @@ namespace {
 
 using Kind = LocalKernel::Kind;
 
-/// Awkward on purpose: fewer and more channels, images and queries than fill a register, a tile, a
-/// panel or a job; grids smaller than the window.
+/// Fewer and more channels, images and queries than fill a register, a tile, a panel or a task;
+/// grids smaller than the window.
 constexpr LocalDensityShape kShapes[] = {
     {1, 1, 0, 1, 1, 1},    {2, 3, 1, 5, 3, 7},    {1, 2, 1, 33, 13, 17}, {2, 2, 2, 3, 4, 5},
     {1, 1, 0, 70, 130, 9}, {3, 2, 1, 32, 12, 32}, {2, 1, 1, 31, 25, 81}};
@@ -72,7 +72,7 @@ std::vector<float> expected(const Problem& p, const LocalKernel& kernel, bool ma
   return want;
 }
 
-/// Of each score; the definition's value is rounded to float, which adds one more rounding.
+/// The error bound of each score, with one more rounding for the reference, which is a float.
 std::vector<double> bounds(const Problem& p, const LocalKernel& kernel,
                            const std::vector<float>& want) {
   std::vector<double> bound;
@@ -131,8 +131,8 @@ TEST_CASE("local_density is within its bound of the float64 definition") {
         }
 }
 
-// What the expansion costs on features as a detector has them: standardised, 81 channels, a metric
-// from their covariance. Direct differences in float are the yardstick.
+// The error of the expansion on features like a detector's: standardised, 81 channels, a metric
+// from their covariance. It is compared with direct differences in float.
 TEST_CASE("local_density: the expansion's error is a few roundings of the distance's own size") {
   const LocalDensityShape s{2, 2, 1, 60, 20, 81};
   const Problem p = make_problem(s, 1.0f);

@@ -12,7 +12,7 @@ constexpr PoolShape kShapes[] = {
     {.N = 2, .H = 9, .W = 7, .C = 3},
     {.N = 3, .H = 8, .W = 12, .C = 17, .window = 4, .stride = 4},
     {.N = 2, .H = 11, .W = 9, .C = 5, .window = 3, .stride = 2},    // windows overlap
-    {.N = 1, .H = 10, .W = 13, .C = 33, .window = 2, .stride = 3},  // rows that nobody sees
+    {.N = 1, .H = 10, .W = 13, .C = 33, .window = 2, .stride = 3},  // rows in no window
     {.N = 1, .H = 17, .W = 16, .C = 300, .window = 16, .stride = 1},
 };
 int64_t inputs(const PoolShape& s) {

@@ -1,4 +1,4 @@
-// Philox against the known answers of Random123, and what becomes of its bits.
+// Philox against the known answers of Random123, and the distributions made from its bits.
 #include "kernels/random/random.h"
 
 #include <algorithm>
@@ -107,7 +107,7 @@ TEST_CASE("the logarithm, sine and cosine of random bits are those of the C libr
     if (!(std::abs(log_of_24_bits(k) - log) <= 4e-16 * (1 + std::abs(log)))) CHECK(k == 0);
     const double angle = 6.283185307179586477 * ((k - 1) * 0x1p-24);
     const SineCosine turn = sine_cosine_of_turn(k - 1);
-    // The library is handed an angle that is itself rounded: eps/2 of up to 2 pi.
+    // The library's argument is a rounded angle: its error is eps/2 of up to 2 pi.
     if (!(std::abs(turn.sine - std::sin(angle)) <= 1.2e-15)) CHECK(k == 0);
     if (!(std::abs(turn.cosine - std::cos(angle)) <= 1.2e-15)) CHECK(k == 0);
   }

@@ -93,7 +93,7 @@ TEST_CASE("parallel_blocks: the blocks cover the range") {
   }
 }
 
-// Counts what it gives, and has a limited supply.
+// Counts the bytes in use, and has a limited supply.
 struct CountingSource final : MemorySource {
   int64_t given = 0;
   int64_t limit = INT64_MAX;

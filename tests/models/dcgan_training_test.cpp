@@ -1,4 +1,4 @@
-// The DCGAN: its step, its training, and what is said of the end of a training.
+// The DCGAN: its step, its training, and the diagnostics at the end of a training.
 #include "models/experiments/gan_run.h"
 
 #include <doctest/doctest.h>
@@ -104,8 +104,8 @@ struct Steps {
   std::vector<Batch> taken;
 };
 
-/// PyTorch's DCGAN example, step by step, with nothing shared between the passes of the two
-/// networks. // k = 1
+/// A step of PyTorch's DCGAN example (k = 1), with nothing shared between the passes of the two
+/// networks.
 void plain_step(Dcgan& gan, Adam& adam_d, Adam& adam_g, const Tensor& real, const Tensor& z) {
   const Tensor one = Tensor::full({real.dim(0), 1}, 1), zero = Tensor::zeros({real.dim(0), 1});
   const Tensor fake = gan.generate(z).detach();

@@ -11,7 +11,7 @@ using namespace assay;
 
 namespace {
 
-/// One weight, whose value says which epoch it is of.
+/// One weight, whose value is the epoch.
 struct Net {
   Linear layer{{.in = 1, .out = 1}};
   Tensor weight = layer.parameters()[0].tensor;

@@ -1,13 +1,12 @@
-// A kernel run in every way that must give the same: on each instruction set (checked against the
-// reference) with 1, 2 and 3 threads (the same bits), and on the CUDA device, twice (the same
-// bits).
+// Runs of a kernel that must agree: on each instruction set (checked against the reference) with 1,
+// 2 and 3 threads (the same bits), and twice on the CUDA device (the same bits).
 #pragma once
 
 #include "tests/support/kernel_test.h"
 
 namespace assay::test {
 
-/// run(ctx) gives a vector of outputs; check(outputs) holds them to the reference.
+/// run(ctx) returns a vector of outputs; check(outputs) compares them with the reference.
 template <class Run, class Check>
 void every_way_on_cpu(const Run& run, const Check& check) {
   for_each_isa([&] {

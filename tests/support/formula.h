@@ -1,4 +1,4 @@
-// The weights and inputs of the goldens: what formula.py computes, bit for bit.
+// The weights and inputs of the goldens, bit for bit as formula.py computes them.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ inline double formula(uint32_t stream, uint32_t i) {
   return (h >> 8) / 8388608.0 - 1;
 }
 
-/// offset + scale * formula, of that shape.
+/// A tensor of offset + scale * formula(stream, i).
 inline Tensor formula_tensor(uint32_t stream, const Shape& shape, double scale, double offset) {
   std::vector<float> values(numel(shape));
   for (size_t i = 0; i < values.size(); ++i)
@@ -41,7 +41,7 @@ inline Tensor formula_images(int64_t N, int64_t size, int64_t C) {
 inline Tensor formula_signed_images(int64_t N, int64_t size, int64_t C) {
   return formula_tensor(kImageStream, {N, size, size, C}, 1, 0);
 }
-/// Of unit variance; (N,1,1,length).
+/// Latents of unit variance, (N,1,1,length).
 inline Tensor formula_latents(int64_t N, int64_t length) {
   return formula_tensor(kLatentStream, {N, 1, 1, length}, std::sqrt(3.0), 0);
 }

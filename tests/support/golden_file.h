@@ -23,13 +23,13 @@ class GoldenFile {
     REQUIRE_MESSAGE(has(name), "the golden file has no ", name);
     return file_.tensors.at(name);
   }
-  /// As the file holds it, on the CPU whatever the current context is of.
+  /// With the file's type, on the CPU whatever the current context.
   Tensor tensor(const std::string& name) const {
     static CpuContext cpu(1);
     const ContextScope scope(cpu);
     return at(name).tensor();
   }
-  /// As numbers of a type, in the current context.
+  /// Converted to `type`, in the current context.
   Tensor tensor(const std::string& name, DType type) const {
     if (type == DType::f64) return tensor(name).to(type);
     const Tensor held = tensor(name);
@@ -37,7 +37,7 @@ class GoldenFile {
   }
   std::vector<int64_t> integers(const std::string& name) const { return at(name).int64s(); }
 
-  /// What stands in front of `suffix` in the names that begin with `prefix` and end with it.
+  /// The names that begin with `prefix` and end with `suffix`, without the suffix.
   std::vector<std::string> cases(const std::string& prefix, const std::string& suffix) const {
     std::vector<std::string> found;
     for (const auto& [name, t] : file_.tensors)

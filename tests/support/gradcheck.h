@@ -1,4 +1,4 @@
-// Is the derivative right? In float64, on the reference kernels.
+// Checks of derivatives against finite differences, in float64 on the reference kernels.
 #pragma once
 
 #include <algorithm>

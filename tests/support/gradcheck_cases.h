@@ -1,6 +1,6 @@
-// Every operation that can be recorded, with inputs that make its derivative interesting. The
-// inputs are float64; given the same as float32, a case computes in float32. The networks' tests
-// look here for each operation that a model records.
+// Every operation that can be recorded, with inputs that exercise its derivative. The inputs are
+// float64; given them as float32, a case computes in float32. The networks' tests require a case
+// for each operation that a model records.
 #pragma once
 
 #include <fmt/core.h>

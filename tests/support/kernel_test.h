@@ -1,4 +1,4 @@
-// What the kernel tests share: random inputs, poisoned outputs in the memory of a device, the
+// Shared by the kernel tests: random inputs, poisoned outputs in the memory of a device, the
 // instruction sets of the machine, its CUDA device.
 #pragma once
 
@@ -94,8 +94,8 @@ inline bool tested(std::string_view device) {
   return only == nullptr || device == only;
 }
 
-/// Runs f() once per instruction set of this machine. ThreadSanitizer makes the reference ten times
-/// as slow, and threads meet in code that all sets share: there it is the one in use alone.
+/// Runs f() once per instruction set of this machine. Under ThreadSanitizer, which makes the
+/// reference ten times as slow, only for the active one: all sets share the code with threads.
 template <class F>
 void for_each_isa(const F& f) {
   if (!tested("cpu")) return;
@@ -112,8 +112,8 @@ void for_each_isa(const F& f) {
   set_active_isa(before);
 }
 
-/// Whether CUDA kernels can be tested. Where the build has them but the machine has no device it
-/// says SKIPPED, or fails if ASSAY_REQUIRE_CUDA=1.
+/// Whether CUDA kernels can be tested. If the build has them but the machine has no device, prints
+/// SKIPPED, or fails if ASSAY_REQUIRE_CUDA=1.
 inline bool cuda_tested() {
   if (!built_with_cuda() || !tested("cuda")) return false;
   if (cuda_available()) return true;
@@ -124,8 +124,8 @@ inline bool cuda_tested() {
   return false;
 }
 
-/// Runs f(ctx) on the CUDA device where this build has one: twice, and where the device is emulated
-/// under schedules that have nothing in common.
+/// Runs f(ctx) twice on the CUDA device, if this build has one; on the emulated device under two
+/// different schedules.
 template <class F>
 void for_each_cuda_run(const F& f) {
   if (!cuda_tested()) return;

@@ -1,5 +1,5 @@
-// PNG and BMP files of every kind, byte by byte: the tests need kinds that the product never
-// writes, and broken ones.
+// PNG and BMP files of every kind, byte by byte, including broken ones and kinds that the product
+// never writes.
 #pragma once
 
 #include <array>
@@ -132,8 +132,7 @@ inline Bytes make_bmp(const Image& rgb) {
   return bmp;
 }
 
-/// One row of 8-bit indices into a palette of RGB triples, which may be shorter than the indices
-/// want.
+/// One row of 8-bit indices into a palette of RGB triples, which may have too few for the indices.
 inline Bytes make_palette_bmp(const Bytes& palette, const Bytes& indices) {
   const auto colours = static_cast<uint32_t>(palette.size() / 3);
   Bytes bmp = bmp_header(static_cast<uint32_t>(indices.size()), 1, 8, colours);

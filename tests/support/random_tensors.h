@@ -10,7 +10,7 @@
 
 namespace assay::testing {
 
-/// Tensors of one type in the current context, each with numbers of its own.
+/// Tensors of one type in the current context, each with different numbers.
 class RandomTensors {
  public:
   explicit RandomTensors(uint64_t seed, DType type = DType::f64)

@@ -1,4 +1,4 @@
-// A test that needs the program to start anew: for what is read from the environment only once.
+// Runs a test in a new process, for variables that are read from the environment only once.
 #pragma once
 
 #include <doctest/doctest.h>

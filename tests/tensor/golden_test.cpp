@@ -18,7 +18,7 @@ const GoldenFile& layers() {
   return file;
 }
 
-/// The numbers of a file as one type, in the current context, and how far results may be off.
+/// The element type of a run and its tolerances.
 struct Numbers {
   DType type;
   double rounding;       ///< of sums of products, beside max(1, |want|)

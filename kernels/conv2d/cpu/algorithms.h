@@ -1,5 +1,5 @@
-// The CPU's algorithms, as the table in dispatch.cpp lists them. The passes have the meaning of
-// conv2d.h; covers() is described at Conv2dAlgorithm (kernels/conv2d/algorithm.h).
+// The CPU's algorithms, which the table in dispatch.cpp lists. The passes are those of conv2d.h;
+// covers() is described at Conv2dAlgorithm (kernels/conv2d/algorithm.h).
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -42,9 +42,8 @@ namespace one_channel {
 ASSAY_COVERS ASSAY_FPROP
 }
 
-/// wgrad of a pooled 3x3 layer. A window of z passes its gradient to one pixel only, so of the
-/// products of a dense wgrad a quarter (pool 2) or a sixteenth (pool 4) is not with zeros, and only
-/// those are formed. The sum is that of the definition, without Winograd's rounding.
+/// wgrad of a pooled 3x3 layer. A window passes its gradient to one pixel of z, so three quarters
+/// (pool 2) or 15/16 (pool 4) of a dense wgrad's products have a zero factor. They are skipped.
 namespace pooled_wgrad {
 ASSAY_COVERS ASSAY_WGRAD
 }
@@ -61,8 +60,8 @@ namespace winograd {
 ASSAY_COVERS ASSAY_FPROP ASSAY_DGRAD ASSAY_WGRAD
 }
 
-/// 4x4 layers of stride 2 by Winograd's F(4,2). An image alone is convolved directly, so its output
-/// differs from that in a batch by roundings.
+/// 4x4 layers of stride 2 by Winograd's F(4,2). A batch of one image runs `fused`, so its output
+/// differs by rounding from the image's output in a larger batch.
 namespace winograd_strided {
 ASSAY_COVERS ASSAY_FPROP ASSAY_DGRAD ASSAY_WGRAD
 }

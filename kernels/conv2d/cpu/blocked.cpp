@@ -32,8 +32,8 @@ int64_t block_pixels(int64_t width) {
   return std::max<int64_t>(12, kBlockFloats / width / 12 * 12);
 }
 
-/// Calls f(offset of the C values in x or dx, offset in the row of columns) for every tap (r,t),
-/// r in `rows`, of pixel m of image n; the first is -1 where the tap lies outside the image.
+/// Calls f(offset in x or dx, offset in the row of columns) of the C values for every tap (r,t),
+/// r in `rows`, of pixel m of image n. The offset in x is -1 if the tap lies outside the image.
 template <class F>
 void for_each_tap(const Conv2dShape& s, int64_t n, int64_t m, Range rows, const F& f) {
   const int p = static_cast<int>(m / s.Q()), q = static_cast<int>(m % s.Q());
@@ -70,7 +70,7 @@ Scratch whole_dz(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   return dz;
 }
 
-/// w^T (taps,K), kept while the weights keep their version.
+/// w^T (taps,K), from the weight cache.
 const float* transposed_filters(Context& ctx, const Conv2dShape& s, Weights<float> w) {
   const int64_t taps = int64_t{s.R} * s.S * s.C;
   return ctx.weights->get(w, {.kind = PackKind::conv2d_blocked},
@@ -143,7 +143,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   const int64_t taps = int64_t{s.R} * s.S * s.C, pixels = pixels_of(s), block = block_pixels(taps);
   const int64_t image = int64_t{s.H} * s.W * s.C;
   const Scratch dz = whole_dz(ctx, s, e, g);
-  // An image is a task: neighbouring pixels of z add to the same pixels of dx.
+  // A task is a whole image, because neighbouring pixels of z add to the same pixels of dx.
   parallel_for(ctx, s.N, [&](int64_t n) {
     const Scratch columns = floats(ctx, block * taps);
     std::fill_n(dx + n * image, image, 0.0f);
@@ -174,7 +174,7 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
            Conv2dGrad<float> g, float* dw, float* dbias) {
   const int64_t run = int64_t{s.S} * s.C, pixels = pixels_of(s), block = block_pixels(run + s.K);
   const Scratch dz = whole_dz(ctx, s, e, g);
-  // A filter row is a task: each has columns of dw of its own.
+  // A task is a filter row, because filter rows own different columns of dw.
   parallel_for(ctx, s.R, [&](int64_t r) {
     const Scratch columns = floats(ctx, block * run), transposed = floats(ctx, block * s.K);
     for (int64_t k = 0; k < s.K; ++k) std::fill_n(dw + (k * s.R + r) * run, run, 0.0f);

@@ -9,7 +9,7 @@ namespace {
 // over the whole loop. A step loads 2 vectors of B and 12 values of A for 24 multiply-adds; one sum
 // alone would load two values for each.
 constexpr int kTileRows = kLanes == 16 ? 12 : 6;
-// Cache blocking: a strip of B, this many rows of a tile's columns, stays in the first-level cache
+// Cache blocking: a strip of B, kDepth rows of a tile's columns, stays in the first-level cache
 // (32 KiB with AVX-512) while all rows of A pass by.
 constexpr int64_t kDepth = 256;
 

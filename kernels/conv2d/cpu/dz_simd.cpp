@@ -1,3 +1,5 @@
+// dz row by row: dy f'(y) is scattered to the argmax of each window. With few channels a register
+// takes several windows.
 #include "kernels/runtime/simd.h"
 
 #include "kernels/conv2d/cpu/dz_simd.h"
@@ -19,7 +21,7 @@ ASSAY_INLINE vi positions(const DzRow& r, int64_t at) {
   return __builtin_convertvector(*reinterpret_cast<const Bytes*>(r.argmax + at), vi);
 }
 
-// Takes as many windows of kK channels at a time as fill a register; returns how many it did.
+// Takes kLanes / kK windows of kK channels at a time; returns the number of windows done.
 template <Activation A, int kK>
 ASSAY_INLINE int unpool_few(const DzRow& r) {
   constexpr int kWindows = kLanes / kK;

@@ -1,6 +1,6 @@
-// wgrad of the CPU's third step, `fused`: per row block, x and dz are staged and their outer
-// products summed into a partial dw. Partials are cut by shape alone and added in order; the sum is
-// unfolded into KRSC.
+// wgrad of the CPU's third step, `fused`. Each row block stages x and dz and adds their outer
+// products to a partial dw. The number of partials depends on the shape alone; they are added in
+// order, and the sum is unfolded into KRSC.
 #include <algorithm>
 #include <vector>
 
@@ -11,8 +11,8 @@ namespace assay::cpu::fused {
 namespace {
 
 constexpr int kMaxPartials = 16;
-constexpr int64_t kPartialFloats = 3 << 19;  // of all partials: 6 MB, to be cleared and summed
-constexpr int64_t kSlack = 64;               // floats readable behind a block (outer_product)
+constexpr int64_t kPartialFloats = 3 << 19;  // at most, all partials: 6 MB to clear and to add
+constexpr int64_t kSlack = 64;               // floats that outer_product may read behind a block
 constexpr int kMinTasks = 8;
 constexpr int kWidestVector = 16;
 
@@ -105,7 +105,7 @@ void sum_products(const Layout& l, const TapRow& t, const Conv2dShape& s, const 
 // Adds the gradient of each tap to all filter rows and columns that the tap summed: dw (K,R,S,C).
 void unfold(Context& ctx, const DensePass& pass, const Layout& l, const Conv2dShape& s,
             const float* sum, float* dw) {
-  constexpr int kFilters = 16;  // at a time: one cache line of a (run, K) block
+  constexpr int kFilters = 16;  // per task: one cache line of a (run, K) block
   const int64_t filter_size = int64_t{s.R} * s.S * s.C;
   parallel_blocks(ctx, s.K, kFilters, [&](int64_t k0, int64_t k1) {
     std::fill_n(dw + k0 * filter_size, (k1 - k0) * filter_size, 0.0f);
@@ -140,12 +140,12 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   const RowBlocks blocks = row_blocks_of(s.N, total, row_bytes, 1);
   const int64_t partials = std::clamp<int64_t>(kPartialFloats / layout.size, 1,
                                                std::min<int64_t>(kMaxPartials, blocks.count));
-  // Too few partials for many cores (a big dw): tasks take some of the tap rows each.
+  // A big dw has few partials; to occupy many cores each task takes some of the tap rows.
   const auto tap_rows = static_cast<int64_t>(layout.tap_rows.size());
   const int64_t slices = std::min(tap_rows, (kMinTasks + partials - 1) / partials);
 
   const int64_t x_image = int64_t{pass.staged_rows(blocks.rows)} * width * s.C;
-  // dz is dy itself where nothing is between them and no vector reads beyond its end.
+  // dz is dy itself without activation and pool, if no vector reads beyond its end.
   const bool dz_is_dy = e.activation == Activation::none && e.pool == 1 && layout.vector_is_k &&
                         s.K % kWidestVector == 0;
   const int64_t dz_image = dz_is_dy ? int64_t{P} * Q * s.K : int64_t{blocks.rows} * u * Q * s.K;

@@ -1,5 +1,6 @@
 // Step 1 of the CPU's ladder: the sums of conv2d.h as plain loops, one output after the other. dz
-// is formed where it is read. Each task writes outputs of its own, so threads change no bit.
+// is formed where it is read. Tasks write different outputs, so the number of threads changes no
+// bit.
 #include <algorithm>
 
 #include "kernels/conv2d/cpu/algorithms.h"

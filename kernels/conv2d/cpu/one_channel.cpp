@@ -1,4 +1,6 @@
-
+// fprop of a 3x3 layer of one channel with a 2x2 pool. The vector kernel (one_channel_simd.cpp)
+// keeps the nine taps of a vector of filters and the four sums of a window in registers; this file
+// stages the image and cuts the call into row blocks.
 #include <algorithm>
 
 #include "kernels/conv2d/cpu/algorithms.h"
@@ -8,7 +10,7 @@
 namespace assay::cpu::one_channel {
 namespace {
 
-constexpr int kWindows = 16;  // at a time: the activation finds their outputs in the L1
+constexpr int kWindows = 16;  // per kernel call, so that the activation finds their outputs in L1
 
 }  // namespace
 

@@ -1,3 +1,4 @@
+// The lanes are filters: each pixel of x is broadcast and multiplied by a tap of kLanes filters.
 #include "kernels/runtime/simd.h"
 
 #include "kernels/conv2d/cpu/one_channel_simd.h"

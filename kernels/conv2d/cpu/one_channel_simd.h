@@ -16,8 +16,8 @@ struct OneChannelWindows {
   int K;                 ///< a multiple of 16
   const float* filters;  ///< (9,K)
   const float* bias;     ///< (K) or null
-  float* out;            ///< (windows,K): the largest of each window
-  uint8_t* argmax;       ///< like out: a*2 + b of the first largest; or null
+  float* out;            ///< (windows,K): the maximum of each window
+  uint8_t* argmax;       ///< (windows,K): a*2 + b of the first maximum; or null
 };
 
 ASSAY_ISA_DECLARE(void one_channel_windows(const OneChannelWindows& job);)

@@ -1,3 +1,6 @@
+// wgrad of a pooled 3x3 layer without the zeros of dz. A block of windows is cut so that its staged
+// x and its list of (gradient, position of the argmax) stay in the first-level cache. Channels in
+// 16s: every filter gathers its pixels. At most 3 channels: every filter permutes a register.
 #include <algorithm>
 #include <cstring>
 
@@ -9,7 +12,7 @@ namespace assay::cpu::pooled_wgrad {
 namespace {
 
 constexpr int kMaxPartials = 16;
-constexpr int64_t kPartialFloats = 3 << 19;  // of all partials: 6 MB, to be cleared and summed
+constexpr int64_t kPartialFloats = 3 << 19;  // at most, all partials: 6 MB to clear and to add
 constexpr int kStagedColumns = 52, kStagedPixels = 340;  // 21 KB of 16 channels: fits in the L1
 constexpr int kListedGradients = 2048;                   // 16 KB: fits in the L1
 constexpr int kMaxFewChannels = 3;
@@ -20,7 +23,7 @@ bool has_few_channels(const Conv2dShape& s) {
 
 // How the pooling windows of a batch are cut: a block is `rows` x `columns` windows of one image.
 struct Blocks {
-  int window_rows, window_columns;  // of an image
+  int window_rows, window_columns;  // windows of an image
   int rows, columns;
   int down, across;  // blocks of an image
   int64_t count;
@@ -63,7 +66,7 @@ struct Buffers {
   int32_t* position;
 };
 
-// Stages one image with 16 channels together: (rows,width,C) -> (C/16,rows,width,16).
+// Stages one image, 16 channels together: (H,W,C) -> (C/16,rows,width,16).
 void stage_by_channels(const Stage& g, const Conv2dShape& s, const float* x, float* out) {
   const int first = std::clamp(g.left, 0, g.width), last = std::clamp(g.left + s.W, 0, g.width);
   for (int c = 0; c < s.C; c += kGatheredChannels)

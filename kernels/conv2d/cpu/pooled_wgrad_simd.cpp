@@ -1,3 +1,5 @@
+// Lists the gradients of windows, gathers 16-channel products (the lanes are channels) and permutes
+// those of few channels (the lanes are filters).
 #include "kernels/runtime/simd.h"
 
 #include "kernels/conv2d/cpu/pooled_wgrad_simd.h"

@@ -22,10 +22,10 @@ struct PooledRow {
   int32_t first, next, down, right;
   float* d;           ///< (windows, K)
   int32_t* position;  ///< (windows, K)
-  float* bias;        ///< (K) += the sum of d over windows, or null
+  float* bias;        ///< (K), gets the sum of d over windows added; or null
 };
 
-/// Channels of a pixel that GatheredProducts finds side by side in memory.
+/// Neighbouring channels of a pixel in the source of GatheredProducts.
 inline constexpr int kGatheredChannels = 16;
 
 /// sum(k, r, s, c) += sum over windows of d(window, k) x[position(window, k) + r*row + s*16 + c],
@@ -40,9 +40,9 @@ struct GatheredProducts {
   float* sum;  ///< (K,3,3,16)
 };
 
-/// The same for C <= 3 channels and a row of 2x2 windows: the 4x4 pixels under a window are held in
-/// registers, and every filter picks its own nine of them with a permutation. position(window, k)
-/// is a*16 + b*C.
+/// The sum of GatheredProducts for C <= 3 channels and a row of 2x2 windows: the 4x4 pixels under a
+/// window are held in registers, and a permutation gives each filter its nine.
+/// position(window, k) is a*16 + b*C.
 struct PermutedProducts {
   const float* x;  ///< first pixel under the first window; 16 floats readable from each pixel on
   int64_t row;

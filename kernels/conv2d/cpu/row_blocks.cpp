@@ -1,3 +1,4 @@
+// Staging, packing and running of row blocks.
 #include "kernels/conv2d/cpu/row_blocks.h"
 
 #include <algorithm>
@@ -9,8 +10,8 @@
 namespace assay::cpu {
 namespace {
 
-constexpr int64_t kBlockBytes = 640 << 10;  // staged source and result: within a 1 MB L2
-constexpr int kMinBlocks = 8;               // of a call, where the shape allows it
+constexpr int64_t kBlockBytes = 640 << 10;  // staged source and result, to fit in a 1 MB L2
+constexpr int kMinBlocks = 8;               // per call, if it has as many rows
 
 size_t bytes(int64_t floats) {
   return sizeof(float) * static_cast<size_t>(floats);

@@ -1,4 +1,4 @@
-// How a convolution pass is cut into tasks on the CPU and what happens inside one.
+// How a convolution pass on the CPU is cut into tasks, and what a task does.
 //
 // A task is a row block: some output rows of one image, or several small images. Its source is
 // staged with its padding, small enough to stay in the second-level cache, and the microkernels of
@@ -16,7 +16,7 @@ namespace assay::cpu {
 
 // ---- Staging ----
 
-/// What is staged: source rows [row, row + rows) and columns [-left, width - left), zero outside
+/// The staged region: source rows [row, row + rows) and columns [-left, width - left), zero outside
 /// the image.
 struct Stage {
   int row, rows;
@@ -45,7 +45,7 @@ struct DensePass {
   int staged_width(int phase_columns) const {
     return (phase_columns - 1) * step() + column_reach.end - column_reach.begin;
   }
-  /// What to stage for phase rows [i0, i1) of a phase with `phase_columns` columns.
+  /// The region to stage for phase rows [i0, i1) of a phase with `phase_columns` columns.
   Stage stage(int i0, int i1, int phase_columns) const {
     return {.row = i0 * step() + row_reach.begin,
             .rows = staged_rows(i1 - i0),
@@ -124,7 +124,7 @@ struct RowBlockJob {
   const float* bias;
   float* out;  ///< the whole output (N,out_rows,out_width,out_channels)
   int pool = 1;
-  uint8_t* argmax = nullptr;  ///< like out, or null
+  uint8_t* argmax = nullptr;  ///< shape of out, or null
 };
 
 /// All phases of a pass over one block. With pool > 1 there is one phase of step 1.
@@ -132,7 +132,7 @@ void run_row_block(const DensePass& pass, const RowBlockJob& job);
 
 // ---- Gradients of filters, summed in partials ----
 
-/// sum(k) += the sum over pixels of dz (pixels,K).
+/// Adds the sum over pixels of dz (pixels,K) to sum (K).
 void sum_bias(const float* dz, int64_t pixels, int K, float* sum);
 /// Adds partials 1, 2, ... of `size` floats in order to the first.
 void sum_partials(Context& ctx, int64_t partials, int64_t size, float* sums);

@@ -1,5 +1,5 @@
-// The CUDA algorithms, as the table in dispatch.cu lists them; each stands in the file of its name,
-// `direct` in few_channels.cu.
+// The CUDA algorithms, which the table in dispatch.cu lists. Each is in the file of its name,
+// `direct` in few_channels.cu and few_channels_wgrad.cu.
 //
 // wgrad does not include dbias: that is one column sum over dy f'(y), the same for all of them.
 #pragma once

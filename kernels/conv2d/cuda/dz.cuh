@@ -1,4 +1,4 @@
-// dz, the gradient of z, formed from what the backward passes are given; it is never stored whole.
+// dz, the gradient of z, formed from dy, y and argmax where it is read; it is never stored whole.
 //
 //        dy, y, argmax                        dz
 //     +-------+-------+          +-------+-------+   A window of z passes the gradient of its y
@@ -12,11 +12,11 @@
 
 namespace assay::cuda {
 
-/// f'(z) from y = f(z) without a branch, so that the loads of neighbouring elements go out
-/// together: by the sign of y, or c0 + y (c1 + c2 y). The same bits as activation_slope().
+/// f'(z) from y = f(z) without a branch, so that the loads of neighbouring elements are issued
+/// together: by the sign of y, or c0 + y (c1 + c2 y). Bit for bit equal to activation_slope().
 struct SlopeOfY {
-  uint32_t by_sign = ~0u;  // all bits or none
-  float below = 1;         // where y <= 0
+  uint32_t by_sign = ~0u;  // mask: all bits if the sign of y decides, else none
+  float below = 1;         // f' for y <= 0
   float c0 = 0, c1 = 0, c2 = 0;
 
   SlopeOfY(Activation activation, float slope) {
@@ -37,7 +37,7 @@ struct SlopeOfY {
         return;
     }
   }
-  /// Of an activation by sign, which spares the rest.
+  /// f' of an activation whose slope follows from the sign of y; cheaper than operator().
   __device__ float steep(float y) const { return y > 0.0f ? 1.0f : below; }
   __device__ float operator()(float y) const {
     const uint32_t by_the_sign = __float_as_uint(steep(y));
@@ -56,7 +56,7 @@ struct SlopeOfY {
 
 struct GradientOfZ {
   const float* dy;
-  const float* y;         // dy when activation is none, whose slope does not look at it
+  const float* y;         // dy when activation is none, whose slope ignores it
   const uint8_t* argmax;  // null when pool is 1
   SlopeOfY slope;
   int pool, pool_log2;   // pool is 1, 2 or 4
@@ -89,12 +89,12 @@ struct GradientOfZ {
   }
 };
 
-/// Whether f' follows from the sign of y.
+/// Whether f' follows from the sign of y, so that SlopeOfY::steep() suffices.
 inline bool is_steep(Activation a) {
   return SlopeOfY(a, 1).by_sign != 0;
 }
 
-/// Nothing to be done to dy.
+/// Whether dz equals dy: no activation and no pool.
 inline bool dz_is_dy(const Conv2dEpilogue& e) {
   return e.pool == 1 && e.activation == Activation::none;
 }

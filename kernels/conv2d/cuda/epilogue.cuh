@@ -1,7 +1,6 @@
-// From a finished tile to the output: max-pool, bias, activation, argmax. The same for all
-// versions: they leave the tile of sums in shared memory, in whatever order their threads hold it,
-// and here every thread takes whole windows, so that neighbouring threads write neighbouring
-// addresses.
+// From a finished tile to the output: max-pool, bias, activation, argmax. Every version leaves its
+// tile of sums in shared memory. Here every thread takes whole windows, so that neighbouring
+// threads write neighbouring addresses.
 //
 //      tile (pixels x filters)             output
 //      +----------------+
@@ -16,7 +15,7 @@
 
 namespace assay::cuda {
 
-/// What becomes of the sums. For dgrad: no bias, no activation.
+/// What is applied to the sums, and where they are stored. dgrad has no bias and no activation.
 struct Epilogue {
   float* out;
   uint8_t* argmax = nullptr;

@@ -1,18 +1,16 @@
-// Kernels for few channels: the first layers (1 or 3 channels of an image), the last ones (1 or 3
-// back), and 16 to 16 and less between them. A tile of a matrix product would be mostly padding
-// there, and the time goes into moving x and y anyway. fprop and dgrad; wgrad is in
-// direct_wgrad.cu.
+// `direct`: fprop and dgrad of few channels. These are the first layers (1 or 3 channels of an
+// image), the last ones (1 or 3 channels out), and those with at most 16 channels on both sides,
+// where a tile of a matrix product would be mostly padding. wgrad: few_channels_wgrad.cu.
 //
 // Few channels in the source (fprop of a first layer, dgrad of a last one): the filters of a phase
-// lie in shared memory, a thread keeps 4 pixels x 8 filters in registers and reads its pixels where
-// they are, neighbouring threads the same or neighbouring ones, so the first-level cache serves the
-// taps. The 4 pixels are a 2x2 window where there is a pool; a 4x4 window is taken in four turns.
+// lie in shared memory. A thread keeps 4 pixels x 8 filters in registers and reads its pixels from
+// global memory; neighbouring threads read the same or neighbouring ones, so the first-level cache
+// serves the taps. With a pool the 4 pixels are a 2x2 window; a 4x4 window takes four turns.
 //
 //     thread:  pixels m, m+1, m+2, m+3   x   filters f .. f+3 and f+half .. f+half+3
 //
-// Few filters (a last layer, dgrad of a first one): there is next to nothing to reuse but the
-// source itself. 8 lanes share a pixel, each takes every 8th chunk of 4 channels, and the 8 partial
-// sums meet by shuffles:
+// Few filters (a last layer, dgrad of a first one): 8 lanes share a pixel, each takes every 8th
+// chunk of 4 channels, and shuffles add the 8 partial sums:
 //
 //     x(pixel, tap, :)  | lane 0 | lane 1 | ... | lane 7 | lane 0 | ...    16 bytes each
 #include "kernels/conv2d/cuda/algorithms.h"
@@ -27,8 +25,8 @@ namespace {
 constexpr int kBlock = 128, kPixels = 4, kLanes = 8;
 constexpr int64_t kMaxFilterBytes = 96 << 10;
 
-/// sums (pixels x filters) of one thread for four pixels of the list. `filters` (depth, width) in
-/// shared memory begin with this thread's first four; the second four are width/2 further.
+/// Sums (pixels x filters) of one thread for four pixels of the list. `filters` (depth, width) in
+/// shared memory point to this thread's first four filters; the second four are width/2 further.
 template <int kCount, int kFilters, class Source>
 __device__ void sum_taps(const Phase& phase, const Source& source,
                          const typename Source::Row (&rows)[kPixels], const float* filters,
@@ -85,7 +83,7 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// Few channels in the source. Grid: groups of pixels, filters by `width`, phases. kCount channels
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock, 3)  // 168 registers
+__global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
     conv2d_few_channels(DenseConv conv, Source source, const float* __restrict__ weights, int width,
                         Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
@@ -141,7 +139,7 @@ __global__ void __launch_bounds__(kBlock, 3)  // 168 registers
 
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
 template <int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock, 4)  // 128 registers
+__global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
     conv2d_few_filters(DenseConv conv, Source source, const float* __restrict__ weights,
                        Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
@@ -188,7 +186,7 @@ __global__ void __launch_bounds__(kBlock, 4)  // 128 registers
     }
 }
 
-// ---- which of them
+// ---- The choice between the two kernels
 
 /// Filters of a block of conv2d_few_channels: a power of two, at most 32.
 int filter_width(const DenseConv& conv) {
@@ -252,7 +250,7 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
     if (!has_few_filters(conv) && !has_few_channels(conv))
       return Coverage::no("too many channels for the filters to lie in shared memory");
   }
-  // A tile of a matrix product would be mostly padding there.
+  // A tile of a matrix product would be mostly padding.
   if (std::min(s.C, s.K) <= 4 || std::max(s.C, s.K) <= 16) return Coverage::yes();
   return Coverage::but_slower("more than 4 channels and filters, and more than 16 of one");
 }

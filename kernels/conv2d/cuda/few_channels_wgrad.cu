@@ -1,6 +1,6 @@
-// wgrad for few channels or few filters. Its result, K filters x R*S*C taps and channels, would
-// fill a part of a tile only, so there are no tiles: a thread keeps a *unit* of the result in
-// registers, 4 filters x kColumns columns, and walks over the pixels.
+// wgrad of few channels or few filters. The result, K filters x R*S*C columns (taps and channels),
+// would fill little of a tile. So a thread keeps a *unit* of the result in registers, 4 filters x
+// kColumns columns, and walks over the pixels.
 //
 // In NHWC the taps of a filter row and their channels lie side by side, so a unit's columns are
 // neighbouring floats of x, wherever the filter stands:
@@ -9,15 +9,14 @@
 //                        |<-------- a row of taps: S*C floats -------->|
 //
 // Neighbouring threads have neighbouring filters, which read the same x, and then neighbouring
-// columns. What is left of a block are *lanes*: each takes every lanes-th window of the block's
-// part of z, and at the end their sums meet in shared memory, in order:
+// columns. A block with several threads for each unit has that many *lanes*: each takes every
+// lanes-th window of the block's part of z, and at the end their sums are added in order:
 //
 //     thread    | unit 0 .. U-1   | unit 0 .. U-1   | unit 0 .. U-1   | idle |
 //     windows   | 0, 3, 6, ...    | 1, 4, 7, ...    | 2, 5, 8, ...    |
 //
-// Behind a pool only one place of a window has a gradient, another for each filter. It is looked up
-// and x is read there: one product for each window and filter in place of pool^2, and dz needs no
-// zeros.
+// Behind a pool one place of a window has a gradient, a different one for each filter. The kernel
+// reads x at that place: one product for each window and filter in place of pool^2.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/weights.cuh"
@@ -28,11 +27,13 @@ namespace {
 
 constexpr int kBlock = 256, kFilters = 4;
 
-/// How the result is dealt out.
+/// How the result is divided into units, blocks and lanes.
 struct Units {
-  int groups, chunks, rows;  // of kFilters filters; of kColumns columns of a row of taps; of taps
+  int groups;  // of kFilters filters
+  int chunks;  // of kColumns columns in a row of taps
+  int rows;    // of taps
   int of_block, lanes;
-  int pitch;  // of shared memory, so that sum i of unit u is in bank i * of_block + u
+  int pitch;  // floats between sums in shared memory: sum i of unit u is in bank i * of_block + u
 
   Units(const DenseConv& conv, int columns)
       : groups((conv.K + kFilters - 1) / kFilters),
@@ -46,7 +47,8 @@ struct Units {
   int blocks() const { return (all() + kBlock - 1) / kBlock; }
 };
 
-/// The place of a unit; row is beyond all taps for a unit that is none.
+/// First filter, row of taps and first column of a unit. Past the last unit, row is beyond all
+/// taps.
 struct Place {
   int k, row, column;
   template <int kColumns>
@@ -83,7 +85,7 @@ class Walk {
   int n_, i_, j_, next_n_, next_i_, next_j_;
 };
 
-/// dy f'(y) of four filters, and where in the window it goes to.
+/// dy f'(y) of four filters, and the place in the window that each belongs to.
 struct Gradients {
   float d[kFilters];
   int place[kFilters];
@@ -129,7 +131,7 @@ __device__ void load_columns(const ImageView& x, int n, int h, int w, int column
 
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
 template <int kColumns, bool kByFours, bool kPooled>
-__global__ void __launch_bounds__(kBlock, 2)  // 128 registers
+__global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
     conv2d_wgrad_few(DenseConv conv, WgradCut cut, Units units, ImageView x, GradientOfZ dz,
                      float* partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)

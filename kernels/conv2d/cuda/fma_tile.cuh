@@ -1,4 +1,4 @@
-// A block's tile of sums formed by ordinary fp32 multiply-adds: 128 threads, kM x kN sums.
+// A block's tile of kM x kN sums, formed by fp32 multiply-adds of 128 threads.
 //
 // A thread's rows and columns are chosen so that a warp's reads of shared memory fall into
 // different banks. Operands come in one of two layouts:
@@ -17,8 +17,8 @@ struct FmaTile {
   static constexpr int kSide = kM * kN == 128 * 64 ? 8 : 4;  // sums of a thread: kSide x kSide
   static constexpr int kY = kM / kSide, kX = kN / kSide;     // threads along both sides
   static_assert(kY * kX == kThreads);
-  static constexpr int kBlocks =
-      kSide == 8 ? 3 : 4;  // on a multiprocessor, which bounds the registers
+  /// Blocks that shall fit on a multiprocessor; bounds the registers.
+  static constexpr int kBlocks = kSide == 8 ? 3 : 4;
 
   /// Offset of (row, d) in a tile of kRows rows, and its size.
   template <int kRows>
@@ -35,7 +35,7 @@ struct FmaTile {
 
   float sums[kSide][kSide] = {};
 
-  /// Index along a side with kSize elements of sum i of the thread at `place`.
+  /// Index, along a side of kSize elements, of sum i of the thread at `place`.
   template <int kSize>
   static __device__ int side(int place, int i) {
     return kRowsContiguous ? i / 4 * (kSize / (kSide / 4)) + place * 4 + i % 4
@@ -57,7 +57,7 @@ struct FmaTile {
         outer_product(ra, rb);
       }
     } else {
-#pragma unroll 1  // unrolled, the loads of all four rounds would be kept in registers
+#pragma unroll 1  // unrolling would keep the loads of all four rounds in registers
       for (int d = 0; d < kDepth; d += 4) {
         float rb[kSide][4];
 #pragma unroll

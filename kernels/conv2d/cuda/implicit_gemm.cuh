@@ -1,4 +1,4 @@
-// The index arithmetic that all algorithms above the naive one share: every pass as matrix products
+// The index arithmetic that all versions but `naive` share: every pass as matrix products
 //
 //          D(m,n) = sum_d A(m,d) B(n,d)
 //
@@ -7,8 +7,8 @@
 //   dgrad  pixel of dx  c          (r,t,k)     dz under tap (r,t), k        the flipped filter c
 //   wgrad  k            (r,t,c)    pixel of z  dz(pixel, k)                 x under tap (r,t), c
 //
-// A is never stored: its elements are found where they lie in x or dz ("implicit" GEMM). Upsampling
-// and strides are taken apart into phases (kernels/conv2d/geometry.h).
+// A is never stored: its elements are read from x or dz ("implicit" GEMM). Upsampling and strides
+// are taken apart into phases (kernels/conv2d/geometry.h).
 #pragma once
 
 #include "kernels/conv2d/geometry.h"
@@ -16,8 +16,8 @@
 
 namespace assay::cuda {
 
-/// Why a pass is not phases, or null: an upsampling together with a stride, or in front of a pool,
-/// is no model's layer. Pixels are counted in 31 bits.
+/// Why a pass cannot be written as phases, or null if it can. Kernels count pixels in an int, with
+/// room for a partly filled tile: hence the limit of 2^30.
 inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
   if (s.upsample > 1 && (s.stride > 1 || (e.pool > 1 && pass != ConvPass::dgrad)))
@@ -26,17 +26,18 @@ inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Con
   return nullptr;
 }
 
-/// An output pixel (or one of a pooling window) by its place in the source.
+/// An output pixel, or one pixel of a pooling window.
 struct Pixel {
-  int n, h, w;  // source row and column under tap (0,0)
+  int n, h, w;  // image; source row and column under tap (0,0)
   int64_t out;  // index of the pixel, or of its window, in the output
-  int place;    // in the window
+  int place;    // in the window: a * pool + b
 };
 
 /// One phase of a DenseConv, as a block sees it.
 struct Phase {
-  int H, W, C, out_rows, out_columns, pool;  // of the source; windows in the whole output
-  int a, b, rows, columns;                   // first output and number of windows of the phase
+  int H, W, C;                      // source
+  int out_rows, out_columns, pool;  // windows in the output of all phases
+  int a, b, rows, columns;          // first output and number of windows of this phase
   int out_step, step, first_r, first_s, taps_r, taps_s;
 
   __device__ Phase(const DenseConv& conv, int phase)
@@ -74,7 +75,7 @@ struct Phase {
             (j * pool + place % pool) * step + first_s,
             (int64_t{n} * out_rows + a + i * out_step) * out_columns + b + j * out_step, place};
   }
-  /// pixel(m).out, which is the place in the list where there is one phase.
+  /// pixel(m).out, which is m without a pool if there is one phase.
   __device__ int64_t output(int m) const {
     return out_step == 1 ? m / (pool * pool) : pixel(m).out;
   }

@@ -1,19 +1,22 @@
 // A block's tile of sums formed on the tensor cores: 4 warps, 2 x 2, each with kM/2 x kN/2 sums in
 // fragments of mma.sync, 16 x 8 sums at a time.
 //
-// How a lane (g = lane/4, q = lane%4) gets its operands depends on how the tile lies:
-//   depth contiguous (fprop, dgrad), TF32: `ldmatrix` moves 8 rows of 16 bytes into the fragments
-//   of
-//     8 rows x 4 elements as they are. Rows are 32 floats, all banks; chunk c of row r lies at
-//     place c ^ r % 8, so that 8 rows of one chunk are 32 different banks (TMA's 128-byte swizzle):
-//       row 0: | 0 1 2 3 4 5 6 7 |   row 1: | 1 0 3 2 5 4 7 6 |   row 2: | 2 3 0 1 6 7 4 5 | ...
-//   depth contiguous, bf16 from fp32: ldmatrix cannot convert, so a lane reads 4q .. 4q+3 of 16
-//     elements of the depth at once. An mma sums over its depth, so which element stands in which
-//     slot does not matter if it is the same for A and B. Odd rows have their halves exchanged:
-//       row 0: | 0 .. 15 | 16 .. 31 |     row 1: | 16 .. 31 | 0 .. 15 |
-//   rows contiguous (wgrad): a lane reads element by element. The pitch is 8 more than a multiple
-//   of
-//     32, and 8q + g are 32 different banks.
+// How a lane (g = lane/4, q = lane%4) reads its operands depends on the layout of the tile:
+//
+// 1. Depth contiguous (fprop, dgrad), TF32. `ldmatrix` moves 8 rows of 16 bytes into the fragments.
+//    Rows are 32 floats, all banks; chunk c of row r lies at place c ^ r % 8, so that 8 rows of one
+//    chunk are in 32 different banks (TMA's 128-byte swizzle):
+//
+//      row 0: | 0 1 2 3 4 5 6 7 |   row 1: | 1 0 3 2 5 4 7 6 |   row 2: | 2 3 0 1 6 7 4 5 | ...
+//
+// 2. Depth contiguous, bf16 from fp32. ldmatrix cannot convert, so a lane reads 4q .. 4q+3 of 16
+//    elements of the depth at once. An mma sums over its depth, so the slot of an element does not
+//    matter if it is the same for A and B. Odd rows have their halves exchanged:
+//
+//      row 0: | 0 .. 15 | 16 .. 31 |     row 1: | 16 .. 31 | 0 .. 15 |
+//
+// 3. Rows contiguous (wgrad). A lane reads element by element. The pitch is 8 more than a multiple
+//    of 32, so the 32 lanes' 8q + g are in 32 different banks.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
@@ -22,7 +25,7 @@ namespace assay::cuda {
 
 /// One TF32 product of 16 x 8 x 8: operands rounded to 11 significant bits.
 struct Tf32 {
-  static constexpr int kDepth = 8;  // of an instruction
+  static constexpr int kDepth = 8;  // summed by one instruction
   static constexpr int kBlocksOfSmallTile = 4;
   static constexpr bool kLdmatrix = true;
   struct A {
@@ -44,12 +47,13 @@ struct Tf32 {
   }
 };
 
-/// Three TF32 products. An operand is big + small, each of 11 bits; what is left, and the product
-/// of the small parts, is 2^-22 of the whole. (Markidis et al., "NVIDIA Tensor Core
-/// Programmability, Performance & Precision", section V; CUTLASS example 28 for convolutions.)
-/// Tensor cores truncate their sums, so a long chain of them would drift toward zero: the products
-/// of 8 elements go into fragments that begin at 0, and fp32 additions add those to the sums.
-/// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
+/// Three TF32 products. An operand is big + small, each of 11 bits; its remainder and the product
+/// of the small parts, which are left out, are 2^-22 of the whole (Markidis et al., "NVIDIA Tensor
+/// Core Programmability, Performance & Precision", section V; CUTLASS example 28).
+///
+/// Tensor cores truncate their sums, so a long chain would drift toward zero. The products of 8
+/// elements therefore go into fragments that begin at 0, and fp32 additions add those to the sums
+/// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022).
 struct Tf32x3 {
   static constexpr int kDepth = 8;
   static constexpr int kBlocksOfSmallTile = 2;
@@ -71,7 +75,7 @@ struct Tf32x3 {
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
     float products[4] = {};
-    Tf32::multiply(products, a.small, b.big);  // the small ones first
+    Tf32::multiply(products, a.small, b.big);  // small products first, for accuracy
     Tf32::multiply(products, a.big, b.small);
     Tf32::multiply(products, a.big, b.big);
 #pragma unroll
@@ -95,7 +99,7 @@ struct Bf16 {
   struct B {
     uint32_t r[2];
   };
-  /// Four elements of the depth of row g and of row g + 8, in turns; of column g.
+  /// f alternates rows g and g + 8, four elements of the depth each.
   static __device__ A a(const float (&f)[8]) {
     return {{ptx::cvt_bf16x2(f[0], f[2]), ptx::cvt_bf16x2(f[1], f[3]), ptx::cvt_bf16x2(f[4], f[6]),
              ptx::cvt_bf16x2(f[5], f[7])}};
@@ -111,8 +115,8 @@ struct Bf16 {
 template <class Math, int kM_, int kN_, bool kRowsContiguous>
 struct MmaTile {
   static constexpr int kM = kM_, kN = kN_, kDepth = 32, kThreads = 128, kStages = 3;
-  static constexpr int kBlocks =  // on a multiprocessor, which bounds the registers
-      kM * kN == 128 * 64 ? 2 : Math::kBlocksOfSmallTile;
+  /// Blocks that shall fit on a multiprocessor; bounds the registers.
+  static constexpr int kBlocks = kM * kN == 128 * 64 ? 2 : Math::kBlocksOfSmallTile;
   static constexpr int kI = kM / 2 / 16, kJ = kN / 2 / 8;  // fragments of a warp
   static constexpr bool kLdmatrix = Math::kLdmatrix && !kRowsContiguous;
   static_assert(!kLdmatrix || kJ % 2 == 0, "ldmatrix.x4 loads two fragments of B");

@@ -1,4 +1,4 @@
-// The first version: one thread per result, the loops of conv2d_ref.h turned inside out. It covers
+// Version 1: one thread per result, with the loops of conv2d_ref.h over its summands. It covers
 // the whole contract; every product costs two loads from the caches.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/dz.cuh"
@@ -7,8 +7,8 @@
 namespace assay::cuda {
 namespace {
 
-[[maybe_unused]] constexpr int kBlocks =
-    4;  // on a multiprocessor: 64 registers, which is what the kernels need
+/// Blocks that shall fit on a multiprocessor: at most 64 registers a thread.
+[[maybe_unused]] constexpr int kBlocks = 4;
 
 /// Rows h = h0 + r of the upsampled image under a filter column r, clipped to the image.
 struct Taps {
@@ -75,7 +75,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int64_t n = row / s.H;
   const int h = static_cast<int>(row % s.H);
   float sum = 0;
-  // z(p,q) saw the upsampled pixel (h*u + a, column*u + b) through tap (r,t) if p*stride + r is it.
+  // z(p,q) reads upsampled row h*u + a through tap r if p*stride - pad + r is that row; columns
+  // likewise.
   for (int r = 0; r < s.R; ++r)
     for (int a = 0; a < s.upsample; ++a) {
       const int above = h * s.upsample + a + s.pad - r;

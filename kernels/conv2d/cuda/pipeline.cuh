@@ -1,17 +1,15 @@
 // The pipeline that the versions `pipelined` and `tensor_core` share: shared memory is a ring of
-// stages; while one is multiplied, the copies of the next ones are under way (cp.async).
+// stages, and while one is multiplied, cp.async fills the next ones.
 //
 //      copies       | stage 0 | stage 1 | stage 2 | stage 0 | stage 1 | ...
 //      multiplies                       | stage 0 | stage 1 | stage 2 | ...
 //
-// What a step costs besides: a wait for this thread's copies, one barrier of the block. The barrier
-// says two things at once: everybody's copies for this step have landed, and nobody still reads the
-// stage that is filled next.
+// A step waits for this thread's copies and has one barrier of the block. After the barrier the
+// copies of all threads have landed, and no thread reads the stage that is filled next.
 //
-// The indices are "optimized": what depends on the thread's pixel (its address, and a mask that
-// says which taps fall inside of the image) is found once before the loop, what depends on the
-// tap is carried from step to step by additions. A thread copies 4 channels at a time, so the
-// channels of the source must be a multiple of 4.
+// Indices: what depends on the thread's pixel (its address, and a mask of the taps inside the
+// image) is computed once before the loop; what depends on the tap is carried from step to step by
+// additions. A thread copies 4 channels at a time, so the source's channels are a multiple of 4.
 #pragma once
 
 #include "kernels/conv2d/cuda/epilogue.cuh"
@@ -31,14 +29,14 @@ __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& t
   for (int s = 0; s < Tile::kStages - 1; ++s) {
     if (s < steps) load(shared + s * kStage, s);
     ptx::cp_async_commit();
-    __syncthreads();  // for loads that pass something on to the next one
+    __syncthreads();  // because a load may prepare the next one in shared memory
   }
   for (int step = 0; step < steps; ++step) {
     ptx::cp_async_wait<Tile::kStages - 2>();
     __syncthreads();
     const int next = step + Tile::kStages - 1;
     if (next < steps) load(shared + next % Tile::kStages * kStage, next);
-    ptx::cp_async_commit();  // an empty group at the end, so that the count above stays right
+    ptx::cp_async_commit();  // an empty group after the last step, so that the wait's count holds
     const float* stage = shared + step % Tile::kStages * kStage;
     tile.multiply(stage, stage + kA);
   }
@@ -131,7 +129,7 @@ inline bool use_large_tiles(const DenseConv& conv) {
              kMultiprocessors;
 }
 
-/// Channels by fours in what is read, and no more taps than a mask has bits.
+/// Requires channels in fours in the operands that are read, and at most kMaxTaps taps a side.
 inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
@@ -142,8 +140,8 @@ inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2
   return Coverage::yes();
 }
 
-/// dz for the pipeline, whose copies know activations by sign only: behind any other one, dy f'(y)
-/// is formed in memory first.
+/// dz for the pipeline, whose copies handle activations whose slope follows from the sign of y. For
+/// the others dy f'(y) is formed in memory first.
 class SteepGradient {
  public:
   SteepGradient(Context& ctx, const Conv2dShape& s, Conv2dEpilogue e, Conv2dGrad<float> g)

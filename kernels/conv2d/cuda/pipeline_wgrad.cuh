@@ -1,28 +1,28 @@
-// wgrad on the pipeline of pipeline.cuh. Its depth are the pixels of z, and both operands lie in
-// memory pixel by pixel, so the tiles are copied as rows of channels:
+// wgrad on the pipeline of pipeline.cuh. The depth is the pixels of z, and both operands lie in
+// memory pixel by pixel, so tiles are copied as rows of channels:
 //
 //            k: filters                (r,t,c): taps and channels
 //          +-----------+               +------------------------+
 //   pixel  |  dz       |        pixel  |  x under the taps      |      a stage: kDepth pixels
 //          +-----------+               +------------------------+
 //
-// A thread keeps its four channels (and their tap) for the whole loop; only its pixels change.
-// Where a pixel lies takes divisions; kDepth threads do them once per step and leave the answers in
-// a small table in shared memory, one step ahead of the copies that need it.
+// A thread keeps its four channels (and their tap) for the whole loop; only its pixels change. The
+// place of a pixel takes divisions, which kDepth threads do once per step, one step ahead of the
+// copies; they store the places in a small table in shared memory.
 #pragma once
 
 #include "kernels/conv2d/cuda/pipeline.cuh"
 
 namespace assay::cuda {
 
-/// Where the pixels of one step lie: {n * H, h, w, place} and the pixel of y, or -1 past the end.
+/// The places of one step's pixels: {n * H, h, w, place} and the pixel of y, or -1 past the end.
 template <int kDepth>
 struct PixelTable {
   int4 source[kDepth];
   int out[kDepth];
 };
 
-/// dz that is dy.
+/// dz that equals dy.
 struct PlainGradient {
   const float* dy;
   int K;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   };
   const int k = thread % kChunksA * 4, column = thread % kChunksB * 4;
   const Tap tap =
-      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // below every image
+      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // outside every image
 
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];

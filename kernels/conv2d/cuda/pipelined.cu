@@ -1,5 +1,5 @@
-// The third version: the copies run ahead of the multiply-adds (pipeline.cuh), which are those of
-// fma_tile.cuh: 8 x 8 sums in each of 128 threads.
+// Version 3: the copies run ahead of the multiply-adds (pipeline.cuh). Each of 128 threads has
+// 8 x 8 sums (fma_tile.cuh), 4 x 4 in small tiles.
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/fma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"

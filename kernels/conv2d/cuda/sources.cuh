@@ -1,5 +1,5 @@
-// What fprop and dgrad read, for the versions that find a pixel once and then go through its taps:
-// x, or dz. Row is what is known of a pixel before the loop.
+// The sources of fprop (x) and dgrad (dz), for the versions that locate a pixel once and then go
+// through its taps. A Row is what is computed for a pixel before the loop over the taps.
 #pragma once
 
 #include "kernels/conv2d/cuda/dz.cuh"
@@ -8,8 +8,8 @@
 
 namespace assay::cuda {
 
-/// Four channels are read at once, so where channels come by fours their tensor must lie as the
-/// allocator gives it, or whole pixels further. Null is well aligned.
+/// Throws Error unless p, which may be null, is a multiple of 16 bytes: four channels are read at
+/// once. Memory of the allocator is, and so are whole pixels further if channels come in fours.
 inline void check_aligned(const char* what, const float* p) {
   if (!aligned16(p))
     throw Error(std::string("conv2d: ") + what + " does not start at a multiple of 16 bytes");
@@ -19,15 +19,15 @@ inline void check_aligned(const Conv2dGrad<float>& g) {
   check_aligned("y", g.y);
 }
 
-constexpr int kMaxTaps = 16;  // along a side; 2 x 16 bits of a mask
+constexpr int kMaxTaps = 16;  // along a side: a mask has 2 x 16 bits
 
-/// x, or a dz that is dy: bytes are copied as they are.
+/// x, or a dz that equals dy: bytes are copied as they are.
 struct ImageSource {
   ImageView image;
 
   struct Row {
-    int64_t offset;  // of tap (0,0), which may lie outside
-    uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t
+    int64_t offset;  // offset of tap (0,0), which may lie outside the image
+    uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t is inside
   };
   __device__ Row row(const Phase& phase, const Pixel& at) const {
     Row row{((int64_t{at.n} * image.H + at.h) * image.W + at.w) * image.C, 0};
@@ -68,15 +68,15 @@ struct ImageSource {
   }
 };
 
-/// dz(pixel of y, place in its window, k .. k+3), or 0 where `inside` is false: then element 0 is
-/// read, so that no branch keeps the loads of several pixels apart. kSteep: f' follows from the
-/// sign of y.
+/// dz(pixel of y, place in its window, k .. k+3), or 0 if `inside` is false. Element 0 is read in
+/// that case, because a branch would separate the loads of several pixels. kSteep: f' follows from
+/// the sign of y.
 template <bool kPooled, bool kSteep, class Index>
 __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel, int place,
                                  int k) {
   const Index at = inside ? pixel * dz.K + k : 0;
   const float4 dy = ldv<float4>(dz.dy + at), y = ldv<float4>(dz.y + at);
-  uint32_t elsewhere = inside ? 0 : ~0u;  // a byte for each of the four: 0 where dz is not 0
+  uint32_t elsewhere = inside ? 0 : ~0u;  // a byte for each channel: 0 if dz may differ from 0
   if constexpr (kPooled)
     elsewhere |= ldv<uint32_t>(dz.argmax + at) ^ static_cast<uint32_t>(place) * 0x01010101u;
   const auto one = [&](float d, float of, uint32_t byte) {
@@ -87,13 +87,13 @@ __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel
                      one(dy.w, y.w, 0xff000000u));
 }
 
-/// dz, which takes arithmetic and so goes through registers; other warps hide the latency.
+/// dz that must be computed, so it goes through registers; other warps hide the latency.
 template <bool kPooled, bool kSteep>
 struct GradientSource {
   GradientOfZ dz;
 
   struct Row {
-    int image;  // its first pixel of y
+    int image;  // first pixel of y of the image
     int h, w;
   };
   __device__ Row row(const Phase&, const Pixel& at) const {

@@ -1,6 +1,5 @@
-// The fourth version: the pipeline of the third one, with the products on the tensor cores
-// (mma_tile.cuh) in the precision of the context: TF32, three TF32 products, or bfloat16. Sums are
-// fp32 in all of them.
+// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh) in the
+// precision of the context: TF32, three TF32 products, or bfloat16. Sums are fp32.
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
@@ -23,7 +22,7 @@ void with_math(const Context& ctx, const F& f) {
   }
 }
 
-/// Three products need registers of their own beside the sums: a large tile would spill on sm_80.
+/// tf32x3 needs registers for its products beside the sums: a large tile would spill on sm_80.
 template <class Math, class Small, class Large>
 using LargeTile = std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, Large>;
 

@@ -1,4 +1,4 @@
-// The second version: tiles in shared memory and in registers.
+// Version 2: tiles in shared memory and in registers.
 //
 //                 n: 64 filters
 //               +--------------+     For every 8 steps of the depth a block of 256 threads copies
@@ -21,13 +21,13 @@ namespace {
 
 constexpr int kTile = 64, kDepth = 8, kSide = 4;  // kThreads = (kTile / kSide)^2
 constexpr int kPitch = kTile + 4;            // 8 depths x 4 rows of a warp's stores hit 32 banks
-[[maybe_unused]] constexpr int kBlocks = 3;  // on a multiprocessor: 85 registers
+[[maybe_unused]] constexpr int kBlocks = 3;  // on a multiprocessor: at most 80 registers
 static_assert(kThreads == kTile / kSide * (kTile / kSide));
 
 using Tile = float[kDepth][kPitch];
 using Sums = float[kSide][kSide];
 
-/// tile[d][row] = f(row, d). Neighbouring threads take what is neighbouring in memory.
+/// tile[d][row] = f(row, d). Neighbouring threads read neighbouring memory.
 template <bool kDepthIsContiguous, class F>
 __device__ void fill(Tile& tile, const F& f) {
 #pragma unroll

@@ -5,7 +5,7 @@
 namespace assay::cuda {
 namespace {
 
-/// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase sums. One
+/// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces. One
 /// thread per element.
 __global__ void __launch_bounds__(kThreads)
     pack_phase_weights(DenseConv conv, const float* __restrict__ w, float* __restrict__ packed) {

@@ -9,10 +9,9 @@
 namespace assay::cuda {
 
 /// The filters as the implicit GEMM reads them, B(n,d): phase by phase, (K, taps_r, taps_s, C) of
-/// the dense convolution. fprop without an upsampling reads w as it is
-/// (where it is aligned); otherwise the filters are
-/// folded or flipped by a small kernel, in every call: a step that is replayed as a CUDA graph
-/// changes w behind the host's back, so a copy kept from an earlier call may be out of date.
+/// the dense convolution. fprop without an upsampling reads w itself if w is aligned. Otherwise a
+/// small kernel folds or flips the filters in every call; no copy is kept, because the replay of a
+/// CUDA graph changes w without the host's knowledge.
 class PhaseWeights {
  public:
   PhaseWeights(Context& ctx, const DenseConv& conv, const float* w);
@@ -23,18 +22,18 @@ class PhaseWeights {
   const float* weights_;
 };
 
-/// wgrad's depth, the pixels of z, is cut into parts, so that a small gradient keeps all
-/// multiprocessors busy; the parts are added in order. By the shape alone, so the bits are the same
-/// on every device.
+/// Cuts wgrad's depth, the pixels of z, into parts, so that a small gradient keeps all
+/// multiprocessors busy; the parts are added in order. The cut depends on the shape alone, so the
+/// bits are the same on every device.
 struct WgradCut {
-  int parts;   ///< of each phase
-  int pixels;  ///< of a part, a multiple of `step`
+  int parts;   ///< parts of each phase
+  int pixels;  ///< pixels of a part, a multiple of `step`
 
-  static constexpr int64_t kTwoEach = 264;  // blocks for each of an H100's 132 multiprocessors
+  static constexpr int64_t kTwoEach = 264;  // two blocks for each of an H100's 132 multiprocessors
 
   WgradCut(const DenseConv& conv, int64_t tiles, int step, int64_t blocks = kTwoEach) {
-    constexpr int kMinSteps = 8;  // of a part: its sums are stored and read again
-    constexpr int64_t kMaxFloats = int64_t{1} << 24;  // of all parts together
+    constexpr int kMinSteps = 8;  // per part, because its sums are stored and read again
+    constexpr int64_t kMaxFloats = int64_t{1} << 24;  // all parts together
     const int64_t all = conv.max_pixels();
     const int64_t by_size = kMaxFloats / (conv.phases() * conv.phase_weights());
     int64_t most = std::min(blocks / (tiles * conv.phases()), by_size);
@@ -45,7 +44,8 @@ struct WgradCut {
   }
 };
 
-/// The parts of wgrad: (parts, phases, K, taps_r*taps_s*C). A single one is dw itself.
+/// The partial gradients (parts, phases, K, taps_r*taps_s*C). If there is only one, it is dw
+/// itself.
 class WgradPartials {
  public:
   WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut& cut, float* dw);

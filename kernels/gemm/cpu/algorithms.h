@@ -1,4 +1,4 @@
-// The CPU's matrix products, as the table in dispatch.cpp lists them: gemm() of gemm.h.
+// The CPU's matrix products, which the table in dispatch.cpp lists. Each is gemm() of gemm.h.
 #pragma once
 
 #include "kernels/gemm/gemm.h"

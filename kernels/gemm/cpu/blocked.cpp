@@ -1,6 +1,5 @@
-// The matrix product on the CPU: B packed into panels (kept between calls while its version stays
-// the same, else for the call or by the part that uses it), A read where it is, one register tile
-// of rows x panel at a time (tile.h).
+// The matrix product on the CPU: one register tile of rows x panel at a time (tile.h). A is read in
+// place. B is packed into panels, which the weight cache keeps if B has a version.
 #include <algorithm>
 #include <vector>
 
@@ -18,8 +17,8 @@ int padded_columns(int columns) {
 namespace cpu {
 namespace {
 
-constexpr int kRowBlock = 96;      // rows of a part: a multiple of every register tile
-constexpr int kColumnBlock = 128;  // columns of a part: a multiple of every full panel
+constexpr int kRowBlock = 96;      // rows of a task: a multiple of every register tile
+constexpr int kColumnBlock = 128;  // columns of a task: a multiple of every full panel
 
 // Columns [first, first + real) of op(B), padded with zeros to a panel (K, width).
 void copy_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
@@ -28,14 +27,14 @@ void copy_panel(const GemmShape& s, const float* b, int first, int width, int re
     for (int64_t k = 0; k < s.K; ++k) std::copy_n(b + k * s.N + first, real, out + k * width);
     return;
   }
-  constexpr int kBlock = 16;  // a cache line of each column
+  constexpr int kBlock = 16;  // rows: a cache line of each column
   for (int k0 = 0; k0 < s.K; k0 += kBlock)
     for (int n = 0; n < real; ++n)
       for (int k = k0; k < std::min(k0 + kBlock, s.K); ++k)
         out[int64_t{k} * width + n] = b[int64_t{first + n} * s.K + k];
 }
 
-// The panels of columns [first, first + columns), one behind the other.
+// Writes the panels of columns [first, first + columns), one behind the other.
 void pack_columns(const GemmShape& s, const float* b, int first, int columns, float* out) {
   for_each_panel(columns, [&](int at, int width, int real) {
     copy_panel(s, b, first + at, width, real, out);
@@ -75,8 +74,8 @@ void gemm_blocked(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const
   }
   const int64_t row_blocks = (s.M + kRowBlock - 1) / kRowBlock;
   const int64_t column_blocks = (s.N + kColumnBlock - 1) / kColumnBlock;
-  // Without a version they are good for this call alone, and under a single row of blocks for one
-  // part alone.
+  // Without a version the panels serve this call alone. If there is a single row of blocks, only
+  // one task needs each panel, and the task packs it.
   const float* panels = nullptr;
   Scratch of_call;
   if (b.version != 0) {

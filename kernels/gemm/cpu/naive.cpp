@@ -1,4 +1,4 @@
-// The sum of gemm.h as plain loops, one result after the other; a task has a row of results.
+// The sum of gemm.h as plain loops, one result after the other. A task is a row of results.
 #include "kernels/gemm/cpu/algorithms.h"
 
 namespace assay::cpu {

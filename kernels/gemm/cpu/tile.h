@@ -8,12 +8,12 @@
 // side by side, so `run` = S*C, `taps` = R and a_offset[m] is the first value under output pixel m.
 // A matrix product has one tap. outer_product is the transposed sum that weight gradients need.
 //
-// Up to four columns leave most lanes of a vector empty. Where a run is whole vectors, their panel
-// is interleaved so that the lanes are values of the run: column k is the sum of the lanes of its
-// own vector.
+// Up to four columns would leave most lanes of a vector empty. If the run is whole vectors, such a
+// panel is interleaved so that the lanes are values of the run; the sum of the lanes of vector k is
+// column k.
 //
-// With `window` > 1 the rows are listed window by window and only the largest of each window is
-// stored: the max-pool behind a convolution happens in registers, and z is never written.
+// With `window` > 1 the rows are listed window by window and only the maximum of each window is
+// stored: the max-pool behind a convolution is taken in registers, and z is never written.
 #pragma once
 
 #include <cstdint>
@@ -32,19 +32,18 @@ struct TileJob {
   int taps, run;
   const float* panel;         ///< (taps*run, width), after interleave_panel()
   int width;                  ///< a value of panel_width()
-  int columns;                ///< of these, how many are real
+  int columns;                ///< columns without the padding
   const float* bias;          ///< (columns) or null
   float* out;                 ///< not read unless accumulate
   const int64_t* out_offset;  ///< (M/window)
   bool accumulate;            ///< only with window 1
-  int window = 1;             ///< 1, 4 or 16: rows of which the largest is stored
-  uint8_t* argmax =
-      nullptr;  ///< at out_offset: which row of the window, the first largest; or null
+  int window = 1;             ///< 1, 4 or 16 rows, of which the maximum is stored
+  uint8_t* argmax = nullptr;  ///< at out_offset: the window's first row with the maximum; or null
 };
 
-/// out[i*out_row + j] += sum_m a[a_offset[m] + i] b[b_offset[m] + j], i < I, j < J. b must be
-/// readable for one vector (64 bytes) beyond its last element, and out for J rounded up to 32
-/// columns per row.
+/// out[i*out_row + j] += sum_m a[a_offset[m] + i] b[b_offset[m] + j], i < I, j < J. Readable memory
+/// must extend one vector (64 bytes) beyond b's last element, and each row of out to J rounded up
+/// to 32 columns.
 struct OuterJob {
   const float* a;
   const int64_t* a_offset;  ///< (M)
@@ -56,15 +55,14 @@ struct OuterJob {
   int64_t out_row;
 };
 
-/// Columns that one OuterJob row is rounded up to.
+/// A row of OuterJob::out is rounded up to a multiple of this many columns.
 inline constexpr int kOuterColumns = 32;
 
 ASSAY_ISA_DECLARE(
     // Width of the panel that holds the next columns when `columns` are left.
     int panel_width(int columns);
-    // The last step of packing a panel (rows, width) for products of this run. Rearranges, in
-    // place, narrow panels whose run is whole vectors: (rows/lanes, lanes, 4) -> (.., 4, lanes);
-    // leaves the others as they are.
+    // The last step of packing a panel (rows, width): in place, (rows/lanes, lanes, 4) ->
+    // (rows/lanes, 4, lanes) if the panel is narrow and `run` is whole vectors; else nothing.
     void interleave_panel(int64_t rows, int width, int run, float* panel);
     void tile_product(const TileJob& job); void outer_product(const OuterJob& job);
     // y = f(y) for n values.

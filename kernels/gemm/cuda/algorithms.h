@@ -1,18 +1,18 @@
-// The matrix products on CUDA devices, as the table in dispatch.cu lists them. All of them compute
-// gemm.h's formula for any shape.
+// The matrix products on CUDA devices, which the table in dispatch.cu lists. Each computes the
+// formula of gemm.h for any shape.
 #pragma once
 
 #include "kernels/gemm/gemm.h"
 
 namespace assay::cuda {
 
-/// The operands of one product, as kernels get them.
+/// The arguments of the kernels.
 struct GemmProblem {
   GemmShape s;
   GemmEpilogue e;
   const float* a;
   const float* b;
-  const float* bias;  // null: none
+  const float* bias;  // (N) or null
   float* c;
 };
 
@@ -21,11 +21,11 @@ struct GemmProblem {
 struct GemmTile {
   int M, N;
 };
-/// The largest tile that still gives every multiprocessor of an H100 one: by the shape alone, so
-/// that the bits are the same on every device.
+/// The largest tile that still gives every multiprocessor of an H100 one. It depends on the shape
+/// alone, so the bits are the same on every device.
 GemmTile gemm_tile(const GemmShape& s);
-/// Into how many parts the pipelined algorithms cut the sum over k: by the shape and the tile
-/// alone.
+/// The number of parts into which the pipelined algorithms cut the sum over k. It depends on the
+/// shape and the tile alone.
 int gemm_splits(const GemmShape& s, GemmTile tile);
 
 /// Calls f.operator()<M, N>() for the tile.
@@ -45,7 +45,7 @@ void gemm_naive(Context& ctx, const GemmProblem& p, GemmTile tile);
 void gemm_tiled(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// cp.async in three stages, 8 x 8 results in registers, split over k where C is small.
 void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile);
-/// The same with mma.sync; ctx.precision is tf32, tf32x3 or bf16.
+/// gemm_pipelined with mma.sync for products; ctx.precision is tf32, tf32x3 or bf16.
 void gemm_tensor_core(Context& ctx, const GemmProblem& p, GemmTile tile);
 
 }  // namespace assay::cuda

@@ -1,31 +1,30 @@
 // The product of a block of threads: kM rows of A times kN columns of B, summed over a range of k.
-// The pipelined and the tensor-core version of the matrix product are this with a store behind it,
-// and the kernel density is this with a running log-sum-exp behind it.
+// The matrix product stores it; the kernel densities update a running log-sum-exp with it.
 //
 // Both operands are lists of vectors along k, the rows of A and the columns of B, and lie in memory
-// in one of two ways. A tile keeps the way of its operand, so that cp.async can copy 16 bytes at a
-// time; the padding makes the reads of either way free of bank conflicts (README.md).
+// in one of two layouts. A tile keeps the layout of its operand, so that cp.async can copy 16 bytes
+// at a time; padding makes the reads of both layouts free of bank conflicts (README.md).
 //
 //   k fast   element (i, k) at p[i K + k]        tile [vectors][16 + 4]
 //   i fast   element (i, k) at p[k count + i]    tile [16][vectors + 8]
 //
-// What multiplies is a Math: FmaMath or MmaMath, with the tile as template arguments.
+// The products are those of a Math, FmaMath or MmaMath, whose template arguments are the tile.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
 
 namespace assay::cuda {
 
-constexpr int kProductDepth = 16;  // of a stage
+constexpr int kProductDepth = 16;  // steps of k in a stage
 constexpr int kProductStages = 3;
 
-/// Where the elements of a tile of kVectors vectors are.
+/// Offsets of the elements of a tile of kVectors vectors.
 template <bool kKFast, int kVectors>
 struct ProductTile {
   static constexpr int kStride = kKFast ? kProductDepth + 4 : kVectors + 8;
   static __device__ int at(int i, int k) { return kKFast ? i * kStride + k : k * kStride + i; }
 };
-/// Floats of a tile, whichever way its operand lies.
+/// Floats of a tile in either layout.
 ASSAY_HD constexpr int tile_floats(int vectors) {
   const int k_fast = vectors * (kProductDepth + 4), i_fast = kProductDepth * (vectors + 8);
   return k_fast > i_fast ? k_fast : i_fast;
@@ -45,9 +44,9 @@ inline bool copies_by_16(const Vectors& v, bool k_fast) {
   return reinterpret_cast<uintptr_t>(v.p) % 16 == 0 && (k_fast ? v.K : v.count) % 4 == 0;
 }
 
-/// Starts the copy of elements (i0 ..., k0 ...) into `tile`; zeros beyond the ends. Neighbouring
-/// threads copy along memory; of k-fast vectors, threads that write at the same time take two that
-/// are 4 apart, in different halves of the banks (4 * 20 mod 32 = 16).
+/// Starts the copy of elements (i0 ..., k0 ...) into `tile`, with zeros beyond the ends.
+/// Neighbouring threads copy neighbouring memory. Threads that write k-fast vectors at the same
+/// time write two that are 4 apart, in different halves of the banks (4 * 20 mod 32 = 16).
 template <bool kKFast, int kVectors, int kThreadsOfBlock, int kFloats>
 __device__ __forceinline__ void copy_tile(float* tile, const Vectors& v, int i0, int k0,
                                           int k_end) {
@@ -64,17 +63,18 @@ __device__ __forceinline__ void copy_tile(float* tile, const Vectors& v, int i0,
   }
 }
 
-/// Multiply-adds: each thread has 8 x 8 results, whose rows and columns are as far apart as there
-/// are threads along the side, so that neighbouring threads read neighbouring vectors.
+/// Multiply-adds: each thread has 8 x 8 results. Its rows are kY apart and its columns kX apart, so
+/// that neighbouring threads read neighbouring vectors.
 template <int kM_, int kN_>
 struct FmaMath {
   static constexpr int kM = kM_, kN = kN_;
-  static constexpr int kSide = 8;                         // results of a thread: 8 x 8
+  static constexpr int kSide = 8;
   static constexpr int kY = kM / kSide, kX = kN / kSide;  // threads along both sides
   static constexpr int kThreadsOfBlock = kY * kX;
-  static constexpr int kBlocks = 384 / kThreadsOfBlock;  // on a multiprocessor: 168 registers
-  static constexpr int kRows = kSide;                    // of a thread
-  static constexpr int kSharers = kX;                    // threads that share a row
+  /// On a multiprocessor: at most 168 registers, 255 for the tile of 128 x 128.
+  static constexpr int kBlocks = 384 / kThreadsOfBlock;
+  static constexpr int kRows = kSide;  // of a thread
+  static constexpr int kSharers = kX;  // threads that share a row
   float sum[kSide][kSide];
 
   __device__ void clear() {
@@ -87,7 +87,7 @@ struct FmaMath {
   }
   template <bool kAFast, bool kBFast>
   __device__ void add(const float* a, const float* b) {
-#pragma unroll 1  // unrolled, the loads of all four rounds would be kept in registers
+#pragma unroll 1  // unrolling would keep the loads of all four rounds in registers
     for (int k = 0; k < kProductDepth; k += 4) {
       float fb[kSide][4];
 #pragma unroll
@@ -103,7 +103,7 @@ struct FmaMath {
       }
     }
   }
-  /// f(slot of the row, row, column, value) for the results of this thread.
+  /// Calls f(slot of the row, row, column, value) for the results of this thread.
   template <class F>
   __device__ void for_each(const F& f) const {
 #pragma unroll
@@ -141,21 +141,21 @@ struct FmaMath {
 
 /// Tensor cores: warps of kM/kWarpsM x kN/kWarpsN results each, in fragments of 16 x 8: 32 x 32 of
 /// a tile of 64 x 64, else 64 x 32.
-///   tf32    one product of operands rounded to 10 bits
-///   tf32x3  v = high + low, both TF32: low high + high low + high high. Tensor cores truncate
-///           their sums, so these go into fragments that begin at 0 and are added to the sums in
-///           fp32, or a long k would drift toward zero (conv2d/cuda/mma_tile.cuh)
-///   bf16    operands rounded to 7 bits, two of them in a register
+///   tf32    one product of operands rounded to 11 significant bits
+///   tf32x3  v = high + low, both TF32: low high + high low + high high. The products go into
+///           fragments that begin at 0 and are added to the sums in fp32, because tensor cores
+///           truncate (conv2d/cuda/mma_tile.cuh)
+///   bf16    operands rounded to 8 significant bits, two of them in a register
 template <Precision kPrecision, int kM_, int kN_>
 struct MmaMath {
   static constexpr int kM = kM_, kN = kN_;
   static constexpr int kWarpsM = 2, kWarpsN = kN / 32;
   static constexpr int kI = kM / kWarpsM / 16, kJ = kN / kWarpsN / 8;  // fragments of a warp
   static constexpr int kThreadsOfBlock = 32 * kWarpsM * kWarpsN;
-  // On a multiprocessor: 128 registers for the small tile, 255 for the others.
+  // On a multiprocessor: at most 128 registers for the small tile, 255 for the others.
   static constexpr int kBlocks = (kM == 64 ? 512 : 256) / kThreadsOfBlock;
   static constexpr int kRows = 2 * kI;
-  static constexpr int kSharers = 4 * kWarpsN;  // 4 lanes of the warps side by side
+  static constexpr int kSharers = 4 * kWarpsN;  // threads that share a row: 4 lanes of each warp
   float sum[kI][kJ][4];
 
   __device__ void clear() {
@@ -175,7 +175,7 @@ struct MmaMath {
 #pragma unroll
     for (int k = 0; k < kProductDepth; k += kStep) {
       const int g = lane() / 4;
-      uint32_t fb[kJ][2], fb_low[kJ][2];  // the low parts are of tf32x3
+      uint32_t fb[kJ][2], fb_low[kJ][2];  // only tf32x3 uses the low parts
 #pragma unroll
       for (int j = 0; j < kJ; ++j)
 #pragma unroll
@@ -222,9 +222,9 @@ struct MmaMath {
     return kN / kWarpsN * (warp() % kWarpsN);
   }
 
-  /// One register of a fragment of vector i: of TF32 the element k + q + 4 half, of bf16 a pair.
-  /// The sum does not care which pair it is, if it is the same of A and B: these lie in different
-  /// banks.
+  /// One register of a fragment of vector i: in TF32 the element k + q + 4 half, in bf16 a pair.
+  /// Any assignment of pairs gives the same sum if A and B share it; this one avoids bank
+  /// conflicts.
   template <bool kKFast, int kVectors>
   __device__ static uint32_t operand(const float* tile, int i, int k, int half, uint32_t& low) {
     using Tile = ProductTile<kKFast, kVectors>;
@@ -248,7 +248,7 @@ struct MmaMath {
       ptx::mma_m16n8k16_bf16(sum, a, b);
     } else if constexpr (kPrecision == Precision::tf32x3) {
       float products[4] = {};
-      ptx::mma_m16n8k8_tf32(products, a_low, b);  // the small ones first
+      ptx::mma_m16n8k8_tf32(products, a_low, b);  // small products first, for accuracy
       ptx::mma_m16n8k8_tf32(products, a, b_low);
       ptx::mma_m16n8k8_tf32(products, a, b);
 #pragma unroll
@@ -260,8 +260,8 @@ struct MmaMath {
 };
 
 /// math.sum = the product of rows i0 ... of A and columns j0 ... of B over k in [k_begin, k_end).
-/// A ring of three stages: while one is multiplied, the copies of the next two are under way.
-/// `shared` holds product_bytes<Math>(). All threads of the block call it; it ends with a barrier.
+/// A ring of three stages: while one is multiplied, the next two are copied. `shared` has
+/// product_bytes<Math>() bytes. All threads of the block call it; it ends with a barrier.
 template <bool kAFast, bool kBFast, class Math>
 __device__ __forceinline__ void block_product(Math& math, const Vectors& a, const Vectors& b,
                                               int i0, int j0, int k_begin, int k_end, bool a_by_16,
@@ -281,14 +281,14 @@ __device__ __forceinline__ void block_product(Math& math, const Vectors& a, cons
       else
         copy_tile<kBFast, Math::kN, kThreadsOfBlock, 1>(to + kA, b, j0, k0, k_end);
     }
-    ptx::cp_async_commit();  // an empty group at the end keeps the count
+    ptx::cp_async_commit();  // an empty group after the last tile, so that the wait's count holds
   };
   math.clear();
   for (int stage = 0; stage < kProductStages - 1; ++stage) load(stage);
   const int tiles = (k_end - k_begin + kProductDepth - 1) / kProductDepth;
   for (int tile = 0; tile < tiles; ++tile) {
-    ptx::cp_async_wait<kProductStages - 2>();  // this tile is there for the thread that copied it,
-    __syncthreads();                           // now for all, and the stage before it is free
+    ptx::cp_async_wait<kProductStages - 2>();  // this thread's copies of the tile have landed;
+    __syncthreads();                           // those of all have, and the stage before is free
     load(tile + kProductStages - 1);
     const float* stage = shared + tile % kProductStages * kStage;
     math.template add<kAFast, kBFast>(stage, stage + kA);

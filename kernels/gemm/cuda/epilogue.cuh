@@ -1,4 +1,4 @@
-// What becomes of a sum of products: the end of every version.
+// Bias, activation and store of a sum of products, for every version.
 #pragma once
 
 #include "kernels/gemm/cuda/algorithms.h"

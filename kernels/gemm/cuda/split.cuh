@@ -1,6 +1,6 @@
-// The kernels around block_product(): a block per tile of C and part of k. With one part a result
-// is stored at once; with more, the parts of a result go to memory and a second kernel adds them in
-// their order, so that the same bits come out every time.
+// The kernels around block_product(): a block per tile of C and part of k. A single part stores the
+// result. Several parts are written to memory, and a second kernel adds them in order, so that the
+// bits are the same every time.
 #pragma once
 
 #include "kernels/gemm/cuda/block_product.cuh"
@@ -12,7 +12,7 @@ namespace assay::cuda {
 struct ProductPlan {
   int splits, depth;  // parts of k, k of a part (a multiple of kProductDepth)
   bool a_by_16, b_by_16;
-  float* partial;  // (splits, M, N) where splits > 1
+  float* partial;  // (splits, M, N) if splits > 1
 };
 
 template <class Math, bool kAFast, bool kBFast>

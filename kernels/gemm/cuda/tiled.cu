@@ -1,7 +1,7 @@
-// Version 2: a block computes a tile of 64 x 64 to 128 x 128 of C from tiles of both operands, 16
-// deep, that it keeps in shared memory, so an element is fetched from global memory once per 64 or
-// 128 uses; a thread keeps 4 x 4 to 8 x 8 results in registers, as groups of 4 that are 64 apart,
-// so a number from shared memory is used four or eight times.
+// Version 2: a block computes a tile of C, 64 x 64 to 128 x 128, from tiles of both operands, 16
+// deep, in shared memory. An element is fetched from global memory once per 64 or 128 uses. A
+// thread keeps 4 x 4 to 8 x 8 results in registers, in groups of 4 that are 64 apart, so a number
+// from shared memory is used four or eight times.
 //
 //               B   16 x 128                 a thread:  4 or 8 numbers of a column of A's tile,
 //              +---------+                              4 or 8 of a row of B's tile,
@@ -20,9 +20,9 @@ namespace {
 constexpr int kDepth = 16, kGroup = 64;  // 16 x 16 threads with groups of 4 x 4 results
 static_assert(kThreads == kGroup / 4 * (kGroup / 4));
 
-/// tile (kDepth, kVectors) = vectors i0 ..., elements k0 ...; neighbouring threads fetch
-/// neighbouring elements whichever way the operand lies: of k-fast ones 8, whose stores and those
-/// of the next three vectors hit 32 banks.
+/// tile (kDepth, kVectors) = vectors i0 ..., elements k0 ... . Neighbouring threads read
+/// neighbouring memory in both layouts. Of k-fast vectors a warp reads 8 elements each of 4, whose
+/// stores hit 32 banks.
 template <int kVectors>
 __device__ void load_tile(float (&tile)[kDepth][kVectors + 4], const float* p, int count, int K,
                           bool k_fast, int i0, int k0) {
@@ -36,7 +36,7 @@ __device__ void load_tile(float (&tile)[kDepth][kVectors + 4], const float* p, i
   }
 }
 
-/// Four floats of a tile's line, for each group.
+/// Four floats of a tile's line for each group.
 template <int kGroups>
 __device__ void fetch(const float* line, float (&f)[4 * kGroups]) {
 #pragma unroll
@@ -50,7 +50,7 @@ __device__ void fetch(const float* line, float (&f)[4 * kGroups]) {
 }
 
 template <int kM, int kN>
-__global__ void __launch_bounds__(kThreads, 2) tiled_product(GemmProblem p) {  // 128 registers
+__global__ void __launch_bounds__(kThreads, 2) tiled_product(GemmProblem p) {  // <= 128 registers
   constexpr int kRows = kM / kGroup * 4, kColumns = kN / kGroup * 4;           // of a thread
   ASSAY_SHARED(float, a, [kDepth][kM + 4]);
   ASSAY_SHARED(float, b, [kDepth][kN + 4]);

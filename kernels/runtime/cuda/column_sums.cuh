@@ -7,8 +7,8 @@
 //   part 1 |  block    |
 //          +-----------+
 //
-// Batch norm, the gradient of a bias and reduce_columns differ only in the values and in what
-// becomes of the sums.
+// Batch norm, the gradient of a bias and reduce_columns differ in the values and in the function
+// that gets the sums.
 #pragma once
 
 #include "kernels/runtime/cuda/grid.cuh"
@@ -18,7 +18,7 @@ namespace assay::cuda {
 
 /// Rows that one block of pass 1 sums.
 constexpr int kColumnSumRows = 512;
-/// Values that a thread adds in float before it goes on in double.
+/// Values that a thread adds in float; those sums are added in double.
 constexpr int kFloatChain = 16;
 
 template <int kSums>
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-/// finish(c, totals) for the totals of every column.
+/// Pass 2: calls finish(c, totals) for every column.
 template <int kSums, class Finish>
 __global__ void __launch_bounds__(kThreads)
     column_sums_finish(int64_t parts, int C, int columns, const double* partial, Finish finish) {
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kThreads)
                    [&](const ColumnTotals<kSums>& sums) { finish(at.c, sums); });
 }
 
-/// finish(c, totals of f(row, c) over all rows), once for every column.
+/// Calls finish(c, totals of f(row, c) over all rows) on the device, once for every column.
 template <int kSums, class F, class Finish>
 void column_sums(Context& ctx, int64_t rows, int C, const F& f, const Finish& finish) {
   int columns = 1;

@@ -16,7 +16,7 @@ struct DeviceMemory final : MemorySource {
     const cudaError_t error = cudaMalloc(&block, bytes);
     if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();
-      return nullptr;  // the allocator gives its cache back and tries again, then says what is full
+      return nullptr;  // the allocator frees its cache and tries again before it throws
     }
     ASSAY_CUDA_CHECK(error);
     return block;
@@ -41,7 +41,7 @@ cudaStream_t as_stream(void* stream) {
 cudaEvent_t as_event(void* event) {
   return static_cast<cudaEvent_t>(event);
 }
-/// A new event behind what the stream has been given.
+/// A new event behind the work queued on the stream so far.
 cudaEvent_t record_event(cudaStream_t stream) {
   cudaEvent_t event = nullptr;
   ASSAY_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
@@ -107,7 +107,7 @@ namespace cuda {
 
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,
                 size_t bytes) {
-  // A context of the CPU has no stream to take its turn in.
+  // A context of the CPU has no stream on which to order the copy.
   if (!ctx.device.is_cuda()) ASSAY_CUDA_CHECK(cudaDeviceSynchronize());
   const cudaStream_t stream = stream_of(ctx);
   const cudaMemcpyKind kind = !from_device.is_cuda() ? cudaMemcpyHostToDevice

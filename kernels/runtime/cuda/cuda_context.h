@@ -14,23 +14,23 @@
 namespace assay {
 
 /// A Context of the CUDA device. It owns two streams, the caching allocator of device memory and
-/// the weight cache. Work goes to the compute stream (Context::stream); the copy stream lets the
-/// next batch come while this one is computed. Neither stream waits for the default stream.
+/// the weight cache. Kernels run on the compute stream (Context::stream); the copy stream copies
+/// the next batch meanwhile. Neither stream waits for the default stream.
 class CudaContext final : public OwnedContext {
  public:
-  /// Throws DeviceError where there is no usable device.
+  /// Throws DeviceError if there is no usable device.
   explicit CudaContext(int host_threads = available_threads());
   /// Waits for all work. Tensors of this context must be gone by then.
   ~CudaContext() override;
 
   void* copy_stream() const { return copy_stream_; }
-  /// What the compute stream is given from now on waits for what the copy stream has been given.
+  /// Work queued on the compute stream from now on waits for the copies queued so far.
   void compute_waits_for_copies();
-  /// The other way round: before a buffer that kernels read is filled again.
+  /// Copies queued from now on wait for the kernels queued so far, which may read their target.
   void copies_wait_for_compute();
 
-  /// A new allocator over the same device memory, owned by this context. Blocks in use by a
-  /// captured graph stay out of everybody else's hands that way.
+  /// A new allocator over the same device memory, owned by this context. A captured graph allocates
+  /// from one, so that nothing else gets its blocks.
   Allocator& new_pool();
   std::unique_ptr<StepRecorder> new_step_recorder() override;
 
@@ -50,13 +50,13 @@ void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Devi
                 size_t bytes);
 void zero_bytes(Context& ctx, void* p, size_t bytes);
 void synchronize(Context& ctx);
-/// Queues a copy from pinned memory on the copy stream of ctx.owner, behind the compute stream;
-/// gives the event of its end.
+/// Queues a copy from pinned memory on the copy stream of ctx.owner, behind the compute stream.
+/// Returns the event of its end.
 void* start_copy(Context& ctx, void* to, const void* from_pinned, size_t bytes);
 void compute_waits_for(Context& ctx, void* event);
-/// Queues a copy to pinned memory on ctx.stream; gives the event of its end.
+/// Queues a copy to pinned memory on ctx.stream. Returns the event of its end.
 void* start_read(Context& ctx, void* to_pinned, const void* from, size_t bytes);
-/// The host waits; throws DeviceError if work before the event failed.
+/// Blocks the host until the event; throws DeviceError if work before it failed.
 void wait_for(void* event);
 /// Waits for the event and destroys it.
 void finish_copy(void* event) noexcept;

@@ -7,9 +7,10 @@
 
 namespace assay::cuda {
 
-constexpr int kThreads = 256;  // of a block whose threads do not cooperate
+constexpr int kThreads = 256;  // of a block, unless a kernel needs another number
 
-/// Blocks of `per_block` that cover `work`; at least one, so that an empty grid is no special case.
+/// Number of blocks of `per_block` that cover `work`; at least one, because a grid must not be
+/// empty.
 inline unsigned blocks_for(int64_t work, int64_t per_block) {
   return static_cast<unsigned>(std::max<int64_t>(1, (work + per_block - 1) / per_block));
 }

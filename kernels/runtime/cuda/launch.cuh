@@ -1,4 +1,4 @@
-// The one way to start a kernel.
+// Launches of kernels: all of Assay's go through launch().
 #pragma once
 
 #include <cstdlib>
@@ -33,8 +33,8 @@ inline void synchronise_unless_capturing(cudaStream_t stream) {
   if (status == cudaStreamCaptureStatusNone) ASSAY_CUDA_CHECK(cudaStreamSynchronize(stream));
 }
 
-/// kernel<<<grid, block, shared_bytes, stream>>>(arguments...). Throws DeviceError when the launch
-/// is refused. More than 48 KiB of dynamic shared memory are asked for as the device wants it.
+/// kernel<<<grid, block, shared_bytes, stream>>>(arguments...). Throws DeviceError if the launch is
+/// refused. Sets the attribute that more than 48 KiB of dynamic shared memory need.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
             cudaStream_t stream, const Arguments&... arguments) {

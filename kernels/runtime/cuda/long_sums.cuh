@@ -6,10 +6,10 @@
 
 namespace assay::cuda {
 
-/// Elements that one block sums; 16 of them in a row in float in each thread, the rest in double.
+/// Elements that one block sums. A thread adds 16 in float; those sums are added in double.
 constexpr int64_t kLongSumGrain = 16 * kThreads;
 
-/// Block row * parts + part.
+/// Block row * parts + part sums one part of a row.
 template <class F>
 __global__ void __launch_bounds__(kThreads)
     long_sums_part(int64_t parts, int64_t n, F f, double* partial) {  // partial (rows, parts)
@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) finish(row, sum);
 }
 
-/// finish(row, sum over i < n of f(row * n + i)) for every row. f is called once per element, so it
-/// may also write something there.
+/// Calls finish(row, sum over i < n of f(row * n + i)) on the device for every row. f is called
+/// once per element, so it may also write that element's gradient.
 template <class F, class Finish>
 void long_sums(Context& ctx, int64_t rows, int64_t n, const F& f, const Finish& finish) {
   if (rows == 0) return;

@@ -1,8 +1,8 @@
 // Every PTX instruction that Assay's kernels use, behind a named function.
 //
 // Only this file and its Hopper half, ptx_sm90.cuh, contain asm. Each function has two bodies: the
-// instruction, for nvcc, and what it means, for the emulator. bench/conformance holds one against
-// the other on a real GPU. Section names refer to the PTX ISA reference.
+// instruction, for nvcc, and its meaning, for the emulator. bench/conformance compares them on a
+// real GPU. Section names refer to the PTX ISA reference.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace assay::ptx {
 
-// Where a collective is called from: the emulator reports it, nvcc drops the empty argument.
+// The source line that calls a collective. The emulator reports it; nvcc drops the empty argument.
 #if defined(__CUDACC__)
 struct Site {
   __device__ static constexpr Site current() { return {}; }
@@ -28,7 +28,7 @@ struct Site {
 using emulator::Site;
 #endif
 
-/// Address in the 32-bit window of shared memory, as PTX wants it.
+/// Address in the 32-bit window of shared memory, as PTX expects it.
 ASSAY_PTX uint32_t shared_address(const void* p) {
 #if defined(__CUDACC__)
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
@@ -39,8 +39,9 @@ ASSAY_PTX uint32_t shared_address(const void* p) {
 
 // ---- cp.async: global to shared memory without registers ("Non-bulk copy")
 
-/// Starts a copy of kBytes = 4, 8 or 16, all addresses multiples of kBytes. Where `valid` is false
-/// zeros are written and `global` is not read (but must be some valid address). 16 bytes bypass L1.
+/// Starts a copy of kBytes = 4, 8 or 16, all addresses multiples of kBytes. If `valid` is false it
+/// writes zeros and does not read `global`, which must still be a valid address. Copies of 16 bytes
+/// bypass L1.
 template <int kBytes>
 ASSAY_PTX void cp_async(void* shared, const void* global, bool valid = true,
                         Site site = Site::current()) {
@@ -82,8 +83,8 @@ ASSAY_PTX void cp_async_wait() {
 
 // ---- conversions
 
-/// Rounds to TF32 (10 bits of mantissa); the result is a float's bits. Ties go to even on sm_90 and
-/// here, away from zero on sm_80.
+/// Rounds to TF32 (11 significant bits, 10 of them stored); the result is a float's bits. Ties go
+/// to even on sm_90 and in the emulator, away from zero on sm_80.
 ASSAY_PTX uint32_t cvt_tf32(float f) {
 #if defined(__CUDACC__)
   uint32_t r;
@@ -234,7 +235,7 @@ ASSAY_PTX void bar_arrive(unsigned id, unsigned threads, Site site = Site::curre
 
 // ---- loads and stores with cache hints
 
-/// Reads data that nobody writes during the kernel and that will not be read again: not kept in L1.
+/// Reads data that is not written during the kernel and not read again; it is not kept in L1.
 ASSAY_PTX float4 load_once(const float4* p) {
 #if defined(__CUDACC__)
   float4 v;
@@ -255,7 +256,7 @@ ASSAY_PTX float load_once(const float* p) {
   return *p;
 #endif
 }
-/// Writes data that this kernel will not read again: first to be evicted from the caches.
+/// Writes data that this kernel does not read again; the caches evict it first.
 ASSAY_PTX void store_once(float4* p, float4 v) {
 #if defined(__CUDACC__)
   asm volatile("st.global.cs.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(p), "f"(v.x), "f"(v.y), "f"(v.z),

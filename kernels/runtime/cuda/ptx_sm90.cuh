@@ -22,7 +22,7 @@ ASSAY_PTX void mbarrier_init(uint64_t* barrier, uint32_t arrivals, Site site = S
 #endif
 }
 
-/// After mbarrier_init, before the barrier that lets others use it: TMA sees the new state too.
+/// Makes the new state visible to TMA; call it after mbarrier_init, before the block's barrier.
 ASSAY_PTX void mbarrier_init_fence() {
 #if defined(__CUDACC__)
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -38,7 +38,7 @@ ASSAY_PTX void mbarrier_arrive(uint64_t* barrier, Site site = Site::current()) {
 #endif
 }
 
-/// Arrives, and lets the phase wait for `bytes` more of asynchronous copies.
+/// Arrives, and makes the phase wait for `bytes` more of asynchronous copies.
 ASSAY_PTX void mbarrier_arrive_expect_tx(uint64_t* barrier, uint32_t bytes,
                                          Site site = Site::current()) {
 #if defined(__CUDACC__)
@@ -109,7 +109,7 @@ ASSAY_PTX void tma_load_2d(void* shared, const TensorMap& map, uint64_t* barrier
 // ---- wgmma: matrix products of a warpgroup (128 threads), operands in shared memory
 // ("Asynchronous warpgroup level matrix instructions")
 
-/// Before the first wgmma, and after registers or shared operands were written by other means.
+/// Needed before the first wgmma, and after registers or shared operands were written otherwise.
 ASSAY_PTX void wgmma_fence() {
 #if defined(__CUDACC__)
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");

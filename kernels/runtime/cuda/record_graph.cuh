@@ -7,9 +7,9 @@
 
 namespace assay::cuda {
 
-/// What `work` gives to `stream`, ready to be launched; the caller destroys it. When `work` throws,
-/// the recording is ended first, so that the stream can be used again. DeviceError when something
-/// in it cannot be recorded.
+/// A graph of the work that `work` queues on `stream`, ready to be launched; the caller destroys
+/// it. If `work` throws, the recording is ended first, so that the stream can be used again. Throws
+/// DeviceError if something cannot be recorded.
 inline cudaGraphExec_t record_graph(cudaStream_t stream, cudaStreamCaptureMode mode,
                                     const std::function<void()>& work) {
   cudaGraph_t graph = nullptr;

@@ -1,12 +1,11 @@
-// Reductions inside of a block, and the pattern by which the last block of a grid finishes a sum.
+// Reductions inside a block, and the pattern by which the last block of a grid finishes a sum.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
 
 namespace assay::cuda {
 
-/// The sum over the 32 lanes of a full warp, in every lane; the same tree for all, so the same
-/// bits.
+/// The sum over the 32 lanes of a full warp, in every lane, with the same bits.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {
 #pragma unroll
@@ -40,12 +39,12 @@ __device__ __forceinline__ T block_sum(T value) {
   return sum;
 }
 
-/// True, for all threads, in the block that comes last of the `blocks` that call it on `*counter`.
-/// What all blocks wrote to global memory before may then be read (with plain loads, through
-/// pointers that are not __restrict__ const). All threads call it; *counter is 0 before and after.
-/// (CUDA C++ Programming Guide, "Memory Fence Functions", the threadfence reduction.) The blocks do
-/// not wait for each other, so no order of blocks can deadlock; the parts must be added in a fixed
-/// order to give the same bits every time.
+/// True, for all threads, in the last of the `blocks` blocks that call it on `*counter`; all
+/// threads call it, and *counter is 0 before and after. The last block may read what all blocks
+/// wrote to global memory before (with plain loads, through pointers that are not __restrict__
+/// const). Blocks do not wait for each other, so they cannot deadlock. Parts must be added in a
+/// fixed order to give the same bits every time. (CUDA C++ Programming Guide, "Memory Fence
+/// Functions".)
 __device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks) {
   ASSAY_SHARED(bool, is_last, [1]);
   __threadfence();

@@ -5,7 +5,8 @@
 namespace assay {
 namespace {
 
-/// Lets a context allocate from `pool` and keep packed weights in `weights` for a scope.
+/// Makes a context allocate from `pool` and keep packed weights in `weights` until the end of a
+/// scope.
 class UsePool {
  public:
   UsePool(Context& ctx, Allocator& pool, WeightCache& weights)
@@ -52,7 +53,7 @@ bool StepGraph::run(const std::function<void()>& step) {
       step();
       return true;
     }
-    weights_.forget();  // the record must pack them: those of a replay are others
+    weights_.forget();  // so that the record packs them: each replay has other weights
     record(step);
   }
   ASSAY_CUDA_CHECK(

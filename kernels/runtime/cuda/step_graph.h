@@ -1,7 +1,7 @@
 // A training step as one CUDA graph.
 //
-// A step of a small network is hundreds of short kernels; launched one by one, the host is the
-// bottleneck. StepGraph lets the step run a few times as it is (so that every buffer exists),
+// A step of a small network is hundreds of short kernels, and launching them one by one the host is
+// the bottleneck. StepGraph runs the step a few times as it is (so that every buffer exists),
 // records it once, and from then on replays the record with a single call.
 #pragma once
 
@@ -11,28 +11,27 @@
 
 namespace assay {
 
-/// What a step must promise: the same kernels on the same addresses every time. Whatever changes
-/// between steps (the batch, the learning rate, a GAN's latents) lies in device memory that is
-/// allocated before and filled before each run(). Random numbers come from there too: seed and
-/// stream are arguments of the launch that draws them, so a recorded draw would repeat itself. The
-/// step must not wait for the device, read results back or allocate outside of the context's
-/// memory.
+/// A step must launch the same kernels on the same addresses every time. Whatever changes between
+/// steps (the batch, the learning rate, a GAN's latents) must lie in device memory that exists
+/// before the first run() and is filled before each. Random numbers too: seed and stream are
+/// arguments of the launch that draws them, so a recorded draw would repeat itself. The step must
+/// not wait for the device, read results back or allocate outside of the context's memory.
 class StepGraph final : public StepRecorder {
  public:
-  /// The step's own allocations come from a pool of their own: a replay writes to the addresses of
-  /// the recorded step, so nobody else may hold them. Tensors that a step leaves behind (gradients,
-  /// optimizer state made in the first step) live as long as `context`.
+  /// The step's allocations come from a separate pool, because a replay writes to the addresses of
+  /// the recorded step. Tensors that outlive a step (gradients, optimizer state made in the first
+  /// step) live as long as `context`.
   explicit StepGraph(CudaContext& context, int warm_up = 2);
   ~StepGraph() override;
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
-  /// Runs the step: eagerly for the first `warm_up` calls, recorded in the next one, replayed in
-  /// that one and all later ones (`step` is then not called: false). Asynchronous, on context's
-  /// stream.
+  /// Runs the step on the context's stream, asynchronously. The first `warm_up` calls run it
+  /// eagerly, the next one records it, and that one and all later ones replay the record. Returns
+  /// false if the step was replayed without calling `step`.
   bool run(const std::function<void()>& step) override;
   bool recorded() const { return exec_ != nullptr; }
-  /// Forgets the record: for a batch of another size.
+  /// Forgets the record, as a batch of another size requires.
   void reset();
 
  private:
@@ -40,7 +39,7 @@ class StepGraph final : public StepRecorder {
 
   CudaContext& context_;
   Allocator& pool_;
-  WeightCache weights_;  // of the recorded step: its packed weights stay where they are
+  WeightCache weights_;  // of the recorded step, whose packed weights must keep their addresses
   int warm_up_, runs_ = 0;
   void* exec_ = nullptr;  // a cudaGraphExec_t
 };

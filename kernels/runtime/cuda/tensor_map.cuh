@@ -1,4 +1,4 @@
-// Tensor maps: what TMA needs to know about a matrix, made on the host.
+// Tensor maps: TMA's descriptors of matrices, made on the host.
 #pragma once
 
 #include "kernels/runtime/cuda/check.cuh"
@@ -8,7 +8,7 @@ namespace assay::cuda {
 
 /// A row-major (rows, columns) matrix of floats at `base` (a multiple of 16 bytes, as is a row),
 /// read in boxes of (box_rows, box_columns); `swizzle_bytes` is 0, 32, 64 or 128 and at least a row
-/// of the box. Throws DeviceError for what the driver refuses.
+/// of the box. Throws DeviceError if the driver refuses it.
 inline ptx::TensorMap make_tensor_map(const float* base, uint64_t columns, uint64_t rows,
                                       uint32_t box_columns, uint32_t box_rows,
                                       uint32_t swizzle_bytes) {

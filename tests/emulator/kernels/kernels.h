@@ -1,6 +1,5 @@
-// Seven kernels that between them use everything the emulator knows, and the bugs that can be
-// planted in them. Each run_* launches on the default stream; `bug` must be one of the kernel's
-// own.
+// Nine kernels that together use everything that the emulator has, and the bugs that can be planted
+// in them. Each run_* launches on the default stream; `bug` must be one of the kernel's list.
 #pragma once
 
 #include <cstdint>
@@ -65,11 +64,11 @@ void run_gemm_bf16(const uint16_t* a, const uint16_t* b, float* c, int M, int N,
 /// C (M,N) = A (M,K) B (N,K)^T in TF32 by TMA and wgmma. K a multiple of 32. sm_90a.
 void run_wgmma_gemm(const float* a, const float* b, float* c, int M, int N, int K,
                     Bug bug = Bug::none);
-/// The same for one 64x64x32 tile whose operands are swizzled by ordinary stores.
+/// C (64,64) = A (64,32) B (64,32)^T by wgmma; ordinary stores swizzle the operands. sm_90a.
 void run_wgmma_generic(const float* a, const float* b, float* c, Bug bug = Bug::none);
 
-/// sum[0] = sum of x (n): each block adds its part, the last block adds the parts.
-/// `counter` holds 0 before and after. `annotated` false leaves out what orders the parts.
+/// sum[0] = sum of x (n): each block adds its part, the last block adds the parts. `counter` is 0
+/// before and after. With `annotated` false nothing orders the parts.
 void run_last_block_sum(const float* x, float* parts, unsigned* counter, float* sum, int n,
                         bool annotated = true);
 

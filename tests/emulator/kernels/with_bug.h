@@ -6,7 +6,7 @@
 
 namespace assay::testing {
 
-/// Calls launch.operator()<bug>() for the one of kBugs (or none) that `bug` is.
+/// Calls launch.operator()<bug>(); `bug` must be one of kBugs, or none.
 template <Bug... kBugs, class Launch>
 void with_bug(Bug bug, const Launch& launch) {
   if (bug == Bug::none) return launch.template operator()<Bug::none>();

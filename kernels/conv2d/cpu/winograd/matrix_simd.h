@@ -24,14 +24,13 @@ ASSAY_INLINE void unrolled(const F& f) {
   (std::make_integer_sequence<int, kCount>{});
 }
 
-/// A matrix with its pairs of rows (i, k) taken apart: row i of `core` holds what the two share,
-/// row k what they differ in. The original rows are core_i + scale*core_k and core_i -
-/// scale*core_k.
+/// A matrix with its pairs of rows (i, k) taken apart: the original rows are
+/// core_i + scale*core_k and core_i - scale*core_k.
 template <int R, int C>
 struct PairedRows {
   Matrix<R, C> core;
-  int other[R] = {};    ///< the other row of a pair; of a row alone, itself
-  float scale[R] = {};  ///< of the second row of a pair: makes its last coefficient in core 1
+  int other[R] = {};    ///< index of the other row of the pair; a single row has its own index
+  float scale[R] = {};  ///< chosen so that the last coefficient of core_k is 1; second rows only
 };
 
 template <int R, int C>
@@ -88,8 +87,8 @@ ASSAY_INLINE void pair_inputs(const vf* in, vf (&paired)[C]) {
   });
 }
 
-/// The product of one row. Zeros cost nothing and the last coefficient, mostly 1, no
-/// multiplication.
+/// The product of one row. Coefficients of 0 cost nothing; one of 1 costs no multiplication if it
+/// is the last.
 template <const auto& m, int i, int C>
 ASSAY_INLINE vf row_product(const vf (&in)[C]) {
   vf sum{};

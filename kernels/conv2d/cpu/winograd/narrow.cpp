@@ -1,7 +1,6 @@
-// 3x3 layers of few source channels by Winograd's F(4,3), fused: transform, products and the way
-// back happen while a few tiles are in the first-level cache. plain.cpp writes planes of
-// transformed patches where there are more channels, to share a panel of filters between many
-// tiles.
+// 3x3 layers of few source channels by Winograd's F(4,3), fused: a few tiles are transformed,
+// multiplied and transformed back while they are in the first-level cache. With more channels
+// plain.cpp writes planes of transformed patches, to share a panel of filters between many tiles.
 #include <algorithm>
 
 #include "kernels/conv2d/cpu/algorithms.h"
@@ -18,7 +17,7 @@ constexpr int kPatch = 6, kTile = 4;
 constexpr int kPanel = kNarrowChannels;
 typedef float PanelRow[kPanel];
 
-// out = m * in, lane by lane of a panel.
+// out = m * in for each of the kPanel columns.
 template <int kProducts>
 void multiply(const Matrix<kProducts, 3>& m, const PanelRow (&in)[3], PanelRow* out, int out_step) {
   for (int i = 0; i < kProducts; ++i)
@@ -59,8 +58,8 @@ const float* transformed_filters(Context& ctx, const Conv2dShape& s, bool back, 
                           pack);
 }
 
-// Runs all tiles of a pass. `pass` lacks the fields that differ from one row of tiles to the next;
-// `stage` stages rows of an image, `finish` is called with the output rows of a block.
+// Runs all tiles of a pass. The fields of `pass` that differ from row to row of tiles are set here.
+// `stage` stages rows of an image; `finish` is called with the output rows of a block.
 template <class StageSource, class Finish>
 void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
          const Finish& finish) {

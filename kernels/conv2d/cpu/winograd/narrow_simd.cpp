@@ -9,8 +9,8 @@ namespace assay::cpu::ASSAY_ISA {
 namespace {
 
 constexpr int kC = kNarrowChannels;
-constexpr int kFewTiles = 8;                                    // at a time, of few channels
-constexpr int kFewRow = (4 * kFewTiles + 2) * kMaxFewChannels;  // floats under them
+constexpr int kFewTiles = 8;                                    // per call with few channels
+constexpr int kFewRow = (4 * kFewTiles + 2) * kMaxFewChannels;  // floats of a row under kFewTiles
 constexpr int kFewPlane = (kFewRow + 15) / 16 * 16;
 static_assert(36 * kFewPlane <= 36 * kNarrowTiles * kC);
 typedef uint8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
@@ -97,8 +97,8 @@ ASSAY_INLINE void multiply_tiles(std::integer_sequence<int, kTiles...>, int coun
   ((count == kTiles + 1 ? multiply_rows<kTiles + 1>(values, filters, sums) : void()), ...);
 }
 
-// multiply_rows for few channels: the filters of a row of elements stay in registers, and so do
-// the products of a tile until they are transformed.
+// multiply_rows for few channels: the filters of a row of elements stay in registers, and so do the
+// products of a tile until they are transformed.
 template <int kInChannels>
 void multiply_few(const Values& values, const float* filters, int tiles, float* sums) {
   for (int i = 0; i < 6; ++i)
@@ -130,7 +130,7 @@ void multiply_any(int in_channels, int tiles, const Values& values, const float*
   multiply_few<1>(values, filters, tiles, sums);
 }
 
-// Stores the largest of kPool x kPool pixels and its position, the first where some are equal.
+// Stores the maximum of kPool x kPool pixels and the position of its first occurrence.
 template <int kPool>
 ASSAY_INLINE void store_window(const NarrowTiles& t, const vf (&z)[4][4], int a, int b, int row,
                                int column, int k) {

@@ -1,5 +1,6 @@
-// Winograd's F(4,3) for few source channels, 16 or at most 3: a few tiles go through transform,
-// products and back while they are in the first-level cache, 16 output channels at a time.
+// Winograd's F(4,3) for few source channels, 16 or at most 3. A few tiles are transformed,
+// multiplied and transformed back while they are in the first-level cache, 16 output channels at a
+// time.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,9 @@
 
 namespace assay {
 
-inline constexpr int kNarrowChannels = 16;  ///< of the source, or of an output panel
-inline constexpr int kMaxFewChannels = 3;   ///< of a source with fewer than 16
-inline constexpr int kNarrowTiles = 12;     ///< at most, that are in work together
+inline constexpr int kNarrowChannels = 16;  ///< channels of the source, and of an output panel
+inline constexpr int kMaxFewChannels = 3;   ///< largest number of source channels below 16
+inline constexpr int kNarrowTiles = 12;     ///< largest number of tiles in the scratch memory
 /// Floats of scratch memory for a row of tiles.
 inline constexpr int64_t kNarrowScratch = int64_t{36 + 24} * kNarrowTiles * kNarrowChannels;
 /// Floats readable behind the last pixel of an image.
@@ -29,7 +30,7 @@ struct NarrowTiles {
   int first_row;         ///< output row (after the pool) of the tiles
   int rows, width;       ///< of the output image
   float* out;            ///< the output image (rows,width,out_channels)
-  uint8_t* argmax;       ///< like out, or null
+  uint8_t* argmax;       ///< shape of out, or null
   float* scratch;        ///< (kNarrowScratch)
 };
 

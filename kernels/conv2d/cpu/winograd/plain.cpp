@@ -11,7 +11,7 @@ namespace assay::cpu::winograd {
 namespace {
 
 constexpr int kPanel = 32;        // output channels of a panel, at most
-constexpr int kMinChannels = 32;  // on one side; where both have fewer, transforms outweigh it
+constexpr int kMinChannels = 32;  // C or K; with fewer on both sides the transforms cost too much
 constexpr int kMinPixels = 64;
 constexpr int64_t kMinBatchPixels = 2048;  // of wgrad
 
@@ -47,7 +47,7 @@ const float* transformed_filters(Context& ctx, const Conv2dShape& s, WinogradKin
   const int in_channels = back ? s.K : s.C, out_channels = back ? s.C : s.K;
   const int64_t filter = int64_t{9} * s.C;  // floats
   const auto pack = [&](float* out) {
-    constexpr int kInChannels = 16;  // of a task: the channels in a cache line of a filter
+    constexpr int kInChannels = 16;  // per task: the channels in a cache line of a filter
     const int widest = ASSAY_ISA_CALL(panel_width, out_channels);
     const int panels = (out_channels + widest - 1) / widest;
     parallel_for(ctx, int64_t{panels} * (in_channels / kInChannels), [&](int64_t task) {
@@ -121,7 +121,7 @@ void multiply_panel(const Pass& pass, const Tiling& tiling, const RowBlock& bloc
     }
 }
 
-// `stage` stages the source of an image; `finish` gets the image and the output rows of a part.
+// `stage` stages the source of an image; `finish` gets the image and the output rows of a block.
 template <class StageSource, class Finish>
 void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish& finish) {
   const Tiling tiling(pass.kind, pass.out_rows * pass.pool, pass.out_width * pass.pool);

@@ -1,7 +1,7 @@
 // wgrad of 3x3 layers by Winograd: the gradient of each element of the transformed filter is a
 // matrix product over tiles, of the transformed source and of dz under the transposed output
-// transform. Partials are cut by shape alone and added in order; the transposed filter transform
-// makes dw.
+// transform. The number of partials depends on the shape alone, and they are added in order; the
+// transposed filter transform makes dw.
 #include <algorithm>
 #include <vector>
 
@@ -12,13 +12,13 @@ namespace assay::cpu::winograd {
 namespace {
 
 constexpr int kMaxPartials = 16;
-constexpr int64_t kMinTiles = 32;  // of a partial: fewer do not pay for clearing and adding it
-constexpr int64_t kPartialFloats = 1 << 22;  // of all partials: 16 MB, to be cleared and summed
-// Few tiles under many filters: partials would cost more than what goes into them.
+constexpr int64_t kMinTiles = 32;  // per partial: fewer do not pay for clearing and adding it
+constexpr int64_t kPartialFloats = 1 << 22;  // at most, all partials: 16 MB to clear and to add
+// With few tiles and many filters, clearing and adding partials would cost more than the products.
 constexpr int64_t kFewTiles = 512;
 constexpr int kManyBlocks = 8;  // of 32 x 32, each a task
 
-// Both planes of some tiles, side by side in memory.
+// Planes of the transformed source and of the transformed dz of some tiles, in one allocation.
 struct Planes {
   float *values, *dz;
   int64_t tiles;
@@ -44,7 +44,7 @@ void sum_products(const WinogradSizes& z, const Conv2dShape& s, const Planes& pl
 
 void filter_gradient(Context& ctx, WinogradKind kind, const Conv2dShape& s, const float* sum,
                      float* dw) {
-  constexpr int kBlock = 16;  // filters of a task
+  constexpr int kBlock = 16;  // filters per task
   parallel_for(ctx, s.K / kBlock, [&](int64_t task) {
     const int64_t k0 = task * kBlock, filter = int64_t{9} * s.C;
     const WinogradFilterGradient job{.planes = sum + k0 * s.C,

@@ -38,7 +38,7 @@ void patches(const WinogradPatches& t) {
                                   t.planes + tile * t.channels + c, t.plane);
 }
 
-// The largest of each window, the first one where some are equal.
+// Maximum of each window and the position of its first occurrence.
 template <int kOut, int kPool>
 ASSAY_INLINE void store_pooled(const WinogradOutput& t, const vf (&z)[kOut][kOut], int column0,
                                int k) {
@@ -114,7 +114,7 @@ ASSAY_INLINE void transpose(vf (&v)[kLanes]) {
   if constexpr (kStep > 1) transpose<kStep / 2>(v);
 }
 
-// One tap of kLanes output channels (the lanes) at kLanes input channels.
+// Taps of kLanes output channels (the lanes of a vector) at kLanes input channels (the vectors).
 ASSAY_INLINE void load_taps(const WinogradFilters& t, const float* w, vf (&taps)[kLanes]) {
   if (t.out_step == 1) {
     for (int d = 0; d < kLanes; ++d) taps[d] = load(w + d * t.in_step);
@@ -207,7 +207,7 @@ void filter_gradient(const WinogradFilterGradient& t) {
     }
 }
 
-// Every matrix under a name of its own: Clang 14 takes no member as a template argument.
+// Every matrix has a name of its own, because Clang 14 takes no member as a template argument.
 constexpr auto kPlainSource = winograd_plain(false).source;
 constexpr auto kPlainOutput = winograd_plain(false).output;
 constexpr auto kPlainFilter = winograd_plain(false).filter;

@@ -1,9 +1,8 @@
 // The transforms of a Winograd convolution, per instruction set. Channel counts are multiples of
-// 16, so that no vector is ever partly filled.
+// 16, so that every vector is full.
 //
-// Planes are kept between transform and product: element (i,j) of the transformed patch of
-// every tile and channel stands in plane plane_of(i, j, n, phases), phases being 2 with
-// fprop_strided and else 1.
+// Between transform and product the data lie in planes: plane_of(i, j, n, phases) has element (i,j)
+// of the transformed patch of every tile and channel. `phases` is 2 for fprop_strided, else 1.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 namespace assay {
 
-/// Which axis of transforms.h both dimensions have.
+/// The pass, which chooses the matrices of transforms.h for rows and columns alike.
 enum class WinogradKind {
   fprop,
   dgrad,
@@ -29,54 +28,55 @@ struct WinogradPatches {
   int64_t row, column;  ///< floats between rows and columns of the image
   int64_t step;         ///< floats between tiles
   int tiles, channels;
-  float* planes;  ///< of the first tile; (tiles, channels) in each plane
+  float* planes;  ///< at the first tile; a plane is (tiles, channels)
   int64_t plane;  ///< floats between planes
 };
 
 /// Planes -> output of a row of tiles, in the output channels of one panel.
 struct WinogradOutput {
-  const float* planes;  ///< of the first tile
-  int64_t plane;
+  const float* planes;  ///< at the first tile
+  int64_t plane;        ///< floats between planes
   int tiles;
   int64_t tile;      ///< floats between tiles in a plane
-  int out_channels;  ///< of the panel
+  int out_channels;  ///< channels of the panel
   const float* bias;
   int pool;          ///< 1, 2 or 4; > 1 only with kind fprop
   int first_row;     ///< output row (after the pool) of the tiles, may be -1
-  int first_column;  ///< of the first tile
+  int first_column;  ///< output column of the first tile
   int rows, width;   ///< of the output image
   int64_t pixel;     ///< floats between output columns: channels of the output
   float* out;        ///< the output image, first channel of the panel
-  uint8_t* argmax;   ///< like out, or null
+  uint8_t* argmax;   ///< layout of out, or null
 };
 
-/// Filters -> panels of the products: (phases*phases, in_channels, width), those of sum (i,j), at
-/// out + (i*sums + j)*plane. dgrad_strided transforms one row of products alone, and i is left out.
+/// Filters -> panels (phases*phases, in_channels, width) of transformed filters. The panel of sum
+/// (i,j) is at out + (i*sums + j)*plane. dgrad_strided transforms only the products of `row`, and
+/// their panel is at out + j*plane.
 struct WinogradFilters {
-  const float* w;  ///< (tap, in channel, out channel) by the strides
+  const float* w;  ///< (tap, in channel, out channel), strides below
   int64_t tap, in_step, out_step;
   int in_channels, width;
   float* out;
   int64_t plane;
-  int row = 0;  ///< of products; used by dgrad_strided only
+  int row = 0;  ///< row of products; dgrad_strided only
 };
 
 /// Gradients of transformed filters -> dw.
 struct WinogradFilterGradient {
-  const float* planes;  ///< (filter, channel) in each plane
+  const float* planes;  ///< a plane is (filters, channels)
   int64_t plane, row;   ///< floats between planes, between filters
   int filters, channels;
-  float* dw;  ///< (filter, tap, channel) by the strides
+  float* dw;  ///< (filter, tap, channel), strides below
   int64_t filter, tap;
-  bool accumulate;  ///< adds to dw
+  bool accumulate;  ///< adds to dw instead of overwriting it
 };
 
 ASSAY_ISA_DECLARE(void winograd_source(WinogradKind kind, const WinogradPatches& job);
-                  // The transposed output transform, of dz; kinds of fprop only.
+                  // dz -> planes by the transposed output transform; kinds of fprop only.
                   void winograd_dz(WinogradKind kind, const WinogradPatches& job);
                   void winograd_output(WinogradKind kind, const WinogradOutput& job);
                   void winograd_filters(WinogradKind kind, const WinogradFilters& job);
-                  // The transposed filter transform; kinds of fprop only.
+                  // Planes -> dw by the transposed filter transform; kinds of fprop only.
                   void winograd_filter_gradient(WinogradKind kind,
                                                 const WinogradFilterGradient& job);)
 

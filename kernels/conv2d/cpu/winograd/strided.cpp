@@ -19,13 +19,13 @@ namespace {
 
 constexpr int kTaps = 16;
 constexpr int kPanel = 32;                // output channels of a panel, at most
-constexpr int64_t kGroupBytes = 8 << 20;  // of planes: they are read again for every panel
-constexpr int kMaxInChannels = 128;       // of a row of transformed filters
-constexpr int64_t kSumBytes = 1 << 19;    // of the sums of a task
+constexpr int64_t kGroupBytes = 8 << 20;  // planes of a group; every panel reads them again
+constexpr int kMaxInChannels = 128;       // in a row of transformed filters
+constexpr int64_t kSumBytes = 1 << 19;    // sums of a task
 constexpr int64_t kMinTasks = 8;
 constexpr int kMinChannels = 32;  // with fewer, transforms outweigh products
 constexpr int kMinPixels = 16;
-constexpr int kMinImages = 2;  // one image runs faster with the packed filters of `fused`
+constexpr int kMinImages = 2;  // a single image is faster with the packed filters of `fused`
 
 int block_of(int channels) {
   return channels % 32 == 0 ? 32 : 16;
@@ -54,14 +54,15 @@ struct Groups {
   int64_t rows, count, most;  // tile rows, groups, rows of the largest group
 
   Groups(int64_t tile_rows, int64_t row_bytes) : rows(tile_rows) {
-    // An eighth is left for the gaps between planes.
+    // An eighth of kGroupBytes is left for the gaps between planes (plane_stride).
     count = std::min(rows, ceil_div(rows * row_bytes, kGroupBytes / 8 * 7));
     most = ceil_div(rows, count);
   }
   int64_t begin(int64_t group) const { return rows * group / count; }
 };
 
-// Memory for the planes of a group: one size, so that all layers reuse one block of the allocator.
+// Memory for the planes of a group. All layers ask for one size and so reuse one block of the
+// allocator.
 Scratch group_scratch(Context& ctx, int64_t floats) {
   return {ctx, static_cast<size_t>(std::max(4 * floats, kGroupBytes))};
 }
@@ -97,7 +98,7 @@ struct Pass {
   WinogradKind kind;
   int N, in_channels, out_channels;
   int out_rows, out_width;
-  const float* w;  // (out channel, in channel, tap) by the strides
+  const float* w;  // (out channel, in channel, tap), strides below
   int64_t tap, in_step, out_step;
   const float* bias;
   Activation activation;
@@ -108,7 +109,7 @@ struct Pass {
 // Tile rows [r0, r1) of a group and the output channels of one panel.
 struct Task {
   int64_t r0, r1;
-  int64_t first_tile;  // of r0 in the group
+  int64_t first_tile;  // index in the group of r0's first tile
   int first, width;    // output channels
 };
 
@@ -203,7 +204,7 @@ void write_output(const Pass& pass, const Tiling& tiling, const Task& task, cons
   }
 }
 
-// `stage` stages the source of an image.
+// Runs fprop or dgrad. `stage` stages the source of an image.
 template <class StageSource>
 void run(Context& ctx, const Pass& pass, const StageSource& stage) {
   const Tiling tiling(pass.kind, pass.out_rows, pass.out_width);

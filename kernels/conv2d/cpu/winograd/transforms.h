@@ -69,14 +69,14 @@ consteval ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 
   return t;
 }
 
-/// What a tile has in one dimension.
+/// The sizes of a tile in one dimension.
 struct WinogradLengths {
-  int patch;     ///< source rows that it reads
-  int values;    ///< of the transformed patch: sums of source rows
+  int patch;     ///< source rows read
+  int values;    ///< elements of the transformed patch
   int products;  ///< multiplications
   int taps;      ///< rows of the filter
-  int sums;      ///< of products, which the output transform reads
-  int out;       ///< output rows that it writes
+  int sums;      ///< sums of products, the input of the output transform
+  int out;       ///< output rows written
 };
 
 /// One dimension of a convolution pass with padding 1 as products. The first tile reads from source
@@ -87,8 +87,8 @@ struct WinogradAxis {
   Matrix<n.values, n.patch> source;
   Matrix<n.products, n.taps> filter;
   Matrix<n.out, n.sums> output;
-  int value_of[n.products] = {};  ///< which value and ...
-  int sum_of[n.products] = {};    ///< ... which sum a product belongs to
+  int value_of[n.products] = {};  ///< index of the value that each product reads
+  int sum_of[n.products] = {};    ///< index of the sum that each product is added to
   int step = 0, out_first = 0;
 };
 
@@ -99,9 +99,9 @@ __attribute__((always_inline)) constexpr int plane_of(int i, int j, int n, int p
          j % phases;
 }
 
-/// F(4,3): 6 products for 4 outputs (12 multiplications). `flipped`: the filter is reversed, for
-/// dgrad. The points are those with the least error of the symmetric ones we measured: 2 times the
-/// direct kernel's, where 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
+/// F(4,3): 6 products for 4 outputs (12 multiplications). With `flipped` the filter is reversed,
+/// for dgrad. Of the symmetric points that we measured these have the smallest error, 2 times the
+/// direct kernel's; 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
 consteval auto winograd_plain(bool flipped) {
   constexpr auto t = toom_cook<4, 3>({0, 0.625, -0.625, 1.5, -1.5});
   WinogradAxis<WinogradLengths{
@@ -150,7 +150,7 @@ consteval auto winograd_upsampled() {
   return axis;
 }
 
-/// Its gradient: dx(i) = w2 dz(2i-1) + (w0 + w1) dz(2i+1) + (w1 + w2) dz(2i) + w0 dz(2i+2). Two
+/// The gradient: dx(i) = w2 dz(2i-1) + (w0 + w1) dz(2i+1) + (w1 + w2) dz(2i) + w0 dz(2i+2). Two
 /// F(3,2), over the odd and over the even rows of dz, which are summed; at the point 1 they have
 /// the same filter, so there the sum is taken before the product.
 consteval auto winograd_upsampled_back() {
@@ -202,10 +202,10 @@ consteval auto winograd_strided() {
   return axis;
 }
 
-/// Its gradient, the forward of a transposed convolution: dx(2i) = w3 dz(i-1) + w1 dz(i) and
-/// dx(2i+1) = w2 dz(i) + w0 dz(i+1). Two F(4,2) from patches that start at -1 and at 0; ten
-/// products for eight outputs. Rows 2i+1 and 2i+2 could share a patch, but then tiles would begin
-/// at row -1 and would not end where images of 4, 8, 16, ... rows do.
+/// The gradient, the forward pass of a transposed convolution: dx(2i) = w3 dz(i-1) + w1
+/// dz(i) and dx(2i+1) = w2 dz(i) + w0 dz(i+1). Two F(4,2) from patches that start at -1 and at 0;
+/// ten products for eight outputs. Rows 2i+1 and 2i+2 could share a patch, but then tiles would
+/// begin at row -1 and would not end where images of 4, 8, 16, ... rows do.
 consteval auto winograd_strided_back() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
   WinogradAxis<WinogradLengths{

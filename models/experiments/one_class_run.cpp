@@ -1,0 +1,81 @@
+#include "models/experiments/one_class_run.h"
+
+#include <fmt/core.h>
+
+namespace assay {
+namespace {
+
+/// How many defective images have no mask, and how many there are.
+std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
+  std::pair<int64_t, int64_t> counts;
+  for (const Sample& sample : samples) {
+    counts.first += sample.defective && !has_mask(sample);
+    counts.second += sample.defective;
+  }
+  return counts;
+}
+
+}  // namespace
+
+OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                   bool masks) {
+  Dataset data = open_data(config);
+  Split split = choose_split(config, folder, start, data);
+  test_on_the_rest(paths_in_split(split, data.train_good), data);
+  ImageStore good = read_images(config, data.train_good, false);
+  ImageStore test = read_images(config, data.test, masks);
+  std::vector<std::string> remarks = remarks_on(data, config, good, &test);
+  if (const auto [without, all] = without_mask(data.test); masks && without > 0)
+    remarks.push_back(
+        fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
+  begin_run(config, folder, start);
+  write_split(folder.split(), split, data.train_good);
+  return {std::move(data), std::move(split), std::move(good), std::move(test), std::move(remarks)};
+}
+
+void say_beginning(const TrainingHooks& hooks, const std::string& headline,
+                   const std::vector<std::string>& remarks) {
+  hooks.say(headline);
+  for (const std::string& remark : remarks) hooks.say(remark);
+}
+
+void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
+                           const TrainingNoise& noise, const RunFolder& folder) {
+  const RunConfig& config = detector.config();
+  const Split& split = images.split;
+  std::vector<Prediction> held_out;
+  for_each_batch(config, images.good, split.validation, noise.validation,
+                 [&](const Batch& batch) { held_out.push_back(detector.predict(batch.x)); });
+  detector.calibrate_on(held_out);
+  detector.note_sizes(images.good);
+  std::vector<ScoredImage> all;
+  const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
+                             const std::vector<size_t>& noisy) {
+    for_each_batch(config, images.good, positions, noisy, [&](const Batch& batch) {
+      const Prediction prediction = detector.predict(batch.x);
+      for (size_t n = 0; n < batch.images.size(); ++n)
+        all.push_back(scored(images.good.sample(batch.images[n]), set, prediction.components[n],
+                             detector.scoring()));
+    });
+  };
+  score_all("train", split.train, noise.train);
+  score_all("validation", split.validation, noise.validation);
+  write_scores(folder.good_scores(), all, detector.scoring());
+}
+
+TrainingResult write_single_pass(const RunConfig& config, const RunFolder& folder,
+                                 size_t train_images, double loss, double seconds) {
+  History history({"epoch", "train_loss", "validation_loss", "seconds"});
+  history.add({1, loss, loss, seconds});
+  history.write(folder.history());
+  return read_result(config, folder, train_images);
+}
+
+DetectorMetrics finish_one_class_run(Detector& detector, const OneClassImages& images,
+                                     const TrainingResult& result, const RunFolder& folder) {
+  return evaluate_on(images.test, images.data.has_masks(), detector, detector.config(), folder,
+                     facts_of(result, images.split.train.size(), images.split.validation.size(),
+                              detector.collapsed()));
+}
+
+}  // namespace assay

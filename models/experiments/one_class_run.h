@@ -1,0 +1,59 @@
+// Shared parts of runs that learn from good images alone: reading images and preparing the folder,
+// calibration on held-out images, history of a model that is fitted in one pass, evaluation.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "data/split.h"
+#include "models/detectors/detector.h"
+#include "models/experiments/detector_evaluation.h"
+#include "models/run/data.h"
+#include "models/training/trainer.h"
+
+namespace assay {
+
+/// The images of a run, and how the good ones are split.
+struct OneClassImages {
+  Dataset data;
+  Split split;      ///< positions in `good`
+  ImageStore good;  ///< data.train_good
+  ImageStore test;  ///< data.test
+  std::vector<std::string> remarks;
+};
+
+/// Reads every image, then writes config.json, machine.json and split.json. A damaged image thus
+/// stops a run before it trains for hours and before --force deletes the old one. `masks`: reads
+/// the masks of test images and notes missing ones. DataError, UsageError.
+OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& folder, Start start,
+                                   bool masks = true);
+
+/// Prints the headline of a run, then its remarks.
+void say_beginning(const TrainingHooks& hooks, const std::string& headline,
+                   const std::vector<std::string>& remarks);
+
+/// The noise of a training condition (--train-noise), equation 7 of the study: positions in the
+/// store of good images.
+struct TrainingNoise {
+  TrainingNoise(const RunConfig& config, const Split& split)
+      : train(noisy_among(split.train, config.train_noise, config.seed)),
+        validation(noisy_among(split.validation, config.train_noise, config.seed)) {}
+  std::vector<size_t> train, validation;
+};
+
+/// Calibrates a fitted detector on the validation images, then scores all good images for the
+/// report's histograms (good_scores.csv). The images have the noise that was trained on.
+void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
+                           const TrainingNoise& noise, const RunFolder& folder);
+
+/// Writes the only line of history.csv of a model that is fitted in one pass over its images;
+/// `loss` is its training and its validation loss.
+TrainingResult write_single_pass(const RunConfig& config, const RunFolder& folder,
+                                 size_t train_images, double loss, double seconds);
+
+/// evaluate_on() for the run's test images.
+DetectorMetrics finish_one_class_run(Detector& detector, const OneClassImages& images,
+                                     const TrainingResult& result, const RunFolder& folder);
+
+}  // namespace assay
