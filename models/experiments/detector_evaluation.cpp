@@ -63,20 +63,18 @@ class FigureWriter {
   std::set<std::string> drawn_, drawn_noisy_;
 };
 
-/// For a test without pixel metrics.
-std::string why_no_pixel_metrics(const ImageStore& test) {
+}  // namespace
+
+std::string why_no_pixel_metrics(const std::vector<Sample>& test) {
   int64_t defective = 0, without_mask = 0;
-  for (const Sample& sample : test.samples()) {
+  for (const Sample& sample : test) {
     defective += sample.defective;
     without_mask += sample.defective && !has_mask(sample);
   }
   if (defective == 0) return "the test set has no defective image";
-  if (without_mask > 0)
-    return fmt::format("{} of {} defective test images have no mask", without_mask, defective);
-  return "no mask marks a pixel at the model's size, or all mark every pixel";
+  if (without_mask == 0) return "";
+  return fmt::format("{} of {} defective test images have no mask", without_mask, defective);
 }
-
-}  // namespace
 
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring) {
@@ -135,8 +133,12 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
 
   DetectorMetrics metrics =
       detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
-  if (!pixel_metrics || !pixel_metrics->auroc)
-    metrics.why_no_pixel_metrics = why_no_pixel_metrics(test);
+  if (!pixel_metrics || !pixel_metrics->auroc) {
+    metrics.why_no_pixel_metrics = why_no_pixel_metrics(test.samples());
+    if (metrics.why_no_pixel_metrics.empty())
+      metrics.why_no_pixel_metrics =
+          "no mask marks a pixel at the model's size, or all mark every pixel";
+  }
   metrics.heat_scale = detector.heat_scale();
   metrics.image_sizes = describe_sizes(test.file_sizes());
   write_metrics(folder, metrics);
