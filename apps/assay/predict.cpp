@@ -37,7 +37,7 @@ struct PredictArguments {
   bool reads_stdin() const { return std::find(paths.begin(), paths.end(), "-") != paths.end(); }
 };
 
-/// The lines of the standard input as they come, without waiting past a Ctrl-C.
+/// Calls f for the names on the standard input as they arrive; a Ctrl-C ends the wait.
 void read_names(char end, const std::function<void(const std::string&)>& f) {
   std::string name;
   while (!stop_requested()) {
@@ -58,7 +58,8 @@ void read_names(char end, const std::function<void(const std::string&)>& f) {
   if (!name.empty()) f(name);
 }
 
-/// All images that the paths name, and what is wrong with the others. Runs beside the main thread.
+/// Pushes all images that the paths name, and an error for each path that names none. Runs on the
+/// stream's source thread.
 class Inputs {
  public:
   Inputs(const PredictArguments& arguments, ImageStream::Push push)
@@ -121,13 +122,13 @@ class Inputs {
   FileCounts ignored_;
 };
 
-/// Gives every image a heat map of its own below a folder: where two have one name, as a/000.png
-/// and b/000.jpg, the second becomes 000_2.png.
+/// Chooses the names of heat maps below a folder: if two images have one name, as a/000.png and
+/// b/000.jpg, the second gets 000_2.png.
 class HeatMapNames {
  public:
   explicit HeatMapNames(const PredictArguments& arguments) : arguments_(arguments) {}
 
-  /// UsageError when the map would replace an image that is read or, without --force, any file.
+  /// UsageError if the map would replace an image that is read or, without --force, any file.
   fs::path name(const fs::path& file, const fs::path& name) {
     const fs::path stem = (fs::path(arguments_.out) / name).replace_extension();
     fs::path map = stem.string() + ".png";
@@ -141,8 +142,7 @@ class HeatMapNames {
     if (!arguments_.force) check_is_new(map);
     return map;
   }
-  /// All of them at once, before any is written; what comes from the standard input cannot be
-  /// known.
+  /// Checks all names before any map is written; not possible for names from the standard input.
   void check_all() const {
     HeatMapNames trial(arguments_);
     std::vector<StreamedImage> images;
@@ -162,7 +162,7 @@ class HeatMapNames {
   std::set<fs::path> taken_, predicted_;
 };
 
-/// Predicts images batch by batch as they come.
+/// Predicts images in batches as they arrive.
 class PredictionRun {
  public:
   PredictionRun(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
@@ -192,14 +192,14 @@ class PredictionRun {
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
       StreamedImage unread;
-      // What is there is predicted now: nobody waits for a batch to fill.
+      // Predicts the images that are decoded, without waiting for a full batch.
       while (unread.error.empty() && static_cast<int>(batch.size()) < config.batch) {
         StreamedImage image;
         if (!stream.take(image, batch.empty())) break;
         if (image.error.empty())
           batch.push_back(std::move(image));
         else
-          unread = std::move(image);  // after what came before it
+          unread = std::move(image);  // reported after the images before it
       }
       if (batch.empty() && unread.error.empty()) break;
       if (!batch.empty()) predict(batch);
@@ -207,21 +207,21 @@ class PredictionRun {
     }
     output_.end();
     std::fflush(stdout);
-    if (inputs) account_ = inputs->ignored();
+    if (inputs) counts_ = inputs->ignored();
   }
 
   bool anomaly() const { return defective_ > 0; }
   int64_t failures() const { return failures_; }
   int64_t predicted() const { return predicted_; }
-  /// Throws where the one thing that was named cannot be read.
+  /// Throws DataError if the only input cannot be read.
   void end() {
     if (!held_failure_.empty() && predicted_ == 0) throw DataError(held_failure_);
     say_held_failure();
   }
   std::vector<std::string> notes() const { return findings_.notes(); }
-  std::string sentence() {
-    account_.add_images(predicted_);
-    std::string text = fmt::format("{}; {} called defective", account_.sentence(), defective_);
+  std::string summary() {
+    counts_.add_images(predicted_);
+    std::string text = fmt::format("{}; {} called defective", counts_.sentence(), defective_);
     if (failures_ > 0) text += fmt::format("; {} cannot be read, named above", failures_);
     return text;
   }
@@ -284,7 +284,7 @@ class PredictionRun {
                              detector_.heat_scale()));
   }
 
-  /// Beside the heat map NAME.png: NAME_why.png.
+  /// Writes NAME_why.png beside the heat map NAME.png.
   void write_explanation(const fs::path& map, const std::vector<float>& originals, size_t n) {
     const RunConfig& config = detector_.config();
     const int side = config.image_size;
@@ -301,7 +301,7 @@ class PredictionRun {
     write_png(file, explanation_panel(here, why.patch, there, why.nearest));
   }
 
-  /// At the size of the model. DataError where the training's images are not there any more.
+  /// A training image at the size of the model. DataError if it does not exist any more.
   Image training_image(const std::string& path) {
     RunConfig config = detector_.config();
     if (!arguments_.good.empty()) config.good = arguments_.good;
@@ -321,13 +321,13 @@ class PredictionRun {
     return store.image(0);
   }
 
-  std::vector<Sample> training_;  // of --explain, once it is needed
+  std::vector<Sample> training_;  // listed when --explain first needs one
   Detector& detector_;
   const PredictArguments& arguments_;
   PredictionOutput& output_;
   HeatMapNames names_;
-  FileCounts account_;
-  std::string held_failure_;  // not said yet: the only one is the program's own error
+  FileCounts counts_;
+  std::string held_failure_;  // held back: if it stays the only input, end() throws it
   SeriesFindings findings_;
   int64_t predicted_ = 0, defective_ = 0, failures_ = 0;
 };
@@ -339,8 +339,8 @@ OutputForm form_of(const PredictArguments& arguments) {
                                 : OutputForm::text;
 }
 
-/// Where one image alone was named its verdict says it all.
-bool wants_account(const PredictArguments& arguments) {
+/// Whether to print the summary: not if all paths name single images.
+bool prints_summary(const PredictArguments& arguments) {
   std::error_code ignored;
   return std::any_of(arguments.paths.begin(), arguments.paths.end(), [&](const fs::path& path) {
     return path == "-" || fs::is_directory(path, ignored);
@@ -359,7 +359,7 @@ int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_
   ASSAY_CHECK_AS(UsageError, !arguments.explain || !arguments.out.empty(),
                  "--explain: writes images, so it needs --out");
   ASSAY_CHECK_AS(UsageError, !arguments.explain || detector->explains(),
-                 "--explain: {} does not compare places of images", config.model);
+                 "--explain: {} does not compare patches of images", config.model);
   ASSAY_CHECK_AS(UsageError,
                  arguments.explain || (arguments.good.empty() && arguments.data.empty()),
                  "--good and --data: only --explain reads the training's images");
@@ -371,16 +371,16 @@ int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_
   const auto output = make_output(form_of(arguments), detector->scoring());
   PredictionRun run(*detector, arguments, *output);
   const Scoring& scoring = detector->scoring();
-  if (wants_account(arguments))
+  if (prints_summary(arguments))
     fmt::print(stderr, "assay: threshold {:.3f}: {}\n", scoring.threshold,
                scoring.threshold_text());
   run.run();
   run.end();
   for (const std::string& note : run.notes()) fmt::print(stderr, "assay: note: {}\n", note);
-  if (wants_account(arguments)) fmt::print(stderr, "assay: {}\n", run.sentence());
-  ASSAY_CHECK(!stop_requested(), "interrupted after {} images; what is said of them holds",
-              run.predicted());
-  // An image that nobody has looked at may be defective, too.
+  if (prints_summary(arguments)) fmt::print(stderr, "assay: {}\n", run.summary());
+  ASSAY_CHECK(!stop_requested(),
+              "interrupted after {} images; the results printed so far are valid", run.predicted());
+  // An image that was not read may be defective.
   if (run.failures() > 0) return kExitUnread;
   return arguments.fail_on_anomaly && run.anomaly() ? kExitAnomaly : 0;
 }
@@ -401,7 +401,7 @@ void add_predict(CLI::App& app, Action& run) {
                    "into this folder");
   verb->add_flag(
       "--explain", arguments->explain,
-      "and, as NAME_why.png, the place that decided beside the good patch nearest to it");
+      "and, as NAME_why.png, the patch with the highest score beside the most similar good patch");
   verb->add_option("--good", arguments->good, "where the run's --good is now, for --explain");
   verb->add_option("--data", arguments->data, "where the run's --data is now, for --explain");
   verb->add_flag("--force", arguments->force, "replace files that are in --out already");

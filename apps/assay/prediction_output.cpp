@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* verdict_of(const ScoredImage& image) {
+const char* prediction_text(const ScoredImage& image) {
   return image.predicted_defective ? "defective" : "good";
 }
 
@@ -22,7 +22,7 @@ class TextOutput : public PredictionOutput {
   explicit TextOutput(const Scoring& scoring) : threshold_(scoring.threshold) {}
 
   void image(const ScoredImage& image, const std::filesystem::path&) override {
-    fmt::print("{:<9}  s = {:8.3f}  threshold {:.3f}  {}\n", verdict_of(image), image.score,
+    fmt::print("{:<9}  s = {:8.3f}  threshold {:.3f}  {}\n", prediction_text(image), image.score,
                threshold_, printable(image.path));
   }
   void failure(const std::string&, const std::string&) override {}
@@ -33,14 +33,14 @@ class TextOutput : public PredictionOutput {
 
 class JsonOutput : public PredictionOutput {
  public:
-  /// `lines`: one object a line; else one array, written as it grows.
+  /// `lines`: one object per line; else one array, written image by image.
   JsonOutput(const Scoring& scoring, bool lines) : scoring_(scoring), lines_(lines) {}
 
   void image(const ScoredImage& image, const std::filesystem::path& heat_map) override {
     Json entry = {{"path", list_name(image.path)},
                   {"score", image.score},
                   {"threshold", scoring_.threshold},
-                  {"predicted", verdict_of(image)}};
+                  {"predicted", prediction_text(image)}};
     for (size_t p = 0; p < image.components.size(); ++p)
       entry[scoring_.component_names[p]] = image.components[p];
     if (!heat_map.empty()) entry["heat_map"] = list_name(heat_map.string());
@@ -81,7 +81,7 @@ class CsvOutput : public PredictionOutput {
   }
   void image(const ScoredImage& image, const std::filesystem::path&) override {
     std::vector<std::string> row = {list_name(image.path), csv_number(image.score),
-                                    verdict_of(image)};
+                                    prediction_text(image)};
     for (const double component : image.components) row.push_back(csv_number(component));
     row.push_back(threshold_);
     fmt::print("{}", csv_row(row));

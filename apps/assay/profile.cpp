@@ -25,18 +25,18 @@ struct ProfileArguments {
   int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
-/// One operation of a training step; times are the least over the steps.
+/// One operation of a training step; `seconds` is the minimum over the steps.
 struct OpTime {
   std::string_view op;
   Shape output;
   bool backward;
   double seconds;
   int64_t flops = 0, bytes = 0;  ///< 0: not counted
-  std::string algorithm = {};  ///< of a convolution: what ran, which may not be what was asked for
+  std::string algorithm = {};    ///< that ran, for a convolution; may differ from the requested one
 };
 
-/// Times what happens between the ends of two operations. On a GPU each is waited for, so what
-/// queues and graphs hide, the cost of a launch and of waiting, is in its time.
+/// Measures the time between the ends of two operations. On a GPU it waits for each operation, so
+/// the times include launches and waiting, which queues and graphs would hide.
 class StepTimer {
  public:
   StepTimer() : last_(Clock::now()) {
@@ -135,24 +135,24 @@ void count_work(std::vector<OpTime>& ops, const std::vector<StepLayer>& layers) 
   }
 }
 
-/// Empty unless the value is positive.
+/// Text of a table cell; empty unless the value is positive.
 std::string cell(double value, const char* unit = "") {
   return value > 0 ? fmt::format("{:.1f}{}", value, unit) : "";
 }
 
-/// The time that the machine's peaks allow over the time taken: what bounds the operation,
-/// multiply-adds or memory, is the one that would take longer.
-/// Williams, Waterman, Patterson, 2009, CACM 52(4).
+/// The minimum time by the roofline model divided by the measured time. The minimum is the larger
+/// of the times for multiply-adds and for memory at the machine's peaks. Williams, Waterman,
+/// Patterson, 2009, CACM 52(4).
 double roofline_share(const OpTime& op, const Peaks& peaks) {
-  const double least = std::max(static_cast<double>(op.flops) / peaks.fma_flops,
-                                static_cast<double>(op.bytes) / peaks.copy_bytes);
-  return least / op.seconds;
+  const double min = std::max(static_cast<double>(op.flops) / peaks.fma_flops,
+                              static_cast<double>(op.bytes) / peaks.copy_bytes);
+  return min / op.seconds;
 }
 
-/// Without `peaks` the column of the roofline stays empty.
+/// Prints the operations; without `peaks` the roofline column stays empty.
 void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& peaks) {
   constexpr double kGiga = 1e-9;
-  double total = 0, least = 0, counted = 0;
+  double total = 0, min = 0, counted = 0;
   for (const OpTime& op : ops) total += op.seconds;
   std::printf("%-30s %-22s %10s %7s %10s %8s %9s  %s\n", "op", "output", "ms", "share", "GFLOP/s",
               "GB/s", "roofline", "algorithm");
@@ -165,26 +165,27 @@ void print_table(const std::vector<OpTime>& ops, const std::optional<Peaks>& pea
                 cell(static_cast<double>(op.flops) / op.seconds * kGiga).c_str(),
                 cell(static_cast<double>(op.bytes) / op.seconds * kGiga).c_str(),
                 cell(100 * share, " %").c_str(), op.algorithm.c_str());
-    least += share * op.seconds;
+    min += share * op.seconds;
     if (op.flops > 0) counted += op.seconds;
   }
   std::printf("%-30s %-22s %10.3f\n", "training step", "", total * 1e3);
   std::printf("\nLayers with weights take %.1f %% of the step", 100 * counted / total);
-  if (peaks) std::printf(" and reach %.1f %% of their roofline", 100 * least / counted);
+  if (peaks) std::printf(" and reach %.1f %% of their roofline", 100 * min / counted);
   std::printf(".\n");
 }
 
-/// Measures the peaks of the CPU; those of a GPU take the kernels of bench/gpu/peaks.cpp.
+/// Measures and prints the peaks of the CPU; those of a GPU need the kernels of
+/// bench/gpu/peaks.cpp.
 std::optional<Peaks> print_peaks() {
-  std::printf("GFLOP/s count the operations of the formula, GB/s the least bytes");
+  std::printf("GFLOP/s count the operations of the formula, GB/s the minimum number of bytes");
   if (current_context().device.type != DeviceType::cpu) {
     std::printf("; the peaks of this device: bench/gpu/gpu_peaks.\n\n");
     return {};
   }
   const Peaks peaks = measure_peaks(current_context());
   std::printf(
-      "; roofline: the share of\nwhat the peaks measured now allow, %.0f GFLOP/s of multiply-adds "
-      "and %.1f GB/s of copying (more\nthan 100 %% where data stays in a cache).\n\n",
+      ";\nroofline: the share of what the peaks measured now allow, %.0f GFLOP/s of multiply-adds "
+      "and\n%.1f GB/s of copying (more than 100 %% if data stays in a cache).\n\n",
       peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
   return peaks;
 }
@@ -195,7 +196,7 @@ std::string where() {
                                             : device_name(ctx.device);
 }
 
-/// Values do not change the time of a step.
+/// A batch of constants: values do not change the time of a step.
 Batch uniform_batch(const RunConfig& config) {
   const int64_t n = config.batch, side = config.image_size;
   const Tensor x = Tensor::full({n, side, side, config.channels()}, 0.5);
@@ -237,7 +238,7 @@ int profile_verb(const ProfileArguments& arguments) {
     step->run(inputs, callbacks);
   }
   count_work(timer.ops(), step->layers(inputs));
-  std::printf("%s, %d pixels, batch %d, %s, least of %d steps.\n", config.preset.c_str(),
+  std::printf("%s, %d pixels, batch %d, %s, minimum of %d steps.\n", config.preset.c_str(),
               config.image_size, config.batch, where().c_str(), arguments.steps);
   const std::optional<Peaks> peaks = print_peaks();
   print_table(timer.ops(), peaks);
@@ -252,16 +253,17 @@ void add_profile(CLI::App& app, Action& run) {
   verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
       ->required();
   add_preset_option(*verb, arguments->preset);
-  verb->add_option("--batch", arguments->batch, "images a step")->capture_default_str();
+  verb->add_option("--batch", arguments->batch, "images per step")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");
   verb->add_option("--repeat", arguments->steps, "steps that are timed")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
   verb->add_option("--precision", arguments->precision,
                    "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
       ->capture_default_str();
-  verb->add_option("--algorithm", arguments->algorithm,
-                   "of the convolutions; on the cpu naive | blocked | fused | winograd. Where it "
-                   "does not cover a layer the next one runs; the last column says which")
+  verb->add_option(
+          "--algorithm", arguments->algorithm,
+          "algorithm of the convolutions; on the cpu naive | blocked | fused | winograd. If "
+          "it does not cover a layer the next one runs; the last column shows which")
       ->capture_default_str();
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return profile_verb(*arguments); }; });

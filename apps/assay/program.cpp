@@ -35,7 +35,7 @@ int fail(int code, std::string message) {
   return code;
 }
 
-/// Reads the file of --config. An entry without a section belongs to the verb of the command line.
+/// Parser of the --config file. An entry without a section belongs to the verb of the command line.
 class VerbConfig : public CLI::ConfigTOML {
  public:
   explicit VerbConfig(const CLI::App& app) : app_(app) {}
@@ -148,7 +148,8 @@ int run_guarded(const Action& run) {
 }
 
 /// Opens /dev/null for each standard stream that is closed: otherwise the next file opened, perhaps
-/// a checkpoint, would get its number. The access mode is the wrong one, so that using it fails.
+/// a checkpoint, would get its number. It is opened in the opposite mode, so that reading or
+/// writing it fails.
 void hold_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(stream, F_GETFD) < 0 && errno == EBADF)
@@ -181,7 +182,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
                                     [&](const auto* v) { return v->get_name() == argv[1]; });
   std::string text = error.what();
   if (unknown) {
-    text = fmt::format("'{}' is no verb; there are:", argv[1]);
+    text = fmt::format("unknown command '{}'; there are:", argv[1]);
     for (const CLI::App* v : verbs) text += " " + v->get_name();
   }
   std::error_code ignored;
@@ -192,7 +193,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
 }
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app{"Assay finds defects in images of products"};
+  CLI::App app{"Assay finds defects in images of manufactured objects"};
   app.require_subcommand(1);
   app.set_version_flag("--version", "assay " ASSAY_VERSION);
   app.fallthrough();
@@ -224,7 +225,7 @@ int run_command_line(int argc, char** argv) {
 void stop_on_interrupt() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = SA_RESETHAND;  // the second one takes the default: the program ends
+  action.sa_flags = SA_RESETHAND;  // the second signal has its default action and ends the program
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }

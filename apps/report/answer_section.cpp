@@ -178,7 +178,7 @@ std::string matrix(const Findings& findings) {
   return table.html();
 }
 
-/// Charts of at most kClasses classes each, so that a phone shows one whole.
+/// Charts of at most kClasses classes each, so that each fits on the screen of a phone.
 std::string interval_charts(const Findings& findings) {
   constexpr size_t kClasses = 8;
   std::vector<IntervalGroup> groups;

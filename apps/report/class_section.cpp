@@ -24,7 +24,7 @@ std::vector<double> scores_where(const CsvTable& table, const std::string& colum
   return chosen;
 }
 
-/// Figure 4 of the study.
+/// Histograms of scores by kind of image, as figure 4 of arXiv:2107.09204.
 std::string score_histograms(const RunResult& run) {
   const CsvTable test = read_csv(run.folder.scores());
   std::vector<Group> groups;
@@ -36,14 +36,14 @@ std::string score_histograms(const RunResult& run) {
   groups.push_back({"test good", scores_where(test, "label", "good"), 1});
   groups.push_back({"test defective", scores_where(test, "label", "defective"), 0});
   const double threshold = run.detector()->threshold;
-  double most = threshold;
+  double max = threshold;
   for (const Group& g : groups)
-    for (const double v : g.values) most = std::max(most, v);
+    for (const double v : g.values) max = std::max(max, v);
   const ReportText& text = find_model(run.config.model).report;
   Axis axis{.title = "score: " + text.score};
   if (text.score_is_probability)
     axis.high = 1;
-  else if (most > 5 * threshold)
+  else if (max > 5 * threshold)
     axis.kind = ScaleKind::symmetric;
   return histograms("Scores by kind of image", axis, groups, threshold);
 }
@@ -93,7 +93,7 @@ std::string curve_charts(const ClassFindings& c) {
   return "<div class=\"charts\">\n" + charts + "</div>\n";
 }
 
-/// Training and validation loss; one pair of lines for each fold.
+/// Training and validation loss; one pair of lines per fold.
 std::string loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
   const std::vector<RunFolder> folders = training_folders(run.config, run.folder);
@@ -121,7 +121,7 @@ std::string loss_chart(const RunResult& run) {
   return line_chart(chart, lines);
 }
 
-/// For each kind of defect, how many images a model calls defective, and how many there are.
+/// For each kind of defect: images that a model calls defective, and all images.
 std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t defect = scores.column("defect"), predicted = scores.column("predicted");
@@ -160,7 +160,7 @@ std::string kinds_table(const ClassFindings& c) {
   return table.html();
 }
 
-/// The first run with noisy test images; one with noisy training images too is preferred.
+/// The first run with noisy test images, preferably with noisy training images too.
 const RunResult* noisy_run(const ClassFindings& c) {
   const RunResult* found = nullptr;
   for (const SeedGroup* group : c.groups) {
@@ -219,7 +219,7 @@ void add_classes(Page& page, const Findings& findings) {
                   "soft"));
   size_t pairs = 0;
   for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
-  // Fewer panels of each when there are many: the page stays at a few MB.
+  // Fewer panels per run if there are many runs, so that the page has a few MB.
   const size_t max_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty()) add_class(page, c, max_panels);

@@ -13,7 +13,7 @@ class AutoencoderDetector : public Detector {
  public:
   using Detector::Detector;
   virtual Network& network() = 0;
-  /// Fits what the detector needs besides the weights (KD-CAE: its density) to the images at these
+  /// Fits what the detector needs besides the weights, such as a density, to the images at these
   /// positions. Called after training; does nothing by default.
   virtual void learn(const ImageStore& good, const std::vector<size_t>& train);
 };

@@ -121,8 +121,8 @@ struct GeneratorMetrics : CommonMetrics {
   double loss_d = 0, loss_g = 0, d_real = 0, d_fake = 0;  ///< means over the last steps
   double spread_generated = 0, spread_training = 0;       ///< mean distance of two images
   Distances generated, training, held_out;
-  int64_t copies = 0;  ///< DcganOutcome::copies
-  int64_t far = 0;     ///< DcganOutcome::far
+  int64_t copies = 0;  ///< generated images closer to a training image than any two of those are
+  int64_t far = 0;     ///< generated images too far from all training images to resemble them
   bool discriminator_won = false, blew_up = false;
   std::vector<std::string> diagnostics;  ///< sentences about the outcome; not empty
 

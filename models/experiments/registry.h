@@ -118,7 +118,7 @@ struct ModelSpec {
 /// taken. Must not run while other threads read the registry.
 void register_model(ModelSpec spec);
 
-/// In the order of registration: the library's models, then those of register_model.
+/// Names in the order of registration: the library's models, then those of register_model.
 std::vector<std::string> model_names();
 /// UsageError for an unknown name; the message lists the models. The reference stays valid.
 const ModelSpec& find_model(const std::string& name);
