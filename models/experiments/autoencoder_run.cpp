@@ -64,7 +64,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise"};
+  model.options = {"train_noise", "test_noise", "denoise", "k", "threshold", "target_fpr"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);

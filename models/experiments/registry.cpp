@@ -42,7 +42,7 @@ ModelSpec cnn() {
   model.name = "cnn";
   model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
                    {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
-  model.options = {"folds", "class_weights", "flips", "shifts"};
+  model.options = {"folds", "class_weights", "flips", "shifts", "threshold"};
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
@@ -146,7 +146,13 @@ ModelSpec dcgan() {
   model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
-  model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
+  model.suite = {{"quick",
+                  {.preset = "dcgan",
+                   .max_classes = 1,
+                   .seeds = 1,
+                   .steps = 2000,
+                   .image_size = 32,
+                   .batch = 16}},
                  {"paper", {.preset = "dcgan", .max_classes = kAllClasses, .seeds = 1}}};
   model.report = {.colour = 3, .introduction = "a DCGAN, which only makes images"};
   return model;
@@ -258,6 +264,7 @@ std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
                  folder.root().string(), config.model);
   std::unique_ptr<Detector> detector = model.make_detector(config);
   detector->load(folder);
+  detector->set_threshold(kept_threshold_rule(config, folder));
   return detector;
 }
 
