@@ -35,7 +35,9 @@ std::string table_of(const std::vector<NoisePoint>& points) {
   return header + lines + "\n";
 }
 
-int evaluate_verb(const EvaluateArguments& arguments) {
+using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfig&)>;
+
+int evaluate_verb(const EvaluateArguments& arguments, const GivenThreshold& given_threshold) {
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
@@ -45,6 +47,7 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   options.bad = arguments.bad;
   options.masks = arguments.masks;
   options.test_noise = arguments.test_noise;
+  options.threshold = given_threshold(config);
   ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
   ASSAY_CHECK_AS(UsageError, !options.data || !(options.good || options.bad || options.masks),
                  "--data: not with --good, --bad and --masks");
@@ -69,7 +72,9 @@ void add_evaluate(CLI::App& app, Action& run) {
                  "score them with noise of several variances, too, on none to all of them; writes "
                  "noise_sweep.csv");
   add_threads_option(*verb, arguments->threads);
-  verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments); }; });
+  const auto given_threshold = add_threshold_options(*verb);
+  verb->footer("A threshold that is given here is kept with the run: predict takes it, too.");
+  verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments, given_threshold); }; });
 }
 
 }  // namespace assay

@@ -120,6 +120,8 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
     // No further limit: an epoch has at least one step.
     config.epochs = static_cast<int>(std::min<int64_t>(steps, std::numeric_limits<int>::max()));
   }
+  if (plan.batch > 0) config.batch = plan.batch;
+  if (plan.image_size > 0) config.image_size = plan.image_size;
   if (options.image_size > 0) config.image_size = options.image_size;
   set_noise(config, condition);
   std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/runtime/error.h"
@@ -356,7 +357,9 @@ SafeTensors NearestDetector::state() const {
 
 void NearestDetector::set_state(const ModelReader& read) {
   images_ = read.bytes("images", {config_.image_size, config_.image_size, config_.channels()});
-  names_ = read.lines("images");
+  names_.clear();
+  std::istringstream names(read.text("images"));
+  for (std::string name; std::getline(names, name);) names_.push_back(name);
   ASSAY_CHECK_AS(
       CheckpointError,
       static_cast<int64_t>(names_.size()) * values() == static_cast<int64_t>(images_.size()),

@@ -32,6 +32,7 @@ DetectorMetrics train_baseline(BaselineDetector& detector, const RunFolder& fold
       images.remarks);
   const auto begin = std::chrono::steady_clock::now();
   detector.fit(images.good, train);
+  detector.note_sizes(images.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   calibrate_on_held_out(detector, images, TrainingNoise(config, images.split), folder);
@@ -50,6 +51,7 @@ ModelSpec baseline(const std::string& name, const std::string& introduction,
   model.name = name;
   model.is_baseline = true;
   model.presets = {{name, 128, 3, Init::he, nullptr}};
+  model.options = {"k", "threshold", "target_fpr"};
   model.check = check_baseline_options;
   model.train = [](const RunConfig& config, const RunFolder& folder, Start start,
                    const TrainingHooks& hooks) {

@@ -52,7 +52,7 @@ ModelSpec cnn() {
   model.name = "cnn";
   model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
                    {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
-  model.options = {"folds", "class_weights", "flips", "shifts", "untrained"};
+  model.options = {"folds", "class_weights", "flips", "shifts", "untrained", "threshold"};
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
@@ -113,7 +113,10 @@ ModelSpec kd_cae() {
   model.own_options = {
       own_option("latent", 0, at_least{0},
                  "numbers of the latent, a multiple of its places (0: 128 for each "
-                 "place, 8 x 8 places at 128 pixels)")};
+                 "place, 8 x 8 places at 128 pixels)"),
+      own_option("density", std::string("global"), one_of{{"global", "local"}},
+                 "global: of the latent | local: of each place of the encoder's maps, as lpd has "
+                 "it")};
   model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
   model.suite = {{"quick",
                   {.preset = "kd-cae",
@@ -207,7 +210,13 @@ ModelSpec dcgan() {
   model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
-  model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
+  model.suite = {{"quick",
+                  {.preset = "dcgan",
+                   .max_classes = 1,
+                   .seeds = 1,
+                   .steps = 2000,
+                   .image_size = 32,
+                   .batch = 16}},
                  {"paper", {.preset = "dcgan", .max_classes = kAllClasses, .seeds = 1}}};
   model.report = {.colour = 3, .introduction = "a DCGAN, which only makes images"};
   return model;
@@ -323,6 +332,7 @@ std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
                  folder.root().string(), config.model);
   std::unique_ptr<Detector> detector = model.make_detector(config);
   detector->load(folder);
+  detector->set_threshold(kept_threshold_rule(config, folder));
   return detector;
 }
 

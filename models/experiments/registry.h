@@ -51,6 +51,7 @@ struct SuiteCells {
   int64_t steps = 0;                                 ///< --steps; 0: no limit but the model's own
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< first class of the built-in data to run
+  int image_size = 0, batch = 0;                     ///< 0: the preset's
   std::vector<SuiteVariant> variants = {};           ///< without noise, after the model's own runs
   bool noise_sweep = false;  ///< of the runs that are trained without noise (noise_sweep.h)
 };

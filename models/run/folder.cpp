@@ -35,9 +35,9 @@ void RunFolder::begin(Start start) const {
 }
 
 std::vector<fs::path> RunFolder::files() const {
-  return {metrics(),     config(),      split(),  noise(),   history(),
-          scores(),      good_scores(), model(),  latents(), memorisation(),
-          noise_sweep(), checkpoint(),  machine()};
+  return {metrics(),     config(),      split(),   noise(),    history(),
+          scores(),      good_scores(), model(),   latents(),  memorisation(),
+          noise_sweep(), checkpoint(),  machine(), threshold()};
 }
 
 void RunFolder::remove_leftovers() const {
