@@ -215,7 +215,8 @@ struct BatchLoader::State {
       fill_image(store.image(i), draw_motion(options, members.passes[n], i), x);
       if (clean != nullptr) std::copy(x, x + each, clean);
       if (is_noisy[i]) {
-        add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path));
+        add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path),
+                  options.noise_variance);
       }
       x += each;
       if (clean != nullptr) clean += each;

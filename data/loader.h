@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/noise.h"
 #include "tensor/tensor.h"
 
 namespace assay {
@@ -64,9 +65,10 @@ struct BatchOptions {
   bool flips = false;   ///< mirrors half of the images left to right
   int shifts = 0;       ///< moves by up to this many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
-  bool clean_target = false;       ///< fill Batch::clean
-  bool labels = false;             ///< fill Batch::labels
-  bool endless = false;  ///< every batch is full: the next pass over the images continues it
+  double noise_variance = kNoiseVariance;
+  bool clean_target = false;  ///< fill Batch::clean
+  bool labels = false;        ///< fill Batch::labels
+  bool endless = false;       ///< every batch is full: the next pass over the images continues it
 };
 
 struct Batch {

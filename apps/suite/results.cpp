@@ -34,8 +34,8 @@ std::vector<fs::path> folders_of(const fs::path& root) {
 auto place_of(const RunConfig& c) {
   const std::vector<std::string> all = preset_names();
   const auto at = std::find(all.begin(), all.end(), c.preset);
-  return std::tuple(data_name(c), c.object_class, at - all.begin(), c.train_noise, c.test_noise,
-                    c.seed);
+  return std::tuple(data_name(c), c.object_class, at - all.begin(), c.untrained, c.train_noise,
+                    c.test_noise, c.seed);
 }
 
 bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
@@ -53,7 +53,8 @@ bool is_copy(const RunResult& a, const RunResult& b) {
 
 std::string label_of(const RunConfig& c) {
   const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
-  return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
+  return c.preset + (c.untrained ? ", untrained" : "") +
+         (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
 }
 
 /// If several groups of a class have one label, adds the options in which they differ.

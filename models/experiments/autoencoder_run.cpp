@@ -8,16 +8,18 @@
 namespace assay {
 namespace {
 
-/// Trains the network from its initial weights.
+/// Trains the network from its initial weights, or leaves it at these (--untrained).
 TrainingResult fit(AutoencoderDetector& detector, const OneClassImages& images,
                    const TrainingNoise& noise, const RunFolder& folder,
                    const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
   init_parameters(detector.network(), init_from_name(config.init), config.seed);
+  if (config.untrained) return TrainingResult();
   BatchLoader batches(images.good, images.split.train,
                       {.batch = config.batch,
                        .seed = config.seed,
                        .noisy = noise.train,
+                       .noise_variance = config.noise_variance,
                        .clean_target = config.denoise});
   ReconstructionStep step(detector.network(), config);
   const TrainingTask task{
@@ -47,7 +49,12 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   note_noise(folder, "train", images.good, noise.train);
   note_noise(folder, "validation", images.good, noise.validation);
   const TrainingResult result = fit(detector, images, noise, folder, hooks);
-  detector.learn(images.good, split.train);
+  detector.learn(images.good, split.train, [&] {
+    if (hooks.stop_requested())
+      throw Interrupted(
+          "interrupted while the density was fitted; the checkpoint is written, go on with "
+          "--resume");
+  });
   calibrate_on_held_out(detector, images, noise, folder);
   detector.save(folder);
   if (detector.collapsed())
@@ -60,7 +67,8 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise"};
+  model.options = {"train_noise", "test_noise", "noise_variance", "noise_share", "denoise",
+                   "untrained",   "k",          "threshold",      "target_fpr"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);

@@ -1,6 +1,6 @@
 #include "models/experiments/cnn_run.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -60,7 +60,8 @@ class CrossValidation {
   std::vector<TrainingResult> train(const TrainingHooks& hooks) {
     std::vector<TrainingResult> results;
     for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
-    detector_.set_collapsed(collapsed());
+    detector_.set_collapsed(!config_.untrained && collapsed());
+    detector_.note_sizes(store_);
     detector_.save(folder_);
     return results;
   }
@@ -87,8 +88,11 @@ class CrossValidation {
   TrainingResult train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
     const uint64_t seed = seed_of_fold(config_.seed, number);
+    const RunFolder of_fold = folder_.fold(number);
+    of_fold.create();
     Network& network = detector_.network(number);
     init_parameters(network, init_from_name(config_.init), seed);
+    if (config_.untrained) return TrainingResult();
     BatchLoader batches(store_, fold.train,
                         {.batch = config_.batch,
                          .seed = seed,
@@ -100,8 +104,6 @@ class CrossValidation {
         .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
           return mean_loss(step, config_, store_, fold.validation);
         }};
-    const RunFolder of_fold = folder_.fold(number);
-    of_fold.create();
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 
@@ -189,11 +191,9 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
                                const std::vector<TrainingResult>& trainings) {
   const CrossValidation run(detector, folder, store, folds);
   // A pooled image has one score, that of the fold that tested it.
-  const Scoring pooled{.rule = Scoring::Rule::mean,
-                       .component_names = {},
-                       .components_in_score = 0,
-                       .calibration = {},
-                       .threshold = detector.scoring().threshold};
+  Scoring pooled = detector.scoring();
+  pooled.component_names.clear();
+  pooled.components_in_score = 0;
   std::vector<ScoredImage> images(store.size());
   CrossValidationMetrics over_folds;
   Confusion at_validation_thresholds;
@@ -209,7 +209,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
                                   .defect = sample.defect,
                                   .components = {},
                                   .score = fold.scores[i],
-                                  .predicted_defective = fold.scores[i] > pooled.threshold};
+                                  .predicted_defective = pooled.is_defective(fold.scores[i])};
     }
     at_validation_thresholds += fold.at_validation_threshold;
     const FoldMetrics& m = over_folds.folds.emplace_back(fold.metrics);
@@ -230,8 +230,27 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   DetectorMetrics metrics = detector_metrics(config, pooled, images, std::nullopt, facts);
   metrics.image_sizes = describe_sizes(store.file_sizes());
   metrics.cross_validation = std::move(over_folds);
+  metrics.why_no_pixel_metrics = config.model + " predicts whole images";
   write_metrics(out, metrics);
   return metrics;
+}
+
+}  // namespace
+
+namespace {
+
+void check_has_defects(const Dataset& data, const RunConfig& config) {
+  const bool has_defects = std::any_of(data.test.begin(), data.test.end(),
+                                       [](const Sample& sample) { return sample.defective; });
+  std::vector<std::string> others = model_names();
+  std::erase_if(others, [](const std::string& name) {
+    const ModelSpec& model = find_model(name);
+    return model.learns_from_defects || !model.make_detector;
+  });
+  ASSAY_CHECK_AS(UsageError, has_defects,
+                 "{}: learns from images of defects too, and there are none; give --bad, or train "
+                 "one of {}, which learn from good images alone",
+                 config.model, fmt::join(others, ", "));
 }
 
 }  // namespace
@@ -239,6 +258,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
 DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                           const TrainingHooks& hooks) {
   const Dataset data = open_data(config);
+  check_has_defects(data, config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, start, store);
   const std::vector<std::string> remarks = remarks_on(data, config, store, nullptr);
@@ -267,6 +287,7 @@ DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
   const Dataset data = open_data(config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, store);
+  use_threshold(detector, config, folder, out);
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
     trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));

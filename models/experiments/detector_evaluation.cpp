@@ -67,6 +67,17 @@ class FigureWriter {
 
 }  // namespace
 
+std::string why_no_pixel_metrics(const std::vector<Sample>& test) {
+  int64_t defective = 0, without_mask = 0;
+  for (const Sample& sample : test) {
+    defective += sample.defective;
+    without_mask += sample.defective && !has_mask(sample);
+  }
+  if (defective == 0) return "the test set has no defective image";
+  if (without_mask == 0) return "";
+  return fmt::format("{} of {} defective test images have no mask", without_mask, defective);
+}
+
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring) {
   ScoredImage image{.path = sample.path,
@@ -98,7 +109,7 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   PixelEvaluation pixel_evaluation;
   FigureWriter figures(folder, detector, test.samples());
   const std::vector<size_t> positions = all_of(test);
-  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
+  const std::vector<size_t> noisy = noisy_among(config, positions, config.test_noise);
   note_noise(folder, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
     const Prediction prediction = detector.predict(batch.x);
@@ -120,6 +131,12 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
 
   DetectorMetrics metrics =
       detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
+  if (!pixel_metrics || !pixel_metrics->auroc) {
+    metrics.why_no_pixel_metrics = why_no_pixel_metrics(test.samples());
+    if (metrics.why_no_pixel_metrics.empty())
+      metrics.why_no_pixel_metrics =
+          "no mask marks a pixel at the model's size, or all mark every pixel";
+  }
   metrics.heat_scale = detector.heat_scale();
   metrics.image_sizes = describe_sizes(test.file_sizes());
   write_metrics(folder, metrics);
@@ -132,12 +149,27 @@ void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test
   folder.check_names(names);
 }
 
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
+                   const RunFolder& out) {
+  const ThresholdRule rule = threshold_rule(config);
+  if (rule.kind == ThresholdRule::Kind::own) {
+    detector.set_threshold(kept_threshold_rule(detector.config(), folder));
+    return;
+  }
+  detector.set_threshold(rule);
+  keep_threshold_rule(rule, out);
+  if (!is_there(folder.good_scores())) return;
+  write_file(out.good_scores(), read_run_file(folder.good_scores()));
+  predict_again(out.good_scores(), detector.scoring());
+}
+
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
                                   const RunFolder& out) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   check_figure_names(folder, data.test);
   const ImageStore test = read_images(config, data.test, true);
+  use_threshold(*detector, config, folder, out);
   const SplitSizes split = check_split(folder);
   const TrainingResult training = read_result(config, folder, split.train);
   return evaluate_on(test, data.has_masks(), *detector, config, out,

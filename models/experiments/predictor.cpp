@@ -156,6 +156,10 @@ Image Predictor::heat_map(const PixelView& image, const ImagePrediction& predict
                          state_->detector->heat_scale());
 }
 
+void Predictor::set_threshold(const ThresholdRule& rule) {
+  const std::lock_guard lock(state_->mutex);
+  state_->detector->set_threshold(rule);
+}
 double Predictor::threshold() const {
   return state_->detector->scoring().threshold;
 }

@@ -15,6 +15,7 @@ namespace assay {
 
 class Detector;
 struct Context;
+struct ThresholdRule;
 
 /// Pixels in somebody else's memory, 8 bits a value, row by row from the top.
 struct PixelView {
@@ -66,7 +67,10 @@ class Predictor {
   /// model draws no heat maps.
   Image heat_map(const PixelView& image, const ImagePrediction& prediction) const;
 
+  /// Of the run, unless set_threshold() was called.
   double threshold() const;
+  /// Scoring::set_threshold(), for this Predictor alone.
+  void set_threshold(const ThresholdRule& rule);
   const std::vector<std::string>& component_names() const;
   int side() const;      ///< of the square that images are resized to, pixels
   int channels() const;  ///< that images are converted to

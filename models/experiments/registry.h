@@ -38,6 +38,12 @@ NetworkFactory factory_of() {
   };
 }
 
+/// Runs of a model with other options than its own.
+struct SuiteVariant {
+  std::string name;  ///< of `--variants`, and the end of the folders' names
+  std::function<void(RunConfig&)> set;
+};
+
 /// The runs of a model in one profile of `assay suite`.
 struct SuiteCells {
   std::string preset;
@@ -46,6 +52,9 @@ struct SuiteCells {
   int64_t steps = 0;                                 ///< --steps; 0: no limit but the model's own
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< first class of the built-in data to run
+  int image_size = 0, batch = 0;                     ///< 0: the preset's
+  std::vector<SuiteVariant> variants = {};           ///< without noise, after the model's own runs
+  bool noise_sweep = false;  ///< of the runs that are trained without noise (noise_sweep.h)
 };
 
 /// Texts about a model in the report, as HTML.
@@ -70,8 +79,8 @@ struct ReportText {
     std::string note = {};  ///< below the table
   } by_class = {};
   bool noise_is_studied = false;  ///< list the model in the noise table even without noisy runs
-  /// Results printed in the publication, by object class: of the model, and the F1 drop by noise.
-  std::map<std::string, std::string> published = {}, published_noise_drop = {};
+  /// Results of the model that the publication prints, by object class.
+  std::map<std::string, std::string> published = {};
 };
 
 using GeneratedImage = std::function<void(int64_t index, const Image& image)>;
@@ -108,6 +117,7 @@ struct ModelSpec {
   /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
+  bool is_baseline = false;  ///< without a network; the report measures trained models against it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// Printed after "<run> collapsed: ": what that means and what to try.

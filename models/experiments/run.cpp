@@ -81,7 +81,10 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
   return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
-RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+namespace {
+
+/// The folder's configuration with what the options change.
+RunConfig config_to_evaluate(const RunFolder& folder, const EvaluationOptions& options) {
   RunConfig config = load_config(folder.config());
   if (options.data) {
     config.data = *options.data;
@@ -95,13 +98,27 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
   config.bad = options.bad.value_or(config.bad);
   config.masks = options.masks.value_or(config.masks);
   config.test_noise = options.test_noise.value_or(config.test_noise);
+  set_threshold_rule(config, options.threshold.value_or(ThresholdRule()));
   check(config);
+  return config;
+}
+
+}  // namespace
+
+RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+  const RunConfig config = config_to_evaluate(folder, options);
   const RunClaim claim(folder);
   folder.recover();
   StagedFiles staged(folder);
   RunMetrics metrics = find_model(config.model).evaluate(config, folder, staged.folder());
   staged.commit();
   return metrics;
+}
+
+std::vector<NoisePoint> sweep_run(const RunFolder& folder, const EvaluationOptions& options) {
+  const RunConfig config = config_to_evaluate(folder, options);
+  const RunClaim claim(folder);
+  return sweep_noise(config, folder);
 }
 
 }  // namespace assay

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "data/noise.h"
 #include "models/run/option.h"
 
 namespace assay {

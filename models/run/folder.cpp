@@ -52,8 +52,9 @@ void RunFolder::begin(Start start) const {
 }
 
 std::vector<fs::path> RunFolder::files() const {
-  return {metrics(),     config(), split(),   noise(),        history(),    scores(),
-          good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
+  return {metrics(),     config(),      split(),   noise(),    history(),
+          scores(),      good_scores(), model(),   latents(),  memorisation(),
+          noise_sweep(), checkpoint(),  machine(), threshold()};
 }
 
 std::vector<RunFolder> RunFolder::folds() const {
@@ -114,14 +115,15 @@ void RunFolder::take_evaluation() const {
   std::error_code ignored;
   const RunFolder staged(evaluation());
   // In this order, which a second call can go on with: scores.csv says which figures are old.
+  fs::remove(noise_sweep(), ignored);  // it belongs to the evaluation that goes
   if (is_there(staged.scores()))
     for (const std::string& name : scored_figures())
       if (!is_there(staged.figures() / name)) fs::remove(figures() / name, ignored);
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(staged.figures(), ignored))
     files.push_back(fs::path("figures") / entry.path().filename());
-  for (const fs::path& file :
-       {staged.noise(), staged.memorisation(), staged.scores(), staged.metrics()})
+  for (const fs::path& file : {staged.noise(), staged.threshold(), staged.good_scores(),
+                               staged.memorisation(), staged.scores(), staged.metrics()})
     files.push_back(file.filename());
   for (const fs::path& file : files) {
     std::error_code error;
@@ -170,7 +172,8 @@ void RunFolder::clear() const {
 StagedFiles::StagedFiles(const RunFolder& run)
     : run_(run), staged_(AtomicFile::temporary_of(run.evaluation())) {
   std::error_code ignored;
-  for (const fs::path& file : {run.metrics(), run.scores(), run.noise(), run.memorisation()})
+  for (const fs::path& file : {run.metrics(), run.scores(), run.noise(), run.memorisation(),
+                               run.threshold(), run.good_scores()})
     ASSAY_CHECK_AS(CheckpointError, !fs::is_directory(fs::symlink_status(file, ignored)),
                    "{}: is a folder where a file of the run was due; remove it", file.string());
   fs::remove_all(staged_.root(), ignored);

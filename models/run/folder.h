@@ -28,6 +28,8 @@ class RunFolder {
   std::filesystem::path config() const { return root_ / "config.json"; }
   std::filesystem::path split() const { return root_ / "split.json"; }
   std::filesystem::path history() const { return root_ / "history.csv"; }
+  /// The rule of the threshold where it was changed after the training.
+  std::filesystem::path threshold() const { return root_ / "threshold.json"; }
   std::filesystem::path metrics() const { return root_ / "metrics.json"; }
   std::filesystem::path scores() const { return root_ / "scores.csv"; }
   /// The machine that trained it, for the report.
@@ -37,6 +39,8 @@ class RunFolder {
   std::filesystem::path model() const { return root_ / "model.safetensors"; }
   std::filesystem::path latents() const { return root_ / "latents.safetensors"; }
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
+  /// Metrics over variance and share of noisy test images.
+  std::filesystem::path noise_sweep() const { return root_ / "noise_sweep.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
   /// Names of the figure of an image of a kind of defect; the figure with its noise has the prefix.
