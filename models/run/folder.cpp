@@ -111,8 +111,9 @@ std::vector<std::string> RunFolder::scored_figures() const {
 }
 
 void RunFolder::take_evaluation() const {
-  create();
   std::error_code ignored;
+  if (fs::is_symlink(fs::symlink_status(figures(), ignored))) fs::remove(figures(), ignored);
+  create();
   const RunFolder staged(evaluation());
   // In this order, which a second call can go on with: scores.csv says which figures are old.
   fs::remove(noise_sweep(), ignored);  // it belongs to the evaluation that goes
