@@ -19,11 +19,16 @@ const char* prediction_text(const ScoredImage& image) {
 
 class TextOutput : public PredictionOutput {
  public:
+  explicit TextOutput(const Scoring& scoring) : threshold_(scoring.threshold) {}
+
   void image(const ScoredImage& image, const std::filesystem::path&) override {
-    fmt::print("{:<9}  s = {:8.3f}  {}\n", prediction_text(image), image.score,
-               printable(image.path));
+    fmt::print("{:<9}  s = {:8.3f}  threshold {:.3f}  {}\n", prediction_text(image), image.score,
+               threshold_, printable(image.path));
   }
   void failure(const std::string&, const std::string&) override {}
+
+ private:
+  double threshold_;
 };
 
 class JsonOutput : public PredictionOutput {
@@ -67,25 +72,29 @@ class JsonOutput : public PredictionOutput {
 
 class CsvOutput : public PredictionOutput {
  public:
-  explicit CsvOutput(const Scoring& scoring) : components_(scoring.component_names.size()) {
+  explicit CsvOutput(const Scoring& scoring)
+      : components_(scoring.component_names.size()), threshold_(csv_number(scoring.threshold)) {
     std::vector<std::string> header = {"path", "score", "predicted"};
     header.insert(header.end(), scoring.component_names.begin(), scoring.component_names.end());
+    header.push_back("threshold");
     fmt::print("{}", csv_row(header));
   }
   void image(const ScoredImage& image, const std::filesystem::path&) override {
     std::vector<std::string> row = {list_name(image.path), csv_number(image.score),
                                     prediction_text(image)};
     for (const double component : image.components) row.push_back(csv_number(component));
+    row.push_back(threshold_);
     fmt::print("{}", csv_row(row));
   }
   void failure(const std::string& path, const std::string&) override {
     std::vector<std::string> row = {list_name(path), "", "unreadable"};
-    row.resize(row.size() + components_);
+    row.resize(row.size() + components_ + 1);
     fmt::print("{}", csv_row(row));
   }
 
  private:
   size_t components_;
+  std::string threshold_;
 };
 
 }  // namespace
@@ -101,7 +110,7 @@ std::unique_ptr<PredictionOutput> make_output(OutputForm form, const Scoring& sc
     case OutputForm::text:
       break;
   }
-  return std::make_unique<TextOutput>();
+  return std::make_unique<TextOutput>(scoring);
 }
 
 }  // namespace assay

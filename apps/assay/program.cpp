@@ -1,15 +1,22 @@
 #include "apps/assay/program.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <new>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string_view>
 
 #include "apps/assay/cli.h"
 #include "data/file.h"
@@ -34,38 +41,88 @@ class VerbConfig : public CLI::ConfigTOML {
  public:
   explicit VerbConfig(const CLI::App& app) : app_(app) {}
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(in);
-    std::vector<std::string> given;
-    const CLI::App* verb = deepest_verb(given);
+    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+    check_lines(text);
+    std::istringstream cleaned(text);
+    std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(cleaned);
+    const std::vector<std::string> given = verb_of_command_line();
+    std::set<std::vector<std::string>> names;
     for (CLI::ConfigItem& item : found) {
-      if (item.name == "++" || item.name == "--") continue;  // a section begins or ends
+      if (item.name == "--") continue;  // a section ends
       if (item.parents.empty()) item.parents = given;
-      check(item, given, *verb);
+      const CLI::App& verb = verb_of(item.parents);
+      if (item.name == "++") continue;  // a section begins
+      check(item, verb);
+      std::vector<std::string> name = item.parents;
+      name.push_back(item.name);
+      if (!names.insert(std::move(name)).second) refuse("'" + item.name + "' is given twice");
     }
     return found;
   }
 
  private:
-  /// The verb of the command line; its name goes into `words`: data, make.
-  const CLI::App* deepest_verb(std::vector<std::string>& words) const {
-    const CLI::App* verb = &app_;
-    while (!verb->get_subcommands().empty()) {
+  [[noreturn]] static void refuse(const std::string& why) {
+    throw CLI::ConfigError("--config: " + why);
+  }
+
+  static std::vector<std::string> verbs_of(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(verb->get_name());
+    return names;
+  }
+
+  /// "data", "make" for `assay data make`.
+  std::vector<std::string> verb_of_command_line() const {
+    std::vector<std::string> words;
+    for (const CLI::App* verb = &app_; !verb->get_subcommands().empty();) {
       verb = verb->get_subcommands().front();
       words.push_back(verb->get_name());
     }
-    return verb;
+    return words;
   }
 
-  /// Rejects empty values, which CLI11 reads as 0, and unknown names, with a message of our own.
-  static void check(const CLI::ConfigItem& item, const std::vector<std::string>& given,
-                    const CLI::App& verb) {
-    if (item.parents != given) return;
-    std::string name;
-    for (const std::string& word : given) name += " " + word;
-    if (verb.get_option_no_throw("--" + item.name) == nullptr || item.name == "config")
-      throw CLI::ConfigError("--config: '" + item.name + "' is no option of assay" + name);
-    const bool empty = item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty());
-    if (empty) throw CLI::ConfigError("--config: '" + item.name + "' has no value");
+  const CLI::App& verb_of(const std::vector<std::string>& section) const {
+    const CLI::App* verb = &app_;
+    for (const std::string& word : section) {
+      const std::vector<std::string> known = verbs_of(*verb);
+      if (std::find(known.begin(), known.end(), word) == known.end())
+        refuse(fmt::format("[{}]: there is no verb '{}'; there are: {}", fmt::join(section, "."),
+                           word, fmt::join(verbs_of(app_), ", ")));
+      verb = verb->get_subcommand(word);
+    }
+    return *verb;
+  }
+
+  /// Rejects what CLI11 passes over or cuts off.
+  static void check_lines(const std::string& text) {
+    if (text.find('\0') != std::string::npos) refuse("the file is no text");
+    std::istringstream lines(text);
+    int number = 1;
+    for (std::string line; std::getline(lines, line); ++number) {
+      std::erase_if(line, [](unsigned char c) { return std::isspace(c) != 0; });
+      const std::string_view name = std::string_view(line).substr(0, line.find('='));
+      if (line.starts_with('=') || (name != line && (name == "\"\"" || name == "''")))
+        refuse(fmt::format("line {} has no name before its '='", number));
+      if (line == "[]") refuse(fmt::format("line {}: the section has no name", number));
+    }
+  }
+
+  /// Rejects empty values, which CLI11 reads as 0, and unknown names.
+  static void check(const CLI::ConfigItem& item, const CLI::App& verb) {
+    std::string words;
+    for (const std::string& word : item.parents) words += " " + word;
+    const CLI::Option* option = verb.get_option_no_throw("--" + item.name);
+    if (option == nullptr || item.name == "config")
+      refuse("'" + item.name + "' is no option of assay" + words);
+    const auto max_values = static_cast<size_t>(std::max(1, option->get_items_expected_max()));
+    if (item.inputs.size() > max_values)
+      refuse(fmt::format("'{}' has {} values ({}); give it once, with one value", item.name,
+                         item.inputs.size(), fmt::join(item.inputs, ", ")));
+    if (item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty()))
+      refuse("'" + item.name + "' has no value");
   }
 
   const CLI::App& app_;
@@ -84,8 +141,12 @@ int run_guarded(const Action& run) {
     return fail(kExitDevice, e.what());
   } catch (const std::bad_alloc&) {
     return fail(kExitFailure, "the memory is too small; try a smaller --batch or --image-size");
+  } catch (const std::length_error&) {
+    return fail(kExitFailure, "a size is beyond what memory can hold; try a smaller --batch");
   } catch (const std::filesystem::filesystem_error& e) {
     return fail(kExitFailure, e.path1().string() + ": " + e.code().message());
+  } catch (const std::system_error& e) {
+    return fail(kExitFailure, fmt::format("the system refuses: {}", e.code().message()));
   } catch (const std::exception& e) {
     return fail(kExitFailure, e.what());
   }
@@ -152,6 +213,7 @@ int run_command_line(int argc, char** argv) {
   add_evaluate(app, run);
   add_predict(app, run);
   add_generate(app, run);
+  add_export(app, run);
   add_profile(app, run);
   add_suite(app, run);
   add_report(app, run);
@@ -161,7 +223,7 @@ int run_command_line(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
     return fail(kExitUsage, usage_text(app, e, argc, argv));
   }
-  return run_guarded(run);
+  return run();
 }
 
 }  // namespace
@@ -184,7 +246,7 @@ int run_program(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   hold_standard_streams();
-  return flushed(run_command_line(argc, argv));
+  return flushed(run_guarded([&] { return run_command_line(argc, argv); }));
 }
 
 }  // namespace assay

@@ -175,6 +175,15 @@ const RunResult* noisy_run(const ClassFindings& c) {
 void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
   const RunResult& run = *group.runs.front();
   page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
+  const DetectorMetrics& m = *run.detector();
+  if (!m.threshold_rule.empty())
+    page.add(paragraph(
+        fmt::format("Threshold {}: {}. It calls {} of {} good test images defective.",
+                    decimal(m.threshold, 2), escape_html(m.threshold_rule), m.fp, m.good_images()),
+        "soft"));
+  if (!m.why_no_pixel_metrics.empty())
+    page.add(paragraph(fmt::format("No pixel metrics: {}.", escape_html(m.why_no_pixel_metrics)),
+                       "soft"));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
   page.add(panels_of(run, max_panels));
 }

@@ -1,11 +1,15 @@
 #include "models/detectors/detector.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
+#include <sstream>
 
+#include "data/findings.h"
 #include "models/run/csv.h"
+#include "models/run/reader.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
@@ -29,13 +33,28 @@ class Metadata {
   double number(const std::string& key,
                 double min = -std::numeric_limits<double>::infinity()) const {
     const std::string& digits = text(key);
-    char* end = nullptr;
-    const double value = std::strtod(digits.c_str(), &end);
-    ASSAY_CHECK_AS(CheckpointError,
-                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= min,
-                   "{}: its metadata say {} '{}', which cannot be; train again with --force",
+    const std::optional<double> value = parse_number(digits);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= min,
+                   "{}: its metadata say {} '{:.40}', which cannot be; train again with --force",
                    source_, key, digits);
-    return value;
+    return *value;
+  }
+  int64_t count(const std::string& key, double min) const {
+    const double value = number(key, min);
+    ASSAY_CHECK_AS(CheckpointError, value <= 1e9 && value == std::floor(value),
+                   "{}: its metadata say {} {}, which is no count; train again with --force",
+                   source_, key, value);
+    return static_cast<int64_t>(value);
+  }
+  /// Finite numbers with spaces between them.
+  std::vector<double> numbers(const std::string& key) const {
+    std::vector<double> values;
+    std::istringstream in(text(key));
+    for (double value; in >> value;) values.push_back(value);
+    ASSAY_CHECK_AS(CheckpointError, in.eof() && !values.empty(),
+                   "{}: its metadata say {} that are no numbers; train again with --force", source_,
+                   key);
+    return values;
   }
   /// Refuses a model file that does not fit the config.json beside it.
   void expect(const std::string& key, const std::string& wanted) const {
@@ -79,9 +98,27 @@ void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
     heat.insert(heat.end(), prediction.heat.begin(), prediction.heat.end());
   }
   scoring_.calibration = calibrate(std::span(components).first(scoring_.components_in_score));
-  collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
+  std::vector<double> scores;
+  for (const Prediction& prediction : held_out_good)
+    for (const std::vector<double>& image : prediction.components)
+      scores.push_back(
+          scoring_.calibration.score(std::span(image).first(scoring_.components_in_score)));
+  keep_good_scores(std::move(scores));
+  set_threshold(threshold_rule(config_));
+  collapsed_ = config_.untrained    ? false  // there was nothing to learn
+               : must_reconstruct() ? output_deviation(held_out_good) < kCollapsedDeviation
+                                    : scoring_.calibration.is_constant(0);
   // Twice the 99.9th percentile, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
+}
+
+void Detector::note_sizes(const ImageStore& training) {
+  training_size_ = typical_size(training.file_sizes());
+}
+
+void Detector::keep_good_scores(std::vector<double> scores) {
+  std::sort(scores.begin(), scores.end());
+  scoring_.good_scores = std::move(scores);
 }
 
 std::map<std::string, std::string> Detector::metadata() const {
@@ -93,6 +130,15 @@ std::map<std::string, std::string> Detector::metadata() const {
                                           {"seed", std::to_string(config_.seed)},
                                           {"threshold", csv_number(scoring_.threshold)},
                                           {"collapsed", collapsed_ ? "1" : "0"}};
+  if (training_size_.height > 0) {
+    m["training_width"] = std::to_string(training_size_.width);
+    m["training_height"] = std::to_string(training_size_.height);
+  }
+  if (!scoring_.good_scores.empty()) {
+    std::vector<std::string> scores;
+    for (const double score : scoring_.good_scores) scores.push_back(csv_number(score));
+    m["good_scores"] = fmt::format("{}", fmt::join(scores, " "));
+  }
   if (scoring_.rule == Scoring::Rule::mean) return m;
   m["percentile99"] = csv_number(scoring_.calibration.percentile99);
   m["calibration_images"] = std::to_string(scoring_.calibration.components.front().count);
@@ -108,10 +154,20 @@ std::map<std::string, std::string> Detector::metadata() const {
 void Detector::read_metadata(const std::map<std::string, std::string>& entries,
                              const std::string& source) {
   const Metadata m(entries, source);
+  ASSAY_CHECK_AS(CheckpointError, m.text("version") == kVersion,
+                 "{}: has version {:.40} of the format, and this program reads {}; use the program "
+                 "that trained it",
+                 source, m.text("version"), kVersion);
+  m.expect("model", config_.model);
   m.expect("preset", config_.preset);
   m.expect("image_size", std::to_string(config_.image_size));
   m.expect("channels", std::to_string(config_.channels()));
   scoring_.threshold = m.number("threshold");
+  scoring_.threshold_rule = threshold_rule(config_);
+  if (entries.contains("training_width"))
+    training_size_ = {static_cast<int>(m.number("training_width", 1)),
+                      static_cast<int>(m.number("training_height", 1))};
+  if (entries.contains("good_scores")) keep_good_scores(m.numbers("good_scores"));
   collapsed_ = m.text("collapsed") == "1";
   if (scoring_.rule == Scoring::Rule::mean) return;
   scoring_.calibration.percentile99 = m.number("percentile99");
@@ -119,14 +175,14 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   scoring_.calibration.components.clear();
   for (const std::string& component :
        std::span(scoring_.component_names).first(scoring_.components_in_score))
-    scoring_.calibration.components.push_back(
-        {m.number(component + ".mean"), m.number(component + ".deviation", 0),
-         static_cast<int64_t>(m.number("calibration_images", 2))});
+    scoring_.calibration.components.push_back({m.number(component + ".mean"),
+                                               m.number(component + ".deviation", 0),
+                                               m.count("calibration_images", 2)});
 }
 
 SafeTensors Detector::read_model(const RunFolder& folder) {
   const std::string file = folder.model().string();
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file),
+  ASSAY_CHECK_AS(CheckpointError, is_there(file),
                  "{}: not there; the training has not ended, go on with --resume", file);
   SafeTensors model = read_checked(file);
   read_metadata(model.metadata, file);

@@ -6,9 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <sstream>
 
-#include "models/detectors/lpd/model_reader.h"
+#include "models/detectors/model_reader.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 
@@ -110,6 +109,8 @@ double LpdDetector::max_heat() const {
 
 void LpdDetector::take_over(const LpdState& state) {
   scoring_.threshold = state.threshold;
+  scoring_.own_rule = fmt::format("quantile {} of the leave-one-out scores of {} good images",
+                                  lpd_.options().quantile, images_.size());
   heat_scale_ = state.heat_scale;
 }
 
@@ -125,6 +126,8 @@ std::vector<double> LpdDetector::learn(const ImageStore& good, const std::vector
   images_.clear();
   for (const size_t i : images) images_.push_back(good.sample(i).path);
   take_over(lpd_.state());
+  keep_good_scores(maps.score);
+  set_threshold(threshold_rule(config_));
   const auto [min, max] = std::minmax_element(maps.score.begin(), maps.score.end());
   collapsed_ = *max - *min < 1e-6 * *max;
   return maps.score;

@@ -1,8 +1,6 @@
 #include "models/experiments/detector_evaluation.h"
 
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/image_io.h"
@@ -14,10 +12,8 @@
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string figure_name(const Sample& sample) {
-  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+  return RunFolder::figure_name(sample.defect, sample.path);
 }
 
 /// Image n of a batch with image m of a prediction. The result has views of the arguments.
@@ -40,8 +36,10 @@ FigureInput figure_input(const RunConfig& config, std::span<const float> images,
 /// among images with noise.
 class FigureWriter {
  public:
-  FigureWriter(const RunFolder& folder, Detector& detector)
-      : folder_(folder), detector_(detector) {}
+  FigureWriter(const RunFolder& folder, Detector& detector, const std::vector<Sample>& samples)
+      : folder_(folder), detector_(detector) {
+    for (const Sample& sample : samples) names_.insert(figure_name(sample));
+  }
 
   void offer(const Sample& sample, const FigureInput& image) {
     if (drawn_.insert(sample.defect).second)
@@ -52,7 +50,10 @@ class FigureWriter {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
-    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+    // A kind of defect may be called "noise": its figures keep their names.
+    const std::string name = std::string(RunFolder::kNoisePrefix) + figure_name(sample);
+    if (names_.contains(name)) return;
+    write_png(folder_.figures() / name,
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
@@ -60,10 +61,22 @@ class FigureWriter {
  private:
   const RunFolder& folder_;
   Detector& detector_;
+  std::set<std::string> names_;  // of the figures without noise that there could be
   std::set<std::string> drawn_, drawn_noisy_;
 };
 
 }  // namespace
+
+std::string why_no_pixel_metrics(const std::vector<Sample>& test) {
+  int64_t defective = 0, without_mask = 0;
+  for (const Sample& sample : test) {
+    defective += sample.defective;
+    without_mask += sample.defective && !has_mask(sample);
+  }
+  if (defective == 0) return "the test set has no defective image";
+  if (without_mask == 0) return "";
+  return fmt::format("{} of {} defective test images have no mask", without_mask, defective);
+}
 
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring) {
@@ -91,16 +104,12 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts) {
-  // metrics.json is removed first: a run without it is unfinished, so --resume repeats an
-  // evaluation that was cut short.
-  std::filesystem::remove(folder.metrics());
-  std::filesystem::remove_all(folder.figures());
   folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
-  FigureWriter figures(folder, detector);
+  FigureWriter figures(folder, detector, test.samples());
   const std::vector<size_t> positions = all_of(test);
-  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
+  const std::vector<size_t> noisy = noisy_among(config, positions, config.test_noise);
   note_noise(folder, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
     const Prediction prediction = detector.predict(batch.x);
@@ -122,25 +131,49 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
 
   DetectorMetrics metrics =
       detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
+  if (!pixel_metrics || !pixel_metrics->auroc) {
+    metrics.why_no_pixel_metrics = why_no_pixel_metrics(test.samples());
+    if (metrics.why_no_pixel_metrics.empty())
+      metrics.why_no_pixel_metrics =
+          "no mask marks a pixel at the model's size, or all mark every pixel";
+  }
   metrics.heat_scale = detector.heat_scale();
   metrics.image_sizes = describe_sizes(test.file_sizes());
   write_metrics(folder, metrics);
   return metrics;
 }
 
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test) {
+  std::vector<std::string> names;
+  for (const Sample& sample : test) names.push_back(figure_name(sample));
+  folder.check_names(names);
+}
+
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
+                   const RunFolder& out) {
+  const ThresholdRule rule = threshold_rule(config);
+  if (rule.kind == ThresholdRule::Kind::own) {
+    detector.set_threshold(kept_threshold_rule(detector.config(), folder));
+    return;
+  }
+  detector.set_threshold(rule);
+  keep_threshold_rule(rule, out);
+  if (!is_there(folder.good_scores())) return;
+  write_file(out.good_scores(), read_run_file(folder.good_scores()));
+  predict_again(out.good_scores(), detector.scoring());
+}
+
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
+  check_figure_names(folder, data.test);
   const ImageStore test = read_images(config, data.test, true);
-  std::ifstream in(folder.split());
-  const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* list) {
-    return split.is_object() && split.contains(list) ? split[list].size() : size_t{0};
-  };
-  const TrainingResult training = read_result(config, folder, count("train"));
-  return evaluate_on(
-      test, data.has_masks(), *detector, config, folder,
-      facts_of(training, count("train"), count("validation"), detector->collapsed()));
+  use_threshold(*detector, config, folder, out);
+  const SplitSizes split = check_split(folder);
+  const TrainingResult training = read_result(config, folder, split.train);
+  return evaluate_on(test, data.has_masks(), *detector, config, out,
+                     facts_of(training, split.train, split.validation, detector->collapsed()));
 }
 
 }  // namespace assay

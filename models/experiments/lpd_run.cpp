@@ -33,6 +33,7 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
   const std::vector<double> scores = detector.learn(run.good, images);
+  detector.note_sizes(run.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const PlaceDensityState& places = detector.lpd().places().state();
@@ -66,6 +67,7 @@ ModelSpec lpd_model() {
   ModelSpec model;
   model.name = "lpd";
   model.presets = {{"lpd", 256, 3, Init::he, nullptr}};
+  model.options = {"k", "threshold", "target_fpr"};
   model.own_options = lpd_options();
   model.check = check_lpd_options;
   model.train = train_lpd;

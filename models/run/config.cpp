@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
 
 #include "data/file.h"
 #include "kernels/runtime/context.h"
@@ -71,9 +73,23 @@ void depth_of_bits::operator()(const std::string& flag, const std::string& value
                  "{}: '{}' is neither auto nor a number from 8 to 16", flag, value);
 }
 
+void optional_number::operator()(const std::string& flag, const std::string& text) const {
+  if (text.empty()) return;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  ASSAY_CHECK_AS(UsageError, *end == '\0' && std::isfinite(value), "{}: '{}' is no number", flag,
+                 text);
+  ASSAY_CHECK_AS(UsageError, value > low && value < high, "{}: {} does not lie between {} and {}",
+                 flag, text, low, high);
+}
+
 void positive::operator()(const std::string& flag, double value) const {
   ASSAY_CHECK_AS(UsageError, std::isfinite(value) && value > 0, "{}: {} is not a positive number",
                  flag, value);
+}
+
+void share::operator()(const std::string& flag, double value) const {
+  ASSAY_CHECK_AS(UsageError, value >= 0 && value <= 1, "{}: {} is not from 0 to 1", flag, value);
 }
 
 void one_of::operator()(const std::string& flag, const std::string& value) const {
@@ -88,9 +104,9 @@ void utf8::operator()(const std::string&, const std::string& value) const {
 
 void check_options(const RunConfig& c) {
   ASSAY_CHECK_AS(UsageError,
-                 (c.data == "folder") == !c.good.empty() && c.good.empty() == c.bad.empty(),
-                 "--good and --bad: give both, or --data and --class");
-  ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.good.empty(), "--masks: needs --good and --bad");
+                 (c.data == "folder") == !c.good.empty() && (c.bad.empty() || !c.good.empty()),
+                 "--bad: needs --good, a folder of good images; or give --data and --class");
+  ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.bad.empty(), "--masks: needs --good and --bad");
   for (const Option& option : option_table()) option.check(option.get(c));
   const Precision precision = precision_from_name(c.precision.c_str());
   ASSAY_CHECK_AS(
@@ -121,12 +137,39 @@ nlohmann::json json_of(const RunConfig& config) {
   return json;
 }
 
+namespace {
+
+/// nlohmann's get() would turn 2.5 into 2, true into 1 and wrap 2^32.
+template <class T>
+T typed(const nlohmann::json& value, const std::string& name) {
+  bool fits = false;
+  if constexpr (std::is_same_v<T, std::string>) {
+    fits = value.is_string();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    fits = value.is_boolean();
+  } else if constexpr (std::is_same_v<T, double>) {
+    fits = value.is_number();
+  } else if (value.is_number_unsigned()) {
+    fits = std::in_range<T>(value.get<uint64_t>());
+  } else if (value.is_number_integer()) {
+    fits = std::in_range<T>(value.get<int64_t>());
+  }
+  ASSAY_CHECK_AS(UsageError, fits, "{} cannot be {:.40}", name, value.dump());
+  return value.get<T>();
+}
+
+}  // namespace
+
 RunConfig config_from(const nlohmann::json& json, std::span<const Option> own) {
   RunConfig config;
-  config.model = json.at("model");
-  config.preset = json.value("preset", config.preset);
+  const auto value = [&](const std::string& name, const auto& initial) {
+    const auto found = json.find(name);
+    return found == json.end() ? initial : typed<std::decay_t<decltype(initial)>>(*found, name);
+  };
+  config.model = value("model", config.model);
+  config.preset = value("preset", config.preset);
   const auto read = [&](const Option& option) {
-    std::visit([&](const auto& initial) { option.set(config, json.value(option.name, initial)); },
+    std::visit([&](const auto& initial) { option.set(config, value(option.name, initial)); },
                option.initial);
   };
   std::for_each(option_table().begin(), option_table().end(), read);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -12,18 +11,27 @@
 #include "data/noise.h"
 #include "kernels/runtime/parallel.h"
 #include "models/run/machine.h"
+#include "models/run/reader.h"
 
 namespace assay {
 
 Dataset open_data(const RunConfig& config) {
-  if (config.data != "folder") return open_dataset(config.data, config.object_class);
+  if (config.data != "folder") {
+    Dataset data = open_dataset(config.data, config.object_class);
+    if (!data.test.empty()) return data;
+    hold_out_test(data, config.seed);
+    data.notes.push_back(
+        fmt::format("{} has no test/: {} of its good images are held out for the test",
+                    config.object_class, data.test.size()));
+    return data;
+  }
   FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
   if (!config.masks.empty()) folder.masks = config.masks;
   return open_folder(folder);
 }
 
-void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data) {
-  if (config.data != "folder") return;
+void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data) {
+  if (!data.draws_test) return;
   std::vector<Sample> test;
   for (const std::vector<Sample>* samples : {&data.train_good, &data.test})
     for (const Sample& sample : *samples)
@@ -35,8 +43,23 @@ void test_on_the_rest(const RunConfig& config, const std::set<std::string>& lear
 
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
   Dataset data = open_data(config);
-  if (config.data == "folder") test_on_the_rest(config, paths_in_split(folder.split()), data);
+  check_split(folder);
+  if (data.draws_test) test_on_the_rest(paths_in_split(folder.split()), data);
   return data;
+}
+
+SplitSizes check_split(const RunFolder& folder) {
+  const nlohmann::ordered_json json = read_run_json(folder.split());
+  const JsonReader in(json, folder.split().string());
+  SplitSizes sizes;
+  if (in.has("folds")) {
+    for (const JsonReader& fold : in.objects("folds"))
+      for (const char* part : {"train", "validation", "test"}) fold.texts(part);
+    return sizes;
+  }
+  sizes.train = static_cast<int64_t>(in.texts("train").size());
+  sizes.validation = static_cast<int64_t>(in.texts("validation").size());
+  return sizes;
 }
 
 void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
@@ -70,11 +93,12 @@ ImageStore read_images(const RunConfig& config, std::vector<Sample> samples, boo
 }
 
 Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data) {
-  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const bool keep = start == Start::resume && is_there(folder.split());
+  if (keep) check_split(folder);
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
-  if (config.data == "folder") learn_from_any_good(data);
+  if (data.draws_test) learn_from_any_good(data);
   Split split = read_split(file, data.train_good);
   for (const std::vector<size_t>* list : {&split.train, &split.validation})
     ASSAY_CHECK_AS(DataError, list->size() >= 2,
@@ -87,9 +111,9 @@ RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start
   if (config.bit_depth != "auto") return config;
   RunConfig known = config;
   if (start == Start::resume && std::filesystem::exists(folder.config())) {
-    std::ifstream in(folder.config());
-    const auto json = nlohmann::json::parse(in, nullptr, false);
-    known.bit_depth = json.is_object() ? json.value("bit_depth", "16") : "16";
+    const nlohmann::ordered_json json = read_run_json(folder.config());
+    const JsonReader in(json, folder.config().string());
+    known.bit_depth = in.has("bit_depth") ? in.text("bit_depth") : "16";
     return known;
   }
   const std::vector<Sample> samples = open_data(config).train_good;
@@ -120,7 +144,7 @@ std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config
   if (!findings.problems.empty()) throw DataError(findings.problems.front());
   std::vector<std::string> remarks = data.notes;
   remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());
-  if (data.files.ignored() > 0) remarks.push_back("files: " + data.files.sentence());
+  if (data.files.images() > 0) remarks.push_back("files: " + data.files.sentence());
   return remarks;
 }
 
@@ -130,21 +154,20 @@ std::vector<size_t> all_of(const ImageStore& store) {
   return positions;
 }
 
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed) {
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition) {
   if (condition != "noisy") return {};
   std::vector<size_t> noisy;
-  for (const size_t i : draw_noisy_images(listed.size(), seed)) noisy.push_back(listed[i]);
+  for (const size_t i : draw_noisy_images(listed.size(), config.seed, config.noise_share))
+    noisy.push_back(listed[i]);
   return noisy;
 }
 
 void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
                 const std::vector<size_t>& noisy) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  if (std::filesystem::exists(folder.noise())) {
-    std::ifstream in(folder.noise());
-    json = nlohmann::ordered_json::parse(in, nullptr, false);
-    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: start a new object
+  if (is_there(folder.noise())) {
+    json = read_run_json(folder.noise());
   } else if (noisy.empty()) {
     return;
   }
@@ -161,6 +184,7 @@ void for_each_batch(const RunConfig& config, const ImageStore& store,
                       .seed = config.seed,
                       .shuffle = false,
                       .noisy = noisy,
+                      .noise_variance = config.noise_variance,
                       .clean_target = true,
                       .labels = true});
   loader.start_epoch(0);

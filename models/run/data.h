@@ -16,13 +16,21 @@ namespace assay {
 /// Opens what --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// For --good and --bad data: makes data.test all images that are not in the run's split
+/// Where Dataset::draws_test: makes data.test all images that are not in the run's split
 /// (`learnt`), sorted by path. Does nothing for data sets with a test folder.
-void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
+void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. Uses split.json, because the data folder may have
-/// changed since the training. DataError also for a damaged split.json.
+/// changed since the training. CheckpointError for a missing or damaged split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
+/// Numbers of images in a run's split; zeros for a split into folds.
+struct SplitSizes {
+  int64_t train = 0, validation = 0;
+};
+/// Reads split.json of a run. CheckpointError if it is missing or no split. Whether its images
+/// exist is checked by read_split and read_folds.
+SplitSizes check_split(const RunFolder& folder);
 
 /// Deletes an old run if `start` is force, and writes config.json and machine.json. Call it after
 /// all images were read; then write the split, and metrics.json last.
@@ -47,8 +55,9 @@ RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start
 /// DecodeOptions::bit_depth of a configuration.
 int bit_depth_of(const RunConfig& config);
 
-/// Messages of `train` about its images: notes on folders and images (findings.h), and the ignored
-/// files. `test` is null for a cross-validation. DataError for the first problem of findings.h.
+/// Messages of `train` about its images: notes on folders and images (findings.h), and how many
+/// files were read and ignored, and why. `test` is null for a cross-validation. DataError for the
+/// first problem of findings.h.
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test);
 
@@ -56,9 +65,9 @@ std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config
 std::vector<size_t> all_of(const ImageStore& store);
 
 /// The positions among `listed` that get noise (equation 7 of the study) under `condition`, clean
-/// or noisy.
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed);
+/// or noisy: the share of `config`, drawn from its seed.
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition);
 
 /// Writes into noise.json which images of a set (train, validation, test) have noise. A run without
 /// noise has no such file.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <variant>
 #include <vector>
@@ -50,8 +51,20 @@ struct depth_of_bits {
   void operator()(const std::string& flag, const std::string& value) const;
 };
 
+/// UsageError unless the text is empty (not given) or a number between `low` and `high`, exclusive.
+struct optional_number {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  void operator()(const std::string& flag, const std::string& text) const;
+};
+
 /// UsageError unless the value is finite and positive.
 struct positive {
+  void operator()(const std::string& flag, double value) const;
+};
+
+/// UsageError unless 0 <= value <= 1.
+struct share {
   void operator()(const std::string& flag, double value) const;
 };
 
