@@ -22,7 +22,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
 /// Options of the run's configuration that an evaluation may replace.
 struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
-  std::optional<ThresholdRule> threshold;  ///< the run keeps it
+  std::optional<ThresholdRule> threshold;  ///< stored in the run
 };
 /// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.
