@@ -84,7 +84,7 @@ class Detector {
   void set_threshold(const ThresholdRule& rule) { scoring_.set_threshold(rule); }
   /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
-  /// Of model.safetensors: threshold, calibration, and what the model is.
+  /// __metadata__ of model.safetensors: model, preset, threshold, calibration.
   std::map<std::string, std::string> metadata() const;
   /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }
