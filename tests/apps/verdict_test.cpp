@@ -278,6 +278,23 @@ TEST_CASE("a claim holds, falls or stays open by the intervals of three seeds") 
   CHECK(contains(claims_of(9, 1, 2), "undecided"));  // two seeds decide nothing
 }
 
+TEST_CASE("a claim with an exception needs the exception, too") {
+  const TemporaryFolder folder;
+  for (const char* name : {"bottle", "transistor"}) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      const bool better = name[0] == 'b';
+      write_run(folder.path(), {.object_class = name, .seed = seed, .shift = better ? 9.0 : 1.0});
+      write_run(
+          folder.path(),
+          {.model = "ni-cae", .object_class = name, .seed = seed, .shift = better ? 1.0 : 9.0});
+    }
+    const std::string row =
+        part_of(report_text(folder.path()), "KD-CAE detects better than NI-CAE", "Noise lowers");
+    CHECK(contains(row, name[0] == 'b' ? "undecided" : "holds"));
+    CHECK(contains(row, "transistor: not run") == (name[0] == 'b'));
+  }
+}
+
 TEST_CASE("claims of noise, of an option and of what was not run") {
   const TemporaryFolder folder;
   for (uint64_t seed = 1; seed <= 3; ++seed) {
