@@ -32,7 +32,9 @@ def assay(args, *words):
 
 
 def measure(args, name, seed, trained):
-    options = ["--data", str(args.mvtec), "--class", name, "--seed", str(seed)] + ([] if trained else ["--untrained"])
+    options = ["--data", str(args.mvtec), "--class", name, "--seed", str(seed)]
+    if not trained:
+        options += ["--steps", "1", "--lr", "1e-12"]  # leaves the initial weights
     folder = args.work / f"kd-cae-{name}-seed{seed}{'' if trained else '-untrained'}"
     if not (folder / "metrics.json").exists():
         assay(args, "train", "kd-cae", *options, "--out", str(folder), "--resume")

@@ -74,6 +74,12 @@ Image at_size(const Image& image, int height, int width, int channels) {
                                     : resize(with_channels(image, channels), height, width);
 }
 
+std::vector<float> unit_pixels(const Image& image) {
+  std::vector<float> values(image.size());
+  fill_image(image, {}, values.data());
+  return values;
+}
+
 ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options options)
     : options_(options),
       samples_(std::move(samples)),

@@ -16,6 +16,9 @@ namespace assay {
 /// Converts an image to the input of a model: resized (resize.h), grey or RGB.
 Image at_size(const Image& image, int height, int width, int channels);
 
+/// The values of an image in [0,1]. // (H,W,C)
+std::vector<float> unit_pixels(const Image& image);
+
 /// Images of one size as a tensor (n,H,W,C) in [0,1], without noise or augmentation. Error if there
 /// are none or their sizes differ.
 Tensor batch_of(std::span<const Image* const> images);
@@ -65,7 +68,7 @@ struct BatchOptions {
   double noise_variance = kNoiseVariance;
   bool clean_target = false;  ///< fill Batch::clean
   bool labels = false;        ///< fill Batch::labels
-  bool endless = false;  ///< every batch is full: the next pass over the images continues it
+  bool endless = false;       ///< every batch is full: the next pass over the images continues it
 };
 
 struct Batch {

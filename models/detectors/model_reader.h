@@ -4,15 +4,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/error.h"
+#include "models/run/csv.h"
 #include "tensor/safetensors.h"
 
 namespace assay {
 
-/// Whatever is missing or does not fit is a CheckpointError that names the file.
+/// CheckpointError that names the file if anything is missing or does not fit.
 class ModelReader {
  public:
   ModelReader(const SafeTensors& file, const std::string& name) : file_(file), name_(name) {}
@@ -55,17 +57,22 @@ class ModelReader {
                    "{}: its metadata say no {}; train again with --force", name_, key);
     return found->second;
   }
+  /// All finite.
   std::vector<double> doubles(const std::string& key) const {
-    return tensor(key, StoredType::f64).doubles();
+    std::vector<double> values = tensor(key, StoredType::f64).doubles();
+    for (const double value : values)
+      ASSAY_CHECK_AS(CheckpointError, std::isfinite(value),
+                     "{}: its {} hold {}; train again with --force", name_, key, value);
+    return values;
   }
   double number(const std::string& key, double low, double high) const {
     const auto found = file_.metadata.find(key);
-    const double value =
-        found == file_.metadata.end() ? NAN : std::strtod(found->second.c_str(), nullptr);
-    ASSAY_CHECK_AS(CheckpointError, value >= low && value <= high,
+    const std::optional<double> value =
+        found == file_.metadata.end() ? std::nullopt : parse_number(found->second);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= low && *value <= high,
                    "{}: its metadata say no {} from {} to {}; train again with --force", name_, key,
                    low, high);
-    return value;
+    return *value;
   }
   int whole(const std::string& key, int low, int high) const {
     return static_cast<int>(number(key, low, high));

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "models/experiments/configure.h"
 #include "models/experiments/one_class_run.h"
 
 namespace assay {
@@ -74,6 +75,12 @@ ModelSpec autoencoder_model(
   };
   model.evaluate = evaluate_detector;
   model.make_detector = make;
+  model.export_networks = [make](const RunFolder& folder) {
+    const std::shared_ptr<AutoencoderDetector> detector = make(load_config(folder.config()));
+    detector->load(folder);
+    return OnnxSource{
+        .owner = detector, .networks = {&detector->network()}, .metadata = detector->metadata()};
+  };
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<ReconstructionStep>(network, config);
   };

@@ -56,6 +56,17 @@ ModelSpec cnn() {
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<CnnDetector> detector =
+        detector_of<CnnDetector>(load_config(folder.config()));
+    detector->load(folder);
+    OnnxSource source{.owner = detector, .metadata = detector->metadata()};
+    source.output = "probability";
+    source.mean_probability = true;
+    for (int fold = 0; fold < detector->config().folds; ++fold)
+      source.networks.push_back(&detector->network(fold));
+    return source;
+  };
   model.make_step = make_step<ClassifierStep>;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
@@ -110,6 +121,13 @@ ModelSpec kd_cae() {
   model.presets = {{"kd-cae", 128, 3, Init::he, make_kd_cae<KdCae::Variant::pooled>},
                    {"kd-cae-strided", 128, 3, Init::he, make_kd_cae<KdCae::Variant::strided>}};
   model.options.push_back("kde_bandwidth");
+  model.export_networks = [of_autoencoder =
+                               std::move(model.export_networks)](const RunFolder& folder) {
+    OnnxSource source = of_autoencoder(folder);
+    source.inner_rows = "encoder";
+    source.inner_output = "latent";
+    return source;
+  };
   model.own_options = {
       own_option("latent", 0, at_least{0},
                  "numbers of the latent, a multiple of its places (0: 128 for each "
@@ -204,6 +222,15 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<Dcgan> gan = load_dcgan(folder);
+    return OnnxSource{.owner = gan,
+                      .networks = {gan.get()},
+                      .rows = "generator",
+                      .input = "z",
+                      .output = "images",
+                      .metadata = {{"range", "-1 to 1"}}};
+  };
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
   };

@@ -13,6 +13,7 @@
 #include "layers/init.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/run_metrics.h"
+#include "models/experiments/onnx.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -39,7 +40,7 @@ NetworkFactory factory_of() {
 
 /// Runs of a model with other options than its own.
 struct SuiteVariant {
-  std::string name;  ///< of `--variants`, and the end of the folders' names
+  std::string name;  ///< for --variants, and the end of the folder names
   std::function<void(RunConfig&)> set;
 };
 
@@ -98,14 +99,17 @@ struct ModelSpec {
   /// Trains (or resumes) in a folder that the caller has locked: reads all images, trains,
   /// evaluates and writes metrics.json.
   std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
-  /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
-  std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
+  /// Scores the test images of `config` with the folder's model and writes scores.csv, figures and
+  /// metrics.json into `out`.
+  std::function<RunMetrics(const RunConfig&, const RunFolder&, const RunFolder& out)> evaluate;
   /// Makes an untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
   /// Generates `count` images with the folder's model; image i is a function of (seed, i). Empty
   /// for a model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
+  /// The folder's trained networks, for `assay export`. Empty for a model without a network.
+  std::function<OnnxSource(const RunFolder&)> export_networks;
   /// Makes the training step of a network, which outlives it. `assay profile` and the benchmarks
   /// time it.
   std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
@@ -113,7 +117,7 @@ struct ModelSpec {
   /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
-  bool is_baseline = false;  ///< without a network; the report measures trained models against it
+  bool is_baseline = false;  ///< no network; the report compares trained models with it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// Printed after "<run> collapsed: ": what that means and what to try.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
@@ -18,6 +19,22 @@ constexpr size_t kChunk = 32;  // images whose maps are in memory at once
 Planes halved_image(std::span<const float> pixels, int side) {
   return halve({{pixels.begin(), pixels.end()}, side, side, 3});
 }
+
+/// A context of the CPU for pose and features: the one given or, beside a CUDA device's, a new one
+/// with as many threads.
+class HostContext {
+ public:
+  explicit HostContext(Context& ctx) : context_(&ctx) {
+    if (!ctx.device.is_cuda()) return;
+    own_.emplace(ctx.threads->threads());
+    context_ = &own_->get();
+  }
+  operator Context&() const { return *context_; }
+
+ private:
+  std::optional<CpuContext> own_;
+  Context* context_;
+};
 
 }  // namespace
 
@@ -72,7 +89,8 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
                  "lpd: {} good images; leave-one-out needs two at least", good.count);
   state_ = {};
   std::vector<Pose> poses;
-  choose_pose(ctx, good, poses);
+  const HostContext host(ctx);
+  choose_pose(host, good, poses);
   const int images = static_cast<int>(good.count);
   const int64_t cells = int64_t{grid_height()} * grid_width(), rows = images * cells;
 
@@ -87,14 +105,14 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
   std::vector<Pose> some_poses;
   if (state_.posed)
     for (const size_t i : order) some_poses.push_back(poses[i]);
-  state_.filters = fit_filters(ctx, read_crops(ctx, some, 0, some.count, some_poses).crops,
+  state_.filters = fit_filters(host, read_crops(host, some, 0, some.count, some_poses).crops,
                                options_.features, options_.seed);
 
   std::vector<float> x;
   x.reserve(rows * feature_channels(state_.filters.count));
   for (size_t begin = 0; begin < good.count; begin += kChunk) {
     const size_t end = std::min(good.count, begin + kChunk);
-    const std::vector<float> part = features(ctx, read_crops(ctx, good, begin, end, poses).crops,
+    const std::vector<float> part = features(host, read_crops(host, good, begin, end, poses).crops,
                                              state_.filters, options_.features);
     x.insert(x.end(), part.begin(), part.end());
   }
@@ -114,12 +132,13 @@ LpdMaps Lpd::score(Context& ctx, const LpdImages& images) const {
   ASSAY_CHECK(images.side == state_.side,
               "lpd: images of {} pixels a side, but the model was fitted to {}", images.side,
               state_.side);
+  const HostContext host(ctx);
   LpdMaps out;
   for (size_t begin = 0; begin < images.count; begin += kChunk) {
     const size_t end = std::min(images.count, begin + kChunk);
-    Crops crops = read_crops(ctx, images, begin, end, {});
+    Crops crops = read_crops(host, images, begin, end, {});
     const CellScores part =
-        places_.score(ctx, features(ctx, crops.crops, state_.filters, options_.features),
+        places_.score(ctx, features(host, crops.crops, state_.filters, options_.features),
                       static_cast<int>(end - begin));
     out.cells.insert(out.cells.end(), part.cells.begin(), part.cells.end());
     out.poses.insert(out.poses.end(), crops.poses.begin(), crops.poses.end());
@@ -163,8 +182,9 @@ Lpd::Explanation Lpd::explain(Context& ctx, std::span<const float> image) const 
   const LpdImages one{1, state_.side, [&](size_t, std::span<float> out) {
                         std::copy(image.begin(), image.end(), out.begin());
                       }};
-  const Crops crops = read_crops(ctx, one, 0, 1, {});
-  const std::vector<float> x = features(ctx, crops.crops, state_.filters, options_.features);
+  const HostContext host(ctx);
+  const Crops crops = read_crops(host, one, 0, 1, {});
+  const std::vector<float> x = features(host, crops.crops, state_.filters, options_.features);
   const CellScores scores = places_.score(ctx, x, 1);
   const int cell = static_cast<int>(std::max_element(scores.cells.begin(), scores.cells.end()) -
                                     scores.cells.begin());
