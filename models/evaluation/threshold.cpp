@@ -70,10 +70,8 @@ ThresholdRule kept_threshold_rule(const RunConfig& config, const RunFolder& fold
   for (const RuleOption& option : kOptions)
     if (json.is_object() && json.contains(option.name) && json[option.name].is_number())
       return {option.kind, json[option.name].get<double>()};
-  throw CheckpointError(
-      fmt::format("{}: is damaged; remove it to return to the threshold of the training, or give "
-                  "assay evaluate --k, --threshold or --target-fpr",
-                  file.string()));
+  throw CheckpointError(fmt::format(
+      "{}: is damaged; remove it, which returns to the threshold of the training", file.string()));
 }
 
 void keep_threshold_rule(const ThresholdRule& rule, const RunFolder& folder) {
