@@ -19,16 +19,23 @@ namespace {
 
 constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
 
-constexpr const char* kNoisePrefix = "noise_";
+constexpr std::string_view kNoisePrefix = "noise_";
 
-/// Figures of a run by file name, those of good images last.
-std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
+/// Score and prediction of an image, by the stem of its figure.
+using Captions = std::map<std::string, std::string>;
+
+/// Figures of a run's images by file name, those of good images last. A kind of defect may be
+/// called "noise"; files that belong to no image are somebody else's.
+std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Captions& captions) {
   std::vector<fs::path> files;
-  if (!fs::exists(run.folder.figures())) return files;
-  for (const auto& entry : fs::directory_iterator(run.folder.figures())) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() == ".png" && (name.rfind(kNoisePrefix, 0) == 0) == noise)
-      files.push_back(entry.path());
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(run.folder.figures(), ignored)) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() != ".png" || entry.is_symlink(ignored)) continue;
+    const bool plain = captions.contains(stem);
+    const bool noisy = !plain && stem.starts_with(kNoisePrefix) &&
+                       captions.contains(stem.substr(kNoisePrefix.size()));
+    if (noise ? noisy : plain) files.push_back(entry.path());
   }
   const auto good = [](const fs::path& file) {
     return file.filename().string().rfind("good_", 0) == 0;
@@ -39,13 +46,12 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
   return files;
 }
 
-/// Score and prediction of the images of a run, by the stem of their figure.
-std::map<std::string, std::string> captions_of(const RunResult& run) {
+Captions captions_of(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
   const size_t path = table.column("path"), defect = table.column("defect"),
                predicted = table.column("predicted");
-  std::map<std::string, std::string> captions;
+  Captions captions;
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const auto& row = table.rows[i];
     captions[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
@@ -60,6 +66,16 @@ void shorten(std::vector<fs::path>& files, size_t max) {
   const fs::path last = files.back();
   files.resize(max);
   files.back() = last;
+}
+
+/// A damaged figure costs its own place on the page.
+template <class F>
+std::string image_or_reason(const F& html) {
+  try {
+    return html();
+  } catch (const Error& damage) {
+    return fmt::format("<span class=\"whole\">left out: {}</span>", escape_html(damage.what()));
+  }
 }
 
 std::string tiles_html(const fs::path& file, int rows, int columns,
@@ -105,41 +121,46 @@ std::string embedded_image(const Image& image, const std::string& description, i
 }
 
 std::string captioned_image(const fs::path& png, const std::string& caption) {
-  if (!fs::exists(png)) return "";
-  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
-                     embedded_image(read_image(png), caption, kSheetWidth), caption);
+  std::error_code ignored;
+  if (!fs::is_regular_file(fs::symlink_status(png, ignored))) return "";
+  const std::string image =
+      image_or_reason([&] { return embedded_image(read_image(png), caption, kSheetWidth); });
+  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
 }
 
 std::string panels_of(const RunResult& run, size_t max) {
-  std::vector<fs::path> files = figures_of(run, false);
+  Captions captions = captions_of(run);
+  std::vector<fs::path> files = figures_of(run, false, captions);
   if (files.empty()) return "";
   shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
-  auto captions = captions_of(run);
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
   for (const fs::path& file : files)
-    html += fmt::format("\n{}{}", tiles_html(file, 1, kPanelTiles, names),
+    html += fmt::format("\n{}{}",
+                        image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
                         span(captions[file.stem().string()], "whole"));
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
 std::string noise_panels_of(const RunResult& run, size_t max) {
-  std::vector<fs::path> files = figures_of(run, true);
+  Captions captions = captions_of(run);
+  std::vector<fs::path> files = figures_of(run, true, captions);
   if (files.empty()) return "";
   files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
-  auto captions = captions_of(run);
   std::string html = "<figure><div class=\"tiles of3\">\n";
   for (size_t i = 0; i < kNoisePanelColumns; ++i)
     html += span(i == 0   ? "above without, below with noise"
                  : i == 1 ? "reconstruction"
                           : "residual");
   for (const fs::path& file : files) {
-    html += fmt::format("\n{}", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
-    const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
+    html += "\n" + image_or_reason([&] {
+              return tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names);
+            });
+    const std::string stem = file.stem().string().substr(kNoisePrefix.size());
     html += span(fmt::format("with noise, {}", captions[stem]), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));

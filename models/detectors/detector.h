@@ -61,10 +61,13 @@ class Detector {
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double max_heat() const { return 1; }
 
-  /// Remembers the typical size of the training's files, so that predict() can name images of
-  /// another shape.
+  /// Whether reconstructions that hardly vary from image to image mean that nothing was learnt; if
+  /// not, scores that do not vary mean it.
+  virtual bool must_reconstruct() const { return true; }
+
+  /// Stores the typical size of the training images, so that images of another shape can be named.
   void note_sizes(const ImageStore& training);
-  /// 0 x 0 for a model of an earlier version.
+  /// The size that note_sizes() stored; 0 x 0 for a model of an earlier version.
   ImageSize training_size() const { return training_size_; }
 
   /// Sets the calibration, the threshold and the colour scale from predictions of held-out good
@@ -77,18 +80,19 @@ class Detector {
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
-  /// Scoring::set_threshold().
+  /// Calls Scoring::set_threshold().
   void set_threshold(const ThresholdRule& rule) { scoring_.set_threshold(rule); }
   /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
+  /// __metadata__ of model.safetensors: model, preset, threshold, calibration.
+  std::map<std::string, std::string> metadata() const;
   /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:
   /// Sets Scoring::good_scores, in any order.
   void keep_good_scores(std::vector<double> scores);
-  /// Writes and reads __metadata__ of model.safetensors.
-  std::map<std::string, std::string> metadata() const;
+  /// Reads __metadata__ of model.safetensors.
   void read_metadata(const std::map<std::string, std::string>& entries, const std::string& source);
   /// Reads the folder's model.safetensors and its metadata. CheckpointError as for load().
   SafeTensors read_model(const RunFolder& folder);

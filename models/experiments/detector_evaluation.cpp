@@ -1,8 +1,6 @@
 #include "models/experiments/detector_evaluation.h"
 
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/image_io.h"
@@ -10,14 +8,13 @@
 #include "models/evaluation/pixel_metrics.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string figure_name(const Sample& sample) {
-  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+  return RunFolder::figure_name(sample.defect, sample.path);
 }
 
 /// Image n of a batch with image m of a prediction. The result has views of the arguments.
@@ -40,8 +37,10 @@ FigureInput figure_input(const RunConfig& config, std::span<const float> images,
 /// among images with noise.
 class FigureWriter {
  public:
-  FigureWriter(const RunFolder& folder, Detector& detector)
-      : folder_(folder), detector_(detector) {}
+  FigureWriter(const RunFolder& folder, Detector& detector, const std::vector<Sample>& samples)
+      : folder_(folder), detector_(detector) {
+    for (const Sample& sample : samples) names_.insert(figure_name(sample));
+  }
 
   void offer(const Sample& sample, const FigureInput& image) {
     if (drawn_.insert(sample.defect).second)
@@ -52,7 +51,10 @@ class FigureWriter {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
-    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+    // A kind of defect may be called "noise": its figures keep their names.
+    const std::string name = std::string(RunFolder::kNoisePrefix) + figure_name(sample);
+    if (names_.contains(name)) return;
+    write_png(folder_.figures() / name,
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
@@ -60,6 +62,7 @@ class FigureWriter {
  private:
   const RunFolder& folder_;
   Detector& detector_;
+  std::set<std::string> names_;  // of the figures without noise that there could be
   std::set<std::string> drawn_, drawn_noisy_;
 };
 
@@ -102,16 +105,12 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts) {
-  // metrics.json is removed first: a run without it is unfinished, so --resume repeats an
-  // evaluation that was cut short.
-  std::filesystem::remove(folder.metrics());
-  std::filesystem::remove_all(folder.figures());
   folder.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
-  FigureWriter figures(folder, detector);
+  FigureWriter figures(folder, detector, test.samples());
   const std::vector<size_t> positions = all_of(test);
-  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
+  const std::vector<size_t> noisy = noisy_among(config, positions, config.test_noise);
   note_noise(folder, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
     const Prediction prediction = detector.predict(batch.x);
@@ -145,32 +144,37 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   return metrics;
 }
 
-void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder) {
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test) {
+  std::vector<std::string> names;
+  for (const Sample& sample : test) names.push_back(figure_name(sample));
+  folder.check_names(names);
+}
+
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
+                   const RunFolder& out) {
   const ThresholdRule rule = threshold_rule(config);
   if (rule.kind == ThresholdRule::Kind::own) {
     detector.set_threshold(kept_threshold_rule(detector.config(), folder));
     return;
   }
   detector.set_threshold(rule);
-  keep_threshold_rule(rule, folder);
-  if (std::filesystem::exists(folder.good_scores()))
-    predict_again(folder.good_scores(), detector.scoring());
+  keep_threshold_rule(rule, out);
+  if (!is_there(folder.good_scores())) return;
+  write_file(out.good_scores(), read_run_file(folder.good_scores()));
+  predict_again(out.good_scores(), detector.scoring());
 }
 
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
+  check_figure_names(folder, data.test);
   const ImageStore test = read_images(config, data.test, true);
-  use_threshold(*detector, config, folder);
-  std::ifstream in(folder.split());
-  const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* list) {
-    return split.is_object() && split.contains(list) ? split[list].size() : size_t{0};
-  };
-  const TrainingResult training = read_result(config, folder, count("train"));
-  return evaluate_on(
-      test, data.has_masks(), *detector, config, folder,
-      facts_of(training, count("train"), count("validation"), detector->collapsed()));
+  use_threshold(*detector, config, folder, out);
+  const SplitSizes split = check_split(folder);
+  const TrainingResult training = read_result(config, folder, split.train);
+  return evaluate_on(test, data.has_masks(), *detector, config, out,
+                     facts_of(training, split.train, split.validation, detector->collapsed()));
 }
 
 }  // namespace assay

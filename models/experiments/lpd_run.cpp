@@ -36,14 +36,13 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   detector.note_sizes(run.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const LpdState& state = detector.lpd().state();
+  const PlaceDensityState& places = detector.lpd().places().state();
   hooks.say(fmt::format(
       "{}, {} (place explains {:.0f} % of the responses' variance), {} x {} cells of {} channels",
-      state.posed ? "objects turned into one pose" : "images as they lie",
-      state.local ? "each place compared with the same place"
-                  : "each place compared with all places",
-      100 * state.aligned_share, detector.lpd().grid_height(), detector.lpd().grid_width(),
-      state.shape.C));
+      detector.lpd().state().posed ? "objects turned into one pose" : "images as they lie",
+      places.local ? "each place compared with the same place"
+                   : "each place compared with all places",
+      100 * places.aligned_share, places.height, places.width, places.shape.C));
   if (detector.collapsed())
     hooks.say("the good images are all the same: every score of them is equal");
 

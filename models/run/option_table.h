@@ -37,12 +37,18 @@ OPTION(std::string, device, "cpu", "--device", training, (one_of{{"cpu", "cuda"}
 OPTION(std::string, precision, "fp32", "--precision", training, known_precision{},
        "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
 
+OPTION(bool, untrained, false, "--untrained", model, anything{},
+       "keep the weights as drawn; density and threshold are fitted as ever")
 OPTION(std::string, kde_bandwidth, "loo", "--kde-bandwidth", model, utf8{},
        "a number, scott, silverman, median or loo")
 OPTION(std::string, train_noise, "clean", "--train-noise", model, (one_of{{"clean", "noisy"}}),
        "clean | noisy")
 OPTION(std::string, test_noise, "clean", "--test-noise", model, (one_of{{"clean", "noisy"}}),
        "clean | noisy")
+OPTION(double, noise_variance, kNoiseVariance, "--noise-variance", model, at_least{0},
+       "of the Gaussian noise, for values from 0 to 1")
+OPTION(double, noise_share, kNoiseShare, "--noise-share", model, share{},
+       "of the images that get noise, 0 to 1")
 OPTION(bool, denoise, false, "--denoise", model, anything{},
        "the target of a noisy image is the clean one")
 OPTION(std::string, score, "ssim", "--score", model, (one_of{{"ssim", "mse"}}),
