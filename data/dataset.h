@@ -63,8 +63,8 @@ struct Dataset {
   std::string origin;              ///< builtin | mvtec | folder
   std::vector<Sample> train_good;  ///< never empty
   std::vector<Sample> test;        ///< empty only for a class of MVTec's layout without test/
-  /// Whether the test's good images are drawn from the training's, so that only a run's split.json
-  /// tells them apart: it does not name them.
+  /// Whether the good test images are drawn from the good training images. A run then tests the
+  /// images that its split.json does not name.
   bool draws_test = false;
   FileCounts files = {};                ///< counts of files on disk; empty for painted images
   std::vector<std::string> notes = {};  ///< on how the data set was read, one sentence each

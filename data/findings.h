@@ -34,7 +34,7 @@ class ImageGroup {
  public:
   void add(const std::string& name);
   bool any() const { return count_ > 0; }
-  /// "3 of 40 images (a, b, c)" and so on; `noun` in the singular.
+  /// "3 of 40 images (a, b, c)"; `noun` in the singular.
   std::string text(const std::string& noun, size_t of) const;
 
  private:
@@ -42,11 +42,10 @@ class ImageGroup {
   size_t count_ = 0;
 };
 
-/// What is worth saying of bit depth and shape, for images one after another of which no list is
-/// kept.
+/// Notes on bit depth and shape of a stream of images that are not kept in memory.
 class SeriesFindings {
  public:
-  /// `expected`: size of the training images; 0 x 0 where it is not known.
+  /// `expected`: size of the training images; 0 x 0 if it is not known.
   SeriesFindings(ImageSize expected, int bit_depth) : expected_(expected), bit_depth_(bit_depth) {}
   void add(const std::string& name, const ImageFacts& facts);
   /// One sentence each; see check_images().

@@ -30,7 +30,7 @@ Dataset survey_mvtec(const std::filesystem::path& root, const std::string& objec
                      std::vector<std::string>& problems);
 
 struct FolderOptions {
-  std::filesystem::path good, bad = {};             ///< `bad` is empty where all images are good
+  std::filesystem::path good, bad = {};             ///< `bad` is empty if all images are good
   std::optional<std::filesystem::path> masks = {};  ///< NAME.png or NAME_mask.png for bad/NAME.*
   uint64_t seed = 0;
 };

@@ -25,8 +25,8 @@ struct Split {
 /// if n < kMinValidation + kMinTrain.
 Split draw_split(size_t n, uint64_t seed);
 
-/// Moves a fifth of the good training images (at least 1), drawn from the seed, into the test: for
-/// images that come without a division. DataError for fewer than 2.
+/// Moves a fifth of the good training images (at least 1), drawn from the seed, to the test images,
+/// for data without a test folder. DataError for fewer than 2.
 void hold_out_test(Dataset& data, uint64_t seed);
 
 /// {"train": [paths], "validation": [paths]} of Sample::path.

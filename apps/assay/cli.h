@@ -38,8 +38,8 @@ void add_report(CLI::App& app, Action& run);
 /// (on the command line or in --config) in a RunConfig; check() then refuses those of other models.
 std::function<void(RunConfig&)> add_run_options(CLI::App& verb);
 
-/// Adds --k, --threshold and --target-fpr. The result, called after parsing for the configuration
-/// of a run, says what was given there; UsageError as for the options of a training.
+/// Adds --k, --threshold and --target-fpr. The result, called after parsing with the configuration
+/// of a run, returns the given rule; UsageError as for the options of a training.
 std::function<std::optional<ThresholdRule>(const RunConfig&)> add_threshold_options(CLI::App& verb);
 
 /// Rejects values outside uint64, such as -1, which CLI11 would wrap around.

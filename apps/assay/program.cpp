@@ -96,7 +96,7 @@ class VerbConfig : public CLI::ConfigTOML {
     return *verb;
   }
 
-  /// Rejects what CLI11 passes over or cuts off.
+  /// Rejects input that CLI11 ignores or truncates.
   static void check_lines(const std::string& text) {
     if (text.find('\0') != std::string::npos) refuse("the file is no text");
     std::istringstream lines(text);

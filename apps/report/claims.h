@@ -21,8 +21,8 @@ struct ClaimResult {
   std::string numbers;  ///< what the result rests on, or what is missing; HTML
 };
 
-/// One result for each of study_claims(). Classes drawn by a program are left out: the study's are
-/// real products.
+/// One result for each of study_claims(). Synthetic classes are left out, since the study has
+/// images of real objects.
 std::vector<ClaimResult> check_claims(const Findings& findings);
 
 }  // namespace assay

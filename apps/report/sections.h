@@ -23,7 +23,7 @@ void add_data(Page& page, const Findings& findings);
 /// Models by class, with and without noise, by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
 
-/// What noise on the test images does to each model (noise_sweep.csv). A subsection.
+/// A subsection on the effect of noise on the test images (noise_sweep.csv).
 void add_noise_sweeps(Page& page, const Findings& findings);
 
 /// Curves, histograms and image panels of each class.

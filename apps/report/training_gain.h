@@ -1,5 +1,5 @@
-// What training bought: each trained model against its own untrained network and against the best
-// baseline of the class.
+// The gain by training: each trained model compared with its own untrained network and with the
+// best baseline of the class.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// What a difference of AUROC, trained minus the other, shows.
+/// The meaning of a difference of AUROC, trained minus the other.
 enum class Gain : uint8_t {
   unknown,  ///< fewer than kMinSeeds common seeds
   open,     ///< the interval contains 0

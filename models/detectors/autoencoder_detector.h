@@ -15,8 +15,8 @@ class AutoencoderDetector : public Detector {
   using Detector::Detector;
   virtual Network& network() = 0;
   /// Fits what the detector needs besides the weights, such as a density, to the images at these
-  /// positions. Called after training; does nothing by default. It calls `between_blocks`, which
-  /// may throw, now and then.
+  /// positions. Called after training; does nothing by default. It may call `between_blocks`
+  /// repeatedly, which may throw to stop it.
   virtual void learn(const ImageStore& good, const std::vector<size_t>& train,
                      const std::function<void()>& between_blocks);
 };

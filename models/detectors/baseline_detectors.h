@@ -1,6 +1,6 @@
-// Baselines: detectors without a network, fitted to good images in one pass, which a trained model
-// must beat to have learnt anything. Each expects something of an image and scores how far the
-// image is from it:
+// Baselines: detectors without a network, fitted to good images in one pass. A trained model must
+// beat them to have learnt anything. Each has an expectation of an image and scores the distance of
+// the image from it:
 //
 //   mean     the mean of the training images, in deviations of each value
 //   pca      the image's projection on the leading principal components
@@ -30,8 +30,7 @@ class BaselineDetector : public Detector {
   /// Writes the tensors of state() and the calibration.
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
-  /// What it expects of an image says nothing of whether it was fitted to anything: the mean is the
-  /// same for all.
+  /// The expectation may be the same for all images (the mean), so it does not show a failed fit.
   bool must_reconstruct() const override { return false; }
 
  protected:
@@ -68,7 +67,7 @@ class PcaDetector : public BaselineDetector {
   void fit(const ImageStore& good, const std::vector<size_t>& images) override;
   Prediction predict(const Tensor& x) override;
   double max_heat() const override;
-  /// Fewer than asked for where the images have no more directions.
+  /// Fewer than requested if the images span fewer directions.
   int64_t components() const { return static_cast<int64_t>(axes_.size()) / values(); }
 
  protected:
@@ -88,7 +87,7 @@ class NearestDetector : public BaselineDetector {
   void fit(const ImageStore& good, const std::vector<size_t>& images) override;
   Prediction predict(const Tensor& x) override;
   bool explains() const override { return true; }
-  /// The whole image is the place.
+  /// The patch is the whole image.
   std::optional<Explanation> explain(std::span<const float> image) const override;
 
  protected:

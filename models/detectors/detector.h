@@ -65,10 +65,9 @@ class Detector {
   /// not, scores that do not vary mean it.
   virtual bool must_reconstruct() const { return true; }
 
-  /// Remembers the typical size of the training's files, so that predict() can name images of
-  /// another shape.
+  /// Stores the typical size of the training images, so that images of another shape can be named.
   void note_sizes(const ImageStore& training);
-  /// 0 x 0 for a model of an earlier version.
+  /// The size that note_sizes() stored; 0 x 0 for a model of an earlier version.
   ImageSize training_size() const { return training_size_; }
 
   /// Sets the calibration, the threshold and the colour scale from predictions of held-out good
@@ -81,11 +80,11 @@ class Detector {
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
-  /// Scoring::set_threshold().
+  /// Calls Scoring::set_threshold().
   void set_threshold(const ThresholdRule& rule) { scoring_.set_threshold(rule); }
   /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
-  /// Of model.safetensors: threshold, calibration, and what the model is.
+  /// __metadata__ of model.safetensors: model, preset, threshold, calibration.
   std::map<std::string, std::string> metadata() const;
   /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }

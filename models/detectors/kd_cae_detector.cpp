@@ -17,11 +17,11 @@
 namespace assay {
 namespace {
 
-/// Maps of cells lie as their images do, so each place has its bank.
+/// The encoder's maps have the position of their images, so each cell has its own bank.
 const PlaceDensityOptions kPlaceOptions{.bank = "local"};
 
-/// Maps (N,h,w,64) as LPD takes pooled responses: a power keeps one strong edge from outweighing
-/// all weak ones.
+/// Compresses maps (N,h,w,64) by a power, as LPD does with pooled responses, so that one strong
+/// edge does not outweigh all weak ones.
 std::vector<float> place_features(const Tensor& maps) {
   const FeatureOptions options;
   std::vector<float> values = maps.to_floats();

@@ -1,6 +1,6 @@
 // KD-CAE as a detector. Component scores: r, the mean squared error of the reconstruction, and q,
 // the negative log density of the latent (arXiv:2107.09204, section 3) or, with --density local,
-// the largest distance of a place of the encoder's maps to the same place of good images
+// the largest distance of a cell of the encoder's maps to the same cell of good images
 // (models/LPD.md).
 #pragma once
 

@@ -36,12 +36,12 @@ std::vector<double> computed_on_device(int64_t n, const F& compute) {
   return numbers;
 }
 
-/// The bandwidth rules look at no more latents than this. A likelihood of 2,000 terms orders
+/// The bandwidth rules use at most this many latents. A likelihood of 2,000 terms orders
 /// bandwidths a factor of 1.17 apart as reliably as one of all terms, and time grows with n, not
 /// n^2.
 constexpr int kMaxSearched = 2000;
 
-/// 0 to n-1, or kMaxSearched of these, evenly spaced.
+/// 0 to n-1, or kMaxSearched of these numbers, evenly spaced.
 std::vector<int> searched_rows(int n) {
   const int count = std::min(n, kMaxSearched);
   std::vector<int> rows;

@@ -31,7 +31,7 @@ class KdeDetector {
  public:
   /// latents (n,D). Error when n < 2 and the rule is not `fixed`. `median` and `loo` look at 2,000
   /// evenly spaced latents where there are more (`loo` asks how likely these are given all others),
-  /// and keep 32 MiB of distances at a time; `between_blocks` is called now and then and may throw.
+  /// and keep 32 MiB of distances at a time; `between_blocks` is called between them and may throw.
   static KdeDetector fit(
       Tensor latents, const Bandwidth& bandwidth,
       const std::function<void()>& between_blocks = [] {});

@@ -14,7 +14,7 @@
 
 namespace assay {
 
-/// Whatever is missing or does not fit is a CheckpointError that names the file.
+/// CheckpointError that names the file if anything is missing or does not fit.
 class ModelReader {
  public:
   ModelReader(const SafeTensors& file, const std::string& name) : file_(file), name_(name) {}

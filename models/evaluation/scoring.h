@@ -41,15 +41,15 @@ struct Scoring {
   std::vector<double> good_scores;
   double threshold = kThresholdDeviations;
   ThresholdRule threshold_rule;
-  std::string own_rule;  ///< how the model sets the threshold itself; empty: by deviations
+  std::string own_rule;  ///< text on the model's own rule; empty: by deviations
 
-  /// The only place that sets a threshold; the model's own rule leaves it as it is. UsageError
-  /// where the rule needs scores of good images and there are none.
+  /// Sets the threshold by a rule (ThresholdRule::own leaves it unchanged). UsageError if the rule
+  /// needs scores of good images and there are none.
   void set_threshold(const ThresholdRule& new_rule);
-  /// How the threshold was set, and what that promises.
+  /// A text on how the threshold was set and what that promises.
   std::string threshold_text() const;
 
-  /// The one comparison of a score with the threshold.
+  /// Compares a score with the threshold.
   bool is_defective(double score) const { return score > threshold; }
   /// Sets score and predicted_defective from the components.
   void predict(ScoredImage& image) const;
@@ -59,7 +59,7 @@ struct Scoring {
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
 
-/// Writes the column `predicted` of such a file anew, for another threshold.
+/// Rewrites the column `predicted` of such a file for another threshold.
 void predict_again(const std::filesystem::path& file, const Scoring& scoring);
 
 /// Facts about a training, for metrics.json.

@@ -1,5 +1,5 @@
-// The threshold above which a score is called defective: by which rule it is set, and which rate of
-// false positives held-out good images can promise.
+// The threshold of the score: the rule that sets it, and the rate of false positives that held-out
+// good images can promise.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace assay {
 
 struct ThresholdRule {
   enum class Kind : uint8_t {
-    own,         ///< the model's
-    deviations,  ///< --k: so many deviations above the mean of held-out good images
+    own,         ///< the model's own rule
+    deviations,  ///< --k: this many deviations above the mean of held-out good images
     fixed,       ///< --threshold: this score
     rate,        ///< --target-fpr: the share of good images that may be called defective
   };
@@ -26,9 +26,9 @@ struct ThresholdRule {
   bool operator==(const ThresholdRule&) const = default;
 };
 
-/// What --k, --threshold and --target-fpr of a configuration say. UsageError for more than one.
+/// The rule by --k, --threshold or --target-fpr of a configuration. UsageError for more than one.
 ThresholdRule threshold_rule(const RunConfig& config);
-/// The inverse.
+/// Sets these options of a configuration.
 void set_threshold_rule(RunConfig& config, const ThresholdRule& rule);
 
 /// The rule of a trained run: that of its last `assay evaluate` with one of these options
@@ -36,15 +36,16 @@ void set_threshold_rule(RunConfig& config, const ThresholdRule& rule);
 ThresholdRule kept_threshold_rule(const RunConfig& config, const RunFolder& folder);
 void keep_threshold_rule(const ThresholdRule& rule, const RunFolder& folder);
 
-/// What n held-out good scores promise of the next good image. Its rank among the n + 1 is uniform,
-/// so it lies above the j-th highest with probability j / (n + 1) or less (Vovk et al., Algorithmic
-/// Learning in a Random World, 2005). The rate of one set of n scores is Beta(j, n + 1 - j)
-/// distributed (Vovk, Conditional validity of inductive conformal predictors, arXiv:1209.2673).
+/// What n held-out good scores promise about the next good image. Its rank among the n + 1 is
+/// uniform, so it is above the j-th highest with probability j / (n + 1) or less (Vovk et al.,
+/// Algorithmic Learning in a Random World, 2005). The rate of one set of n scores is Beta(j, n + 1
+/// - j) distributed (Vovk, Conditional validity of inductive conformal predictors,
+/// arXiv:1209.2673).
 struct PromisedRate {
   double threshold = 0;        ///< the j-th highest score
   int64_t position = 0;        ///< j
   double rate = 0;             ///< j / (n + 1)
-  Interval interval = {0, 0};  ///< central 95 % of the rate of these very scores
+  Interval interval = {0, 0};  ///< central 95 % of the distribution of the rate
   bool kept = false;           ///< rate <= target; else no j is small enough and j = 1
 };
 /// `good_scores` ascending, not empty; 0 < target < 1.

@@ -8,6 +8,7 @@
 #include "models/evaluation/pixel_metrics.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {

@@ -27,8 +27,9 @@ void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test
 /// Why there are no pixel metrics on these test images; empty if each defective one has a mask.
 std::string why_no_pixel_metrics(const std::vector<Sample>& test);
 
-/// Gives a loaded detector the threshold that the run keeps (kept_threshold_rule), or the one that
-/// `config` asks for, which is written into `out` for the run to keep from now on.
+/// Sets the threshold of a loaded detector: by the rule of `config` if it has one, which is then
+/// written into `out` for the run to keep, else by the rule that the run has kept
+/// (kept_threshold_rule).
 void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
                    const RunFolder& out);
 

@@ -58,8 +58,8 @@ struct DcganOutcome {
   /// kNearRatio times the held-out images' distance.
   double near_bound() const;
 };
-/// On three classes of MVTec AD, generated images that show the object lie 1.3 to 2.2 times as far
-/// from the training images as held-out ones; noise lies more than 10 times as far.
+/// On three classes of MVTec AD, generated images that show the object are 1.3 to 2.2 times as far
+/// from the training images as held-out ones are; noise is more than 10 times as far.
 inline constexpr double kNearRatio = 3;
 /// Whether generated images are nearly the same.
 bool collapsed(const DcganOutcome& outcome);
@@ -69,7 +69,7 @@ bool discriminator_won(const DcganOutcome& outcome);
 bool blew_up(const DcganOutcome& outcome);
 /// Whether generated images differ much less from each other than training images do.
 bool shows_little_variety(const DcganOutcome& outcome);
-/// Whether most generated images lie too far from all training images to resemble them.
+/// Whether most generated images are too far from all training images to resemble them.
 bool looks_unlike(const DcganOutcome& outcome);
 /// Sentences about the outcome, at least one.
 std::vector<std::string> diagnostics_of(const DcganOutcome& outcome);

@@ -1,5 +1,5 @@
-// What noise on the test images does to a trained detector: its metrics over a grid of variances
-// and shares of noisy images (equation 7 of arXiv:2107.09204 has one point, 0.001 and a tenth).
+// Metrics of a trained detector over a grid of noise on the test images: variance and share of
+// noisy images (equation 7 of arXiv:2107.09204 has one point, 0.001 and a tenth).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct NoisePoint {
 
 /// Predicts every test image once for each variance; the noisy ones of a share are then chosen by
 /// score. The first draw is that of --test-noise noisy; an image has the same noise in all draws.
-/// By variance, then share. Empty where the images are all good or all defective.
+/// Points by variance, then share. Empty if the images are all good or all defective.
 std::vector<NoisePoint> sweep_noise(Detector& detector, const ImageStore& test,
                                     const NoiseSweepOptions& options = {});
 
@@ -37,7 +37,7 @@ std::vector<NoisePoint> sweep_noise(Detector& detector, const ImageStore& test,
 /// images.
 std::vector<NoisePoint> sweep_noise(const RunConfig& config, const RunFolder& folder);
 
-/// noise_sweep.csv; empty where there is none. CheckpointError when it is damaged.
+/// Reads noise_sweep.csv; empty if there is none. CheckpointError if it is damaged.
 std::vector<NoisePoint> read_noise_sweep(const RunFolder& folder);
 
 }  // namespace assay

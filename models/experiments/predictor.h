@@ -17,7 +17,7 @@ class Detector;
 struct Context;
 struct ThresholdRule;
 
-/// Pixels in somebody else's memory, 8 bits a value, row by row from the top.
+/// Pixels in memory of the caller, 8 bits per value, row by row from the top.
 struct PixelView {
   const uint8_t* data;
   int width, height;
@@ -27,7 +27,7 @@ struct PixelView {
 /// A view of an image, which outlives it.
 PixelView view_of(const Image& image);
 
-/// What a model says of one image.
+/// The prediction of a model for one image.
 struct ImagePrediction {
   double score = 0;                ///< higher = more anomalous
   bool defective = false;          ///< score > Predictor::threshold()
@@ -41,8 +41,8 @@ struct PredictorOptions {
 };
 
 /// The model of a run folder. All members may be called from several threads at once: images are
-/// resized side by side, and the model works on one batch at a time with all threads of the
-/// Predictor. A program with many threads of its own makes one Predictor{run, {.threads = 1}} each.
+/// resized in parallel, and the model works on one batch at a time with all threads of the
+/// Predictor. A program with many threads should make one Predictor{run, {.threads = 1}} for each.
 class Predictor {
  public:
   /// CheckpointError where the folder holds no finished training or a file is damaged; UsageError
@@ -67,14 +67,14 @@ class Predictor {
   /// model draws no heat maps.
   Image heat_map(const PixelView& image, const ImagePrediction& prediction) const;
 
-  /// Of the run, unless set_threshold() was called.
+  /// The threshold of the run, unless set_threshold() was called.
   double threshold() const;
-  /// Scoring::set_threshold(), for this Predictor alone.
+  /// Calls Scoring::set_threshold() for this Predictor only.
   void set_threshold(const ThresholdRule& rule);
   const std::vector<std::string>& component_names() const;
   int side() const;      ///< of the square that images are resized to, pixels
   int channels() const;  ///< that images are converted to
-  /// For what is not here: to be used in a ContextScope of context(), not beside a call of
+  /// For other uses of the detector: in a ContextScope of context(), never during a call of
   /// predict().
   const Detector& detector() const;
   Context& context() const;

@@ -40,7 +40,7 @@ NetworkFactory factory_of() {
 
 /// Runs of a model with other options than its own.
 struct SuiteVariant {
-  std::string name;  ///< of `--variants`, and the end of the folders' names
+  std::string name;  ///< for --variants, and the end of the folder names
   std::function<void(RunConfig&)> set;
 };
 
@@ -117,7 +117,7 @@ struct ModelSpec {
   /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
-  bool is_baseline = false;  ///< without a network; the report measures trained models against it
+  bool is_baseline = false;  ///< no network; the report compares trained models with it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// Printed after "<run> collapsed: ": what that means and what to try.

@@ -23,7 +23,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
 /// Options of the run's configuration that an evaluation may replace.
 struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
-  std::optional<ThresholdRule> threshold;  ///< the run keeps it
+  std::optional<ThresholdRule> threshold;  ///< stored in the run
 };
 /// noise_sweep.h for the folder's model on those test images.
 std::vector<NoisePoint> sweep_run(const RunFolder& folder, const EvaluationOptions& options = {});

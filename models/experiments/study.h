@@ -13,7 +13,7 @@ struct BetterModelClaim {
   std::string first, second;
   std::vector<std::string> except;
 };
-/// Noise in training and test lowers F1 by so many per cent of it, by class.
+/// Noise in training and test lowers F1 by this percentage of it, by class.
 struct NoiseDropClaim {
   std::string model, object_class;
   double percent;
@@ -22,7 +22,7 @@ struct NoiseDropClaim {
 struct MostRobustClaim {
   std::string model, object_class;
 };
-/// A model's image AUROC on a class is at most so much.
+/// A model's image AUROC on a class is at most this.
 struct PoorModelClaim {
   std::string model, object_class;
   double max_auroc;
@@ -45,7 +45,7 @@ struct StudyClaim {
   std::variant<BetterModelClaim, NoiseDropClaim, MostRobustClaim, PoorModelClaim, OptionClaim,
                WorstClassClaim, UntestableClaim>
       rule;
-  std::string remark = {};  ///< what the rule leaves out
+  std::string remark = {};  ///< parts of the claim that the rule leaves out
 };
 
 const std::vector<StudyClaim>& study_claims();

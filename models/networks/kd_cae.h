@@ -13,8 +13,7 @@ class KdCae : public Network {
 
   /// x (N,H,W,c) in [0,1] -> latent (N,H/16,W/16,latent_channels).
   Tensor encode(const Tensor& x) { return encoder_(x); }
-  /// The encoder in two steps: a vector for each 4 x 4 pixels (N,H/4,W/4,64), and the latent from
-  /// these maps.
+  /// The encoder in two steps: maps (N,H/4,W/4,64), then the latent from these maps.
   Tensor maps(const Tensor& x) { return encoder_.forward_between(x, 0, 2); }
   Tensor encode_maps(const Tensor& maps) { return encoder_.forward_between(maps, 2, 3); }
   static constexpr int kMapChannels = 64, kMapCell = 4;

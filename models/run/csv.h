@@ -13,7 +13,7 @@ std::string csv_row(const std::vector<std::string>& fields);
 
 /// The shortest text that reads back as the same double.
 std::string csv_number(double value);
-/// The inverse. Empty where the text is anything but one finite number.
+/// The inverse of csv_number(); empty unless the text is one finite number.
 std::optional<double> parse_number(const std::string& text);
 
 /// A file whose first row names its columns.
@@ -24,7 +24,7 @@ struct CsvTable {
 
   /// CheckpointError if there is no such column.
   size_t column(const std::string& name) const;
-  /// CheckpointError where a field is no finite number.
+  /// CheckpointError if a field is no finite number.
   std::vector<double> numbers(const std::string& name) const;
 };
 /// CheckpointError when the file cannot be read or a row has more or fewer fields than the first.

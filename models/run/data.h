@@ -16,7 +16,7 @@ namespace assay {
 /// Opens what --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// Where Dataset::draws_test: makes data.test all images that are not in the run's split
+/// If Dataset::draws_test: makes data.test all images that are not in the run's split
 /// (`learnt`), sorted by path. Does nothing for data sets with a test folder.
 void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data);
 

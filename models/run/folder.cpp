@@ -40,8 +40,9 @@ bool RunFolder::empty() const {
 
 void RunFolder::create() const {
   std::error_code error;
-  check_no_link(figures());
   if (is_fold_) check_no_link(root_);
+  // A link in place of the figures is replaced, as a link in place of a file is.
+  if (fs::is_symlink(fs::symlink_status(figures(), error))) fs::remove(figures(), error);
   fs::create_directories(figures(), error);
   if (error) cannot_write(root_, error.value());
 }

@@ -28,7 +28,7 @@ class RunFolder {
   std::filesystem::path config() const { return root_ / "config.json"; }
   std::filesystem::path split() const { return root_ / "split.json"; }
   std::filesystem::path history() const { return root_ / "history.csv"; }
-  /// The rule of the threshold where it was changed after the training.
+  /// The rule of the threshold, if it was changed after the training.
   std::filesystem::path threshold() const { return root_ / "threshold.json"; }
   std::filesystem::path metrics() const { return root_ / "metrics.json"; }
   std::filesystem::path scores() const { return root_ / "scores.csv"; }
@@ -79,10 +79,10 @@ class RunFolder {
   friend class StagedFiles;
   std::vector<std::filesystem::path> files() const;
   void remove_leftovers() const;
-  /// Where an evaluation stands that is whole and replaces the old one.
+  /// The folder of a complete evaluation that replaces the old one.
   std::filesystem::path evaluation() const { return root_ / "evaluation.new"; }
   void take_evaluation() const;
-  /// Names of the figures that scores.csv speaks of.
+  /// Names of the figures of the images in scores.csv.
   std::vector<std::string> scored_figures() const;
   /// Of the trainings of a cross-validation, those that there are and are no symbolic links.
   std::vector<RunFolder> folds() const;
@@ -91,20 +91,19 @@ class RunFolder {
   bool is_fold_ = false;
 };
 
-/// A new evaluation of a run, prepared beside the old one. Until commit() the run stays as it was;
-/// a kill within commit() is made good by the next recover().
+/// A new evaluation of a run, prepared beside the old one. The run is unchanged until commit(); if
+/// the process is killed within commit(), the next recover() completes it.
 class StagedFiles {
  public:
-  /// CheckpointError where a folder stands in the place of a file.
+  /// CheckpointError if a folder has the name of a file.
   explicit StagedFiles(const RunFolder& run);
   ~StagedFiles();
   StagedFiles(const StagedFiles&) = delete;
   StagedFiles& operator=(const StagedFiles&) = delete;
 
-  /// Takes scores.csv, noise.json, memorisation.csv, metrics.json and figures.
+  /// The folder for scores.csv, noise.json, memorisation.csv, metrics.json and figures.
   const RunFolder& folder() const { return staged_; }
-  /// Puts these files in the place of the run's; old figures of its images go, files of somebody
-  /// else's stay.
+  /// Replaces the run's files by these. Old figures of its images are deleted, other files stay.
   void commit();
 
  private:

@@ -1,5 +1,5 @@
-// The one reader of what a run left on disk. A run folder may come from a stranger: whatever is
-// missing, damaged or of another kind is a CheckpointError that names the file.
+// Reads files of a run folder, which may be untrusted: anything that is missing, damaged or of
+// another kind is a CheckpointError that names the file.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace assay {
 std::string read_run_file(const std::filesystem::path& file);
 /// An object, nested at most kMaxJsonDepth deep.
 nlohmann::ordered_json read_run_json(const std::filesystem::path& file);
-/// Whether something has this name, if only a symbolic link to nowhere.
+/// Whether the name exists, even as a broken symbolic link.
 bool is_there(const std::filesystem::path& file);
 
 /// Typed access to an object of a JSON file. Errors name the file and the path of the key. The JSON
@@ -28,13 +28,13 @@ class JsonReader {
   bool is_null(const std::string& key) const;
   /// Finite.
   double number(const std::string& key) const;
-  /// Null stands for a metric that does not exist.
+  /// Null means that the metric does not exist.
   std::optional<double> metric(const std::string& key) const;
   /// A metric from 0 to 1.
   std::optional<double> rate(const std::string& key) const;
   /// A whole number, at least 0.
   int64_t count(const std::string& key) const;
-  /// The same up to 2^64 - 1.
+  /// A whole number from 0 to 2^64 - 1.
   uint64_t unsigned_count(const std::string& key) const;
   bool flag(const std::string& key) const;
   std::string text(const std::string& key) const;

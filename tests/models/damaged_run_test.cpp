@@ -159,9 +159,10 @@ void for_each_change(const Json& whole, const std::function<void(const Json&)>& 
       changed[place] = other;
       f(changed);
     }
+    if (!whole[place.parent_pointer()].is_object()) continue;
     Json changed = whole;
     changed[place.parent_pointer()].erase(place.back());
-    if (whole[place.parent_pointer()].is_object()) f(changed);
+    f(changed);
   }
 }
 

@@ -44,7 +44,7 @@ struct LpdMaps : CellScores {
   std::vector<Pose> poses;  ///< (n)
 };
 
-/// What is fitted besides the density of places.
+/// The fitted values besides those of PlaceDensity.
 struct LpdState {
   std::vector<Pose> poses;  ///< of the training images
   bool posed = false;       ///< images are rotated and cropped; else only halved

@@ -21,8 +21,8 @@ namespace {
 constexpr double kMinDeviation = 1e-4;  // of a feature that is kept: grey images have no colour
 constexpr double kHeatPercentile = 99.9;
 
-/// Values of the host where a context's kernels find them: on the CPU they stay where they are, for
-/// a CUDA device they are copied. On the CPU the vector outlives this. T may be const.
+/// Host values in the memory of a context's device: a pointer to the vector on the CPU, where it
+/// must outlive this; a copy on a CUDA device. T may be const.
 template <class T>
 class OnDevice {
  public:
@@ -69,7 +69,7 @@ void fit_norms(Context& ctx, const LocalDensityShape& s, const std::vector<float
 
 }  // namespace
 
-/// A fitted bank as a context's kernels find it.
+/// A fitted bank in the memory of a context's device.
 struct PlaceDensity::ResidentBank {
   ResidentBank(Context& ctx, const PlaceDensityState& s)
       : context(&ctx),

@@ -1,6 +1,6 @@
-// How usual the features at each place of a grid are among those of good images: standardised, then
-// compared with a bank of good features in the metric of their own covariance
-// (kernels/local_density). The features may come from anywhere. models/LPD.md derives it.
+// How typical the features of each cell of a grid are, compared with the same cell in good images:
+// the distance of standardised features to a bank of good ones in the metric of their covariance
+// (kernels/local_density). The caller computes the features. models/LPD.md derives it.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ struct PlaceDensityOptions {
   double smoothing = 0.8;             ///< deviation of the blur of the scores, cells; 0 = none
 };
 
-/// A density that has been fitted, as files hold it.
+/// A fitted density, as it is stored.
 struct PlaceDensityState {
-  int height = 0, width = 0;           ///< of the grid
+  int height = 0, width = 0;           ///< of the grid, in cells
   bool local = true;                   ///< one bank per cell; else one for all
   std::vector<int> channel;            ///< (C): indices of the feature channels that vary
   std::vector<float> mean, deviation;  ///< (C)
@@ -52,25 +52,25 @@ class PlaceDensity {
   explicit PlaceDensity(PlaceDensityOptions options) : options_(std::move(options)) {}
 
   /// Fits bank and metric to features (images, height, width, channels) of good images; returns
-  /// their leave-one-out scores. `counts` says which channels tell whether images lie alike.
-  /// DataError where no channel varies.
+  /// their leave-one-out scores. `counts`: the channels that aligned_share() uses. DataError if no
+  /// channel varies.
   CellScores fit(Context& ctx, std::vector<float> features, int images, int height, int width,
                  const std::function<bool(int channel)>& counts);
-  /// Of features (images, height, width, channels).
+  /// Scores features (images, height, width, channels).
   CellScores score(Context& ctx, const std::vector<float>& features, int images) const;
 
-  /// What a cell is nearest to.
+  /// The bank feature that is nearest to a cell.
   struct Nearest {
-    int image, cell;  ///< of the good images, in the order of fit()
+    int image, cell;  ///< of the feature; images in the order of fit()
     double distance;
   };
-  /// `features` (height, width, channels) of one image.
+  /// The nearest bank feature to `cell`; `features` (height, width, channels) are of one image.
   Nearest nearest(const std::vector<float>& features, int cell) const;
 
   /// Adds the state to a file of weights.
   void save(SafeTensors& file) const;
-  /// The inverse, for a grid of this size, and features of `channels` channels.
-  /// CheckpointError, which names `source`, for whatever does not fit.
+  /// Reads the state, for a grid of this size and features of `channels` channels. CheckpointError
+  /// that names `source` if anything does not fit.
   void load(const SafeTensors& file, const std::string& source, int height, int width,
             int channels);
 
@@ -97,8 +97,8 @@ class PlaceDensity {
 /// The colour scale of heat maps: twice the 99.9th percentile of good images' cells.
 double heat_scale_of(const CellScores& good);
 
-/// Bilinear value of a map of cells (height, width) at a point in cells; beyond the middles of the
-/// outermost cells it is constant.
+/// Bilinear interpolation of a map of cells (height, width) at a point in cells; constant beyond
+/// the middles of the outermost cells.
 float value_between_cells(std::span<const float> cells, int height, int width, double row,
                           double column);
 
