@@ -35,7 +35,7 @@ class Page {
   std::string lead_, body_;
 };
 
-/// A table, a row at a time. Cells are HTML.
+/// A table, a row at a time; on a phone each row is a card of titles and values. Cells are HTML.
 class Table {
  public:
   /// `columns`: the titles; `numeric_from` is the first column that is set to the right.
@@ -50,6 +50,7 @@ class Table {
  private:
   std::string kind(size_t column) const;
 
+  std::vector<std::string> labels_;  ///< titles without tags, of the cells on a phone
   size_t columns_, numeric_from_, rows_ = 0;
   std::string body_;
 };

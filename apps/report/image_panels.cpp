@@ -1,6 +1,8 @@
 #include "apps/report/image_panels.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <map>
 
 #include "apps/report/html.h"
@@ -10,6 +12,7 @@
 #include "data/resize.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/figures.h"
+#include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
@@ -17,7 +20,8 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
+constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480, kStripSide = 96,
+              kShowpieceSide = 200;
 
 constexpr const char* kNoisePrefix = "noise_";
 
@@ -39,19 +43,61 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
   return files;
 }
 
-/// Score and prediction of the images of a run, by the stem of their figure.
-std::map<std::string, std::string> verdicts_of(const RunResult& run) {
+/// An image of scores.csv.
+struct Scored {
+  std::string path, defect;
+  double score = 0;
+  bool defective = false, predicted_defective = false;
+  std::string decided = {};  ///< "density 5.1, reconstruction 2.0 deviations", the first decides
+
+  std::string text() const {
+    return fmt::format("{}: score {}{}, called {}", escape_html(path), decimal(score, 2),
+                       decided.empty() ? "" : " (" + decided + ")",
+                       predicted_defective ? "defective" : "good");
+  }
+};
+
+/// The components of a score as deviations from held-out good images, the largest first. "" for a
+/// score of one component.
+std::string deciding_components(const DetectorMetrics& metrics, const CsvTable& table,
+                                const std::vector<std::string>& row) {
+  if (!metrics.calibration || metrics.calibration->components.size() < 2) return "";
+  std::vector<std::pair<double, std::string>> deviations;
+  for (const auto& component : metrics.calibration->components) {
+    const double value = std::strtod(row[table.column(component.name)].c_str(), nullptr);
+    const double divisor = std::max(component.deviation, 1e-6 * std::abs(component.mean) + 1e-12);
+    deviations.emplace_back((value - component.mean) / divisor, component.name);
+  }
+  std::sort(deviations.rbegin(), deviations.rend());
+  std::vector<std::string> words;
+  for (const auto& [deviation, name] : deviations)
+    words.push_back(fmt::format("{} {}", escape_html(name), decimal(deviation, 1)));
+  return enumerated(words);
+}
+
+std::vector<Scored> scored_images(const RunResult& run) {
   const CsvTable table = read_csv(run.folder.scores());
   const std::vector<double> scores = table.numbers("score");
   const size_t path = table.column("path"), defect = table.column("defect"),
-               predicted = table.column("predicted");
-  std::map<std::string, std::string> verdicts;
+               label = table.column("label"), predicted = table.column("predicted");
+  std::vector<Scored> images;
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const auto& row = table.rows[i];
-    verdicts[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
-        "{}: score {}, called {}", escape_html(row[path]), decimal(scores[i], 2), row[predicted]);
+    images.push_back({row[path], row[defect], scores[i], row[label] == "defective",
+                      row[predicted] == "defective",
+                      deciding_components(*run.detector(), table, row)});
   }
-  return verdicts;
+  return images;
+}
+
+/// The images of a run by the stem of their figure.
+std::map<std::string, Scored> by_figure(const RunResult& run) {
+  std::map<std::string, Scored> images;
+  for (Scored& image : scored_images(run)) {
+    const std::string stem = image.defect + "_" + fs::path(image.path).stem().string();
+    images.emplace(stem, std::move(image));
+  }
+  return images;
 }
 
 /// Keeps the first `most` files, the last of them replaced by the last file, a good image.
@@ -81,14 +127,37 @@ bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// The colour scale of the residuals. Runs of older versions do not say where it ends.
+/// The colour scale of the residuals. Runs of older versions do not say where it ends. A scale that
+/// ends at the largest heat there is has nothing beyond.
 std::string colour_scale(const RunResult& run) {
+  const ReportText& text = find_model(run.config.model).report;
   const std::optional<double> top = run.detector()->heat_scale;
+  const bool is_largest = top && *top >= text.max_heat(run.config);
   return fmt::format(
       "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
       "set on held-out good images</div>\n",
-      find_model(run.config.model).report.heat(run.config),
-      top ? tick_text(*top) + " and more" : "more");
+      text.heat(run.config),
+      !top         ? "more"
+      : is_largest ? tick_text(*top)
+                   : tick_text(*top) + " and more");
+}
+
+std::string verdict_of(const std::map<std::string, Scored>& images, const fs::path& figure) {
+  const auto image = images.find(figure.stem().string());
+  return image == images.end() ? "" : image->second.text();
+}
+
+/// The nearest training image and the difference, where the density of the latent decided.
+std::string nearest_html(const fs::path& file) {
+  if (!fs::exists(file)) return "";
+  const std::vector<Image> tiles = tiles_of(read_image(file), 1, kNearestTiles);
+  const std::string of = file.stem().string() + ": ";
+  return embedded_image(tiles[1], of + "nearest training image", kTileSide) +
+         embedded_image(tiles[2], of + "difference", kTileSide) +
+         span(
+             "The density decided. Left: the training image with the nearest latent; beside it the "
+             "squared difference from the original, in the colours of the residuals.",
+             "beside");
 }
 
 }  // namespace
@@ -115,13 +184,79 @@ std::string panels_of(const RunResult& run, size_t most) {
   shorten(files, most);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
-  auto verdicts = verdicts_of(run);
+  const auto images = by_figure(run);
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
-  for (const fs::path& file : files)
+  for (const fs::path& file : files) {
     html += fmt::format("\n{}{}", tiles_html(file, 1, kPanelTiles, names),
-                        span(verdicts[file.stem().string()], "whole"));
+                        span(verdict_of(images, file), "whole"));
+    html += nearest_html(run.folder.nearest() / file.filename());
+  }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
+}
+
+std::string strips_of(const RunResult& run) {
+  std::string html;
+  for (const bool misses : {true, false}) {
+    const fs::path file = run.folder.strips() / (misses ? "misses.png" : "false_alarms.png");
+    if (!fs::exists(file)) continue;
+    std::vector<Scored> images = scored_images(run);
+    std::erase_if(images, [&](const Scored& image) {
+      return image.defective != misses || image.predicted_defective == misses;
+    });
+    std::sort(images.begin(), images.end(), [&](const Scored& a, const Scored& b) {
+      const double sign = misses ? 1 : -1;
+      return std::pair(sign * a.score, a.path) < std::pair(sign * b.score, b.path);
+    });
+    const size_t shown = std::min(images.size(), kStripImages);
+    if (shown == 0) continue;
+    const std::vector<Image> tiles = tiles_of(read_image(file), 2, static_cast<int>(shown));
+    html +=
+        paragraph(fmt::format("{}: {}, the {} scores first.", misses ? "Misses" : "False alarms",
+                              shown < images.size() ? fmt::format("{} of {}", shown, images.size())
+                                                    : std::to_string(shown),
+                              misses ? "lowest" : "highest"),
+                  "soft") +
+        "<div class=\"strip\">\n";
+    for (size_t i = 0; i < shown; ++i) {
+      const std::string name =
+          (misses ? "miss" : "false alarm") + std::string(": ") + images[i].path;
+      html += fmt::format("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
+                          embedded_image(tiles[i], name, kStripSide),
+                          embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
+                          escape_html(images[i].defect), decimal(images[i].score, 2));
+    }
+    html += "</div>\n";
+  }
+  return html;
+}
+
+std::vector<Showpiece> showpieces_of(const RunResult& run) {
+  const auto images = by_figure(run);
+  const fs::path* shown[2] = {};  // defective, good
+  double highest = 0;
+  const std::vector<fs::path> files = figures_of(run, false);
+  for (const fs::path& file : files) {
+    const auto image = images.find(file.stem().string());
+    if (image == images.end()) continue;
+    const bool good = !image->second.defective;
+    if (shown[good] != nullptr && (good || image->second.score <= highest)) continue;
+    shown[good] = &file;
+    if (!good) highest = image->second.score;
+  }
+  std::vector<Showpiece> pieces;
+  for (const fs::path* file : shown) {
+    if (file == nullptr) continue;
+    const Scored& image = images.at(file->stem().string());
+    const std::vector<Image> tiles = tiles_of(read_image(*file), 1, kPanelTiles);
+    pieces.push_back(
+        {embedded_image(tiles[0], "shown: " + image.path, kShowpieceSide) +
+             embedded_image(tiles[3], "heat map: " + image.path, kShowpieceSide),
+         fmt::format("<b>{}</b>: score {}, called <b>{}</b>{}", escape_html(image.defect),
+                     decimal(image.score, 2), image.predicted_defective ? "defective" : "good",
+                     image.predicted_defective == image.defective ? "" : " &ndash; wrong")});
+  }
+  return pieces;
 }
 
 std::string noise_panels_of(const RunResult& run, size_t most) {
@@ -130,7 +265,7 @@ std::string noise_panels_of(const RunResult& run, size_t most) {
   files.resize(std::min(files.size(), most));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
-  auto verdicts = verdicts_of(run);
+  const auto images = by_figure(run);
   std::string html = "<figure><div class=\"tiles of3\">\n";
   for (size_t i = 0; i < kNoisePanelColumns; ++i)
     html += span(i == 0   ? "above without, below with noise"
@@ -139,7 +274,7 @@ std::string noise_panels_of(const RunResult& run, size_t most) {
   for (const fs::path& file : files) {
     html += fmt::format("\n{}", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
     const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
-    html += span(fmt::format("with noise, {}", verdicts[stem]), "whole");
+    html += span(fmt::format("with noise, {}", verdict_of(images, stem + ".png")), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }

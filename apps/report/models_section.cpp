@@ -86,8 +86,9 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
           b = group->summary(&DetectorMetrics::f1);
           a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
-    table.row({class_cell(c), model_name(config.model, config.preset), config.train_noise,
-               config.test_noise, summary_text(group->summary(&DetectorMetrics::image_auroc)),
+    table.row({class_cell(c), model_name(config.model, config.preset),
+               escape_html(config.train_noise), escape_html(config.test_noise),
+               summary_text(group->summary(&DetectorMetrics::image_auroc)),
                clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
                f1_text(*group), drop,
                both ? published(find_model(model).report.published_noise_drop, c) : kNone});

@@ -6,6 +6,10 @@
 
 namespace assay {
 
+/// Three numbers and, for each class, images with their heat maps and verdicts: above everything
+/// else.
+std::string front(const Findings& findings);
+
 /// Which model finds the defects best on which class, by how much, and how sure that is.
 void add_answer(Page& page, const Findings& findings);
 /// One sentence on a class, by rule.
@@ -22,6 +26,10 @@ void add_classes(Page& page, const Findings& findings);
 
 /// Generated images, and whether they are copies.
 void add_generators(Page& page, const Findings& findings);
+
+/// Time of each operation of a training step and its share of the machine's peaks, from the
+/// suite's profile.json; nothing where there is none.
+void add_speed(Page& page, const std::filesystem::path& root);
 
 /// Layers of the networks; what ran where and for how long; the command of each run.
 void add_runs(Page& page, const Findings& findings);

@@ -19,6 +19,7 @@ class KdCaeDetector : public AutoencoderDetector {
   /// Fits the density to the latents of the training images, without noise.
   void learn(const ImageStore& good, const std::vector<size_t>& train) override;
   Prediction predict(const Tensor& x) override;
+  std::optional<size_t> nearest_training_image(std::span<const float> image) override;
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;
   Network& network() override { return *network_; }

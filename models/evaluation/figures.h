@@ -28,7 +28,15 @@ inline constexpr int kPanelTiles = 5;
 Image noise_panel(const FigureInput& clean, const FigureInput& noisy, double heat_scale);
 inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 
-/// Splits a panel or a noise panel into its tiles, row by row, without gaps and colour bar. Error
+/// original | nearest training image | their squared difference (mean over the channels), in the
+/// colours of the residuals.
+Image nearest_panel(const FigureInput& image, std::span<const float> nearest, double heat_scale);
+inline constexpr int kNearestTiles = 3;
+
+/// Originals above overlays, an image a column.
+Image strip(const std::vector<FigureInput>& images, double heat_scale);
+
+/// Splits a panel, a noise panel, a nearest panel or a strip into its tiles, row by row, without gaps and colour bar. Error
 /// when they are not square, so the image is no such figure.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 

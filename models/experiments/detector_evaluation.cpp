@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/image_io.h"
 #include "models/evaluation/figures.h"
 #include "models/evaluation/pixel_metrics.h"
+#include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
 
@@ -37,16 +39,51 @@ FigureInput figure_input(const RunConfig& config, std::span<const float> images,
           mask};
 }
 
-/// The first image of each kind of defect, and the first good one; and the first of each kind among
-/// those that have noise.
+/// Pixels of the training images by their place in split.json, read when one is asked for. The data
+/// may be gone since the training.
+class TrainingImages {
+ public:
+  explicit TrainingImages(const RunFolder& folder) : folder_(folder) {}
+
+  std::optional<std::vector<float>> operator[](size_t place) {
+    std::ifstream in(folder_.split());
+    const Json split = Json::parse(in, nullptr, false);
+    if (!split.is_object() || !split.contains("train") || place >= split["train"].size()) return {};
+    try {
+      const RunConfig config = load_config(folder_.config());
+      if (!data_) data_ = open_data(config);
+      for (const Sample& sample : data_->train_good) {
+        if (sample.path != split["train"][place]) continue;
+        std::vector<float> pixels;
+        const ImageStore store = read_images(config, {sample}, false);
+        for_each_batch(config, store, {0}, {},
+                       [&](const Batch& batch) { pixels = batch.clean.to_floats(); });
+        return pixels;
+      }
+    } catch (const Error&) {  // no such data any more: the figure is left out
+    }
+    return {};
+  }
+
+ private:
+  const RunFolder& folder_;
+  std::optional<Dataset> data_;
+};
+
+/// The first image of each kind of defect, and the first good one; the first of each kind among
+/// those that have noise; and the images that are wrongly predicted.
 class FigureWriter {
  public:
   FigureWriter(const RunFolder& folder, Detector& detector)
-      : folder_(folder), detector_(detector) {}
+      : folder_(folder), detector_(detector), training_(folder) {}
 
-  void offer(const Sample& sample, const FigureInput& image) {
-    if (drawn_.insert(sample.defect).second)
+  void offer(const Sample& sample, const FigureInput& image, const ScoredImage& scored) {
+    if (drawn_.insert(sample.defect).second) {
       write_png(folder_.figures() / figure_name(sample), panel(image, detector_.heat_scale()));
+      draw_nearest(sample, image);
+    }
+    if (scored.predicted_defective != sample.defective)
+      (sample.defective ? misses_ : false_alarms_).offer(image, scored);
   }
   /// `clean` is the image without its noise. // (1,H,W,C)
   void offer_noisy(const Sample& sample, const FigureInput& noisy, const Tensor& clean) {
@@ -57,11 +94,60 @@ class FigureWriter {
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
+  void write_strips() const {
+    misses_.write(folder_.strips() / "misses.png", detector_.heat_scale());
+    false_alarms_.write(folder_.strips() / "false_alarms.png", detector_.heat_scale());
+  }
 
  private:
+  /// The kStripImages images whose scores are furthest on the wrong side.
+  class Strip {
+   public:
+    explicit Strip(bool highest) : highest_(highest) {}
+
+    void offer(const FigureInput& image, const ScoredImage& scored) {
+      const std::pair key(highest_ ? -scored.score : scored.score, scored.path);
+      images_.emplace(key, Kept{image,
+                                {image.image.begin(), image.image.end()},
+                                {image.heat.begin(), image.heat.end()}});
+      if (images_.size() > kStripImages) images_.erase(std::prev(images_.end()));
+    }
+    void write(const std::filesystem::path& file, double heat_scale) const {
+      if (images_.empty()) return;
+      std::vector<FigureInput> views;
+      for (const auto& [key, kept] : images_) {
+        FigureInput& view = views.emplace_back(kept.view);
+        view.image = kept.image;
+        view.heat = kept.heat;
+      }
+      std::filesystem::create_directories(file.parent_path());
+      write_png(file, strip(views, heat_scale));
+    }
+
+   private:
+    struct Kept {
+      FigureInput view;  ///< its sizes; the spans are of a batch that is gone
+      std::vector<float> image, heat;
+    };
+    bool highest_;
+    std::map<std::pair<double, std::string>, Kept> images_;
+  };
+
+  void draw_nearest(const Sample& sample, const FigureInput& image) {
+    const std::optional<size_t> place = detector_.nearest_training_image(image.image);
+    if (!place) return;
+    const std::optional<std::vector<float>> nearest = training_[*place];
+    if (!nearest || nearest->size() != image.image.size()) return;
+    std::filesystem::create_directories(folder_.nearest());
+    write_png(folder_.nearest() / figure_name(sample),
+              nearest_panel(image, *nearest, detector_.heat_scale()));
+  }
+
   const RunFolder& folder_;
   Detector& detector_;
+  TrainingImages training_;
   std::set<std::string> drawn_, drawn_noisy_;
+  Strip misses_{false}, false_alarms_{true};
 };
 
 }  // namespace
@@ -112,11 +198,12 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
           figure_input(config, originals, n, prediction, n, test.mask(batch.images[n]).pixels);
       images.push_back(scored(sample, "test", prediction.components[n], detector.scoring()));
       if (masks) pixel_evaluation.add(image.heat, image.mask, image.H, image.W);
-      figures.offer(sample, image);
+      figures.offer(sample, image, images.back());
       if (std::binary_search(noisy.begin(), noisy.end(), batch.images[n]))
         figures.offer_noisy(sample, image, batch.clean.rows(static_cast<int64_t>(n), 1));
     }
   });
+  figures.write_strips();
   write_scores(folder.scores(), images, detector.scoring());
   std::optional<PixelMetrics> pixel_metrics;
   if (masks) pixel_metrics = pixel_evaluation.metrics();

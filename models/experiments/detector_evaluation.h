@@ -15,6 +15,9 @@ ScoredImage scored(const Sample& sample, const std::string& set,
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
                   bool collapsed);
 
+/// Images in each strip of misses and of false alarms.
+inline constexpr size_t kStripImages = 8;
+
 /// Scores every image of `test` (with the masks of all defects when `masks`) and writes
 /// scores.csv, the figures and, last, metrics.json, which is returned.
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -58,6 +59,10 @@ struct ReportText {
   /// What a pixel of the heat maps is.
   std::function<std::string(const RunConfig&)> heat = [](const RunConfig&) {
     return "squared error";
+  };
+  /// The largest heat that a pixel can have; the colour scale ends there at the latest.
+  std::function<double(const RunConfig&)> max_heat = [](const RunConfig&) {
+    return std::numeric_limits<double>::infinity();
   };
   /// The table of this model's runs by class. None without a title.
   struct ByClass {

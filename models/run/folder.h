@@ -38,6 +38,9 @@ class RunFolder {
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
+  /// Figures of the wrongly predicted images, and of nearest training images.
+  std::filesystem::path strips() const { return figures() / "strips"; }
+  std::filesystem::path nearest() const { return figures() / "nearest"; }
   /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
   RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
 
