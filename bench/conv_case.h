@@ -1,4 +1,4 @@
-// One pass of one convolution with its operands, and how far it is from the definition.
+// One pass of one convolution with its operands, and its error against the definition.
 #pragma once
 
 #include <cmath>
@@ -10,13 +10,13 @@
 
 namespace assay::bench {
 
-/// Random inputs and room for the results.
+/// Random inputs, and memory for the results.
 struct Operands {
   Conv2dShape s;
   Conv2dEpilogue e;
   std::vector<float> x, w, bias, y, dy, dx, dw, dbias;
   std::vector<uint8_t> argmax;
-  uint64_t version = next_version();  ///< of w: another in each case, which may get the same memory
+  uint64_t version = next_version();  ///< of w; unique, because cases may get the same memory
 
   static uint64_t next_version() {
     static uint64_t last = 0;
@@ -58,7 +58,8 @@ inline double error_of(const std::vector<float>& got, const std::vector<double>&
   return std::sqrt(difference / norm);
 }
 
-/// That error of a pass of a layer, on two images: one alone may take another kernel.
+/// The relative Frobenius error of a pass of a layer, on two images, because a single image may run
+/// another kernel.
 inline double verify(Context& ctx, const Layer& layer, Pass pass) {
   Conv2dShape s = layer.shape;
   s.N = 2;
@@ -86,8 +87,8 @@ inline double verify(Context& ctx, const Layer& layer, Pass pass) {
 /// The largest error of a correct fp32 kernel.
 inline constexpr double kMaxError = 1e-5;
 
-/// Whether training asks for this pass: nobody wants the gradient at the image. A transposed
-/// convolution's forward is dgrad, so its first layer lacks fprop instead.
+/// Whether training needs this pass: a first layer needs no gradient at its input. A transposed
+/// convolution's input gradient is fprop.
 inline bool is_used(const Layer& layer, Pass pass) {
   return !layer.first || pass != (layer.transposed ? Pass::fprop : Pass::dgrad);
 }

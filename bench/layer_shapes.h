@@ -24,12 +24,12 @@ struct Layer {
   Conv2dShape shape;
   Conv2dEpilogue epilogue;
   bool transposed = false;  ///< forward is dgrad: a transposed convolution
-  bool first = false;       ///< nobody wants the gradient at its input
+  bool first = false;       ///< a first layer, whose input needs no gradient
   std::string suite = "models";
-  int count = 1;  ///< how often the network has it
+  int count = 1;  ///< number of times that the network has it
 };
 
-/// The layer as a library has it: upsampled already.
+/// The shape without the upsampling, on the upsampled image, as a library computes it.
 inline Conv2dShape bare(Conv2dShape s) {
   s.H *= s.upsample;
   s.W *= s.upsample;

@@ -1,4 +1,4 @@
-// The convolutions of our own networks, as Network::table describes them.
+// The convolutions of our networks, from Network::table.
 #pragma once
 
 #include <fmt/core.h>
@@ -18,12 +18,12 @@ inline std::vector<Layer> network_layers(const std::string& preset, const std::s
   const auto network = make_network(preset);
   std::vector<Layer> layers;
   std::string part;  // "encoder", of the layer before
-  int number = 0;    // in its part
+  int number = 0;    // of the layer in its part
   for (const LayerRow& row : network->table(N)) {
     if (!row.conv) continue;
     const std::string here = row.name.substr(0, row.name.find('.'));
     number = here == part ? number + 1 : 1;
-    // Nobody wants the gradient at what a network or a discriminator is given.
+    // The input of a network or of a discriminator needs no gradient.
     const bool first = layers.empty() || (number == 1 && here == "discriminator");
     part = here;
     const std::string letter = part == "features" ? "" : part.substr(0, 1);
@@ -43,7 +43,7 @@ inline std::vector<Layer> model_layers(int N) {
   return all;
 }
 
-/// Those, the DCGAN's for 128 pixels and the public suites.
+/// Layers of the four models, of the DCGAN for 128 pixels and of the public suites.
 inline std::vector<Layer> all_layers(int N) {
   std::vector<Layer> all = model_layers(N);
   for (auto&& layers : {network_layers("dcgan-128", "dcgan128", "dcgan-128", N), imagenet_layers(N),

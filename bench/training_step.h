@@ -1,4 +1,4 @@
-// A training step of each of our networks on random data, as the benchmarks time it.
+// A training step of each network on random data, for the benchmarks.
 #pragma once
 
 #include <cmath>
@@ -26,7 +26,7 @@ inline Tensor random_tensor(const Shape& shape, uint64_t seed) {
 /// A network, its TrainingStep and the inputs of one step.
 class BenchStep {
  public:
-  /// `image_size` 0: the preset's own.
+  /// `image_size` 0 means the preset's size.
   BenchStep(const std::string& preset, int64_t batch, int image_size = 0) {
     const ModelSpec& model = model_of_preset(preset);
     RunConfig config = default_config(model.name, preset);
@@ -57,9 +57,9 @@ class BenchStep {
     output_ = network_->forward(inference_input_);
   }
 
-  /// What a step computes before it changes a weight, for comparisons: for each optimizer the sum
-  /// of the losses that it lowers, the gradients of all parameters one after the other, and the
-  /// output of infer().
+  /// Results of a step before it changes a weight, for comparisons: for each optimizer the sum of
+  /// the losses that it lowers, the gradients of all parameters one after the other, and the output
+  /// of infer().
   struct Values {
     std::vector<double> losses, gradient, output;
   };

@@ -19,11 +19,12 @@ constexpr int kFirstTestGood = kBuiltinTrainGood;
 constexpr int kFirstDefective = kBuiltinTrainGood + kBuiltinTestGood;
 constexpr int kImages = kFirstDefective + kBuiltinDefective;
 
-/// A pixel belongs to the mask where the flaw changed it by more than this (8-bit levels, before
-/// the camera's noise), so that a mask says exactly what differs.
+/// A pixel belongs to the mask if the flaw changed it by more than this (8-bit levels, before the
+/// camera's noise).
 constexpr int kVisibleChange = 10;
 
-/// The highest value in a square window of 2 r + 1 pixels, or the lowest: one direction at a time.
+/// Replaces each pixel by the highest (or lowest) value in the square window of 2 r + 1 pixels
+/// around it, in two separable passes.
 Image extreme_in_window(const Image& mask, int r, bool highest) {
   Image rows = mask, out = mask;
   const auto pick = [&](uint8_t a, uint8_t b) { return highest ? std::max(a, b) : std::min(a, b); };
@@ -45,7 +46,7 @@ Image extreme_in_window(const Image& mask, int r, bool highest) {
   return out;
 }
 
-/// Fills the specks where a flaw happens to look like what it covers.
+/// Morphological closing: fills holes where the flaw has the colour of the surface below it.
 Image closed(const Image& mask) {
   const int r = mask.width / 100 + 1;
   return extreme_in_window(extreme_in_window(mask, r, true), r, false);
@@ -61,13 +62,13 @@ struct Overlay {
   double soft = 0;
   std::shared_ptr<const Noise> noise;
 
-  /// Distance to an outline that wanders around a circle.
+  /// Signed distance to a circle whose outline is disturbed by noise.
   double ragged(Vec2 p, double radius, double raggedness, double frequency) const {
     return to_disc(p, radius) + raggedness * radius * noise->layered(frequency / radius * p);
   }
 
-  Rgb over(const Sight& sight, Vec2 p) const {
-    const Rgb under = sight.color;
+  Rgb over(const SurfacePoint& point, Vec2 p) const {
+    const Rgb under = point.color;
     const Vec2 from = turn_back(p - at, direction);  // x along, y across
     if (flaw == Flaw::scratch) {
       const double along = from.x / size, across = from.y - bow * (1 - along * along);
@@ -77,7 +78,7 @@ struct Overlay {
       // The far wall of the groove catches the light, the near one is dark.
       const double lit = smooth_step(-0.8 * width, 0.4 * width, across);
       return mix(under, mix(0.35 * under, 0.35 * under + Rgb{0.55, 0.55, 0.52}, lit),
-                 groove * sight.product);
+                 groove * point.on_object);
     }
     if (flaw == Flaw::blob) {
       const double d = ragged(from, size, 0.45, 0.9);
@@ -88,24 +89,25 @@ struct Overlay {
       return mix(under, dirt, coverage(d, 2 * soft));
     }
     const double d = ragged(from, size, 0.5, 0.7);
-    const double rim = coverage(std::abs(d + 0.02) - 0.012, 0.04);  // where it dried last
+    const double rim =
+        coverage(std::abs(d + 0.02) - 0.012, 0.04);  // the dark edge of the dried stain
     const double wet = coverage(d, 0.08 * (1 + size));
     return under * mix(kWhite, Rgb{0.52, 0.40, 0.27}, std::min(1.0, 0.85 * wet + 0.25 * rim));
   }
 };
 
-Overlay draw_overlay(const Product& product, const Scene& scene, RandomSequence& random) {
+Overlay draw_overlay(const ObjectKind& object, const Scene& scene, RandomSequence& random) {
   Overlay overlay;
   overlay.noise = std::make_shared<Noise>(random);
-  // One by one: compilers draw the arguments of a call in different orders.
+  // One statement each: the order in which call arguments are evaluated is unspecified.
   const double across = random.uniform(), along = random.uniform();
-  const Vec2 spot = product.spot(along, across);
+  const Vec2 spot = object.spot(along, across);
   overlay.flaw = scene.flaw;
   overlay.at = turn(spot, scene.rotation) + scene.shift;
   overlay.direction = unit(random.uniform());
   const double u = random.uniform();
   overlay.bow = 0.08 * (2.0 * random.uniform() - 1);
-  overlay.color = product.blob;
+  overlay.color = object.blob;
   overlay.lamp = scene.lamp;
   overlay.soft = scene.soft;
   switch (scene.flaw) {
@@ -129,7 +131,7 @@ uint8_t to_8_bits(double value) {
   return static_cast<uint8_t>(std::clamp(value, 0.0, 1.0) * 255 + 0.5);
 }
 
-/// What a camera makes of a scene: falloff towards the corners, exposure, noise.
+/// Camera model: falloff towards the corners, exposure, noise.
 struct Camera {
   Rgb exposure;
   uint64_t seed, stream;
@@ -146,34 +148,34 @@ Vec2 pixel_center(int y, int x, int size) {
   return {(2 * x + 1.0) / size - 1, (2 * y + 1.0) / size - 1};
 }
 
-Scene draw_scene(const Product& product, Flaw flaw, int size, RandomSequence& random) {
-  const auto either_way = [&](double most) { return most * (2.0 * random.uniform() - 1); };
+Scene draw_scene(const ObjectKind& object, Flaw flaw, int size, RandomSequence& random) {
+  const auto either_way = [&](double max) { return max * (2.0 * random.uniform() - 1); };
   Scene scene;
   const Vec2 lamp = 0.62 * unit(0.625 + either_way(0.012));  // from the upper left
   scene.lamp = {lamp.x, lamp.y, std::sqrt(1 - dot(lamp, lamp))};
   scene.soft = 3.0 / size;
-  scene.rotation = unit(either_way(product.max_turn));
-  scene.shift = {either_way(product.max_shift), either_way(product.max_shift)};
+  scene.rotation = unit(either_way(object.max_turn));
+  scene.shift = {either_way(object.max_shift), either_way(object.max_shift)};
   scene.flaw = flaw;
   scene.choice = random.bits();
   scene.amount = random.uniform();
   return scene;
 }
 
-LoadedImage draw_image(const Product& product, uint64_t id, Flaw flaw, int size, uint64_t seed) {
+LoadedImage draw_image(const ObjectKind& object, uint64_t id, Flaw flaw, int size, uint64_t seed) {
   RandomSequence random(seed, RandomStream::builtin, id);
-  Scene scene = draw_scene(product, flaw, size, random);
+  Scene scene = draw_scene(object, flaw, size, random);
   const double brightness = 1 + 0.03 * (2.0 * random.uniform() - 1);
   const double warmth = 0.015 * (2.0 * random.uniform() - 1);
   const Camera camera{{brightness * (1 + warmth), brightness, brightness * (1 - warmth)},
                       seed,
                       stream_id(RandomStream::builtin, id | uint64_t{1} << 32)};
-  // The same copy of the product with and without its flaw.
-  RandomSequence same_copy = random;
-  const Paint paint = product.paint(scene, random);
-  const Overlay overlay = lies_on_surface(flaw) ? draw_overlay(product, scene, random) : Overlay{};
+  // The same specimen is painted with and without its flaw.
+  RandomSequence same_specimen = random;
+  const Paint paint = object.paint(scene, random);
+  const Overlay overlay = lies_on_surface(flaw) ? draw_overlay(object, scene, random) : Overlay{};
   scene.flaw = Flaw::none;
-  const Paint paint_good = product.paint(scene, same_copy);
+  const Paint paint_good = object.paint(scene, same_specimen);
 
   LoadedImage loaded;
   loaded.image = Image(size, size, 3);
@@ -181,9 +183,9 @@ LoadedImage draw_image(const Product& product, uint64_t id, Flaw flaw, int size,
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
       const Vec2 p = pixel_center(y, x, size);
-      const Sight sight = paint(p);
+      const SurfacePoint point = paint(p);
       const Rgb color =
-          camera.falloff(lies_on_surface(flaw) ? overlay.over(sight, p) : sight.color, p);
+          camera.falloff(lies_on_surface(flaw) ? overlay.over(point, p) : point.color, p);
       if (loaded.mask) {
         const Rgb good = camera.falloff(paint_good(p).color, p);
         const int change = std::max({std::abs(to_8_bits(color.r) - to_8_bits(good.r)),
@@ -210,21 +212,22 @@ std::string numbered(const std::string& folder, int number) {
 
 std::vector<std::string> builtin_classes() {
   std::vector<std::string> names;
-  for (const Product& product : products()) names.emplace_back(product.name);
+  for (const ObjectKind& kind : object_kinds()) names.emplace_back(kind.name);
   return names;
 }
 
 Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
   ASSAY_CHECK_AS(UsageError, size >= 32 && size <= 2048,
                  "builtin: images have 32 to 2048 pixels a side, not {}", size);
-  const auto found = std::find_if(products().begin(), products().end(),
-                                  [&](const Product& p) { return p.name == object_class; });
-  if (found == products().end()) {
+  const auto found =
+      std::find_if(object_kinds().begin(), object_kinds().end(),
+                   [&](const ObjectKind& kind) { return kind.name == object_class; });
+  if (found == object_kinds().end()) {
     throw UsageError(fmt::format("builtin: no class \"{}\"; there are: {}", object_class,
                                  fmt::join(builtin_classes(), ", ")));
   }
-  const Product& product = *found;
-  const auto class_id = static_cast<uint64_t>(found - products().begin());
+  const ObjectKind& object = *found;
+  const auto class_id = static_cast<uint64_t>(found - object_kinds().begin());
 
   Dataset data{object_class, "builtin", {}, {}};
   const auto add = [&](std::vector<Sample>& samples, int index, Flaw flaw, std::string path) {
@@ -232,8 +235,8 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
     sample.path = std::move(path);
     sample.defective = flaw != Flaw::none;
     sample.defect = name_of(flaw);
-    sample.draw = [&product, id = class_id * kImages + index, flaw, size, seed] {
-      return draw_image(product, id, flaw, size, seed);
+    sample.draw = [&object, id = class_id * kImages + index, flaw, size, seed] {
+      return draw_image(object, id, flaw, size, seed);
     };
     samples.push_back(std::move(sample));
   };
@@ -243,9 +246,9 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
   for (int i = 0; i < kBuiltinTestGood; ++i) {
     add(data.test, kFirstTestGood + i, Flaw::none, numbered("test/good", i));
   }
-  const int kinds = static_cast<int>(product.flaws.size());
+  const int kinds = static_cast<int>(object.flaws.size());
   for (int i = 0; i < kBuiltinDefective; ++i) {
-    const Flaw flaw = product.flaws[i % kinds];
+    const Flaw flaw = object.flaws[i % kinds];
     add(data.test, kFirstDefective + i, flaw,
         numbered(std::string("test/") + name_of(flaw), i / kinds));
   }
@@ -255,7 +258,7 @@ Dataset open_builtin(const std::string& object_class, int size, uint64_t seed) {
 }
 
 void write_builtin(const std::filesystem::path& folder, int size, uint64_t seed) {
-  // MVTec has a leather and a screw too.
+  // A folder of MVTec AD has classes leather and screw already.
   for (const std::string& name : builtin_classes())
     ASSAY_CHECK_AS(UsageError, !std::filesystem::exists(folder / name),
                    "{}: is there already; remove it or choose another folder",

@@ -1,5 +1,5 @@
-// The built-in data set: images of five kinds of products, drawn from a seed, with defects and
-// their masks. Everything runs with nothing downloaded. Results on it are called "synthetic".
+// The built-in data set: images of five kinds of objects, drawn from a seed, with defects and
+// their masks. It needs no download. Results on it are called "synthetic".
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ inline constexpr int kBuiltinDefective = 24;  ///< images of each class, over it
 /// brush, chip, leather, ring, screw.
 std::vector<std::string> builtin_classes();
 
-/// Images are drawn when they are loaded, and nothing is written. Pixel values depend on (class,
+/// Images are painted when they are loaded; nothing is written. Pixel values depend on (class,
 /// path, size, seed) alone: the same bytes on every machine. UsageError for an unknown class (the
 /// message lists those there are) or a size outside 32 to 2048.
 Dataset open_builtin(const std::string& object_class, int size = kBuiltinSize, uint64_t seed = 0);

@@ -8,13 +8,13 @@ namespace {
 Vec2 to_object(const Scene& scene, Vec2 p) {
   return turn_back(p - scene.shift, scene.rotation);
 }
-/// A lean of the object's surface as the lamp sees it.
+/// Rotates a surface slope from object to image coordinates.
 Vec2 to_image(const Scene& scene, Vec2 lean) {
   return turn(lean, scene.rotation);
 }
 
-/// How much light reaches the ground beside an object at this distance; the shadow falls away from
-/// the lamp, so callers measure from a point moved towards it.
+/// Share of the light that reaches the ground at this distance from an object. Callers measure the
+/// distance at a point moved towards the lamp, since the shadow falls away from it.
 double shadow(double distance, double width, double depth) {
   return 1 - depth * (1 - smooth_step(-width, width, distance));
 }
@@ -75,7 +75,7 @@ Paint paint_ring(const Scene& scene, RandomSequence& random) {
     const double light = 0.20 + 0.38 * scene.lamp.diffuse(lean) + 0.22 * sheen * sheen +
                          0.35 * scene.lamp.highlight(lean, 4) + 0.025 * marks;
     const double here = coverage(body, scene.soft);
-    return Sight{mix(color, light * Rgb{0.93, 0.96, 1.0}, here), here};
+    return SurfacePoint{mix(color, light * Rgb{0.93, 0.96, 1.0}, here), here};
   };
 }
 
@@ -125,7 +125,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
     const double gloss = 0.35 * scene.lamp.highlight(rim_lean, 5);
     color =
         mix(color, plastic * Rgb{0.25, 0.52, 0.62} + gloss * kWhite, coverage(head, scene.soft));
-    if (head > 0.1) return Sight{color, 0};
+    if (head > 0.1) return SurfacePoint{color, 0};
     // Each tuft's hole and shadow, then the tuft: a dome of fibres.
     for (int row = 0; row < kTuftRows; ++row) {
       for (int column = 0; column < kTuftColumns; ++column) {
@@ -151,7 +151,7 @@ Paint paint_brush(const Scene& scene, RandomSequence& random) {
         color = mix(color, light * fibre, coverage(distance, 2 * scene.soft));
       }
     }
-    return Sight{color, coverage(head, scene.soft)};
+    return SurfacePoint{color, coverage(head, scene.soft)};
   };
 }
 
@@ -251,7 +251,7 @@ Paint paint_chip(const Scene& scene, RandomSequence& random) {
     epoxy = (1 - 0.55 * coverage(dimple, 2 * scene.soft)) * epoxy +
             (0.10 * coverage(std::abs(dimple) - 0.006, scene.soft)) * kWhite;
     const double here = coverage(package, scene.soft);
-    return Sight{mix(color, epoxy, here), here};
+    return SurfacePoint{mix(color, epoxy, here), here};
   };
 }
 
@@ -307,7 +307,7 @@ Paint paint_leather(const Scene& scene, RandomSequence& random) {
       color = mix(color, Rgb{0.78, 0.62, 0.44}, coverage(d - 0.02, 0.03));
       color = mix(color, Rgb{0.05, 0.04, 0.04}, coverage(d, 0.02));
     }
-    return Sight{color, 1};
+    return SurfacePoint{color, 1};
   };
 }
 
@@ -354,7 +354,7 @@ Paint paint_screw(const Scene& scene, RandomSequence& random) {
                 Rgb{0.97, 0.98, 1.0};
     const Vec2 q = on_screw(p);
     const double d = distance(q);
-    if (d > scene.soft) return Sight{color, 0};
+    if (d > scene.soft) return SurfacePoint{color, 0};
     const double turns = 15.5 * q.x + 1.1 * q.y;
     const double phase = turns - std::floor(turns);
     const bool threaded = q.x > kScrewThread && !(bare && std::abs(q.x - bare_at) < 0.13);
@@ -367,7 +367,7 @@ Paint paint_screw(const Scene& scene, RandomSequence& random) {
     const double light = 0.10 + 0.48 * scene.lamp.diffuse(lean) +
                          0.55 * scene.lamp.highlight(lean, 4) + 0.02 * noise->at(40 * q);
     const double here = coverage(d, scene.soft);
-    return Sight{mix(color, light * Rgb{0.95, 0.86, 0.62}, here), here};
+    return SurfacePoint{mix(color, light * Rgb{0.95, 0.86, 0.62}, here), here};
   };
 }
 
@@ -395,9 +395,9 @@ const char* name_of(Flaw flaw) {
   return "";
 }
 
-const std::vector<Product>& products() {
+const std::vector<ObjectKind>& object_kinds() {
   using enum Flaw;
-  static const std::vector<Product> all = {
+  static const std::vector<ObjectKind> all = {
       {.name = "brush",
        .flaws = {blob, missing, stain, misplaced},
        .max_turn = 0.006,

@@ -1,4 +1,4 @@
-// The five products of the built-in data set, as functions from a point to a colour.
+// The five kinds of objects of the built-in data set, as functions from a point to a colour.
 #pragma once
 
 #include <functional>
@@ -10,12 +10,12 @@
 
 namespace assay {
 
-/// What is wrong with a product. Scratch, blob and stain lie on any surface; a missing or misplaced
-/// part is another product.
+/// What is wrong with an object. `missing` and `misplaced` change the object itself, so its own
+/// `paint` handles them; scratch, blob and stain are laid over any surface.
 enum class Flaw { none, scratch, blob, missing, stain, misplaced };
 const char* name_of(Flaw flaw);
 
-/// One image's circumstances.
+/// What varies between images of an object: light, pose, flaw.
 struct Scene {
   Lamp lamp;
   double soft = 0;  ///< width of a sharp edge: about a pixel and a half
@@ -23,17 +23,17 @@ struct Scene {
   Vec2 shift;       ///< of the object
   Flaw flaw = Flaw::none;
   uint32_t choice = 0;  ///< which part is missing or misplaced
-  double amount = 0;    ///< in [0,1): how far
+  double amount = 0;    ///< in [0,1): scales the size or displacement of the flaw
 };
 
-/// What a point of the image shows.
-struct Sight {
+/// The colour at a point of the image, and how much of it is object.
+struct SurfacePoint {
   Rgb color;
-  double product = 0;  ///< 1 on the product, 0 on what it lies on
+  double on_object = 0;  ///< 1 on the object, 0 on the ground, between at its edge
 };
-using Paint = std::function<Sight(Vec2)>;
+using Paint = std::function<SurfacePoint(Vec2)>;
 
-struct Product {
+struct ObjectKind {
   std::string_view name;
   std::vector<Flaw> flaws;
   double max_turn;   ///< rotation in turns, either way
@@ -41,10 +41,10 @@ struct Product {
   Rgb blob;          ///< colour of dirt that is visible on it
   /// A point on the object's surface, in its own coordinates, from two numbers in [0,1).
   Vec2 (*spot)(double u, double v);
-  /// Draws what differs from copy to copy from `random`, then paints.
+  /// Samples the details of one specimen from `random` and returns its paint function.
   Paint (*paint)(const Scene& scene, RandomSequence& random);
 };
 
-const std::vector<Product>& products();
+const std::vector<ObjectKind>& object_kinds();
 
 }  // namespace assay

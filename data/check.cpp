@@ -36,7 +36,7 @@ constexpr std::array<std::pair<std::string_view, ClassCounts>, 15> kOfficial = {
     {"zipper", {240, 32, 119}},
 }};
 
-/// What one image turned out to be.
+/// Result of reading one image; `problem` is empty if it could be read.
 struct Examined {
   ImageFacts facts;
   std::string problem;
@@ -58,8 +58,7 @@ void count(const Dataset& data, ClassReport& report) {
   }
 }
 
-/// What is worth knowing but stops nothing.
-void add_notes(std::span<const SeenImage> seen, ClassReport& report) {
+void add_notes(std::span<const ReadImage> seen, ClassReport& report) {
   const ClassCounts& c = report.counts;
   constexpr int kMin = kMinValidation + kMinTrain;
   if (c.train_good > 0 && c.train_good < kMin)
@@ -72,7 +71,7 @@ void add_notes(std::span<const SeenImage> seen, ClassReport& report) {
                                        c.test_defective - report.masks, c.test_defective));
   }
   const auto grey = std::count_if(seen.begin(), seen.end(),
-                                  [](const SeenImage& s) { return s.facts->channels == 1; });
+                                  [](const ReadImage& s) { return s.facts->channels == 1; });
   if (grey > 0) report.notes.push_back(fmt::format("{} of {} images are grey", grey, seen.size()));
 }
 
@@ -85,7 +84,7 @@ ClassReport check_class(Context& ctx, const fs::path& root, const std::string& n
   std::vector<Examined> examined(samples.size());
   parallel_for(ctx, static_cast<int64_t>(samples.size()),
                [&](int64_t i) { examined[i] = examine(samples[i]); });
-  std::vector<SeenImage> seen;
+  std::vector<ReadImage> seen;
   std::vector<ImageSize> sizes;
   size_t training = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
@@ -99,8 +98,8 @@ ClassReport check_class(Context& ctx, const fs::path& root, const std::string& n
   }
   report.sizes = describe_sizes(sizes);
   add_notes(seen, report);
-  const std::span<const SeenImage> all = seen;
-  const Findings findings = find_out(all.first(training), all.subspan(training));
+  const std::span<const ReadImage> all = seen;
+  const ImageFindings findings = check_images(all.first(training), all.subspan(training));
   report.problems.insert(report.problems.end(), findings.problems.begin(), findings.problems.end());
   report.notes.insert(report.notes.end(), data.notes.begin(), data.notes.end());
   report.notes.insert(report.notes.end(), findings.notes.begin(), findings.notes.end());

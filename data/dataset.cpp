@@ -10,7 +10,8 @@
 namespace assay {
 namespace {
 
-/// A mask file. 16 bits may hold 0 and 1, whose upper halves are the same.
+/// Reads a mask file. A 16-bit mask of small values (0 and 1) would lose them when only the upper 8
+/// bits are kept, so its lower 8 are.
 Image read_mask(const std::filesystem::path& file) {
   DecodedImage decoded = read_decoded(file, {.alpha = true});
   if (decoded.bits == 16 && decoded.max_value < 256)
@@ -48,7 +49,7 @@ Image read_masks(const Sample& sample, const Image& image, int orientation) {
   return all;
 }
 
-/// Eight bytes at a time: a number for accidents, not for an adversary.
+/// Not cryptographic: detects accidental duplicates. Eight bytes at a time.
 uint64_t hash_of(const Image& image) {
   uint64_t hash = 0xCBF29CE484222325u;
   const auto add = [&](uint64_t word) {

@@ -1,4 +1,4 @@
-// Which images there are, which of them are good, and where they come from.
+// Data sets: the list of images, their labels and masks, and how to load one.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@
 
 namespace assay {
 
-/// What is known of an image once it was read, before it is resized.
+/// Facts about an image as read, before it is resized.
 struct ImageFacts {
-  ImageSize size;  ///< upright
+  ImageSize size;  ///< after the Exif orientation
   int channels = 0;
-  int bits = 8;                           ///< a value of the file: 8 or 16
+  int bits = 8;                           ///< bits per value in the file: 8 or 16
   int max_value = 0;                      ///< the largest colour value of a file of 16 bits
   uint64_t hash = 0;                      ///< of size and pixels: equal images have equal hashes
-  bool two_valued = false;                ///< nothing but black and white, as a mask
-  std::optional<MaskCoverage> mask = {};  ///< where a mask was read
-  bool mask_vanishes = false;             ///< it marks no pixel at the size of the model
+  bool two_valued = false;                ///< only black and white pixels, like a mask
+  std::optional<MaskCoverage> mask = {};  ///< set if a mask was read
+  bool mask_vanishes = false;             ///< the mask marks no pixel at the size of the model
 };
 
 /// An image and, where there is one, the mask of its defect: 1 channel, same size, 255 = defect.
@@ -36,46 +36,46 @@ struct LoadedImage {
 /// One image of a data set, not yet read.
 struct Sample {
   std::string path;             ///< its name within the class: "test/broken_large/000.png"
-  std::filesystem::path file;   ///< empty where the image is drawn
-  bool defective = false;       ///< the label, decided where the sample is made and nowhere else
-  std::string defect = "good";  ///< of a good sample and of no other; else the defect's folder
-  std::vector<std::filesystem::path> masks;  ///< files of the mask, which is their union
-  std::function<LoadedImage()> draw;         ///< makes the image where there is no file
+  std::filesystem::path file;   ///< empty for a painted image
+  bool defective = false;       ///< the label; set only where the sample is created
+  std::string defect = "good";  ///< "good" exactly for good samples, else the defect's folder
+  std::vector<std::filesystem::path> masks;  ///< mask files; the mask is their union
+  std::function<LoadedImage()> draw;         ///< paints the image if there is no file
 };
 
 struct LoadOptions {
   bool masks = true;   ///< read the mask too
   int bit_depth = 16;  ///< DecodeOptions::bit_depth
 };
-/// Reads or draws a sample. The mask is 0 or 255, of the image's size. DataError for a broken
-/// file, a mask that cannot be understood (mask.h) or has another size than its image, one of a
-/// defect that marks nothing, and one of a good image that marks something.
+/// Reads or paints a sample. The mask is 0 or 255, of the image's size. DataError for
+/// - a broken file,
+/// - a mask that mask_of() refuses, or of another size than its image,
+/// - a mask of a defective image that marks nothing, or of a good image that marks something.
 LoadedImage load(const Sample& sample, const LoadOptions& options = {});
 /// The image alone.
 Image load_image(const Sample& sample);
-/// True when load() gives a mask.
+/// Whether load() gives a mask.
 bool has_mask(const Sample& sample);
 
 /// One object class. Samples are sorted by path.
 struct Dataset {
-  std::string name;                ///< of the class
-  std::string origin;              ///< builtin | mvtec | folder
-  std::vector<Sample> train_good;  ///< never empty
-  std::vector<Sample> test;        ///< never empty
-  FileAccount files = {};          ///< what was found on disk; empty for drawn images
-  std::vector<std::string> notes =
-      {};                  ///< what is worth knowing of how it was read, a sentence each
-  bool has_masks() const;  ///< every defective test image has one
+  std::string name;                     ///< of the class
+  std::string origin;                   ///< builtin | mvtec | folder
+  std::vector<Sample> train_good;       ///< never empty
+  std::vector<Sample> test;             ///< never empty
+  FileCounts files = {};                ///< counts of files on disk; empty for painted images
+  std::vector<std::string> notes = {};  ///< on how the data set was read, one sentence each
+  bool has_masks() const;               ///< every defective test image has one
 };
 
 /// Train and test images together, for the supervised model: train/good, then test.
 std::vector<Sample> pooled(const Dataset& data);
 
-/// What follows --data: the word "builtin", or a folder in MVTec's layout. `size` and `seed` are
-/// those of the builtin images.
+/// `data` is the value of --data: "builtin", or a folder in MVTec's layout. `size` and `seed` are
+/// those of the built-in images.
 Dataset open_dataset(const std::string& data, const std::string& object_class, int size = 256,
                      uint64_t seed = 0);
-/// The classes that open_dataset knows there, sorted.
+/// The classes of `data`, sorted.
 std::vector<std::string> list_classes(const std::string& data);
 
 }  // namespace assay

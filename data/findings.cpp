@@ -13,13 +13,13 @@ namespace {
 
 constexpr double kMaxShapeRatio = 1.25;
 constexpr size_t kExamples = 3;
-constexpr int kFullDepth = 15;  // images of 16 bits may well stay below half of the range
+constexpr int kFullDepth = 15;  // 16-bit images may well use only half of the range
 
 double aspect_of(ImageSize size) {
   return static_cast<double>(size.width) / static_cast<double>(size.height);
 }
 
-/// "3 of 40 images (a, b, c)" and so on.
+/// Counts images and keeps the first names: "3 of 40 images (a, b, c)".
 class Group {
  public:
   void add(const std::string& name) {
@@ -38,10 +38,10 @@ class Group {
   size_t count_ = 0;
 };
 
-void look_at_bits(std::span<const SeenImage> images, int bit_depth, Findings& findings) {
+void look_at_bits(std::span<const ReadImage> images, int bit_depth, ImageFindings& findings) {
   Group deep, above;
   int max_value = 0;
-  for (const SeenImage& image : images) {
+  for (const ReadImage& image : images) {
     if (image.facts->bits != 16) continue;
     deep.add(image.sample->path);
     max_value = std::max(max_value, image.facts->max_value);
@@ -59,17 +59,17 @@ void look_at_bits(std::span<const SeenImage> images, int bit_depth, Findings& fi
                                          above.text("image", images.size()), (1 << bit_depth) - 1));
 }
 
-void look_at_shapes(std::span<const SeenImage> training, std::span<const SeenImage> all,
-                    Findings& findings) {
+void look_at_shapes(std::span<const ReadImage> training, std::span<const ReadImage> all,
+                    ImageFindings& findings) {
   if (training.empty()) return;
   std::vector<ImageSize> sizes;
-  for (const SeenImage& image : training) sizes.push_back(image.facts->size);
+  for (const ReadImage& image : training) sizes.push_back(image.facts->size);
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::nth_element(sizes.begin(), middle, sizes.end(),
                    [](ImageSize a, ImageSize b) { return aspect_of(a) < aspect_of(b); });
   Group squashed;
   ImageSize example;
-  for (const SeenImage& image : all) {
+  for (const ReadImage& image : all) {
     if (!differs_in_shape(image.facts->size, *middle)) continue;
     if (!squashed.any()) example = image.facts->size;
     squashed.add(image.sample->path);
@@ -82,22 +82,22 @@ void look_at_shapes(std::span<const SeenImage> training, std::span<const SeenIma
                     middle->width, middle->height));
 }
 
-void look_for_copies(std::span<const SeenImage> training, std::span<const SeenImage> test,
-                     Findings& findings) {
-  std::map<uint64_t, const SeenImage*> learnt;
+void look_for_copies(std::span<const ReadImage> training, std::span<const ReadImage> test,
+                     ImageFindings& findings) {
+  std::map<uint64_t, const ReadImage*> learnt;
   Group copies;
-  const auto compare = [&](const SeenImage& image, const SeenImage& earlier) {
+  const auto compare = [&](const ReadImage& image, const ReadImage& earlier) {
     copies.add(image.sample->path + " = " + earlier.sample->path);
     if (image.sample->defective != earlier.sample->defective)
       findings.problems.push_back(
           fmt::format("{}: is the same image as {}, but one is good and the other defective",
                       image.sample->path, earlier.sample->path));
   };
-  for (const SeenImage& image : training) {
+  for (const ReadImage& image : training) {
     const auto [found, fresh] = learnt.emplace(image.facts->hash, &image);
     if (!fresh && test.empty()) compare(image, *found->second);
   }
-  for (const SeenImage& image : test)
+  for (const ReadImage& image : test)
     if (const auto found = learnt.find(image.facts->hash); found != learnt.end())
       compare(image, *found->second);
   if (!copies.any()) return;
@@ -116,13 +116,13 @@ std::string stem_of(const Sample& sample) {
   return stem;
 }
 
-/// Black and white files among the images of defects that have other images' names are their masks.
-void look_for_masks(std::span<const SeenImage> all, Findings& findings) {
+/// A black-and-white file named like another defective image is probably that image's mask.
+void look_for_masks(std::span<const ReadImage> all, ImageFindings& findings) {
   std::map<std::string, const Sample*> images;
-  for (const SeenImage& image : all)
+  for (const ReadImage& image : all)
     if (image.sample->defective && !image.facts->two_valued)
       images.emplace(stem_of(*image.sample), image.sample);
-  for (const SeenImage& image : all) {
+  for (const ReadImage& image : all) {
     if (!image.sample->defective || !image.facts->two_valued) continue;
     if (const auto found = images.find(stem_of(*image.sample)); found != images.end())
       findings.problems.push_back(
@@ -132,10 +132,10 @@ void look_for_masks(std::span<const SeenImage> all, Findings& findings) {
   }
 }
 
-void look_at_masks(std::span<const SeenImage> images, Findings& findings) {
+void look_at_masks(std::span<const ReadImage> images, ImageFindings& findings) {
   Group everything, inverted, vanishing;
   size_t masks = 0;
-  for (const SeenImage& image : images) {
+  for (const ReadImage& image : images) {
     if (!image.facts->mask) continue;
     ++masks;
     const MaskCoverage& mask = *image.facts->mask;
@@ -170,11 +170,11 @@ bool differs_in_shape(ImageSize a, ImageSize b) {
   return ratio > kMaxShapeRatio || ratio < 1 / kMaxShapeRatio;
 }
 
-Findings find_out(std::span<const SeenImage> training, std::span<const SeenImage> test,
-                  int bit_depth) {
-  std::vector<SeenImage> all(training.begin(), training.end());
+ImageFindings check_images(std::span<const ReadImage> training, std::span<const ReadImage> test,
+                           int bit_depth) {
+  std::vector<ReadImage> all(training.begin(), training.end());
   all.insert(all.end(), test.begin(), test.end());
-  Findings findings;
+  ImageFindings findings;
   look_for_masks(all, findings);
   look_for_copies(training, test, findings);
   look_at_bits(all, bit_depth, findings);

@@ -1,4 +1,4 @@
-// What is worth saying of images once all of them were read.
+// Problems and notes on a set of images that was read.
 #pragma once
 
 #include <span>
@@ -9,27 +9,28 @@
 
 namespace assay {
 
-/// An image that was read, and what it is an image of.
-struct SeenImage {
+/// An image that was read, with the sample it belongs to.
+struct ReadImage {
   const Sample* sample;
   const ImageFacts* facts;
 };
 
-struct Findings {
-  std::vector<std::string> problems;  ///< one sentence each; nothing should be learnt from this
-  std::vector<std::string> notes;     ///< worth knowing, not wrong
+struct ImageFindings {
+  std::vector<std::string> problems;  ///< one sentence each; training must not go on
+  std::vector<std::string> notes;     ///< one sentence each; these stop nothing
 };
 
-/// Problems: masks among the images of defects, an image that is good and defective.
-/// Notes: 16-bit images that use fewer bits than `bit_depth` or more; images of another shape than
-/// the training images, which a model of square input sees squashed; images that stand in training
-/// and test; masks that mark everything, all but a part, or nothing at the model's size. What is
-/// cross-validated is `training` alone: images that stand there twice may be in both, too.
-Findings find_out(std::span<const SeenImage> training, std::span<const SeenImage> test,
-                  int bit_depth = 16);
+/// Problems: masks among the images of defects; an image that is both good and defective.
+/// Notes: 16-bit images whose used bits differ from `bit_depth`; images of another shape than the
+/// training images, which a model of square input sees squashed; images in both training and test;
+/// masks that mark everything, all but a part, or nothing at the model's size.
+/// For cross-validation pass all images as `training`: duplicates within it are reported, because
+/// they can fall into training and test of a fold.
+ImageFindings check_images(std::span<const ReadImage> training, std::span<const ReadImage> test,
+                           int bit_depth = 16);
 
-/// The bits a value of 16-bit images whose largest value is known: 8 to 16; 16 for a largest value
-/// of 0, as images of 8 bits have.
+/// Bits used by 16-bit images with this largest value: 8 to 16. 16 for a largest value of 0, which
+/// 8-bit images have.
 int bits_used(int max_value);
 
 /// Whether an image's shape differs so much from another that squashing it to the same square

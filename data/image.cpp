@@ -47,9 +47,9 @@ Image oriented(Image image, int orientation) {
 
 std::string describe_sizes(std::span<const ImageSize> sizes) {
   if (sizes.empty()) return "";
-  const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+  const auto [min, max] = std::minmax_element(sizes.begin(), sizes.end());
   const auto text = [](const ImageSize& s) { return fmt::format("{}x{}", s.width, s.height); };
-  return *least == *most ? text(*least) : text(*least) + " to " + text(*most);
+  return *min == *max ? text(*min) : text(*min) + " to " + text(*max);
 }
 
 }  // namespace assay

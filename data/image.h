@@ -42,11 +42,11 @@ inline Image to_rgb(const Image& image) {
   return with_channels(image, 3);
 }
 
-/// An image as it is to be seen: `orientation` 1 to 8 as Exif numbers them (CIPA DC-008, tag
-/// 0x0112) says where its first row and column belong. Any other number leaves it as it is.
+/// Turns an image upright. `orientation` is Exif's (CIPA DC-008, tag 0x0112), 1 to 8; any other
+/// number leaves the image as it is.
 Image oriented(Image image, int orientation);
 
-/// Width and height of an image as its file has it, pixels.
+/// Width and height of an image in pixels.
 struct ImageSize {
   int width = 0, height = 0;
   friend auto operator<=>(const ImageSize&, const ImageSize&) = default;

@@ -52,7 +52,7 @@ uint32_t little_endian(std::span<const uint8_t> bytes, size_t at) {
          uint32_t{bytes[at + 3]} << 24;
 }
 
-/// "BM" begins many a text; a BMP's second header has one of a few sizes.
+/// "BM" may begin a text, so the size of the second header is checked too.
 bool is_bmp(std::span<const uint8_t> head) {
   if (head.size() < 18 || head[0] != 'B' || head[1] != 'M') return false;
   const uint32_t size = little_endian(head, 14);

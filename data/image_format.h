@@ -9,10 +9,10 @@
 
 namespace assay {
 
-/// So many bytes from the beginning of a file are enough for image_format.
+/// Bytes from the beginning of a file that suffice for image_format().
 inline constexpr size_t kFormatBytes = 32;
 
-/// "PNG", "JPEG", "TIFF", ... by the signature; empty for bytes that begin as no known image does.
+/// "PNG", "JPEG", "TIFF", ... by the signature; empty if no known image begins so.
 std::string_view image_format(std::span<const uint8_t> head);
 /// PNG, JPEG, BMP and GIF are read; of an animated GIF the first frame.
 bool is_readable_format(std::string_view format);
@@ -21,8 +21,8 @@ inline constexpr const char* kReadableFormats = "PNG, JPEG, BMP or GIF";
 /// True for names that images of these formats have: .png .jpg .jpeg .jpe .jfif .bmp .dib .gif, in
 /// any case.
 bool is_image_name(const std::filesystem::path& path);
-/// The format that a name such as a.tif or b.webp speaks of, where it is none of those that are
-/// read; else empty.
+/// The format that the extension stands for (.tif, .webp, ...), if it is one that is not read; else
+/// empty.
 std::string_view foreign_format_of_name(const std::filesystem::path& path);
 
 }  // namespace assay

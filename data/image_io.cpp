@@ -35,7 +35,7 @@ uint32_t big_endian(Bytes bytes, size_t at) {
          bytes[at + 3];
 }
 
-/// The CRC of PNG, slicing by 8: a byte at a time it would cost a tenth of the decoding.
+/// The CRC of PNG, slicing by 8: byte by byte it would take a tenth of the decoding time.
 class Crc32 {
  public:
   Crc32() {
@@ -68,7 +68,7 @@ class Crc32 {
   uint32_t table_[8][256];
 };
 
-/// What a file says of its image before the pixels.
+/// The fields of a file's header that decoding needs.
 struct Header {
   int64_t width = 0, height = 0;
   int orientation = 1;
@@ -76,8 +76,8 @@ struct Header {
   int bytes_per_value = 1;
 };
 
-/// The orientation that Exif data, which is a TIFF file of its own, gives in its first folder; 1
-/// where it gives none that makes sense.
+/// The orientation in the first IFD of Exif data, which is a TIFF file of its own; 1 if it has no
+/// valid one.
 int orientation_in(Bytes tiff) {
   constexpr uint16_t kOrientation = 0x0112, kShort = 3;
   if (tiff.size() < 8 || (tiff[0] != 'I' && tiff[0] != 'M') || tiff[1] != tiff[0]) return 1;
@@ -88,11 +88,11 @@ int orientation_in(Bytes tiff) {
       value |= uint32_t{tiff[at + i]} << 8 * (little ? i : bytes - 1 - i);
     return value;
   };
-  const size_t folder = number(4, 4);
-  if (number(2, 2) != 42 || folder > tiff.size() - 2) return 1;
-  const uint32_t entries = number(folder, 2);
+  const size_t ifd = number(4, 4);  // offset of the first image file directory
+  if (number(2, 2) != 42 || ifd > tiff.size() - 2) return 1;
+  const uint32_t entries = number(ifd, 2);
   for (uint32_t i = 0; i < entries; ++i) {
-    const size_t at = folder + 2 + 12 * size_t{i};  // tag, type, count, value
+    const size_t at = ifd + 2 + 12 * size_t{i};  // tag, type, count, value
     if (at + 12 > tiff.size()) return 1;
     if (number(at, 2) != kOrientation) continue;
     const uint32_t value = number(at + 8, 2);
@@ -113,7 +113,7 @@ Header check_png(Bytes bytes, const std::string& name) {
     if (crc(bytes.subspan(at + 4, length + 4)) != big_endian(bytes, at + 8 + length)) {
       fail(name,
            fmt::format(
-               "the PNG checksum of the part at byte {} is wrong; copy or download the file again",
+               "the PNG checksum of the chunk at byte {} is wrong; copy or download the file again",
                at));
     }
     if (type == "IHDR" && length >= 13) {
@@ -282,8 +282,8 @@ void check_bounds(const Header& header, const std::string& name) {
                            pixels, kMaxInterlacedPixels));
 }
 
-/// Bytes that decoding holds at its height: the file, what it expands to and the pixels, each with
-/// up to 4 channels, of sides that JPEG rounds up to its blocks.
+/// Peak memory of decoding in bytes: the file, the decompressed data and the pixels, both with up
+/// to 4 channels and with sides rounded up to JPEG's blocks.
 size_t decoding_memory(const Header& header, size_t file) {
   const auto padded = [](int64_t side) { return static_cast<size_t>(side + 31) / 32 * 32; };
   return file + padded(header.width) * padded(header.height) * (8 * header.bytes_per_value + 3);
@@ -308,7 +308,7 @@ DecodedImage decode(Bytes bytes, const std::string& name, const DecodeOptions& o
   check_bounds(header, name);
   const size_t memory = decoding_memory(header, bytes.size());
   const MemoryGate::Lease lease(gate, memory);
-  // A single block is less than all of them, and zlib's grows by doubling.
+  // One allocation never exceeds the estimate; zlib's buffer doubles, hence the factor 2.
   constexpr size_t kSmallBlocks = size_t{1} << 16;
   StbImage decoded = stb_decode(bytes, name,
                                 {.bit_depth = options.bit_depth,

@@ -12,38 +12,37 @@
 
 namespace assay {
 
-/// The longest side that is read, in pixels, and the most pixels.
+/// Limits of an image that is read: side in pixels, number of pixels.
 inline constexpr int kMaxImageSide = 16384;
 inline constexpr int64_t kMaxImagePixels = int64_t{1} << 27;
-/// Interlaced PNGs take several times as long and twice the memory.
+/// Lower limit for interlaced PNGs, which take several times as long and twice the memory.
 inline constexpr int64_t kMaxInterlacedPixels = int64_t{1} << 25;
 /// Bytes that all threads together may hold while they decode; a larger image is decoded alone.
 inline constexpr size_t kDecodingMemory = size_t{1} << 30;
 
 struct DecodeOptions {
-  /// Of a file with 16 bits a value: how many of them are used, 8 to 16. Cameras of 10 or 12 bits
-  /// write files that look black otherwise. Larger values become white.
+  /// Bits used in files with 16 bits per value, 8 to 16. Without it files of cameras with 10 or 12
+  /// bits look black. Larger values become white.
   int bit_depth = 16;
-  bool alpha = false;  ///< give DecodedImage::alpha
+  bool alpha = false;  ///< fill DecodedImage::alpha
 };
 
 struct DecodedImage {
   Image image;
   Image alpha;  ///< 1 channel; empty where the file has none or none was asked for
   std::string_view format;
-  int bits = 8;         ///< a value of the file: 8 or 16
+  int bits = 8;         ///< bits per value in the file: 8 or 16
   int max_value = 0;    ///< the largest colour value of a file of 16 bits
-  int orientation = 1;  ///< Exif's; `image` is turned upright already
-  bool lossy = false;   ///< values may be off by a few: JPEG
+  int orientation = 1;  ///< Exif's, 1 to 8; `image` is upright already
+  bool lossy = false;   ///< values may be off by a few (JPEG)
 };
 
-/// Decodes PNG, JPEG, BMP or GIF (its first frame): 1 to 16 bits a value, grey, RGB, with alpha or
-/// a palette; JPEG also CMYK and YCCK. The result has 1 channel where the file is grey, else 3, and
-/// is turned as Exif's orientation says. Alpha is dropped and 16 bits become the upper 8, both as
-/// Pillow has them. DataError, one sentence that starts with `name` and says what to do, for
-/// anything else: an empty or cut file, another kind of file, a wrong PNG checksum, a JPEG without
-/// its end, one of four channels that does not say which, more pixels than the bounds above, more
-/// data than the image has pixels.
+/// Decodes PNG, JPEG, BMP or GIF (its first frame): 1 to 16 bits per value, grey, RGB, with alpha
+/// or a palette; JPEG also CMYK and YCCK. The result has 1 channel if the file is grey, else 3, and
+/// is upright. Alpha is dropped and 16 bits become the upper 8, both as in Pillow.
+/// DataError, one sentence that starts with `name` and says what to do, for anything else: an empty
+/// or cut file, another kind of file, a wrong PNG checksum, a JPEG without its end, a JPEG of four
+/// channels that are not named, more pixels than the limits above, more data than pixels.
 DecodedImage decode(std::span<const uint8_t> bytes, const std::string& name,
                     const DecodeOptions& options = {});
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name);

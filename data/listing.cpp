@@ -34,10 +34,10 @@ struct Kind {
   std::string reason;
 };
 
-/// By the name and, where that leaves it open, by the first bytes.
+/// Decides by the name, else by the first bytes.
 Kind kind_of(const fs::path& file, const fs::file_status& status) {
   const bool named = is_image_name(file);
-  // A link that leads nowhere counts where it has an image's name: reading it is the error.
+  // A broken link with the name of an image counts as one: reading it is then the error.
   if (!fs::exists(status))
     return named ? Kind{FileKind::image, ""} : Kind{FileKind::other, "link that leads nowhere"};
   if (!fs::is_regular_file(status)) return {FileKind::other, "no regular file"};
@@ -141,19 +141,19 @@ void walk_files(const fs::path& folder, const std::function<void(ListedFile)>& f
   Walk(folder, f, excluded).enter(folder, "");
 }
 
-void FileAccount::add_ignored(const std::string& name, const std::string& reason) {
+void FileCounts::add_ignored(const std::string& name, const std::string& reason) {
   Group& group = ignored_[reason];
   ++group.count;
   if (group.examples.size() < kExamples) group.examples.push_back(name);
 }
 
-int64_t FileAccount::ignored() const {
+int64_t FileCounts::ignored() const {
   int64_t sum = 0;
   for (const auto& [reason, group] : ignored_) sum += group.count;
   return sum;
 }
 
-std::string FileAccount::reasons() const {
+std::string FileCounts::reasons() const {
   std::string text;
   for (const auto& [reason, group] : ignored_) {
     if (!text.empty()) text += "; ";
@@ -164,7 +164,7 @@ std::string FileAccount::reasons() const {
   return text;
 }
 
-std::string FileAccount::sentence() const {
+std::string FileCounts::sentence() const {
   std::string text = fmt::format("{}{}", images_, images_ == 1 ? " image" : " images");
   if (masks_ > 0) text += fmt::format(" and {}{}", masks_, masks_ == 1 ? " mask" : " masks");
   text += " read, ";

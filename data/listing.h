@@ -1,5 +1,4 @@
-// Which files of a folder are images, and what becomes of the others: nothing is passed over
-// without a word.
+// Which files of a folder are images. Every file that is not read is counted with a reason.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +11,9 @@
 
 namespace assay {
 
-/// What a file below a folder is.
+/// Kind of a file below a folder.
 enum class FileKind : uint8_t {
-  image,        ///< named as an image that can be read; reading it says whether it is one
+  image,        ///< has the name of an image that can be read; its contents are not checked
   mask,         ///< an image NAME_mask.* beside an image NAME.*: the mask of that image
   unsupported,  ///< an image that cannot be read, or whose name does not say that it is one
   other,        ///< no image, hidden, no regular file, or a link that is not followed
@@ -28,18 +27,18 @@ struct ListedFile {
   std::string reason;  ///< why it is not read; empty for images
 };
 
-/// What one file is, by itself.
+/// Classifies one file without looking at its neighbours, so it is never a mask.
 ListedFile list_file(const std::filesystem::path& file);
 
-/// Calls `f` for every file below `folder`, folder by folder in the order of the names. Links to
-/// folders are followed, but no folder is entered twice and none that lies inside `folder` anyway.
-/// A folder of `excluded` (given as canonical paths) is left out. Holds the names of one folder at
-/// a time. DataError when `folder` itself cannot be listed.
+/// Calls `f` for every file below `folder`, depth first in the order of the names. Links to folders
+/// are followed unless they lead to a folder that is walked anyway; no folder is entered twice.
+/// Folders in `excluded` (canonical paths) are left out. Holds the names of one folder per level.
+/// DataError if `folder` itself cannot be listed.
 void walk_files(const std::filesystem::path& folder, const std::function<void(ListedFile)>& f,
                 std::span<const std::filesystem::path> excluded = {});
 
-/// How many files were read, how many were not, and why: the counts that a verb ends with.
-class FileAccount {
+/// Counts of read and of ignored files with reasons, printed at the end of a command.
+class FileCounts {
  public:
   void add_images(int64_t n) { images_ += n; }
   void add_image() { add_images(1); }

@@ -51,7 +51,7 @@ Motion draw_motion(const BatchOptions& options, int64_t epoch, size_t image) {
   return motion;
 }
 
-/// Writes one image as numbers in [0,1], moved. // (H,W,C)
+/// Writes one image, moved, as (H,W,C) values in [0,1].
 void fill_image(const Image& image, const Motion& motion, float* out) {
   const std::array<float, 256>& value = unit_values();
   const int width = image.width, channels = image.channels;
@@ -68,7 +68,7 @@ void fill_image(const Image& image, const Motion& motion, float* out) {
 }  // namespace
 
 Image at_size(const Image& image, int height, int width, int channels) {
-  // Grey is resized as it is: three equal channels would be three times the work and the memory.
+  // Grey is resized before it becomes RGB: three equal channels would be three times the work.
   if (image.channels < channels) return with_channels(resize(image, height, width), channels);
   return image.channels == channels ? resize(image, height, width)
                                     : resize(with_channels(image, channels), height, width);
@@ -130,43 +130,43 @@ std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, i
   return order;
 }
 
-/// What the loader and its thread share. `mutex` guards everything below it.
+/// What the loader and its thread share. `mutex` guards the members from `order` to `stop`.
 struct BatchLoader::State {
   const ImageStore& store;
   const std::vector<size_t> images;
   const BatchOptions options;
   std::vector<uint8_t> is_noisy;  // by position in the store
   CpuContext cpu{1};              // batches are made on the thread of the loader alone
-  // For a CUDA device they are made in pinned memory, and never leave the loader.
+  // For a CUDA device batches are made in pinned memory and never leave the loader.
   const bool on_device = current_context().device.is_cuda();
   Allocator pinned{pinned_memory()};
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<size_t> order;  // of pass `ordered_pass` over the images
+  std::vector<size_t> order;  // of the images in pass `ordered_pass`
   int64_t ordered_pass = -1;
   int64_t epoch = 0;
-  int64_t started = 0;  // counts start_epoch: what was made for an older one is dropped
-  int64_t next_made = 0, next_taken = 0;  // batches of the epoch
+  int64_t started = 0;  // number of start_epoch calls; batches made for an earlier one are dropped
+  int64_t next_made = 0, next_taken = 0;  // numbers of batches in the epoch
   std::deque<Batch> ready;
   std::exception_ptr error;
   bool stop = false;
   std::thread thread;
 
-  /// The images of a batch and, of each, the pass over all images that it is of: its augmentation
-  /// is drawn for that pass.
+  /// The images of a batch and, for each, the number of its pass over the data, which its
+  /// augmentation depends on.
   struct Members {
     std::vector<size_t> images;
     std::vector<int64_t> passes;
   };
 
-  /// A batch on its way to a CUDA device. Its copies are destroyed first: they wait until the
-  /// memory of `host`, from which they copy, may be given away.
+  /// A batch that is being copied to a CUDA device. `copies` is destroyed first and waits for the
+  /// copies, so that the memory of `host` outlives them.
   struct Upload {
     Batch host, device;
     std::vector<std::unique_ptr<AsyncCopy>> copies;
   };
-  std::unique_ptr<Upload> coming, last;  // of the caller's thread alone
+  std::unique_ptr<Upload> coming, last;  // used by the caller's thread only
 
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
@@ -224,18 +224,18 @@ struct BatchLoader::State {
     return Tensor::from({static_cast<int64_t>(labels.size()), 1}, labels);
   }
 
-  /// Those of batch b of the epoch. The caller holds `mutex`.
+  /// The images of batch b of the epoch. The caller holds `mutex`.
   Members members(int64_t b) {
     Members chosen;
     const auto n = static_cast<int64_t>(images.size());
     const int64_t begin = b * options.batch, full = begin + options.batch;
-    for (int64_t place = begin; place < (options.endless ? full : std::min(full, n)); ++place) {
-      const int64_t pass = epoch + place / n;
+    for (int64_t i = begin; i < (options.endless ? full : std::min(full, n)); ++i) {
+      const int64_t pass = epoch + i / n;
       if (pass != ordered_pass) {
         order = options.shuffle ? epoch_order(images, options.seed, pass) : images;
         ordered_pass = pass;
       }
-      chosen.images.push_back(order[place % n]);
+      chosen.images.push_back(order[i % n]);
       chosen.passes.push_back(pass);
     }
     return chosen;
@@ -267,8 +267,8 @@ struct BatchLoader::State {
     }
   }
 
-  /// The next batch where the thread of the loader made it; false at the end of the epoch, or
-  /// if it is not made yet and `wait` is false.
+  /// Takes the next batch; false at the end of the epoch, or if it is not ready and `wait` is
+  /// false.
   bool take(Batch& batch, bool wait) {
     std::unique_lock lock(mutex);
     if (started == 0 || !is_batch(next_taken)) return false;
@@ -283,7 +283,6 @@ struct BatchLoader::State {
     return true;
   }
 
-  /// Starts the copies of the next batch.
   void start_upload(bool wait) {
     const ProfileRange range("copy of a batch");
     coming = std::make_unique<Upload>();
@@ -306,8 +305,8 @@ struct BatchLoader::State {
     if (!coming) return false;
     for (const auto& copy : coming->copies) copy->before_kernels();
     batch = coming->device;
-    coming->device = {};       // a batch that nobody holds any more is free for the next
-    last = std::move(coming);  // waits for the copies of the batch before this one
+    coming->device = {};       // releases our reference, so the allocator can reuse the memory
+    last = std::move(coming);  // destroys the previous upload, which waits for its copies
     start_upload(false);
     return true;
   }

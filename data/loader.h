@@ -1,4 +1,4 @@
-// From samples to batches: every image is read once, batches are made ahead of the step.
+// From samples to batches: every image is read once, batches are prepared ahead of the step.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +12,14 @@
 
 namespace assay {
 
-/// An image as a model takes it: resized (resize.h), grey or RGB.
+/// Converts an image to the input of a model: resized (resize.h), grey or RGB.
 Image at_size(const Image& image, int height, int width, int channels);
 
-/// Images of one size as numbers in [0,1], without noise or augmentation. Error for none, or where
-/// sizes differ. // (n,H,W,C)
+/// Images of one size as a tensor (n,H,W,C) in [0,1], without noise or augmentation. Error if there
+/// are none or their sizes differ.
 Tensor batch_of(std::span<const Image* const> images);
 
-/// All images of a list of samples at the size of a model, 8 bits a value.
+/// All images of a list of samples at the size of a model, 8 bits per value.
 class ImageStore {
  public:
   struct Options {
@@ -37,13 +37,13 @@ class ImageStore {
   const std::vector<Sample>& samples() const { return samples_; }
   std::span<const uint8_t> pixels(size_t i) const { return images_[i].pixels; }  // (H,W,C)
   const Image& image(size_t i) const { return images_[i]; }
-  /// Of the files, before they were resized.
+  /// Facts of the files, before they were resized.
   std::span<const ImageFacts> facts() const { return facts_; }
   std::vector<ImageSize> file_sizes() const;
-  /// (H,W,1), 0 or 255. Undefined mask (no pixels) where the sample has none.
+  /// (H,W,1), 0 or 255. An empty image if the sample has no mask.
   const Image& mask(size_t i) const { return masks_[i]; }
 
-  /// The images at these positions in [0,1], without noise or augmentation. // (n,H,W,C)
+  /// batch_of() the images at these positions.
   Tensor batch(std::span<const size_t> images) const;
 
  private:
@@ -53,17 +53,17 @@ class ImageStore {
   std::vector<ImageFacts> facts_;
 };
 
-/// How batches are made from a store. Everything is a pure function of (seed, epoch, image).
+/// How batches are made from a store. Order and augmentation are functions of (seed, epoch, image).
 struct BatchOptions {
   int batch = 32;
   uint64_t seed = 0;
-  bool shuffle = true;             ///< false: in the order given
-  bool flips = false;              ///< mirrors half of the images left to right
-  int shifts = 0;                  ///< moves by up to so many pixels each way; the edge is repeated
+  bool shuffle = true;  ///< false: in the order given
+  bool flips = false;   ///< mirrors half of the images left to right
+  int shifts = 0;       ///< moves by up to this many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
   bool clean_target = false;       ///< fill Batch::clean
   bool labels = false;             ///< fill Batch::labels
-  bool endless = false;  ///< every batch is full: a pass over the images runs into the next
+  bool endless = false;  ///< every batch is full: the next pass over the images continues it
 };
 
 struct Batch {
@@ -73,10 +73,10 @@ struct Batch {
   Tensor labels;               ///< 1 = defective; undefined unless labels  // (n,1)
 };
 
-/// Gives the batches of one epoch after another, each made by a thread of the loader's own while
-/// the step before it runs. Where a context of a CUDA device is current, a batch also goes to the
-/// device while the step before it runs: from pinned memory, on a stream of its own. The last batch
-/// of an epoch may be smaller, unless the batches are endless: then an epoch has no last batch.
+/// Gives the batches of one epoch after another. A thread of the loader prepares them while the
+/// step before runs. If the current context is of a CUDA device, a batch is also copied ahead, from
+/// pinned memory on a separate stream. The last batch of an epoch may be smaller; with
+/// BatchOptions::endless an epoch has no end.
 class BatchLoader {
  public:
   /// `store` outlives the loader. UsageError for batch < 1; Error for a position outside the store
@@ -89,8 +89,8 @@ class BatchLoader {
   /// Batches that a pass over the images takes, rounded up.
   int64_t batches_per_epoch() const;
   bool endless() const;
-  /// Starts an epoch at a batch; drops what was made ahead. Endless batches: batch `first_batch`,
-  /// counted from the start of pass `epoch`.
+  /// Starts an epoch at batch `first_batch` and drops batches that were prepared ahead. If endless,
+  /// `first_batch` counts from the start of pass `epoch` over the images.
   void start_epoch(int64_t epoch, int64_t first_batch = 0);
   /// The next batch of the epoch, or false at its end.
   bool next(Batch& batch);
@@ -100,7 +100,7 @@ class BatchLoader {
   std::unique_ptr<State> state_;
 };
 
-/// The order of an epoch: a shuffle of `images` by (seed, epoch).
+/// The order of an epoch: `images` shuffled by (seed, epoch).
 std::vector<size_t> epoch_order(std::span<const size_t> images, uint64_t seed, int64_t epoch);
 
 }  // namespace assay

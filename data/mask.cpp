@@ -12,10 +12,10 @@ namespace assay {
 namespace {
 
 constexpr int kThreshold = 128;
-constexpr int kAlmostBlack = 8;  // JPEG may write so much for 0
+constexpr int kAlmostBlack = 8;  // JPEG may turn 0 into this
 constexpr int kMaxLabels = 32;   // kinds of defects that a mask may number
 
-/// The brightest channel of every pixel: a palette's blue (0,0,255) is no darker a mark than white.
+/// The brightest channel of every pixel, so that pure blue marks like white.
 Image brightest(const Image& image) {
   if (image.channels == 1) return image;
   Image out(image.height, image.width, 1);
@@ -39,15 +39,14 @@ std::array<int64_t, 256> histogram_of(const Image& grey) {
   return counts;
 }
 
-Image marked_from(const Image& grey, int least) {
+Image marked_from(const Image& grey, int threshold) {
   Image mask(grey.height, grey.width, 1);
   std::transform(grey.pixels.begin(), grey.pixels.end(), mask.pixels.begin(),
-                 [&](uint8_t v) { return v >= least ? uint8_t{255} : uint8_t{0}; });
+                 [&](uint8_t v) { return v >= threshold ? uint8_t{255} : uint8_t{0}; });
   return mask;
 }
 
-/// Whether some 3 x 3 pixels all have one and the same value from low to high: an edge, however
-/// soft, has none in its middle.
+/// Whether some 3 x 3 block has one constant value in [low, high]; a blurred edge has none.
 bool has_area_of(const Image& grey, int low, int high) {
   for (int y = 1; y + 1 < grey.height; ++y) {
     for (int x = 1; x + 1 < grey.width; ++x) {
@@ -62,7 +61,7 @@ bool has_area_of(const Image& grey, int low, int high) {
   return false;
 }
 
-/// By the colours alone.
+/// The mask from the colour channels, ignoring alpha.
 Image colours_mark(const DecodedImage& file, const std::string& name) {
   const Image grey = brightest(file.image);
   const std::array<int64_t, 256> counts = histogram_of(grey);

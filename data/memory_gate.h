@@ -1,4 +1,4 @@
-// A bound on the memory that several threads hold at once.
+// A limit on the memory that several threads hold at once.
 #pragma once
 
 #include <condition_variable>
@@ -7,13 +7,13 @@
 
 namespace assay {
 
-/// Threads that want more memory than is left wait for the others. Who wants more than the whole
-/// bound gets it alone.
+/// Threads that request more memory than is left wait for the others. A request above the limit
+/// waits until nothing else is held.
 class MemoryGate {
  public:
   explicit MemoryGate(size_t limit) : limit_(limit) {}
 
-  /// Bytes that count from construction to destruction.
+  /// Holds `bytes` from construction to destruction.
   class Lease {
    public:
     Lease(MemoryGate& gate, size_t bytes) : gate_(gate), bytes_(bytes) {

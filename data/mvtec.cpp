@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 constexpr double kFolderTestShare = 0.2;
 constexpr std::string_view kGood = "good", kMaskEnding = "_mask";
 
-/// Hears of everything that is wrong: throws, or makes a list.
+/// Called for each problem; throws it or collects it.
 using Complain = std::function<void(const std::string& problem)>;
 
 [[noreturn]] void refuse(const std::string& problem) {
@@ -71,13 +71,14 @@ std::string stem_of(const std::string& name) {
   return name.substr(0, name.size() - fs::path(name).extension().string().size());
 }
 
-/// One class or one pair of folders on its way to a Dataset.
+/// Reads the images and masks of folders into a Dataset.
 class Reader {
  public:
   Reader(Dataset& data, const Complain& complain) : data_(data), complain_(complain) {}
 
-  /// The images below `folder` as samples named prefix/..., all of one label. The masks among those
-  /// of a defect are theirs. Complains with `advice` where there is none.
+  /// The images below `folder` as samples named prefix/..., all with one label. Masks among
+  /// defective images become masks of those. Reports a problem that ends in `advice` if there is no
+  /// image.
   std::vector<Sample> read_images(const fs::path& folder, const std::string& prefix, bool defective,
                                   const std::function<std::string(const std::string&)>& defect_of,
                                   const std::string& advice,
@@ -115,8 +116,8 @@ class Reader {
     return samples;
   }
 
-  /// Gives the samples, named prefix/..., the masks below `folder`: NAME.* or NAME_mask.* for
-  /// NAME.*, or several in a folder NAME, whose union is the mask (MVTec LOCO AD has these).
+  /// Adds the masks below `folder` to the samples named prefix/...: NAME.* or NAME_mask.* belongs
+  /// to NAME.*; of several in a folder NAME the union is the mask (MVTec LOCO AD has these).
   void read_masks(const fs::path& folder, const std::string& place, const fs::path& images,
                   const std::string& prefix, std::span<Sample> samples) {
     std::vector<ListedFile> masks;
@@ -129,7 +130,7 @@ class Reader {
     match(masks, images, prefix, samples);
   }
 
-  /// Accounts for what lies at a place that says nothing of an image.
+  /// Counts files outside the expected folders as ignored.
   void ignore(const fs::path& path, const std::string& name, bool folder) {
     const auto add = [&](const ListedFile& found, const std::string& of) {
       data_.files.add_ignored(of, found.kind == FileKind::image || found.kind == FileKind::mask
@@ -163,8 +164,8 @@ class Reader {
   void match(const std::vector<ListedFile>& masks, const fs::path& images,
              const std::string& prefix, std::span<Sample> samples) {
     struct Target {
-      std::vector<Sample*> samples;  // several where their names differ in the ending alone
-      std::string folder;            // of the masks, where they have one of their own
+      std::vector<Sample*> samples;  // several if their names differ in the extension only
+      std::string folder;            // of the masks, if they have one of their own
     };
     std::map<std::string, Target> targets;
     for (Sample& sample : samples)
@@ -260,7 +261,7 @@ class MvtecReader {
     for (const Entry& entry : entries_of(truth)) {
       if (!entry.folder)
         reader_.ignore(truth / entry.name, "ground_truth/" + entry.name, false);
-      else if (!is_folder(test / entry.name))  // its images are missing as a whole
+      else if (!is_folder(test / entry.name))  // no such test folder: every mask is a problem
         reader_.read_masks(truth / entry.name, "ground_truth/" + entry.name + "/",
                            test / entry.name, "", {});
     }
@@ -287,7 +288,7 @@ class MvtecReader {
 Dataset read_mvtec(const fs::path& root, const std::string& object_class,
                    const Complain& complain) {
   check_root(root);
-  // By the list: ".", "tile/" and "../other/tile" are folders too, but names of no class.
+  // Compared with the list, because ".", "tile/" and "../other/tile" also name folders.
   const std::vector<std::string> classes = list_mvtec_classes(root);
   ASSAY_CHECK_AS(UsageError,
                  std::find(classes.begin(), classes.end(), object_class) != classes.end(),
@@ -340,7 +341,7 @@ Dataset open_folder(const FolderOptions& options) {
   data.origin = "folder";
   const Complain complain = refuse;
   Reader reader(data, complain);
-  // One of the folders may lie inside another: each image has the label of the innermost.
+  // If one of the folders lies inside another, an image has the label of the inner one.
   std::vector<fs::path> folders = {fs::canonical(options.good), fs::canonical(options.bad)};
   if (options.masks) folders.push_back(fs::canonical(masks));
 
@@ -351,7 +352,8 @@ Dataset open_folder(const FolderOptions& options) {
       DataError, good.size() >= 2,
       "{}: {} {} images in it, but at least 2 are needed, one to learn from and one to test on",
       options.good.string(), good.size(), kReadableFormats);
-  // Everything below --bad is defective, in a subfolder called good too: that is no defect's name.
+  // A subfolder "good" of --bad is defective too; "good" is no name of a defect, so it gets
+  // another.
   constexpr const char* kCalledGood = "bad-good";
   const auto defect_of = [&](const std::string& name) {
     const size_t slash = name.find('/');

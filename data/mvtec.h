@@ -1,5 +1,5 @@
-// Data sets on disk: MVTec's layout, and folders of one's own images. Files are found by listing.h;
-// Dataset::files accounts for each.
+// Data sets on disk: MVTec's layout, and folders of good and bad images. Dataset::files counts
+// every file that was found.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,18 @@ namespace assay {
 /// DataError when the folder is not there or has none.
 std::vector<std::string> list_mvtec_classes(const std::filesystem::path& root);
 
-/// Reads root/object_class: train/good, test/good, test/<defect>,
-/// ground_truth/<defect>/NNN_mask.png, with whatever folders below these: Sample::path and the name
-/// of a mask follow them. A missing ground_truth and files that are no images are normal.
-/// UsageError for an unknown class; the message lists those there are. DataError that names the
-/// path for: no such root, no train/good, a folder without images in train/good or test, a mask
-/// without its image, with two or beside another. Reads no image.
+/// Lists root/object_class: train/good, test/good, test/<defect> and
+/// ground_truth/<defect>/NNN_mask.png, each with subfolders, which are part of Sample::path and of
+/// the mask's name. ground_truth may be missing; other files are ignored. Reads no image.
+/// UsageError for an unknown class; the message lists the classes. DataError that names the path
+/// for: no such root, no train/good, no image in train/good or in a folder of test, a mask without
+/// an image, with two candidate images, or of an image that has a mask already.
 Dataset open_mvtec(const std::filesystem::path& root, const std::string& object_class);
 
-/// The same without stopping: what open_mvtec would refuse is added to `problems`, one sentence
-/// each, and what is readable is returned.
+/// As open_mvtec, but adds what that would refuse to `problems`, one sentence each, and goes on.
 Dataset survey_mvtec(const std::filesystem::path& root, const std::string& object_class,
                      std::vector<std::string>& problems);
 
-/// Images of one's own.
 struct FolderOptions {
   std::filesystem::path good, bad;
   std::optional<std::filesystem::path> masks = {};  ///< NAME.png or NAME_mask.png for bad/NAME.*
@@ -37,8 +35,8 @@ struct FolderOptions {
 };
 /// One fifth of the good images (at least 1), drawn from the seed, is held out for the test; all
 /// bad ones are tested. Paths are "good/NAME", "bad/NAME" and "bad/SUBFOLDER/NAME"; a subfolder of
-/// `bad` is the name of a defect, whatever it is called. A folder given for one purpose that lies
-/// inside another serves its own alone. DataError as for open_mvtec; `good` needs 2 images.
+/// `bad` names a defect. If one of the folders lies inside another, its files belong to the inner
+/// one only. DataError as for open_mvtec, or if `good` has fewer than 2 images.
 Dataset open_folder(const FolderOptions& options);
 
 }  // namespace assay

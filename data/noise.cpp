@@ -40,7 +40,7 @@ std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share) {
 
 void add_noise(std::span<float> values, uint64_t seed, uint64_t image, double variance) {
   const double deviation = std::sqrt(variance);
-  const uint64_t stream = stream_id(RandomStream::noise, image + 1);  // 0 chooses the images
+  const uint64_t stream = stream_id(RandomStream::noise, image + 1);  // stream 0 chooses the images
   for (size_t i = 0; i < values.size(); i += 4) {
     const Philox4 random = philox(seed, stream, i / 4);
     const NormalPair a = normal_pair(random.v[0], random.v[1]);

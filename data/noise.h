@@ -11,7 +11,7 @@ namespace assay {
 inline constexpr double kNoiseShare = 0.10;
 inline constexpr double kNoiseVariance = 0.001;  ///< of values in [0,1]
 
-/// floor(share * n) of the numbers 0 to n-1, drawn without replacement, ascending.
+/// floor(share * n) of the numbers 0 to n-1, sampled without replacement, ascending.
 std::vector<size_t> draw_noisy_images(size_t n, uint64_t seed, double share = kNoiseShare);
 
 /// Adds noise to the values of image `image` and clips to [0,1]. The noise of value i is a pure

@@ -1,5 +1,5 @@
-// What the built-in images are painted with: colours, soft edges, distances to shapes, noise that
-// looks like a surface, light. Coordinates: the image spans [-1,1] x [-1,1], x right, y down.
+// Tools to paint the built-in images: colours, soft edges, distances to shapes, surface noise,
+// light. Coordinates: the image spans [-1,1] x [-1,1], x right, y down.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ inline double length(Vec2 a) {
 inline Vec2 unit(double turns) {
   return {cos_turns(turns), sin_turns(turns)};
 }
-/// (c,s) = unit(angle): turns `a` by that angle, and back.
+/// Rotates `a` by an angle, or back; `cs` = unit(angle).
 inline Vec2 turn(Vec2 a, Vec2 cs) {
   return {cs.x * a.x - cs.y * a.y, cs.y * a.x + cs.x * a.y};
 }
@@ -61,7 +61,7 @@ inline double coverage(double distance, double soft) {
   return 1 - smooth_step(-soft / 2, soft / 2, distance);
 }
 
-/// Signed distances.
+/// Signed distances to shapes around the origin, negative inside.
 inline double to_disc(Vec2 p, double radius) {
   return length(p) - radius;
 }
@@ -94,7 +94,7 @@ class Noise {
   double layered(Vec2 p) const {
     return (4 * at(p) + 2 * at(2.03 * p + Vec2{17.3, 5.1}) + at(4.01 * p + Vec2{3.7, 41.9})) / 7;
   }
-  /// The lattice value itself, for things that are placed one per cell.
+  /// The lattice value itself.
   double cell(int64_t x, int64_t y) const { return lattice_[(y & 63) * 64 + (x & 63)]; }
 
  private:
@@ -106,7 +106,7 @@ class Noise {
 struct Lamp {
   double x = 0, y = 0, z = 1;
 
-  /// Lambert, for a surface that leans towards `lean` (0 = faces the camera).
+  /// Lambert's law for a surface of slope `lean` (0 = faces the camera).
   double diffuse(Vec2 lean) const {
     return std::max(0.0, (x * lean.x + y * lean.y + z) / std::sqrt(1 + dot(lean, lean)));
   }

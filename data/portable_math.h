@@ -1,6 +1,6 @@
-// Sine and logarithm out of + - * / and sqrt alone, which IEEE 754 rounds the same
-// everywhere: the built-in images and the noise must not depend on a machine's libm. The folder
-// is compiled with -ffp-contract=off for the same reason.
+// Sine and logarithm from + - * / and sqrt alone, which IEEE 754 rounds the same everywhere: the
+// built-in images and the noise must not depend on a machine's libm. The folder is compiled with
+// -ffp-contract=off for the same reason.
 #pragma once
 
 #include <cmath>

@@ -24,7 +24,7 @@ struct Taps {
   int taps = 0;
   std::vector<int> first, count;
   std::vector<int32_t> weight;  // (out,taps)
-  /// Weights 2i and 2i + 1 in halves of 16 bits, (out,taps/2): their low 15 bits, and the rest.
+  /// Weights 2i and 2i + 1 as pairs of 16 bits, (out,taps/2): their low 15 bits, and the rest.
   std::vector<int32_t> low_pair, high_pair;
 };
 constexpr int kLowBits = 15;
@@ -66,10 +66,10 @@ uint8_t round_to_8_bits(int32_t sum) {
 }
 
 #if defined(__SSE2__)
-// Three channels of output x, two taps at a time. The machine multiplies and adds pairs of 16 bits:
-// the products with the low 15 bits of the weights and with the rest are summed apart and joined
-// modulo 2^32, which is all of a sum below 2^31. Reads no more than `readable` pixels; returns how
-// many taps are summed.
+// Sums the three channels of output x, two taps at a time, by pmaddwd, which multiplies pairs of 16
+// bits. The low 15 bits of the weights and the rest are summed separately and joined at the end;
+// the result is below 2^31, so wrap-around in between does no harm. Reads at most `readable`
+// pixels; returns the number of taps that were summed.
 int sum_pairs_of_taps(const uint8_t* p, const Taps& taps, int x, int readable, int32_t* sum) {
   const int32_t* low_pair = &taps.low_pair[static_cast<size_t>(x) * (taps.taps / 2)];
   const int32_t* high_pair = &taps.high_pair[static_cast<size_t>(x) * (taps.taps / 2)];
@@ -77,7 +77,7 @@ int sum_pairs_of_taps(const uint8_t* p, const Taps& taps, int x, int readable, i
   __m128i low = zero, high = zero;
   int t = 0;
   for (; t + 2 <= taps.count[x] && t + 3 <= readable; t += 2, p += 6) {
-    int32_t first, second;  // of the next pixel, too: the fourth lane is nobody's
+    int32_t first, second;  // 3 bytes of a pixel, and one of the next pixel, which is ignored
     std::memcpy(&first, p, 4);
     std::memcpy(&second, p + 3, 4);
     const __m128i pairs = _mm_unpacklo_epi8(

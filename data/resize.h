@@ -10,8 +10,8 @@ namespace assay {
 /// `image` or of the result is below 1.
 Image resize(const Image& image, int height, int width);
 
-/// A mask: the same filter on each pixel's 0 or 255, then 255 where the result is at least 128. A
-/// pixel is a defect where at least about half of what it covers is one.
+/// Resizes a mask of 0 and 255 with the same filter; the result is 255 where at least 128, that is
+/// where about half of the covered area is marked.
 Image resize_mask(const Image& mask, int height, int width);
 
 }  // namespace assay

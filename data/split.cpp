@@ -82,7 +82,7 @@ void write_json(const std::filesystem::path& file, const Json& json) {
   write_file(file, json.dump(1) + "\n");
 }
 
-/// The lists of images of one split; no image stands in two of them.
+/// The lists of images of one split. DataError if an image is in two of them.
 class Lists {
  public:
   Lists(const Json& json, const std::string& file, const Names& names)
@@ -141,16 +141,16 @@ void write_split(const std::filesystem::path& file, const Split& split,
 std::set<std::string> paths_in_split(const std::filesystem::path& file) {
   const Json json = read_split_json(file);
   std::set<std::string> paths;
-  for (const char* part : {"train", "validation"})
-    for (const Json& path : json.value(part, Json::array()))
+  for (const char* list : {"train", "validation"})
+    for (const Json& path : json.value(list, Json::array()))
       if (path.is_string()) paths.insert(path.get<std::string>());
   return paths;
 }
 
 std::set<std::string> paths_in_split(const Split& split, const std::vector<Sample>& samples) {
   std::set<std::string> paths;
-  for (const std::vector<size_t>* part : {&split.train, &split.validation})
-    for (const size_t i : *part) paths.insert(samples.at(i).path);
+  for (const std::vector<size_t>* list : {&split.train, &split.validation})
+    for (const size_t i : *list) paths.insert(samples.at(i).path);
   return paths;
 }
 
@@ -176,25 +176,25 @@ std::vector<Fold> stratified_folds(std::span<const uint8_t> defective, int k, ui
     for (size_t i = 0; i < defective.size(); ++i) {
       if ((defective[i] != 0) == kind) members.push_back(i);
     }
-    // Every fold tests one, and of those it does not test one trains and one validates; of two
-    // folds one tests the larger half.
+    // Each fold needs one image of the kind to test, one to train and one to validate. With 2 folds
+    // and 3 images one fold would test 2 and keep only 1; hence 4.
     const auto needed = k == 2 ? size_t{4} : static_cast<size_t>(k);
     ASSAY_CHECK_AS(DataError, members.size() >= needed,
                    "folds: {}{} images are too few for {} folds; at least {}", members.size(),
                    kind ? " defective" : " good", k, needed);
     random.shuffle(members);
     for (int f = 0; f < k; ++f) {
-      // The defective ones start with the last fold, so that no fold gets the odd ones of both.
-      const size_t mine = kind ? k - 1 - f : f;
+      // Remainders of good and of defective images go to different folds.
+      const size_t test_fold = kind ? k - 1 - f : f;
       std::vector<size_t> rest;
       for (size_t i = 0; i < members.size(); ++i) {
-        if (i % k == mine) {
+        if (i % k == test_fold) {
           folds[f].test.push_back(members[i]);
         } else {
           rest.push_back(members[i]);
         }
       }
-      // Another draw in each fold, or one image would validate all folds that do not test it.
+      // Sampled anew in each fold, or one image would validate all folds that do not test it.
       RandomSequence(seed, RandomStream::split, 2 + 2 * f + kind).shuffle(rest);
       const auto border = rest.begin() + std::max<size_t>(1, share_of(rest.size()));
       folds[f].validation.insert(folds[f].validation.end(), rest.begin(), border);
@@ -239,14 +239,14 @@ std::vector<Fold> read_folds(const std::filesystem::path& file,
     for (const size_t i : fold.test)
       ASSAY_CHECK_AS(DataError, tested.insert(i).second, "{}: \"{}\" is tested in two folds",
                      source, samples[i].path);
-    for (const std::vector<size_t>* part : {&fold.train, &fold.validation})
+    for (const std::vector<size_t>* list : {&fold.train, &fold.validation})
       for (const bool kind : {false, true})
         ASSAY_CHECK_AS(DataError,
-                       std::any_of(part->begin(), part->end(),
+                       std::any_of(list->begin(), list->end(),
                                    [&](size_t i) { return samples[i].defective == kind; }),
                        "{}: fold {} has no {} image to {}", source, folds.size(),
                        kind ? "defective" : "good",
-                       part == &fold.train ? "train on" : "validate with");
+                       list == &fold.train ? "train on" : "validate with");
   }
   for (size_t i = 0; i < samples.size(); ++i)
     ASSAY_CHECK_AS(DataError, tested.contains(i),

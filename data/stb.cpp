@@ -13,7 +13,7 @@
 
 namespace {
 
-/// What one thread may allocate at once while it decodes a file, and whether it asked for more.
+/// Limit of one allocation of a thread that decodes a file, and whether stb asked for more.
 struct Allowance {
   size_t bytes = SIZE_MAX;
   bool exceeded = false, out_of_memory = false;
@@ -46,7 +46,7 @@ void* noted(void* block) {
 #define STBI_ONLY_GIF
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS 16384
-// Damaged files may leave pixels undecoded: those are black, the same in every run.
+// Damaged files may leave pixels undecoded; calloc makes those black in every run.
 #define STBI_MALLOC(bytes) (allowed(bytes) ? noted(std::calloc(1, bytes)) : nullptr)
 #define STBI_REALLOC(block, bytes) (allowed(bytes) ? noted(std::realloc(block, bytes)) : nullptr)
 #define STBI_FREE(block) std::free(block)
@@ -103,7 +103,7 @@ StbImage stb_decode(std::span<const uint8_t> bytes, const std::string& name,
   allowance = {.bytes = request.max_allocation};
   if (!stbi_info_from_memory(bytes.data(), length, &width, &height, &channels)) fail();
   const bool deep = stbi_is_16_bit_from_memory(bytes.data(), length) != 0;
-  // The file's own channels: what stb converts would need one buffer more.
+  // 0 keeps the file's channels: a conversion by stb would need one buffer more.
   const std::unique_ptr<void, void (*)(void*)> pixels(
       deep ? static_cast<void*>(
                  stbi_load_16_from_memory(bytes.data(), length, &width, &height, &channels, 0))

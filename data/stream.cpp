@@ -26,13 +26,13 @@ struct ImageStream::State {
     StreamedImage image;
     Stage stage = Stage::waiting;
   };
-  struct Stopped {};  // leaves the source
+  struct Stopped {};  // thrown by push() to stop the source
 
   std::mutex mutex;  // guards all that follows
   std::condition_variable changed;
   std::deque<Slot> slots;    // in the order of the source
   int64_t first = 0;         // number of the first slot
-  int64_t next_waiting = 0;  // number of the first slot that nobody decodes
+  int64_t next_waiting = 0;  // number of the first slot that no thread has taken to decode
   bool ended = false, stop = false;
   std::exception_ptr error;
   std::thread producer;
@@ -114,7 +114,7 @@ struct ImageStream::State {
       const auto over = [&] {
         return error || ready() || (decoders.empty() && any_waiting()) || (ended && slots.empty());
       };
-      // A signal wakes nobody who waits for a condition.
+      // condition_variable::wait is not interrupted by signals, so poll.
       while (!changed.wait_for(lock, std::chrono::milliseconds(100), over))
         if (options.stop_requested()) return false;
       if (!error && !ready() && decoders.empty() && any_waiting()) decode_one(lock);
@@ -149,7 +149,7 @@ ImageStream::ImageStream(std::function<void(const Push&)> source, Options option
   try {
     for (int i = 0; i < options.threads; ++i)
       state->decoders.emplace_back([state] { state->run_decoder(); });
-  } catch (const std::system_error&) {  // fewer do
+  } catch (const std::system_error&) {  // fewer threads decode
   }
   try {
     state->producer = std::thread([state] { state->produce(); });

@@ -1,5 +1,4 @@
-// Images one after another, decoded ahead on threads of their own: for more of them than memory
-// holds.
+// Images one after another, decoded ahead on threads of their own: for sets larger than memory.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +14,7 @@ namespace assay {
 struct StreamedImage {
   std::filesystem::path file;
   std::string name;  ///< below the folder that it was found in
-  Image image;       ///< at the size that was asked for; empty where the file cannot be read
+  Image image;       ///< at the requested size; empty if the file cannot be read
   ImageFacts facts;
   std::string error;  ///< why the file cannot be read: a sentence that begins with its path
 };
@@ -26,17 +25,16 @@ class ImageStream {
     int height, width, channels;
     int bit_depth = 16;
     int threads = 1;  ///< that decode
-    int ahead = 64;   ///< images that may wait, decoded or not
-    /// Asked a few times a second; once it is true, take() gives no image more.
+    int ahead = 64;   ///< maximum number of images in the stream, decoded or not
+    /// Called a few times a second while take() waits; once it is true, take() returns false.
     std::function<bool()> stop_requested = [] { return false; };
   };
   /// Takes the next image to read, with file and name or with an error filled in; waits while
   /// `ahead` images wait.
   using Push = std::function<void(StreamedImage)>;
-  /// `source` pushes all images; it runs on a thread of its own and is left by an exception of
-  /// push() when the stream ends early. Its exceptions come out of take(). Where the system refuses
-  /// threads for decoding, fewer decode, and at last the caller of take(). Error where it refuses
-  /// the source's.
+  /// `source` pushes all images, on a thread of its own; push() throws to end it early. take()
+  /// rethrows its exceptions. If threads cannot be created, fewer decode; with none, take() decodes
+  /// itself. Error if the thread of `source` cannot be created.
   ImageStream(std::function<void(const Push&)> source, Options options);
   ~ImageStream();
   ImageStream(const ImageStream&) = delete;

@@ -1,5 +1,5 @@
-// The program `assay` with a model more: a small autoencoder of your own, trained, evaluated and
-// used for prediction by the verbs of the library.
+// The program `assay` with an additional model: a small autoencoder that the library's commands
+// train, evaluate and use for prediction.
 //
 //   own_model train bottleneck --data builtin --class ring --code-channels 4 --out run
 //   own_model evaluate run

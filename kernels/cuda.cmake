@@ -2,7 +2,7 @@
 #   OFF             not at all
 #   ON              nvcc, for real devices
 #   EMULATED        the C++ compiler, with kernels/emulator as the device; needs no toolkit
-#   EMULATED_CHECK  the same with every access of a kernel checked
+#   EMULATED_CHECK  EMULATED, with every access of a kernel checked
 # Included by the root, because a language must be enabled above all folders that use it.
 set(ASSAY_CUDA OFF CACHE STRING "Build the CUDA kernels: OFF, ON, EMULATED or EMULATED_CHECK")
 set_property(CACHE ASSAY_CUDA PROPERTY STRINGS OFF ON EMULATED EMULATED_CHECK)
@@ -28,7 +28,7 @@ function(assay_cuda_flags target)
   target_compile_definitions(${target} PRIVATE ASSAY_HAVE_CUDA=1)
   if(ASSAY_CUDA STREQUAL ON)
     set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED OFF)
-    if(CMAKE_VERSION VERSION_LESS 3.26)  # does not know that nvcc has C++20
+    if(CMAKE_VERSION VERSION_LESS 3.26)  # older CMake does not know that nvcc has C++20
       target_compile_options(${target} PRIVATE -std=c++20)
     endif()
     target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra
@@ -58,7 +58,7 @@ function(assay_cuda_objects name)
   endif()
 endfunction()
 
-# assay_cuda_sources(x.cu ...): kernels of a family; nothing happens where ASSAY_CUDA is OFF.
+# assay_cuda_sources(x.cu ...): kernels of a family; ignored if ASSAY_CUDA is OFF.
 function(assay_cuda_sources)
   if(ASSAY_CUDA STREQUAL OFF)
     return()
@@ -73,7 +73,7 @@ function(assay_cuda_sources)
   endforeach()
 endfunction()
 
-# assay_cuda_backend(): what assay_kernels needs in this build. Called once, after the library.
+# assay_cuda_backend(): adds the CUDA backend of this build to assay_kernels. Called once, after the library.
 function(assay_cuda_backend)
   if(ASSAY_CUDA STREQUAL OFF)
     return()

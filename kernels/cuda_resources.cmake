@@ -1,5 +1,5 @@
 # cmake -DARCH=80 -DOUTPUT=... "-DOBJECTS=a.cu.o;b.cu.o" -P cuda_resources.cmake
-# Writes what ptxas said about every kernel when it was compiled (ptxas_log.sh): registers, shared
+# Writes what ptxas reported of every kernel when it was compiled (ptxas_log.sh): registers, shared
 # memory, spills. Fails if a kernel spills. ARCH is one of CMAKE_CUDA_ARCHITECTURES.
 string(REGEX REPLACE "-(real|virtual)$" "" ARCH "${ARCH}")
 if(NOT ARCH MATCHES "^[0-9]+[a-z]?$")

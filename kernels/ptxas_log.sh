@@ -1,6 +1,6 @@
 #!/bin/sh
 # ptxas_log.sh nvcc ... -Xptxas=-v ... -o x.o ...: runs the compiler and keeps in x.o.ptxas what ptxas
-# says of every kernel, for cuda_resources. Everything else that the compiler says is passed on.
+# reports of every kernel, for cuda_resources. All other output of the compiler is passed on.
 for argument; do
   if [ "$previous" = -o ]; then log=$argument.ptxas; fi
   previous=$argument

@@ -20,9 +20,10 @@ inline std::string activation_suffix(Activation a) {
       return ", sigmoid";
     case Activation::tanh:
       return ", tanh";
-    default:
+    case Activation::none:
       return "";
   }
+  return "";
 }
 
 /// Throws Error, as forward does, unless x is (N,H,W,channels).

@@ -52,7 +52,7 @@ struct ConvCall {
 /// One line of a network table.
 struct LayerRow {
   std::string name;  ///< PyTorch's name, such as "encoder.3"
-  std::string what;  ///< "conv 3x3, 64, ReLU, max-pool 2"
+  std::string what;  ///< "conv 3x3/1/1, ReLU, max-pool 2": filter/stride/padding
   Shape output;      ///< (N,H,W,C) or (N,I)
   int64_t parameters = 0;
   int64_t flops = 0;      ///< of a forward pass; a multiply-add counts as two

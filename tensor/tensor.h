@@ -64,7 +64,7 @@ class Tensor {
   Tensor rows(int64_t begin, int64_t count) const;
   /// A copy with its own storage and without a gradient.
   Tensor clone() const;
-  /// The same storage without a gradient.
+  /// A tensor with the same storage and without a gradient.
   Tensor detach() const;
   /// A copy on `target`, or this tensor if it is there already. Copying to a CUDA device needs a
   /// current context of it.

@@ -72,7 +72,7 @@ class Inputs {
     }
   }
   /// Files that are no images.
-  const FileAccount& ignored() const { return ignored_; }
+  const FileCounts& ignored() const { return ignored_; }
 
  private:
   void add(const fs::path& path) {
@@ -117,7 +117,7 @@ class Inputs {
 
   const PredictArguments& arguments_;
   ImageStream::Push push_;
-  FileAccount ignored_;
+  FileCounts ignored_;
 };
 
 /// Gives every image a heat map of its own below a folder: where two have one name, as a/000.png
@@ -291,8 +291,7 @@ class PredictionRun {
     fs::path file = map;
     file.replace_filename(map.stem().string() + "_why.png");
     if (!arguments_.force) check_is_new(file);
-    const auto square = [](const Patch& p) { return Square{p.x, p.y, p.side}; };
-    write_png(file, explanation_panel(here, square(why.place), there, square(why.nearest)));
+    write_png(file, explanation_panel(here, why.patch, there, why.nearest));
   }
 
   /// At the size of the model. DataError where the training's images are not there any more.
@@ -317,7 +316,7 @@ class PredictionRun {
   const PredictArguments& arguments_;
   PredictionOutput& output_;
   HeatMapNames names_;
-  FileAccount account_;
+  FileCounts account_;
   std::string held_failure_;  // not said yet: the only one is the program's own error
   int64_t predicted_ = 0, defective_ = 0, failures_ = 0;
 };

@@ -99,9 +99,8 @@ void hold_standard_streams() {
       open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-/// Flushes stdout and returns `code`, or a failure when the output could not be written. A closed
-/// pipe
-/// (`| head`) ends the program by SIGPIPE, as it ends other programs.
+/// Flushes stdout and returns `code`, or kExitFailure if the output could not be written. A closed
+/// pipe (`| head`) ends the program by SIGPIPE, as it ends other programs.
 int flushed(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   const int reason = errno;

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <map>
 
 #include "apps/report/sections.h"
@@ -37,6 +40,26 @@ std::string split_text(const RunResult& run) {
   return has_folds(run) ? text + " in a fold" : text;
 }
 
+/// "The threshold comes from held-out good images (KD-CAE, NI-CAE), ...; never from test images."
+std::string thresholds(const Findings& findings) {
+  std::vector<std::string> sources;
+  for (const ModelSpec* model : models_of(findings))
+    if (const std::string& source = model->report.threshold;
+        model->make_detector && std::find(sources.begin(), sources.end(), source) == sources.end())
+      sources.push_back(source);
+  if (sources.empty()) return "";
+  for (std::string& source : sources)
+    source +=
+        fmt::format(" ({})", fmt::join(names_of_models(findings,
+                                                       [&](const ModelSpec& model) {
+                                                         return model.make_detector &&
+                                                                model.report.threshold == source;
+                                                       }),
+                                       ", "));
+  return fmt::format("The threshold comes from {}; never from test images. ",
+                     fmt::join(sources, "; from "));
+}
+
 std::string where_models_learn(const Findings& findings) {
   const auto sentence = [](const std::vector<std::string>& models, const char* one,
                            const char* several) {
@@ -45,9 +68,7 @@ std::string where_models_learn(const Findings& findings) {
   const std::string text = sentence(
       names_of_models(findings, [](const ModelSpec& m) { return !m.learns_from_defects; }),
       " learns from good training images alone. ", " learn from good training images alone. ");
-  return text +
-         "The held-out good images choose the best epoch and set the threshold; test images do "
-         "neither. " +
+  return text + thresholds(findings) +
          sentence(
              models_that_learn_from_defects(findings),
              " pools all images of a class; the fold that did not train on an image scores it.",

@@ -100,11 +100,11 @@ std::map<std::string, Scored> by_figure(const RunResult& run) {
   return images;
 }
 
-/// Keeps the first `most` files, the last of them replaced by the last file, a good image.
-void shorten(std::vector<fs::path>& files, size_t most) {
-  if (files.size() <= most || most == 0) return;
+/// Keeps the first `max` files, but the last one kept is the last file, a good image.
+void shorten(std::vector<fs::path>& files, size_t max) {
+  if (files.size() <= max || max == 0) return;
   const fs::path last = files.back();
-  files.resize(most);
+  files.resize(max);
   files.back() = last;
 }
 
@@ -122,24 +122,22 @@ std::string span(const std::string& html, const char* kind = nullptr) {
                      html);
 }
 
-/// Pixel metrics exist where there are masks.
+/// A run has masks exactly if it has pixel metrics.
 bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// The colour scale of the residuals. Runs of older versions do not say where it ends. A scale that
+/// The colour scale of the heat maps. Runs of older versions do not store its end. A scale that
 /// ends at the largest heat there is has nothing beyond.
 std::string colour_scale(const RunResult& run) {
   const ReportText& text = find_model(run.config.model).report;
   const std::optional<double> top = run.detector()->heat_scale;
   const bool is_largest = top && *top >= text.max_heat(run.config);
+  const std::string end = !top ? "more" : tick_text(*top) + (is_largest ? "" : " and more");
   return fmt::format(
-      "<div class=\"scale\">residual ({}): 0 <i></i> {}; one scale for all images of this model, "
-      "set on held-out good images</div>\n",
-      text.heat(run.config),
-      !top         ? "more"
-      : is_largest ? tick_text(*top)
-                   : tick_text(*top) + " and more");
+      "<div class=\"scale\">{}: 0 <i></i> {}; one scale for all images of this model, set on {}"
+      "</div>\n",
+      text.heat(run.config), end, text.heat_scale);
 }
 
 std::string verdict_of(const std::map<std::string, Scored>& images, const fs::path& figure) {
@@ -162,10 +160,11 @@ std::string nearest_html(const fs::path& file) {
 
 }  // namespace
 
-std::string embedded_image(const Image& image, const std::string& description, int widest) {
-  const Image shown = image.width <= widest
-                          ? image
-                          : resize(image, std::max(1, image.height * widest / image.width), widest);
+std::string embedded_image(const Image& image, const std::string& description, int max_width) {
+  const Image shown =
+      image.width <= max_width
+          ? image
+          : resize(image, std::max(1, image.height * max_width / image.width), max_width);
   const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
   return fmt::format(
       "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
@@ -178,10 +177,10 @@ std::string captioned_image(const fs::path& png, const std::string& caption) {
                      embedded_image(read_image(png), caption, kSheetWidth), caption);
 }
 
-std::string panels_of(const RunResult& run, size_t most) {
+std::string panels_of(const RunResult& run, size_t max) {
   std::vector<fs::path> files = figures_of(run, false);
   if (files.empty()) return "";
-  shorten(files, most);
+  shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
   const auto images = by_figure(run);
@@ -259,10 +258,10 @@ std::vector<Showpiece> showpieces_of(const RunResult& run) {
   return pieces;
 }
 
-std::string noise_panels_of(const RunResult& run, size_t most) {
+std::string noise_panels_of(const RunResult& run, size_t max) {
   std::vector<fs::path> files = figures_of(run, true);
   if (files.empty()) return "";
-  files.resize(std::min(files.size(), most));
+  files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
   const auto images = by_figure(run);

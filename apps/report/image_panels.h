@@ -1,4 +1,4 @@
-// Images and panels of figures inside the page, scaled to the size at which it shows them.
+// Images and panels of figures embedded into the page, at the size at which they are shown.
 #pragma once
 
 #include <filesystem>
@@ -10,15 +10,15 @@
 
 namespace assay {
 
-/// As a JPEG, no wider than `widest` pixels.
-std::string embedded_image(const Image& image, const std::string& description, int widest);
+/// An <img> with the image as a JPEG of at most `max_width` pixels.
+std::string embedded_image(const Image& image, const std::string& description, int max_width);
 
-/// A PNG of a run with a line of text below it; "" when it is not there.
+/// A PNG of a run with a caption; "" if there is no such file.
 std::string captioned_image(const std::filesystem::path& png, const std::string& caption);
 
-/// Original, reconstruction, residual, overlay and ground truth of at most `most` test images of a
-/// run, with its colour scale. "" when the run has none.
-std::string panels_of(const RunResult& run, size_t most);
+/// Original, reconstruction, residual, overlay and ground truth of at most `max` test images of a
+/// run, with its colour scale. "" if the run has no figures.
+std::string panels_of(const RunResult& run, size_t max);
 
 /// The images that the run predicts wrongly, those whose scores are furthest on the wrong side
 /// first: misses, then false alarms. "" when there are none.
@@ -33,7 +33,7 @@ struct Showpiece {
 /// then a good one. Empty for a run without figures.
 std::vector<Showpiece> showpieces_of(const RunResult& run);
 
-/// Images without and with noise, their reconstructions and residuals, at most `most`.
-std::string noise_panels_of(const RunResult& run, size_t most);
+/// At most `max` images without and with noise, with their reconstructions and residuals.
+std::string noise_panels_of(const RunResult& run, size_t max);
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-// What the benchmarks know of NVIDIA's libraries: plain C++, no header of theirs.
+// NVIDIA's libraries as the benchmarks see them: plain C++, without a header of the libraries.
 //
 // A library often has many ways (cuDNN: "plans") to do one operation. Candidates are listed in the
 // order in which the library recommends them; the benchmark builds, verifies and times them, and
@@ -27,10 +27,10 @@ constexpr size_t size_of(Element e) {
   return e == Element::f32 ? 4 : 2;
 }
 
-/// What a library may do to be compared with us at this precision. fp32, fp32_strict and tf32x3
-/// are compared with the same: fp32 tensors and no tensor core.
+/// The arithmetic that a library may use to be compared with ours. For fp32, fp32_strict and tf32x3
+/// that is fp32 tensors without tensor cores.
 struct MathMode {
-  Element element;  ///< of x, w and y; sums are fp32
+  Element element;  ///< type of x, w and y; sums are fp32
   bool tf32;        ///< TF32 products are allowed
 };
 constexpr MathMode math_mode(Precision p) {
@@ -39,7 +39,7 @@ constexpr MathMode math_mode(Precision p) {
                                 : MathMode{Element::f32, false};
 }
 
-/// A convolution without upsampling or pooling; of fprop also with what a library can fuse behind.
+/// A convolution without upsampling or pooling; fprop may have a bias and an activation behind it.
 struct ConvRequest {
   Conv2dShape shape;
   Pass pass;
@@ -57,7 +57,7 @@ struct ConvPointers {
 };
 
 struct ConvPlan {
-  std::string notes;     ///< what the library says of it: "tensor_core nondeterministic"
+  std::string notes;     ///< the library's notes: "tensor_core nondeterministic"
   size_t workspace = 0;  ///< bytes
   std::function<void(const ConvPointers&, void* workspace)> run;
 };
@@ -66,10 +66,10 @@ struct ConvPlan {
 struct ConvCandidate {
   std::string name;  ///< the same in every process: "nhwc engine 47 (2=1 13=0)"
   Layout layout;
-  std::function<ConvPlan()> build;  ///< throws Error where the library refuses
+  std::function<ConvPlan()> build;  ///< throws Error if the library refuses
 };
 
-/// A tensor (N,H,W,C) by these sizes, whatever its layout.
+/// Sizes of a tensor (N,H,W,C) in any layout.
 struct Extent {
   int N, H, W, C;
 };
@@ -77,7 +77,7 @@ struct Extent {
 /// A call on device addresses, in the order of the declaration that made it.
 using Call = std::function<void(const std::vector<void*>& pointers)>;
 
-/// A library of deep learning: cuDNN.
+/// A deep learning library: cuDNN.
 class DnnLibrary {
  public:
   virtual ~DnnLibrary() = default;
@@ -86,7 +86,7 @@ class DnnLibrary {
   /// both. `exhaustive`: all the engines that the library knows for the operation.
   virtual std::vector<std::vector<ConvCandidate>> convolution(const ConvRequest& r,
                                                               bool exhaustive) = 0;
-  // What stands between convolutions, NHWC or NCHW. All throw Error where it cannot be done.
+  // The operations between convolutions, NHWC or NCHW. All throw Error if the library refuses.
   /// y = f(z + bias): z, bias (C), y.
   virtual Call bias_activation(Extent e, Element t, Layout l, Activation a, float slope) = 0;
   /// dz from y and dy: y, dy, dz.
@@ -101,7 +101,7 @@ class DnnLibrary {
   virtual Call batchnorm(Extent e, Element t, Layout l) = 0;
 };
 
-/// A library of linear algebra: cuBLASLt.
+/// A linear algebra library: cuBLASLt.
 struct GemmPlan {
   std::string name;
   /// C (M,N) = op(A) op(B), all row-major as in kernels/gemm/gemm.h.

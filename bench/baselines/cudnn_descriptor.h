@@ -76,8 +76,8 @@ class Descriptor {
   int64_t integer(cudnnBackendAttributeName_t name) const {
     return values<int64_t>(name, CUDNN_TYPE_INT64).at(0);
   }
-  /// Descriptors have to be made by the caller and are filled in. `max_count`: how many there can
-  /// be, for attributes whose number cuDNN does not tell beforehand.
+  /// The descriptors of an attribute; cuDNN fills those that the caller makes. `max_count` is their
+  /// largest number, for attributes whose number cuDNN does not report.
   std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t name,
                                       cudnnBackendDescriptorType_t type,
                                       int64_t max_count = 0) const {

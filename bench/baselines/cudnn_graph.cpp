@@ -11,7 +11,7 @@ constexpr cudnnDataType_t type_of(Element t) {
   return t == Element::f32 ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16;
 }
 
-/// cuDNN names dimensions n, c, h, w in every layout; strides say how they lie.
+/// cuDNN orders dimensions n, c, h, w in every layout; the strides give the layout.
 Descriptor tensor(int64_t id, Extent e, Element t, Layout layout, bool is_virtual = false) {
   const int64_t N = e.N, C = e.C, H = e.H, W = e.W;
   Descriptor d(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
@@ -23,7 +23,7 @@ Descriptor tensor(int64_t id, Extent e, Element t, Layout layout, bool is_virtua
     d.set(CUDNN_ATTR_TENSOR_STRIDES, {C * H * W, 1, W * C, C});
   else
     d.set(CUDNN_ATTR_TENSOR_STRIDES, {C * H * W, H * W, W, 1});
-  // Between operations of a graph: it never reaches memory.
+  // A virtual tensor is between operations of a graph and is never stored.
   if (is_virtual)
     d.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, std::vector<char>{1})
         .set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_DATA_FLOAT);
@@ -43,7 +43,7 @@ Descriptor convolution(const Conv2dShape& s) {
       .finalize();
 }
 
-/// The attributes of the three convolution operations, which mean the same.
+/// The names of corresponding attributes of the three convolution operations.
 struct ConvolutionNames {
   cudnnBackendDescriptorType_t type;
   cudnnBackendAttributeName_t alpha, beta, descriptor, x, w, y;
@@ -95,9 +95,10 @@ cudnnPointwiseMode_t mode_of(Activation a) {
       return CUDNN_POINTWISE_SIGMOID_FWD;
     case Activation::tanh:
       return CUDNN_POINTWISE_TANH_FWD;
-    default:
+    case Activation::none:
       return CUDNN_POINTWISE_IDENTITY;
   }
+  return CUDNN_POINTWISE_IDENTITY;
 }
 
 OperationGraph finish(const GraphTarget& target, std::vector<Descriptor> operations,

@@ -10,8 +10,8 @@
 
 namespace assay::bench {
 
-/// Where plans are made for: a device behind a handle, or only its description (then plans can be
-/// built but not run).
+/// The target of plans: a device behind a handle, or only its description, and then plans can be
+/// built but not run.
 struct GraphTarget {
   cudnnHandle_t handle = nullptr;
   Descriptor device;  ///< used where there is no handle
@@ -39,7 +39,7 @@ struct EngineChoice {
   Descriptor config;
   std::string name;                ///< "engine 47 (2=1 13=0)": its global index, knob type = value
   std::string notes;               ///< numerical notes
-  bool uses_tensor_cores = false;  ///< or rounds its inputs: not for the fp32 class
+  bool uses_tensor_cores = false;  ///< or rounds its inputs; excluded from the fp32 class
 };
 std::vector<EngineChoice> engine_choices(const GraphTarget& target, const OperationGraph& g,
                                          cudnnBackendHeurMode_t mode);
@@ -47,7 +47,7 @@ std::vector<EngineChoice> engine_choices(const GraphTarget& target, const Operat
 /// A plan ready to run.
 class ExecutionPlan {
  public:
-  /// Throws Error where cuDNN refuses.
+  /// Throws Error if cuDNN refuses.
   ExecutionPlan(const GraphTarget& target, const OperationGraph& g, const EngineChoice& choice);
   size_t workspace() const { return workspace_; }
   /// `pointers` in the order of the graph's ids.

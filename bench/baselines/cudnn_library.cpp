@@ -15,7 +15,7 @@ std::shared_ptr<OldPooling> max_pooling(int window) {
   return pooling;
 }
 
-/// In terms of y, which is all that a training step keeps.
+/// The activation, with a gradient in terms of y, which is all that a training step keeps.
 std::shared_ptr<OldActivation> old_activation(Activation a) {
   ASSAY_CHECK(a != Activation::leaky_relu, "cuDNN's older API has no leaky relu");
   auto f = std::make_shared<OldActivation>();

@@ -42,7 +42,7 @@ struct Job {
   dnnl::primitive primitive;
   std::unordered_map<int, memory> operands;
 
-  // Random, as ours are: nothing that a kernel could find zeros in.
+  // Random, as ours are, so that no kernel profits from zeros.
   void add(int which, const memory::desc& desc) {
     memory m(desc, engine);
     const auto values = random_floats(static_cast<int64_t>(desc.get_size() / sizeof(float)),

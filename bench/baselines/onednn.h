@@ -10,15 +10,15 @@
 
 namespace assay::bench {
 
-/// One kernel of oneDNN for a pass of a layer. `run` runs it once, on memory of its own.
+/// One kernel of oneDNN for a pass of a layer. `run` runs it once, on separate memory.
 struct OnednnKernel {
   std::string name;  ///< oneDNN's name of the implementation
   std::function<void()> run;
 };
 
-/// What oneDNN has for a pass: its direct kernel, and its Winograd one where there is one. An
-/// upsampled layer is the convolution of the large image; the copying is not part of the kernel.
-/// A transposed one is a convolution, whose dgrad is its forward pass. Empty where oneDNN refuses.
+/// oneDNN's kernels for a pass: the direct one and, if it exists, the Winograd one. An upsampled
+/// layer is the convolution of the large image, without the copying. A transposed layer is the
+/// convolution whose dgrad is its forward pass. Empty if oneDNN refuses.
 std::vector<OnednnKernel> onednn_kernels(const Layer& layer, Pass pass);
 
 /// "2.6.3"

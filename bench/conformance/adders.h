@@ -1,4 +1,4 @@
-// Which model of a tensor core's additions gives the sums of the case mma_chain_tf32.
+// Identifies the model of a tensor core's additions that gives the sums of the case mma_chain_tf32.
 #pragma once
 
 #include <bit>

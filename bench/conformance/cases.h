@@ -1,4 +1,4 @@
-// One tiny kernel per PTX wrapper: what goes in, what comes out, and how exactly it must agree.
+// One tiny kernel per PTX wrapper: its inputs, its outputs, and the tolerance of the comparison.
 #pragma once
 
 #include <cstdint>
@@ -6,15 +6,15 @@
 
 namespace assay::conformance {
 
-/// How the inputs are drawn, from Philox: `floats` uniform in [-1, 1), `bits` any 32 bits.
+/// The random inputs, from Philox: `floats` uniform in [-1, 1), `bits` any 32 bits.
 enum class Input { floats, bits };
 
 struct Case {
   const char* name;
   Input input;
   int input_words, output_words;
-  /// 0: the same bits. Else outputs are floats that may differ by so much: tensor cores add in an
-  /// order and with a rounding of their own.
+  /// 0: the same bits. Otherwise outputs are floats that may differ by this much, because tensor
+  /// cores add in an unspecified order and with an unspecified rounding.
   double tolerance;
   bool sm90;  ///< needs compute capability 9.0
   void (*launch)(const uint32_t* in, uint32_t* out, void* stream);

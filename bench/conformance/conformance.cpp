@@ -1,5 +1,5 @@
-// Does the emulator say the same as the hardware? Runs one tiny kernel per PTX wrapper on random
-// inputs and compares with the outputs stored in expected.txt, which are the emulator's.
+// Compares the hardware with the emulator: runs one tiny kernel per PTX wrapper on random inputs
+// and compares its outputs with those in expected.txt, which are the emulator's.
 //
 //   conformance FILE           compare; exit code 1 if anything differs, 77 if there is no device
 //   conformance FILE --write   store the outputs of this build's device
@@ -109,7 +109,7 @@ int run_all(const std::string& path, bool write_them) {
     const auto expected = stored.find(c.name);
     const std::string text =
         expected == stored.end() ? "is not in the file" : difference(c, out, expected->second);
-    // Flushed, so that whoever waits for a case that hangs knows which one came before it.
+    // Flushed, so that the output shows the last case before one that hangs.
     std::cout << c.name << ": " << (text.empty() ? "ok" : text) << std::endl;
     differ += text.empty() ? 0 : 1;
     if (std::strcmp(c.name, "mma_chain_tf32") == 0)

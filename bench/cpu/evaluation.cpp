@@ -41,7 +41,7 @@ void write(const std::string& path, const std::vector<T>& values) {
   if (!file.flush()) throw Error("cannot write " + path);
 }
 
-// At least 5 calls, and so many as take about half a second.
+// Makes at least 5 calls, and enough for about half a second.
 void time_calls(const std::function<void()>& call) {
   using Clock = std::chrono::steady_clock;
   constexpr size_t kMinCalls = 5, kMaxCalls = 1000;

@@ -1,5 +1,5 @@
 // The detector's density at the sizes of three classes. Verifies some cells against float64, then
-// times. Bank and metric are made before, as a trained detector has them.
+// times. Bank and metric are made before, as in a trained detector.
 #include "kernels/local_density/local_density.h"
 
 #include <benchmark/benchmark.h>
@@ -102,7 +102,7 @@ void bench_density(benchmark::State& state, Context& ctx, const Peaks& peaks, co
   count(state, static_cast<double>(local_density_flops(c.s)), peaks);
 }
 
-/// What training prepares: the metrics (covariances and inverses) and the norms.
+/// Times the preparation in training: the metrics (covariances and inverses) or the norms.
 void bench_prepare(benchmark::State& state, Context& ctx, bool metric) {
   Operands o(ctx, kCases[0].s);
   for (auto _ : state)

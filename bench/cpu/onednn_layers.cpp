@@ -3,8 +3,8 @@
 //   bench_onednn [--batch N] [--rounds N] [--threads N] [--filter SUBSTRING] > layers.jsonl
 //
 // oneDNN's threads are OpenMP's: set OMP_NUM_THREADS to the same number. One JSON object a line.
-// Ours includes what stands around the convolution (activation, pool, the upsampling); oneDNN's
-// time is the convolution's alone, in the layouts that it likes best.
+// Our time includes activation, pool and upsampling; oneDNN's is that of the convolution alone, in
+// the layouts that it prefers.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -32,8 +32,8 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Milliseconds of a call: the mean over so many as take a few milliseconds, after one that does not
-// count. The threads of the other side have gone to sleep by then.
+// Milliseconds of a call: the mean over enough calls for a few milliseconds, after an uncounted
+// one, during which the threads of the other side go to sleep.
 template <class F>
 double time_of(const F& f) {
   constexpr double kMinMilliseconds = 15;
@@ -73,7 +73,7 @@ bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Lay
   for (const OnednnKernel& k : kernels) first.push_back(time_of(k.run));
   const auto fastest = std::min_element(first.begin(), first.end()) - first.begin();
   const OnednnKernel baseline = kernels[static_cast<size_t>(fastest)];
-  kernels.clear();  // and the memory of the slower one
+  kernels.clear();  // frees the memory of the slower kernel
   std::vector<double> ours, theirs;
   for (int i = 0; i < options.rounds; ++i) {
     ours.push_back(time_of([&] { o.run(ctx, pass); }));

@@ -26,14 +26,14 @@ double status_mib(const std::string& key) {
     if (line.starts_with(key + ":")) return std::stod(line.substr(key.size() + 1)) / 1024;
   return 0;
 }
-/// Makes the peak start again from the present size; returns that.
+/// Resets the peak to the present resident size, which it returns.
 double reset_peak_mib() {
   std::ofstream("/proc/self/clear_refs") << 5;
   return status_mib("VmRSS");
 }
 
-/// What the optimizers keep between steps. PyTorch makes it in the first step, so that ours counts
-/// as memory of training, too.
+/// MiB of the optimizers' moments. PyTorch makes its moments in the first step, so ours count as
+/// memory of training too.
 double moments_mib(TrainingStep& step) {
   size_t bytes = 0;
   for (const StepOptimizer& use : step.optimizers())
@@ -53,7 +53,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
       return;
     }
   }
-  ctx.weights->clear();  // nothing of the check, or of a benchmark before, is left
+  ctx.weights->clear();  // removes what the check or an earlier benchmark left
   ctx.memory->trim();
   BenchStep step(preset, batch);
   const double moments = training ? moments_mib(step.step()) : 0;

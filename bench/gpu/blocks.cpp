@@ -11,8 +11,8 @@
 namespace assay::bench {
 namespace {
 
-// Tensors of a block. Where a step is missing its result is the tensor before it, and its own has
-// no elements: without upsampling kXUp is kX, without pooling kY is kZ, and so on.
+// Tensors of a block. If a step is missing, its result is the tensor before it and its own tensor
+// is empty: without upsampling kXUp is kX, without pooling kY is kZ, and so on.
 enum : size_t { kX, kXUp, kW, kBias, kZ, kY, kDy, kDa, kDz, kDxUp, kDx, kDw, kDbias, kTensors };
 
 struct Block {
@@ -45,7 +45,7 @@ struct Block {
             filter,
             bias};
   }
-  /// The tensor that plays this part.
+  /// The index of the tensor that has the role `part`.
   size_t at(size_t part) const {
     if (part == kXUp && !upsamples()) return kX;
     if (part == kY && !pools()) return kZ;
@@ -56,7 +56,7 @@ struct Block {
   }
 };
 
-/// Inputs in fp32 and what should come of them.
+/// Inputs in fp32 and reference values of the results.
 class BlockSource {
  public:
   BlockSource(Bench& bench, const Block& block)
@@ -72,7 +72,7 @@ class BlockSource {
     }
   }
   TensorView input(size_t which) const { return inputs_.view(0, which); }
-  /// What the backward samples need of our forward pass.
+  /// Keeps y and argmax of our forward pass for the backward samples.
   void keep(const TensorView& y, const uint8_t* argmax) {
     if (host_.e.activation != Activation::none) host_.y = to_host(ctx_, y);
     if (host_.e.pool == 1) return;
@@ -98,7 +98,7 @@ void load_inputs(Context& ctx, const BlockSource& source, const TensorSets& sets
       convert(ctx, source.input(which), sets.view(set, which));
 }
 
-/// The errors of what a direction has written into set 0.
+/// The error of the results of a direction in set 0.
 double error_of(Context& ctx, const Block& b, BlockSource& source, const TensorSets& sets,
                 bool forward) {
   const auto of = [&](size_t part, Pass pass) {
@@ -109,7 +109,7 @@ double error_of(Context& ctx, const Block& b, BlockSource& source, const TensorS
   return std::max(b.first ? 0 : of(kDx, Pass::dgrad), of(kDw, Pass::wgrad));
 }
 
-/// A way to do both directions, on sets of its own layout and element type.
+/// An implementation of both directions, with its layout and element type.
 struct Sequence {
   std::string name;
   std::function<void(const TensorSets&, int set)> forward, backward;
@@ -138,7 +138,7 @@ Sequence ours(Context& ctx, const Block& b, uint8_t* argmax) {
           }};
 }
 
-// ---- theirs
+// ---- cuDNN's
 
 /// The best plans of the convolutions in one layout.
 struct Plans {
@@ -151,7 +151,7 @@ void run_plan(const BestPlan& best, const TensorSets& t, int set, size_t x, size
       best.workspace->as<void>());
 }
 
-/// x -> y: with the plan that has bias and activation in it, or with a step for them.
+/// x -> y, with a plan that includes bias and activation or with a separate step for them.
 Sequence their_forward(Bench& bench, const Block& b, MathMode mode, Layout l, const BestPlan& conv,
                        bool fused) {
   const Element t = mode.element;
@@ -231,7 +231,7 @@ std::vector<Sequence> their_sequences(Bench& bench, const Block& b, Precision pr
       found.push_back(std::move(sequence));
     } catch (const DeviceError&) {
       throw;
-    } catch (const Error&) {  // a step that cuDNN does not have in this layout or type
+    } catch (const Error&) {  // cuDNN lacks a step in this layout or type
     }
   }
   return found;
@@ -257,14 +257,14 @@ struct Runner {
   }
 };
 
-/// The fastest of the library's sequences that computes the right thing.
+/// The fastest of the library's sequences whose results are correct.
 std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source, const Block& b,
                                     Precision precision, bool forward) {
   if (!bench.dnn) return std::nullopt;
-  // Backward the sample follows the maxima and signs of our forward pass. Where two values nearly
-  // tie the library's own may differ, which moves whole gradients: about the square root of the
-  // share of such ties, a tenth in bf16. Its convolutions have been verified one by one; this finds
-  // wrong wiring.
+  // The backward reference uses the maxima and signs of our forward pass. Where two values nearly
+  // tie the library's may differ, which moves whole gradients: the error is about the square root
+  // of the share of such ties, a tenth in bf16. The convolutions have been verified one by one;
+  // this check finds wrong wiring.
   const double gate = forward ? max_error(precision) : 0.3;
   std::optional<Runner> best;
   double min_us = 0;

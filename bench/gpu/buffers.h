@@ -1,4 +1,4 @@
-// Buffers of the benchmarks that are no convolution, and work on them.
+// Buffers of the benchmarks other than convolutions, and work on them.
 #pragma once
 
 #include <functional>
@@ -43,15 +43,14 @@ std::vector<T> to_host(Context& ctx, const T* p, int64_t n) {
   return v;
 }
 
-/// Work on buffers of its own. `make` allocates sets of them, `run` queues the work on one set.
+/// Work with its buffers. `make` allocates sets of them, `run` queues the work on one set.
 template <class Buffers>
 struct BufferedWork {
   std::function<std::unique_ptr<Buffers>(int sets)> make;
   std::function<void(const Buffers&, int set)> run;
   std::unique_ptr<Buffers> buffers;
 
-  /// Prepares the work to be timed; a set has `bytes`. The buffers are sets enough for a cold
-  /// sample.
+  /// Prepares the work to be timed. Allocates enough sets, of `bytes` each, for a cold sample.
   Bench::Side prepare(Bench& bench, int64_t bytes) {
     buffers = make(1);
     Bench::Side side;

@@ -18,7 +18,7 @@ void describe_work(Row& row, const Conv2dShape& s, Precision precision) {
 
 void run_ours(Context& ctx, const Conv2dShape& s, Pass pass, const ConvPointers& p) {
   const auto f = [](void* q) { return static_cast<float*>(q); };
-  // Version 0: packed anew in each call, as in training, and counted.
+  // Version 0: the weights are packed in each call, as in training, and that time counts.
   const Weights<float> w(f(p.w), 0);
   const Conv2dGrad<float> g{f(p.y)};
   if (pass == Pass::fprop)
@@ -37,7 +37,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   row["algorithm"] = conv2d_algorithm(bench.ctx, pass, s, {}).name();
   const double gate = max_error(precision);
 
-  // Ours, on one set: right, and how many launches make a sample?
+  // Ours on one set: verify, and choose the number of launches of a sample.
   Bench::Side ours;
   {
     ConvSets one(bench.ctx, source, pass, Element::f32, Layout::nhwc, 1);
@@ -54,7 +54,7 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const MathMode mode = math_mode(precision);
   const ConvRequest request{s, pass, mode};
   row["key"] = key_of(request);
-  // A library that is compared in fp32 class has to be as accurate as that.
+  // A library that is compared in the fp32 class must be as accurate as fp32.
   const auto best = best_plan(bench, row["key"], request, source, gate);
   describe(row, bench, best);
   if (!best) return bench.compare(state, row, ours, nullptr);

@@ -1,5 +1,5 @@
-// Is a convolution's result right? A random sample of its elements against float64 on the CPU, at
-// the very size that is timed.
+// Verifies a convolution at the size that is timed: a random sample of its elements against float64
+// on the CPU.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,24 @@
 
 namespace assay::bench {
 
-/// Host copies of the operands, NHWC and KRSC in fp32, and of what the backward passes need of the
-/// forward pass (conv2d.h, Conv2dGrad).
+/// Host copies of the operands, NHWC and KRSC in fp32, and of y and argmax for the backward passes
+/// (conv2d.h, Conv2dGrad).
 struct ConvHost {
   Conv2dShape s;
   Conv2dEpilogue e;
   std::vector<float> x, w, bias, dy;
-  std::vector<float> y;         ///< empty where the activation is none
-  std::vector<uint8_t> argmax;  ///< empty where nothing is pooled
+  std::vector<float> y;         ///< empty if the activation is none
+  std::vector<uint8_t> argmax;  ///< empty without a pool
 };
 
 /// Some elements of a pass' result (their NHWC or KRSC indices) and their float64 values.
 struct ConvSample {
   std::vector<int64_t> at;
   std::vector<double> value;
-  std::vector<double> squares;  ///< of the products in each sum: the value's size but for luck
+  std::vector<double> squares;  ///< sum of the squared products: expected square of the value
 
-  /// Relative Frobenius error of the results at `at`: to the values, or to their likely size where
-  /// few sums happen to cancel. NaN counts as infinite.
+  /// Frobenius error of the results at `at`, relative to the values, or to their expected size if
+  /// the sums happen to cancel. NaN counts as infinite.
   double error(const std::vector<float>& got) const;
 };
 
@@ -38,8 +38,9 @@ ConvSample sample_convolution(Context& ctx, const ConvHost& h, Pass pass);
 /// `at`.
 double before_pooling(const ConvHost& h, int64_t at, int place);
 
-/// The largest relative Frobenius error that passes for right. tf32: operands may be truncated to
-/// 10 bits (error up to 2^-10 each, one-sided); bf16: 8 bits, rounded, and the result as well.
+/// The largest relative Frobenius error of a correct result. tf32: operands may be truncated to 11
+/// significant bits (error up to 2^-10 each, one-sided). bf16: 8 significant bits, rounded, and the
+/// result as well.
 constexpr double max_error(Precision p) {
   return p == Precision::bf16 ? 1e-2 : p == Precision::tf32 ? 2e-3 : 1e-5;
 }

@@ -21,7 +21,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The lists in turn: the first of each, the second of each, ... every name once.
+/// Merges the lists: the first of each, then the second of each, and so on; every name once.
 std::vector<ConvCandidate> in_turn(const std::vector<std::vector<ConvCandidate>>& lists) {
   std::vector<ConvCandidate> all;
   std::set<std::string> seen;
@@ -139,7 +139,7 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
       now.warm_us = median({bench.timer.warm(few), bench.timer.warm(few), bench.timer.warm(few)});
       if (!best || now.warm_us < best->warm_us) best = std::move(now);
     } catch (const DeviceError&) {
-      synchronize(bench.ctx);  // throws where the device is lost
+      synchronize(bench.ctx);  // throws if the device is lost
       ++tally.failed;
     } catch (const Error&) {
       ++tally.failed;

@@ -9,9 +9,9 @@
 
 namespace assay::bench {
 
-/// x, w, y and (where there is an epilogue) bias of a convolution without upsampling and pooling,
-/// in fp32, NHWC: uniform in [-1, 1), and what each pass should make of them. For dgrad and wgrad,
-/// which have no epilogue, y is the gradient.
+/// x, w, y and (with an epilogue) bias of a convolution without upsampling and pooling, in fp32,
+/// NHWC, uniform in [-1, 1), and reference values of each pass. For dgrad and wgrad, which have no
+/// epilogue, y is the gradient.
 class ConvSource {
  public:
   ConvSource(Bench& bench, const Conv2dShape& s) : ConvSource(bench, s, false, {}) {}
@@ -36,8 +36,8 @@ class ConvSource {
   std::optional<ConvSample> samples_[3];
 };
 
-/// So many sets of these in some layout and element type: the inputs of `pass` copied from the
-/// source, the output poisoned.
+/// Sets of a ConvSource's tensors in a layout and element type: the inputs of `pass` are copied
+/// from the source, the output is poisoned.
 class ConvSets {
  public:
   ConvSets(Context& ctx, const ConvSource& source, Pass pass, Element element, Layout layout,
@@ -55,7 +55,7 @@ class ConvSets {
   TensorSets tensors_;
 };
 
-/// A library's fastest plan, found by trying.
+/// A library's fastest plan, found by trials.
 struct BestPlan {
   std::string name;
   Layout layout;
@@ -64,18 +64,17 @@ struct BestPlan {
   double error = 0, warm_us = 0;
   int offered = 0, tried = 0, failed = 0, wrong = 0;
 };
-/// Candidates of all lists in turn, best first, until the settings' limits; plans that fail, need
-/// more than 1 GiB of workspace or are less accurate than `max_error` do not count. The fastest of
-/// the rest by warm time; none if there is none. An earlier search's winner is taken
-/// as it is while it works.
-/// `only` this layout.
+/// Tries the candidates of all lists in turn, best first, up to the settings' limits, and returns
+/// the fastest by warm time. Plans that fail, need more than 1 GiB of workspace or exceed
+/// `max_error` do not count; if all do, there is none. The winner of an earlier search is used
+/// without a new one as long as it works. `only` restricts the search to a layout.
 std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const ConvRequest& r,
                                   ConvSource& source, double max_error,
                                   std::optional<Layout> only = {});
-/// Writes what was found to the row.
+/// Writes the plan to the row.
 void describe(Row& row, const Bench& bench, const std::optional<BestPlan>& best);
 
-/// Names the operation for the memory of plans: shape, pass and arithmetic, not the layer.
+/// The operation's key in the file of plans: shape, pass and arithmetic, not the layer.
 std::string key_of(const ConvRequest& r);
 
 /// A device tensor as fp32 on the host; it must be NHWC and fp32.

@@ -6,7 +6,7 @@
 namespace assay::bench {
 namespace {
 
-/// Where element (n,h,w,c) lies.
+/// Offset of element (n,h,w,c).
 __device__ int64_t offset_of(const TensorView& t, int64_t n, int64_t h, int64_t w, int64_t c) {
   const Extent& e = t.extent;
   return t.layout == Layout::nhwc ? ((n * e.H + h) * e.W + w) * e.C + c

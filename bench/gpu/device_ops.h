@@ -1,4 +1,4 @@
-// Small kernels that the benchmarks need around the ones they measure.
+// Small kernels that the benchmarks use besides those that they measure.
 #pragma once
 
 #include <vector>
@@ -18,8 +18,7 @@ constexpr int64_t count(Extent e) {
   return int64_t{e.N} * e.H * e.W * e.C;
 }
 
-/// So many sets of tensors of one layout and element type in one block of memory, poisoned at
-/// first.
+/// Sets of tensors of one layout and element type in one block of memory, initially poisoned.
 class TensorSets {
  public:
   TensorSets(Context& ctx, std::vector<Extent> extents, Element element, Layout layout, int sets);
@@ -41,7 +40,7 @@ class TensorSets {
 void convert(Context& ctx, const TensorView& from, const TensorView& to);
 /// The elements with these NHWC indices, on the host.
 std::vector<float> gather(Context& ctx, const TensorView& from, const std::vector<int64_t>& at);
-/// Every bit 1: NaN in fp32 and bf16.
+/// Sets every bit to 1: NaN in fp32 and bf16.
 void poison(Context& ctx, void* p, size_t bytes);
 /// Nearest upsampling by `factor`, and its gradient (the sum over the copies).
 void upsample(Context& ctx, const TensorView& x, int factor, const TensorView& y);

@@ -12,7 +12,7 @@ namespace assay::bench {
 /// Relative Frobenius error of three rows of C against float64 on the CPU; NaN counts as infinite.
 double gemm_error(Context& ctx, const GemmShape& s, const float* a, const float* b, const float* c);
 
-/// The largest such error of a correct result.
+/// The largest relative Frobenius error of a correct result.
 constexpr double max_gemm_error(Precision p) {
   return p == Precision::bf16 ? 1e-2 : p == Precision::tf32 ? 2e-3 : 1e-5;
 }
@@ -24,7 +24,7 @@ struct GemmBuffers {
 };
 
 /// The fastest of cuBLASLt's algorithms that is accurate enough, by warm time; none if the build
-/// has no cuBLASLt. Writes what was found to the row.
+/// has no cuBLASLt. Writes it to the row.
 std::optional<BufferedWork<GemmBuffers>> best_product(Bench& bench, Row& row, const GemmShape& s,
                                                       Precision precision);
 

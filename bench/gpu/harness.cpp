@@ -166,7 +166,7 @@ bool run_cell(benchmark::State& state, Bench& bench, const Cell& cell) {
   }
   if (row.contains("error")) {
     state.SkipWithError(row["error"].get<std::string>().c_str());
-    // After an error inside of a kernel every later call fails.
+    // After an error in a kernel every later call fails.
     try {
       synchronize(bench.ctx);
     } catch (const Error&) {

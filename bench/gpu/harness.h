@@ -1,5 +1,5 @@
-// What the programs in bench/gpu have in common: their command line, one JSON line per cell, the
-// comparison, and the memory of the best plans.
+// Shared by the programs in bench/gpu: their command line, one JSON line per cell, the comparison,
+// and the file of the best plans.
 //
 //   gpu_conv [--list] [--cells FILE] [--batch N] [--rounds N] [--plans FILE] [--max-plans N]
 //            [--plan-seconds S] [--exhaustive] [--algo NAME] [--seconds S]
@@ -7,14 +7,14 @@
 //
 // --list prints the names of the cells; --cells runs only those whose names are lines of FILE.
 //
-// --algo asks for one algorithm (Context::conv), and its cells end in that name; a row's
-// "algorithm" is what ran: where the one asked for does not cover a shape, the next lower one that
-// does.
+// --algo asks for one algorithm (Context::conv), and its cells end in that name. A row's
+// "algorithm" is the one that ran: if the requested one does not cover a shape, the next lower one
+// that does.
 //
 // A cell is one measurement with a name, e.g. "models/kdcae.e2/fprop/tf32": a Google Benchmark with
-// manual time. Standard output gets a line {"begin": cell} when one starts and its row when it is
-// done ({"alive": true} in between, where it takes long), flushed at once, so that whoever reads
-// them (bench/gpu/run.py) loses nothing when a run is stopped. Google Benchmark's own table goes to
+// manual time. Standard output gets a line {"begin": cell} when one starts, its row when it is done
+// and, if it takes long, {"alive": true} in between. Lines are flushed at once, so that
+// bench/gpu/run.py loses nothing when a run is stopped. Google Benchmark's own table goes to
 // standard error.
 #pragma once
 
@@ -39,9 +39,9 @@ struct Settings {
   int batch = 32;
   int rounds = 25;            ///< of A B B A: 50 samples each
   int max_plans = 8;          ///< built and timed per cell
-  double plan_seconds = 0.8;  ///< no further plan is built after so long a search
+  double plan_seconds = 0.8;  ///< length of a search after which no further plan is built
   bool exhaustive = false;    ///< all engines, all algorithms, no limit
-  double seconds = 0;         ///< start no cell after so long; 0: no limit
+  double seconds = 0;         ///< time after which no further cell starts; 0: no limit
   ConvAlgo algo = ConvAlgo::automatic;
   std::string plans;  ///< file of remembered plans
 };
@@ -56,15 +56,15 @@ class Bench {
   Timer timer;
   std::unique_ptr<DnnLibrary> dnn;
   std::unique_ptr<BlasLibrary> blas;
-  std::shared_ptr<void> operands;  ///< what a cell leaves to the next; gone before the device is
+  std::shared_ptr<void> operands;  ///< reused by the next cell; destroyed before the device
 
   /// The best plan's name of an earlier search with this version of the library; "" if there was
   /// none.
   std::string remembered(const std::string& key) const;
   void remember(const std::string& key, const std::string& plan);
 
-  /// To be called now and then in a cell that may take minutes: a line {"alive": true} every few
-  /// seconds keeps bench/gpu/run.py from taking it for one that hangs.
+  /// Prints {"alive": true} every few seconds, without which bench/gpu/run.py assumes that the cell
+  /// hangs. Call it regularly in a cell that may take minutes.
   void alive();
 
   /// Times `ours` and `theirs` (null: ours alone) in turns, writes medians, spreads and ratios to
@@ -96,7 +96,8 @@ int run_program(int argc, char** argv,
 inline constexpr Precision kModes[] = {Precision::fp32, Precision::tf32, Precision::tf32x3,
                                        Precision::bf16};
 
-/// Launches of a cold sample: as `launches`, but the buffer sets of `bytes` each fit into memory.
+/// Launches of a cold sample: `launches`, or fewer if that many sets of `bytes` do not fit into
+/// memory.
 int cold_launches(int launches, int64_t bytes);
 
 }  // namespace assay::bench

@@ -1,6 +1,5 @@
 // Kernel densities: stage `suites`. The baseline is cuBLASLt's product of the same size alone,
-// which is less work than a density by way of a product: it neither forms distances nor sums
-// exponentials.
+// which is less work than a density: it neither forms distances nor sums exponentials.
 #include <fmt/core.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// Kernels that memory bounds: stage `suites`. Batch norm and max-pool against cuDNN in its faster
-// layout; SSIM alone.
+// Kernels that are bound by memory: stage `suites`. Batch norm and max-pool against cuDNN in its
+// faster layout; SSIM alone.
 #include <fmt/core.h>
 
 #include <cmath>

@@ -6,7 +6,7 @@
 namespace assay::bench {
 namespace {
 
-constexpr int kChains = 16;  // independent, so that the latency of one hides behind the others
+constexpr int kChains = 16;  // independent, to hide the latency of each
 
 /// The emulator gets just enough work to run each line.
 int rounds(int on_device) {

@@ -1,12 +1,12 @@
-// What this GPU can do at most: kernels that do one thing and nothing else.
+// Kernels that measure the peaks of this GPU.
 #pragma once
 
 #include "kernels/runtime/context.h"
 
 namespace assay::bench {
 
-/// Each queues one launch and returns what it does: bytes read plus written, or FLOPs (a
-/// multiply-add counts as two).
+/// Each queues one launch and returns its work: bytes read plus written, or FLOPs (a multiply-add
+/// counts as two).
 double copy_peak(Context& ctx, const void* from, void* to, int64_t bytes);
 /// Chains of fp32 multiply-adds in registers, on all multiprocessors.
 double fma_peak(Context& ctx, float* sink);

@@ -35,8 +35,8 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
 }
 
 /// Loss, output and gradient of a few images against the CPU's in fp32. Ten layers may add up to
-/// five times the error of one; a gradient is only checked for wrong wiring, since it jumps where a
-/// maximum or a sign is another.
+/// five times the error of one. The gradient is only checked for wrong wiring, because it jumps if
+/// a maximum or a sign differs.
 void verify(Context& ctx, Row& row, const std::string& preset, int batch) {
   const auto values = [&] {
     return BenchStep(preset, std::min(batch, 4), image_size(preset)).values();

@@ -16,7 +16,7 @@ __global__ void read_all(const float4* p, int64_t n, float* sink) {
     const float4 v = cuda::ldv<float4>(p + i);
     sum += v.x + v.y + v.z + v.w;
   }
-  if (sum == 1.0f) *sink = sum;  // never true of zeros; keeps the loads
+  if (sum == 1.0f) *sink = sum;  // never true for zeros; keeps the loads
 }
 
 cudaDeviceProp properties() {
@@ -55,7 +55,7 @@ Timer::Recording Timer::record(const Work& work, int launches, int sets) {
   work(0);
   synchronize(ctx_);
   const cudaStream_t stream = cuda::stream_of(ctx_);
-  // Relaxed: a library may ask the driver for things while it is recorded.
+  // Relaxed, because a library may call the driver while it is recorded.
   const cudaGraphExec_t exec = cuda::record_graph(stream, cudaStreamCaptureModeRelaxed, [&] {
     for (int i = 0; i < launches; ++i) work(i % sets);
   });

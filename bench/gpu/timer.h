@@ -1,8 +1,8 @@
-// How long work takes on the GPU. One protocol for everything in bench/gpu:
+// The timing protocol of everything in bench/gpu:
 //
-// - Work is recorded into a CUDA graph of so many launches that a sample takes at least 200 us
-//   (events resolve about half a microsecond); a sample is the time between two events around one
-//   replay, divided by the launches. What the host needs to launch is not in it.
+// - Work is recorded into a CUDA graph of enough launches for a sample of at least 200 us (events
+//   resolve about half a microsecond). A sample is the time between two events around one replay,
+//   divided by the launches, without the host's time.
 // - warm: each launch works on the same buffers, which the launch before has left in the L2 cache
 //   as far as they fit.
 // - cold: before the first event a buffer of 2.5 times the L2 cache is read (read, not written, so
@@ -54,7 +54,7 @@ class Timer {
   int launches_for(const Work& work);
   static constexpr int kMaxLaunches = 128;
 
-  /// Busies the device for a second, so that its clock is up.
+  /// Keeps the device busy for a second, so that its clock rises.
   void wake();
 
  private:
@@ -75,7 +75,7 @@ double median(std::vector<double> v);
 /// p in [0,1], by linear interpolation.
 double quantile(std::vector<double> v, double p);
 
-/// True where a real GPU runs the kernels.
+/// Whether a real GPU runs the kernels.
 bool real_device();
 /// Bytes of the device's second-level cache.
 int64_t l2_bytes();

@@ -6,7 +6,7 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-/// dy f'(y). Without an activation y may be null.
+/// dy f'(z), with f'(z) from y. Without an activation y may be null.
 template <Activation A, class At>
 ASSAY_INLINE vf gradient_before(At at, vf slope, const float* y, const float* dy) {
   if constexpr (A == Activation::none) return at.get(dy);

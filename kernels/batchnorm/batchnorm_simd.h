@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// Rows whose sums are formed in float; longer sums go on in double.
+/// Rows whose sums are formed in float; the sums of blocks are added in double.
 inline constexpr int64_t kBatchNormBlock = 64;
 
 ASSAY_ISA_DECLARE(

@@ -51,7 +51,7 @@ void thread_fence();
 
 // ---- collectives of a warp and of a warpgroup (collectives.cpp)
 /// An operation of all lanes in a mask. Each lane leaves a pointer to its operands and waits; the
-/// last lane to come runs execute(operands of all 32 lanes, mask) for everybody.
+/// last lane to arrive runs execute(operands of all 32 lanes, mask) for all.
 struct WarpOperation {
   const char* name;
   void (*execute)(void* const* operands, uint32_t mask);

@@ -104,7 +104,7 @@ void Multiprocessor::abandon(std::string error) {
   error_.swap(error);
   in_kernel_ = false;
   Fiber::switch_to(running().fiber, home_);
-  __builtin_unreachable();  // nobody switches back to a thread of a block that was given up
+  __builtin_unreachable();  // no thread switches back to one of an abandoned block
 }
 
 // ---- the life of a thread

@@ -5,7 +5,7 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-/// q - centre of one query, widened, and the negative of its product with the centre.
+/// Writes q - centre of one query as doubles; returns the negative of its product with the centre.
 ASSAY_INLINE double centre_query(const float* q, int64_t dimensions, const double* centre,
                                  double* out) {
   vd product{};
@@ -50,7 +50,7 @@ ASSAY_INLINE void add_tile(const double* q, const double* start, const float* x,
     }
 }
 
-/// The same of Q queries with all points.
+/// Dot products of Q centred queries with all points.
 template <int Q>
 ASSAY_INLINE void add_queries(const float* first, int64_t stride, const KdePoints& x,
                               int64_t dimensions, const double* centre, double* dots) {

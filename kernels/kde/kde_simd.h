@@ -15,13 +15,13 @@ struct KdePoints {
   int count;
 };
 
-/// Most dimensions of one call of add_dot_products: its centred queries stay in the first-level
-/// cache.
+/// Largest number of dimensions of a call of add_dot_products, so that its centred queries stay in
+/// the first-level cache.
 inline constexpr int kKdeDimensions = 512;
 
 ASSAY_ISA_DECLARE(
-    /// dots (q.count, x.count) += (q - centre).(x - centre) over `dimensions` dimensions, as
-    /// (q - centre).x - (q - centre).centre: with one side centred, double has digits to spare.
+    /// dots (q.count, x.count) += (q - centre).(x - centre) over `dimensions` dimensions, computed
+    /// as (q - centre).x - (q - centre).centre. Centring one side is accurate enough in double.
     void add_dot_products(const KdePoints& q, const KdePoints& x, int64_t dimensions,
                           const double* centre, double* dots);
     /// |p - centre|^2 over `dimensions` dimensions.

@@ -5,8 +5,8 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-// A panel is kWidth columns of a (C, n) matrix, copied; a tile is R rows, those of another matrix
-// of C channels read where it is, times a panel, its sums in registers:
+// A panel is a copy of kWidth columns of a (C, n) matrix. A tile is the product of R rows of
+// another matrix of C channels, read in place, with a panel; its sums are in registers:
 //
 //   rows (C, ld)             panel (C, kWidth)       per channel: 2 loads, R broadcasts,
 //   .. r0 r1 ... r11 ..      b0 ... b15 b16 ... b31              2 R multiply-adds
@@ -32,9 +32,9 @@ ASSAY_INLINE void multiply(int C, const float* rows, int64_t ld, const float* pa
   }
 }
 
-/// Columns [first, first + kWidth) of (C, n), minus the centre where there is one, as a panel.
-/// Those beyond n hold whatever stands behind the row, or zeros at the end: their results are not
-/// used.
+/// Copies columns [first, first + kWidth) of (C, n), minus the centre unless it is null, to a
+/// panel. Columns beyond n get the values behind the row, or zeros at the end; their results are
+/// not used.
 ASSAY_INLINE void copy_panel(int C, int64_t n, const float* matrix, int64_t first,
                              const float* centre, float* panel) {
   const float* const end = matrix + C * n;
@@ -50,7 +50,7 @@ ASSAY_INLINE void copy_panel(int C, int64_t n, const float* matrix, int64_t firs
   }
 }
 
-/// Calls f.operator()<R>(first row) for tiles of R rows that are exactly `rows` together.
+/// Calls f.operator()<R>(first row) for tiles of R rows that have exactly `rows` rows together.
 template <class F>
 ASSAY_INLINE void for_each_tile(int rows, const F& f) {
   int i = 0;
@@ -61,7 +61,7 @@ ASSAY_INLINE void for_each_tile(int rows, const F& f) {
   for (; i < rows; ++i) f.template operator()<1>(i);
 }
 
-/// The same for tiles that may be more than `rows` together, but as few as can be.
+/// Calls f.operator()<R>(first row) for the fewest tiles that cover `rows` rows.
 template <class F>
 ASSAY_INLINE void for_each_covering_tile(int rows, const F& f) {
   for (int i = 0; i < rows; i += kRows) {
@@ -77,7 +77,7 @@ ASSAY_INLINE void for_each_covering_tile(int rows, const F& f) {
   }
 }
 
-// ---- What a job keeps in its work space ----
+// ---- The work space of a job ----
 
 constexpr int kQueriesPadded = (kLocalQueries + kWidth - 1) / kWidth * kWidth;
 constexpr int kQueryStride = kQueriesPadded + 4;  // rows start in different sets of the cache
@@ -87,7 +87,7 @@ struct Work {
   float* query;    // (C, kQueryStride): q' = -2 M (q - c)
   float* offset;   // (kQueriesPadded): d^2 - (|b|^2 + q'.b)
   float* nearest;  // (kQueriesPadded, kWidth): lane by lane
-  float* sum;      // the same: of exp(-scale (d - nearest))
+  float* sum;      // (kQueriesPadded, kWidth): of exp(-scale (d - nearest)), lane by lane
   Work(int C, float* at)
       : panel(at),
         query(panel + int64_t{C} * kWidth),
@@ -127,13 +127,14 @@ void transform_queries(const LocalDensityJob& job, const Work& w) {
   }
 }
 
-/// One panel of the bank: its norms, and which image each column is of.
+/// One panel of the bank: its norms, and the image of each column.
 struct Panel {
   vf norm[2];
   vi image[2];
 };
 
-/// Distances without their offsets, |b|^2 + q'.b, into what is known of each row and lane.
+/// Adds the distances of a tile without their offsets, |b|^2 + q'.b, to the state of each row and
+/// lane.
 template <int R, bool kMasked, bool kSums>
 __attribute__((noinline)) void meet_tile(int C, const float* query, const float* panel,
                                          const Panel& p, const int* query_image, float scale,
@@ -154,7 +155,7 @@ __attribute__((noinline)) void meet_tile(int C, const float* query, const float*
       const vf before = load(best);
       store(best, min(d, before));
       if constexpr (kSums) {
-        // One exponential a distance: the smaller of the two terms goes by the larger.
+        // One exponential a distance: it scales the smaller of the two terms.
         float* const total = sum + i * kWidth + v * kLanes;
         const vf less = exp(absolute(d - before) * -scale), so_far = load(total);
         store(total, select(d < before, so_far * less + 1.0f, so_far + less));
@@ -162,8 +163,7 @@ __attribute__((noinline)) void meet_tile(int C, const float* query, const float*
     }
 }
 
-/// Asks for the rows of the panel after this one, some before each tile: all at once would stop the
-/// tiles until they have come.
+/// Prefetches the rows of the next panel, some before each tile: all at once would stall the tiles.
 class PanelPrefetch {
  public:
   ASSAY_INLINE PanelPrefetch(const LocalDensityJob& job, int k, int64_t first)
@@ -276,7 +276,7 @@ void local_density_job(const LocalDensityJob& job) {
     const float* lanes = w.nearest + j * kWidth;
     float best = lanes[0];
     for (int l = 1; l < kWidth; ++l) best = lanes[l] < best ? lanes[l] : best;
-    const float d = best + w.offset[j];  // rounding may leave it a little below 0
+    const float d = best + w.offset[j];  // rounding may make it slightly negative
     job.nearest[j] = best >= kFarDistance ? kFarDistance : d > 0 ? d : 0;
     if (!sums) continue;
     double total = 0;

@@ -7,29 +7,29 @@
 
 namespace assay {
 
-/// Distances at or above are those to features that do not count.
+/// Distances from here on are those to features that do not count.
 inline constexpr float kFarDistance = 1e30f;
 
-/// Queries of one job at most: as many as their products with one panel leave in the first-level
+/// Largest number of queries of a job, so that their states for one panel stay in the first-level
 /// cache.
 inline constexpr int kLocalQueries = 120;
 
 /// Some queries of one cell against its whole bank.
 struct LocalDensityJob {
   int C, n, m, window;
-  int first, queries;      ///< the job's, of the cell's m: at most kLocalQueries
+  int first, queries;      ///< range of the cell's m queries, at most kLocalQueries
   const float* query;      // (C, m)
   const int* query_image;  // (queries), or null
   const float* metric;     // (C, C)
   const float* centre;     // (C)
-  /// features[k] (C, n): of the k-th cell of the window.
+  /// features[k] (C, n) are those of the k-th cell of the window.
   const float* const* features;
   const float* norms;  // (window, n)
   const int* image;    // (n): never null
-  float scale;         ///< 1 / (2 s^2); 0 asks for the nearest alone
+  float scale;         ///< 1 / (2 s^2); 0 for `nearest`
   float* work;         // local_density_work(C) floats, aligned to 64
-  float* nearest;      // (queries): the least d^2, kFarDistance or more where no feature counts
-  double* log_sum;     // (queries): log sum exp(-scale d^2); not written where scale is 0
+  float* nearest;      // (queries): minimum of d^2, kFarDistance or more if no feature counts
+  double* log_sum;     // (queries): log sum exp(-scale d^2); not written if scale is 0
 };
 
 ASSAY_ISA_DECLARE(int64_t local_density_work(int C);

@@ -6,10 +6,10 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-// Elements that are summed in float before they are added up in double.
+// Elements that are summed in float; the sums of blocks are added in double.
 constexpr int64_t kBlock = 512;
 
-/// Calls f(begin, count) for blocks of [0, n) and adds up what it gives.
+/// The sum of f(begin, count) over blocks of [0, n).
 template <class F>
 ASSAY_INLINE double sum_blocks(int64_t n, const F& f) {
   double total = 0;

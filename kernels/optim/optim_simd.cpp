@@ -1,5 +1,5 @@
-// The compiler turns these loops into vectors by itself: the arrays do not overlap, and the one
-// branch of a formula (eps_inside) does not change in the loop.
+// The compiler vectorises these loops, because the arrays do not overlap and the one branch of a
+// formula (eps_inside) is constant in the loop.
 #include "kernels/optim/optim_simd.h"
 
 #include "kernels/runtime/simd.h"

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "kernels/runtime/device.h"
 
 namespace assay {
 
 enum class Activation : uint8_t { none, relu, leaky_relu, sigmoid, tanh };
+/// Every value of Activation, in order; the static_asserts below check it.
 inline constexpr Activation kActivations[] = {Activation::none, Activation::relu,
                                               Activation::leaky_relu, Activation::sigmoid,
                                               Activation::tanh};
@@ -40,6 +43,18 @@ inline const char* name_of(Activation a) {
   return traits_of(a).name;
 }
 
+/// Whether kActivations is the enum: the values from 0 on, each with a row in traits_of, and the
+/// value after its last has no row.
+constexpr bool lists_every_activation() {
+  const size_t count = std::size(kActivations);
+  for (size_t i = 0; i < count; ++i)
+    if (kActivations[i] != static_cast<Activation>(i) || traits_of(kActivations[i]).name == nullptr)
+      return false;
+  return traits_of(static_cast<Activation>(count)).name == nullptr;
+}
+static_assert(lists_every_activation(),
+              "add the activation to Activation, to kActivations and to traits_of");
+
 /// Whether all activations have slope_from_output, as the backward kernels, which take y, assume.
 /// For one without it (GELU) tensor/ops_*.cpp, conv2d, gemm and batchnorm would have to store z.
 constexpr bool every_slope_follows_from_output() {
@@ -62,9 +77,10 @@ ASSAY_HD inline T activate(Activation a, T slope, T z) {
       return T(1) / (T(1) + std::exp(-z));
     case Activation::tanh:
       return std::tanh(z);
-    default:
+    case Activation::none:
       return z;
   }
+  return z;
 }
 
 /// f'(z) from y = f(z) alone (ActivationTraits::slope_from_output).
@@ -79,9 +95,10 @@ ASSAY_HD inline T activation_slope(Activation a, T slope, T y) {
       return y * (T(1) - y);
     case Activation::tanh:
       return T(1) - y * y;
-    default:
+    case Activation::none:
       return T(1);
   }
+  return T(1);
 }
 
 }  // namespace assay

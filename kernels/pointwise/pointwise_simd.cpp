@@ -39,7 +39,7 @@ void affine(int64_t n, float scale, float shift, const float* x, float* out) {
 
 void bias_activation(Activation a, float slope, int64_t rows, int C, const float* x,
                      const float* bias, float* y) {
-  // A few channels do not fill a register, so several rows are taken as one.
+  // A few channels do not fill a register, so several rows are handled as one.
   constexpr int kLongRow = 128;
   float repeated[kLongRow];
   const int fold = C < kLongRow ? kLongRow / C : 1;

@@ -1,4 +1,4 @@
-// The inner loops run over channels, which lie side by side, and the compiler makes vectors of
+// The inner loops run over channels, which are neighbours in memory, and the compiler vectorises
 // them.
 #include "kernels/pool/pool_simd.h"
 
@@ -7,13 +7,13 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-constexpr int kStrip = 256;  // channels whose best place so far is kept on the stack
+constexpr int kStrip = 256;  // channels whose argmax so far is kept on the stack
 
 ASSAY_INLINE int smaller(int a, int b) {
   return a < b ? a : b;
 }
 
-/// Channels of one window; `x` is its first pixel.
+/// Maximum of some channels of one window; `x` is its first pixel.
 ASSAY_INLINE void max_pool_window(const PoolRow& s, int channels, const float* __restrict x,
                                   float* __restrict y, int32_t* __restrict place) {
   for (int c = 0; c < channels; ++c) y[c] = x[c];
@@ -78,7 +78,7 @@ void avg_pool_row_gradient(const PoolRow& s, const float* __restrict dy, float* 
 
 namespace {
 
-// One channel and a factor that the compiler knows: neighbouring pixels share a vector.
+// One channel and a constant factor: neighbouring pixels share a vector.
 template <int kFactor>
 void upsample_plane_row(int W, const float* __restrict x, float* __restrict y) {
   for (int w = 0; w < W; ++w)

@@ -10,7 +10,7 @@ double sum_of(int64_t n, const float* x) {
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t count = n - begin < kBlock ? n - begin : kBlock;
     const float* block = x + begin;
-    vf even{}, odd{};  // two chains hide half of an addition's latency
+    vf even{}, odd{};  // two chains halve the wait for an addition
     for_each_register(count, [&](auto at) {
       even += at.get(block);
       const vf next = odd;

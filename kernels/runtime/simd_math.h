@@ -82,11 +82,11 @@ ASSAY_INLINE void store(double* p, vd v) {
 ASSAY_INLINE vd broadcast(double d) {
   return d - vd{};
 }
-/// kDoubleLanes floats, as doubles. GCC 12 makes four instructions of __builtin_convertvector where
+/// kDoubleLanes floats, as doubles. GCC 12 compiles __builtin_convertvector to four instructions;
 /// the machine has one.
 ASSAY_INLINE vd load_as_double(const float* p) {
 #if defined(__AVX512F__)
-  return (vd)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));  // unmasked: GCC bug 105593
+  return (vd)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));  // masked because of GCC bug 105593
 #elif defined(__AVX__)
   return (vd)_mm256_cvtps_pd(_mm_loadu_ps(p));
 #else

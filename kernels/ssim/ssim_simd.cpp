@@ -1,5 +1,5 @@
-// The Gaussian window is separable: 11 rows are summed into one (columns), whose 11 neighbours are
-// summed then (taps). 5 * 22 multiply-adds a pixel instead of 5 * 121.
+// The Gaussian window is separable: 11 rows are summed into one, then 11 neighbours in that row.
+// That is 5 * 22 multiply-adds a pixel instead of 5 * 121.
 #include "kernels/ssim/ssim_simd.h"
 
 #include "kernels/runtime/simd_loop.h"

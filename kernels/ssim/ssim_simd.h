@@ -9,15 +9,15 @@
 
 namespace assay {
 
-/// The rows that the window of one output row sees, edges already reflected.
+/// The rows under the window of one output row, edges already reflected.
 struct SsimRows {
   int W, C;
   const float* x[kSsimTaps];
   const float* y[kSsimTaps];
 };
 
-/// The slopes of the rows that a gradient row hears from: mean, square and product, W C numbers
-/// each, one after the other. Null: a row outside the inner pixels, all 0.
+/// The slopes of the rows that contribute to a gradient row: mean, square and product, W C numbers
+/// each, one after the other. Null stands for a row outside the inner pixels, all 0.
 struct SsimSlopeRows {
   int W, C;
   const double* slopes[kSsimTaps];

@@ -1,4 +1,4 @@
-// What detectors that compare an image with its reconstruction have in common.
+// Detectors that compare an image with its reconstruction by an autoencoder.
 #pragma once
 
 #include <vector>
@@ -9,17 +9,16 @@
 
 namespace assay {
 
-/// A detector that compares an image with its reconstruction.
 class AutoencoderDetector : public Detector {
  public:
   using Detector::Detector;
   virtual Network& network() = 0;
-  /// Fits what the detector needs besides the weights to the training images. Called once the
-  /// weights are final.
+  /// Fits what the detector needs besides the weights (KD-CAE: its density) to the images at these
+  /// positions. Called after training; does nothing by default.
   virtual void learn(const ImageStore& good, const std::vector<size_t>& train);
 };
 
-/// Squared errors of N reconstructions: of each image and of each pixel.
+/// Squared errors of N reconstructions, per image and per pixel.
 struct SquaredErrors {
   std::vector<double> mean;  ///< (N)
   std::vector<float> map;    ///< (N,H,W), mean over the channels

@@ -9,14 +9,14 @@
 namespace assay {
 namespace {
 
-constexpr double kEven = 0.5;  // as probably defective as good
+constexpr double kThreshold = 0.5;  // of the mean probability
 
 }  // namespace
 
 CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
     : Detector(std::move(config)) {
   scoring_.rule = Scoring::Rule::mean;
-  scoring_.threshold = kEven;
+  scoring_.threshold = kThreshold;
   for (int fold = 0; fold < config_.folds; ++fold) {
     networks_.push_back(make(config_));
     scoring_.component_names.push_back(fmt::format("fold{}", fold));

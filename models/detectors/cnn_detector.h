@@ -1,5 +1,5 @@
-// The supervised CNN as a detector: the mean of the probabilities that the networks of all folds
-// give an image of being defective. arXiv:2107.09204, section 3.
+// The supervised CNN as a detector. The score is the mean over the folds' networks of the
+// probability that an image is defective. arXiv:2107.09204, section 3.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,7 @@ class CnnDetector : public Detector {
   /// One network for each of config.folds, by `make`.
   CnnDetector(RunConfig config, const NetworkFactory& make);
 
-  /// The component scores are the probabilities of the folds' networks. There are no
-  /// reconstructions and no heat maps.
+  /// The component scores are the probabilities of the folds' networks; no reconstruction, no heat.
   Prediction predict(const Tensor& x) override;
   bool draws_heat_maps() const override { return false; }
   /// Writes fold0/model.safetensors and so on.
@@ -24,9 +23,9 @@ class CnnDetector : public Detector {
   void load(const RunFolder& folder) override;
 
   Network& network(int fold) { return *networks_[fold]; }
-  /// The probability of being defective that one fold's network gives each image.
+  /// The probability that each image is defective, by one fold's network.
   std::vector<double> probabilities(int fold, const Tensor& x);
-  /// Records whether some fold gives all its validation images the same probability.
+  /// `collapsed`: some fold gives all its validation images the same probability.
   void set_collapsed(bool collapsed) { collapsed_ = collapsed; }
 
  private:

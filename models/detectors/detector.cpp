@@ -25,14 +25,14 @@ class Metadata {
                    key);
     return found->second;
   }
-  /// A finite number of at least `least`.
+  /// A finite number >= `min`.
   double number(const std::string& key,
-                double least = -std::numeric_limits<double>::infinity()) const {
+                double min = -std::numeric_limits<double>::infinity()) const {
     const std::string& digits = text(key);
     char* end = nullptr;
     const double value = std::strtod(digits.c_str(), &end);
     ASSAY_CHECK_AS(CheckpointError,
-                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= least,
+                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= min,
                    "{}: its metadata say {} '{}', which cannot be; train again with --force",
                    source_, key, digits);
     return value;
@@ -49,18 +49,18 @@ class Metadata {
   const std::string& source_;
 };
 
-/// Root mean square over all outputs of their deviation from image to image.
+/// Deviation of the reconstructions from image to image, root mean square over their values.
 double output_deviation(const std::vector<Prediction>& predictions) {
   size_t N = 0, values = 0;
-  for (const Prediction& j : predictions) N += j.components.size();
-  for (const Prediction& j : predictions) values = j.reconstruction.size() / j.components.size();
+  for (const Prediction& p : predictions) N += p.components.size();
+  for (const Prediction& p : predictions) values = p.reconstruction.size() / p.components.size();
   double variance = 0;
   for (size_t i = 0; i < values; ++i) {
     double sum = 0, squares = 0;
-    for (const Prediction& j : predictions)
-      for (size_t at = i; at < j.reconstruction.size(); at += values) {
-        sum += j.reconstruction[at];
-        squares += double{j.reconstruction[at]} * j.reconstruction[at];
+    for (const Prediction& p : predictions)
+      for (size_t at = i; at < p.reconstruction.size(); at += values) {
+        sum += p.reconstruction[at];
+        squares += double{p.reconstruction[at]} * p.reconstruction[at];
       }
     const double mean = sum / static_cast<double>(N);
     variance += std::max(0.0, squares / static_cast<double>(N) - mean * mean);
@@ -80,7 +80,7 @@ void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
   }
   scoring_.calibration = calibrate(std::span(components).first(scoring_.components_in_score));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
-  // Twice the heat of all but the hottest pixels of good images, so that good images stay dark.
+  // Twice the 99.9th percentile, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
 }
 

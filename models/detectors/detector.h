@@ -1,5 +1,4 @@
-// A trained model as evaluation and prediction use it: images in, component scores and heat maps
-// out.
+// Detector: a trained model that maps images to component scores and heat maps.
 #pragma once
 
 #include <functional>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "models/evaluation/figures.h"
 #include "models/evaluation/scoring.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
@@ -21,28 +21,25 @@ namespace assay {
 
 /// What a detector predicts for a batch of N images.
 struct Prediction {
-  std::vector<std::vector<double>>
-      components;                     ///< of each image, in the order of Scoring::component_names
-  std::vector<float> reconstruction;  ///< (N,H,W,C); empty if the model has none
+  std::vector<std::vector<double>> components;  ///< (N, Scoring::component_names.size())
+  std::vector<float> reconstruction;            ///< (N,H,W,C); empty if the model has none
   std::vector<float> heat;  ///< (N,H,W), higher = more anomalous; empty if the model has none
 };
 
-/// A square of an image: its middle and side, pixels.
-struct Patch {
-  double x, y, side;
-};
-/// Why an image has its score: the place that decided, and what it is nearest to among good ones.
+/// Explanation of a score: the patch with the highest score and the most similar patch of a
+/// training image.
 struct Explanation {
-  Patch place;
-  std::string nearest_image;  ///< Sample::path of a training image
-  Patch nearest;              ///< its place there
-  double distance;
+  Patch patch;
+  std::string nearest_image;  ///< Sample::path of the training image
+  Patch nearest;              ///< in that image
+  double distance;            ///< between the two patches, as in the score
 };
 
-/// A model whose output varies less than this from image to image has collapsed.
+/// A model whose reconstructions have a smaller deviation from image to image has collapsed.
 inline constexpr double kCollapsedDeviation = 1e-3;
 
-/// The untrained network of a configuration. UsageError for an image size that it cannot have.
+/// Makes the untrained network of a configuration. UsageError for an image size that it cannot
+/// have.
 using NetworkFactory = std::function<std::unique_ptr<Network>(const RunConfig&)>;
 
 class Detector {
@@ -53,9 +50,9 @@ class Detector {
   /// x (N,H,W,C) in [0,1], of the size and channels of config().
   virtual Prediction predict(const Tensor& x) = 0;
 
-  /// Whether the model compares places, so that explain() has an answer.
+  /// Whether explain() is implemented.
   virtual bool explains() const { return false; }
-  /// Of an image (H,W,C) as predict() takes them.
+  /// Explains the score of one image (H,W,C) of the kind that predict() takes.
   virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
 
   /// The training image whose latent is nearest to that of an image (H,W,C), by its place in the
@@ -68,18 +65,18 @@ class Detector {
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double max_heat() const { return 1; }
 
-  /// Sets the calibration, the threshold and the colour scale from held-out good images.
+  /// Sets the calibration and the colour scale from predictions of held-out good images.
   void calibrate_on(const std::vector<Prediction>& held_out_good);
-  /// Writes model.safetensors and whatever else the model needs.
+  /// Writes model.safetensors and the model's other files.
   virtual void save(const RunFolder& folder) const = 0;
   /// Reads what save() wrote. CheckpointError when a file is missing, damaged or of another model.
   virtual void load(const RunFolder& folder) = 0;
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
-  /// The heat that gets the brightest colour, the same for all images.
+  /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
-  /// Whether the output was the same for all held-out images: nothing was learnt.
+  /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:

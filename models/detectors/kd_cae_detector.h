@@ -1,5 +1,5 @@
-// KD-CAE as a detector: r, the mean squared error of the reconstruction, and q, the negative log
-// density of the latent. arXiv:2107.09204, section 3.
+// KD-CAE as a detector. Component scores: r, the mean squared error of the reconstruction, and q,
+// the negative log density of the latent. arXiv:2107.09204, section 3.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class KdCaeDetector : public AutoencoderDetector {
 
  private:
   std::unique_ptr<Network> network_;
-  KdCae& kd_cae_;  ///< *network_
+  KdCae& kd_cae_;  ///< is *network_
   std::optional<KdeDetector> density_;
 };
 

@@ -21,7 +21,7 @@ KdeShape shape_of(const Tensor& train, const Tensor& queries) {
           static_cast<int>(train.dim(1))};
 }
 
-/// The n numbers that compute(ctx, numbers) writes to the memory of the device.
+/// Returns the n numbers that compute(ctx, numbers) writes to memory of the device.
 template <class F>
 std::vector<double> computed_on_device(int64_t n, const F& compute) {
   Context& ctx = current_context();
@@ -79,12 +79,12 @@ double median_nearest_neighbour_distance(const std::vector<double>& squared, int
 
 double most_likely_bandwidth(const std::vector<double>& squared, int n, int64_t D) {
   constexpr int kValues = 60;
-  constexpr double kMin = 1e-3, kMost = 10;  // times the median nearest-neighbour distance
+  constexpr double kMin = 1e-3, kMax = 10;  // times the median nearest-neighbour distance
   double unit = median_nearest_neighbour_distance(squared, n);
-  if (unit == 0) unit = 1;  // all latents are equal: any h will do
+  if (unit == 0) unit = 1;  // all latents are equal, so any h will do
   double best = 0, best_likelihood = -std::numeric_limits<double>::infinity();
   for (int i = 0; i < kValues; ++i) {
-    const double h = unit * kMin * std::pow(kMost / kMin, i / (kValues - 1.0));
+    const double h = unit * kMin * std::pow(kMax / kMin, i / (kValues - 1.0));
     const double likelihood = leave_one_out_log_likelihood(squared, n, D, h);
     if (likelihood > best_likelihood) {
       best_likelihood = likelihood;
@@ -104,11 +104,11 @@ Bandwidth parse_bandwidth(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   // Outside this range the square of the bandwidth, or of a distance over it, overflows a double.
-  constexpr double kMin = 1e-100, kMost = 1e100;
-  ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && value >= kMin && value <= kMost,
+  constexpr double kMin = 1e-100, kMax = 1e100;
+  ASSAY_CHECK_AS(UsageError, !text.empty() && *end == '\0' && value >= kMin && value <= kMax,
                  "--kde-bandwidth: '{}' is neither a number from {:g} to {:g} nor scott, "
                  "silverman, median or loo",
-                 text, kMin, kMost);
+                 text, kMin, kMax);
   return {BandwidthRule::fixed, value};
 }
 

@@ -19,9 +19,10 @@ enum class BandwidthRule {
 };
 struct Bandwidth {
   BandwidthRule rule = BandwidthRule::loo;
-  double value = 0;  ///< of `fixed`
+  double value = 0;  ///< used by BandwidthRule::fixed
 };
-/// From "scott", "silverman", "median", "loo" or a positive number. UsageError otherwise.
+/// Reads "scott", "silverman", "median", "loo" or a number from 1e-100 to 1e100. UsageError
+/// otherwise.
 Bandwidth parse_bandwidth(const std::string& text);
 
 /// log p(z) under equal Gaussians of width h around the training latents (kernels/kde/kde.h).
@@ -31,8 +32,8 @@ class KdeDetector {
   static KdeDetector fit(Tensor latents, const Bandwidth& bandwidth);
   KdeDetector(Tensor latents, double bandwidth);
 
-  /// In nats, for each row of z (m,D). A training latent is part of the density, which makes its
-  /// own value too high: calibrate on other latents.
+  /// log p of each row of z (m,D), in nats. Training latents contribute to their own density, which
+  /// makes it too high; calibrate on others.
   std::vector<double> log_density(const Tensor& z) const;
   double bandwidth() const { return h_; }
   const Tensor& latents() const { return latents_; }

@@ -55,7 +55,7 @@ LpdOptions options_of(const RunConfig& config) {
           .quantile = config.own<double>("quantile")};
 }
 
-/// Three channels of one image (side,side,channels).
+/// Converts one image (side,side,channels) to three channels.
 void to_colour(const float* image, int channels, std::span<float> out) {
   for (size_t i = 0; i < out.size(); ++i) out[i] = channels == 3 ? image[i] : image[i / 3];
 }
@@ -88,7 +88,7 @@ class ModelReader {
                      "{}: its {} hold {}; train again with --force", name_, key, v);
     return values;
   }
-  /// Each from 0 to `end` - 1.
+  /// Integers, each from 0 to `end` - 1.
   std::vector<int> indices(const std::string& key, int end) const {
     std::vector<int> values;
     for (const int64_t v : tensor(key, StoredType::i64).int64s()) {
@@ -152,20 +152,21 @@ std::vector<Option> lpd_options() {
       text("filters", "pca", one_of{{"pca", "ica", "random"}},
            "pca | ica | random: where the filters come from; random ones are the control"),
       own_option("filter_count", 12, between{1, 75}, "filters of each scale"),
-      own_option("power", 0.4, between{0.01, 4}, "of a pooled filter response"),
+      own_option("power", 0.4, between{0.01, 4}, "power of a pooled filter response"),
       own_option("floor", 0.002, between{1e-9, 1}, "added to a response before the power"),
       text("pose", "auto", one_of{{"auto", "always", "never"}},
            "auto | always | never: crop objects in one pose"),
       text("bank", "auto", one_of{{"auto", "local", "global"}},
-           "auto | local | global: compare with the same place, or with any"),
+           "auto | local | global: compare with the same position, or with any"),
       own_option("bank_size", 2000, between{2, 10'000}, "features of a global bank"),
-      own_option("window", 3, odd{}, "side of the place, in cells of 4 pixels of the crop"),
-      own_option("ridge", 1.0, positive{}, "added to the covariance of a place"),
+      own_option("window", 3, odd{},
+                 "side of the window to compare with, in cells of 4 pixels of the crop"),
+      own_option("ridge", 1.0, positive{}, "added to the covariance of each cell"),
       text("bandwidth", "nearest", known_bandwidth{},
-           "nearest, loo or a number: of the kernel density"),
+           "bandwidth of the kernel density: nearest, loo or a number"),
       own_option("smoothing", 0.8, between{0, 10}, "deviation of the blur of the scores, cells"),
       own_option("quantile", 0.95, between{0, 1},
-                 "of the good images' leave-one-out scores: the threshold"),
+                 "quantile of the good images' leave-one-out scores that is the threshold"),
   };
 }
 
@@ -180,7 +181,7 @@ void check_lpd_options(const RunConfig& config) {
 
 LpdDetector::LpdDetector(RunConfig config)
     : Detector(std::move(config)), lpd_(options_of(config_)) {
-  scoring_.rule = Scoring::Rule::mean;  // of one component
+  scoring_.rule = Scoring::Rule::mean;  // the mean of the only component is that component
   scoring_.component_names = {"distance"};
   scoring_.components_in_score = 1;
 }
@@ -206,8 +207,8 @@ std::vector<double> LpdDetector::learn(const ImageStore& good, const std::vector
   images_.clear();
   for (const size_t i : images) images_.push_back(good.sample(i).path);
   take_over(lpd_.state());
-  const auto [least, most] = std::minmax_element(maps.score.begin(), maps.score.end());
-  collapsed_ = *most - *least < 1e-6 * *most;
+  const auto [min, max] = std::minmax_element(maps.score.begin(), maps.score.end());
+  collapsed_ = *max - *min < 1e-6 * *max;
   return maps.score;
 }
 
@@ -233,7 +234,7 @@ Prediction LpdDetector::predict(const Tensor& x) {
 }
 
 std::optional<Explanation> LpdDetector::explain(std::span<const float> image) const {
-  constexpr double kCells = 5;  // about what the filters of the coarsest scale see
+  constexpr double kCells = 5;  // receptive field of the coarsest filters, in cells
   std::vector<float> colour(int64_t{config_.image_size} * config_.image_size * 3);
   to_colour(image.data(), config_.channels(), colour);
   const Lpd::Explanation why = lpd_.explain(current_context(), colour);
@@ -241,7 +242,7 @@ std::optional<Explanation> LpdDetector::explain(std::span<const float> image) co
     const CropPoint at = lpd_.cell_in_image(cell, pose);
     return Patch{at.column, at.row, kCells * lpd_.cell_side()};
   };
-  return Explanation{.place = patch(why.cell, why.pose),
+  return Explanation{.patch = patch(why.cell, why.pose),
                      .nearest_image = images_.at(why.image),
                      .nearest = patch(why.nearest_cell, lpd_.state().poses.at(why.image)),
                      .distance = why.distance};

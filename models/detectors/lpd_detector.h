@@ -1,5 +1,5 @@
-// LPD as a detector: the score is the largest distance of a place of the image to the bank
-// (models/detectors/lpd).
+// LPD as a detector: the score is the largest distance of a cell of the image to the bank of good
+// features (models/detectors/lpd).
 #pragma once
 
 #include <vector>
@@ -12,7 +12,7 @@ namespace assay {
 
 /// The options that LPD brings besides those of every model.
 std::vector<Option> lpd_options();
-/// UsageError for an image size or a value that the options do not fit.
+/// UsageError for an image size or a device that LPD does not have.
 void check_lpd_options(const RunConfig& config);
 
 class LpdDetector : public Detector {
@@ -20,8 +20,8 @@ class LpdDetector : public Detector {
   /// predict() needs learn() or load() first.
   explicit LpdDetector(RunConfig config);
 
-  /// Fits the model to the images at these positions and sets the threshold; returns the
-  /// leave-one-out scores, in their order.
+  /// Fits the model to the images at these positions, sets the threshold and the colour scale from
+  /// their leave-one-out maps, and returns their leave-one-out scores in the same order.
   std::vector<double> learn(const ImageStore& good, const std::vector<size_t>& images);
   Prediction predict(const Tensor& x) override;
   double max_heat() const override;

@@ -1,7 +1,6 @@
 // From the raw components of a score (reconstruction error r, negative log density q) to one score
-// s and its thresholds, by what the components do on held-out good images. Never on test images,
-// and never on training images either: a density scored on the points it was fitted to knows them
-// by heart.
+// s and its thresholds, by the distribution of the components on held-out good images. Neither test
+// nor training images are used: a density is biased towards the points it was fitted to.
 #pragma once
 
 #include <span>
@@ -11,23 +10,23 @@
 
 namespace assay {
 
-/// s > k deviations above the mean of good images is called a defect.
+/// An image is predicted defective if s > kThresholdDeviations.
 inline constexpr double kThresholdDeviations = 3;
 inline constexpr double kThresholdPercentile = 99;
 
 struct Calibration {
   std::vector<MeanDeviation> components;  ///< of each component on the held-out good images
-  double percentile99 = 0;                ///< of s on the same images, the alternative threshold
+  double percentile99 = 0;                ///< of s on the same images: an alternative threshold
 
   /// (value - mean) / deviation of that component. The divisor is at least 1e-6 |mean| + 1e-12:
-  /// scores are computed in fp32, so a smaller spread is rounding and must not be magnified into a
-  /// verdict.
+  /// scores are computed in fp32, so a smaller spread is rounding and must not decide the
+  /// prediction.
   double z(size_t component, double value) const;
-  /// s = max over the components of z. "s > k" is the same as "any component exceeds mean + k
-  /// deviations".
+  /// s = max over the components of z, so that s > k exactly if some component exceeds its mean by
+  /// more than k deviations.
   double score(std::span<const double> values) const;
-  /// True where the component did not vary on the calibration images (the divisor above is its
-  /// least value): the network has collapsed, or all images are one.
+  /// Whether the component did not vary on the calibration images (the divisor above has its
+  /// minimum): the network has collapsed, or all images are equal.
   bool is_constant(size_t component) const;
 };
 

@@ -19,7 +19,7 @@ namespace {
 using Colour = std::array<uint8_t, 3>;
 
 constexpr int kGap = 4;
-constexpr int kBarRoom = 58, kBarWidth = 10;  // the bar and its numbers, pixels
+constexpr int kBarRoom = 58, kBarWidth = 10;  // pixels of the bar with its numbers, and of the bar
 
 uint8_t to_byte(double v) {
   return static_cast<uint8_t>(std::lround(std::clamp(v, 0.0, 1.0) * 255));
@@ -59,7 +59,7 @@ void draw_tile(Image& to, int row, int column, const FigureInput& in, const Pixe
     }
 }
 
-/// original | reconstruction | residual, from the left end of a row.
+/// Draws original | reconstruction | residual at the left end of a row.
 void draw_seen(Image& to, int row, const FigureInput& in, double heat_scale) {
   draw_tile(to, row, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
   if (!in.reconstruction.empty())
@@ -172,8 +172,8 @@ std::vector<Image> tiles_of(const Image& figure, int rows, int columns) {
   return tiles;
 }
 
-Image explanation_panel(const Image& image, const Square& place, const Image& nearest_image,
-                        const Square& nearest) {
+Image explanation_panel(const Image& image, const Patch& patch, const Image& nearest_image,
+                        const Patch& nearest) {
   constexpr Colour kFrame = {255, 80, 0};
   const int side = image.height;
   Image canvas(side, 4 * (side + kGap) - kGap, 3);
@@ -190,20 +190,20 @@ Image explanation_panel(const Image& image, const Square& place, const Image& ne
         std::copy(c.begin(), c.end(), canvas.at(y, tile * (side + kGap) + x));
       }
   };
-  const auto framed = [&](const Image& from, const Square& at) {
+  const auto framed = [&](const Image& from, const Patch& at) {
     return [&](int x, int y) {
       const double d = std::max(std::abs(x - at.x), std::abs(y - at.y)) - at.side / 2;
       return d >= 0 && d < 2 ? kFrame : colour_at(from, x, y);
     };
   };
-  const auto enlarged = [&](const Image& from, const Square& at) {
+  const auto enlarged = [&](const Image& from, const Patch& at) {
     return [&](int x, int y) {
       const double scale = at.side / side, middle = (side - 1) / 2.0;
       return colour_at(from, at.x + (x - middle) * scale, at.y + (y - middle) * scale);
     };
   };
-  draw(0, framed(image, place));
-  draw(1, enlarged(image, place));
+  draw(0, framed(image, patch));
+  draw(1, enlarged(image, patch));
   draw(2, enlarged(nearest_image, nearest));
   draw(3, framed(nearest_image, nearest));
   return canvas;

@@ -1,4 +1,4 @@
-// Figures of what a detector computed for an image: reconstruction, residual, heat map, colour bar.
+// Figures of a detector's output for an image: reconstruction, residual, heat map, colour bar.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct FigureInput {
   std::span<const uint8_t> mask;          ///< (H,W), non-zero = defective
 };
 
-/// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`. The
-/// scale is one per model, so colours can be compared between images.
+/// original | reconstruction | residual | overlay | mask | colour bar from 0 to `heat_scale`, which
+/// is one number per model, so that colours can be compared between images.
 Image panel(const FigureInput& in, double heat_scale);
 inline constexpr int kPanelTiles = 5;
 
@@ -36,19 +36,18 @@ inline constexpr int kNearestTiles = 3;
 /// Originals above overlays, an image a column.
 Image strip(const std::vector<FigureInput>& images, double heat_scale);
 
-/// Splits a panel, a noise panel, a nearest panel or a strip into its tiles, row by row, without gaps and colour bar. Error
-/// when they are not square, so the image is no such figure.
+/// Splits a figure of one of these kinds into its tiles, row by row, without gaps and colour bar.
+/// Error if the tiles are not square, since the image is then no such figure.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 
 /// A square of an image: its middle and side, pixels.
-struct Square {
+struct Patch {
   double x, y, side;
 };
-/// Why an image has its score: the image with the place that decided in a frame | that place,
-/// enlarged | the good patch nearest to it | the training image that holds it, framed. Both images
-/// are of one size; the places may reach beyond them.
-Image explanation_panel(const Image& image, const Square& place, const Image& nearest_image,
-                        const Square& nearest);
+/// The image with `patch` framed | `patch` enlarged | `nearest` enlarged | `nearest_image` with
+/// `nearest` framed. Both images have one size; the patches may reach beyond them.
+Image explanation_panel(const Image& image, const Patch& patch, const Image& nearest_image,
+                        const Patch& nearest);
 
 /// original | overlay | colour bar.
 Image heat_map(const FigureInput& in, double heat_scale);

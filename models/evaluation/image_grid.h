@@ -7,7 +7,7 @@
 
 namespace assay {
 
-/// Images of one size, row by row, with a gap between them. Error for no images or different sizes.
+/// Arranges images of one size row by row with a gap. Error for no images or different sizes.
 Image image_grid(std::span<const Image> images, int columns);
 
 }  // namespace assay

@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-/// Sum of squared differences: whole numbers, so exact in any order.
+/// Sum of squared differences of integers, so exact in any order.
 int64_t squared_difference(const Image& a, const Image& b) {
   ASSAY_CHECK(a.height == b.height && a.width == b.width && a.channels == b.channels,
               "pixel_distance: an image of {}x{}x{} and one of {}x{}x{}", a.height, a.width,
@@ -37,18 +37,18 @@ double to_distance(int64_t squares, const Image& image) {
 
 constexpr size_t kNone = std::numeric_limits<size_t>::max();
 
-/// The nearest of `others`, leaving out index `but`.
-Nearest nearest(const Image& image, std::span<const Image> others, size_t but = kNone) {
-  int64_t least = std::numeric_limits<int64_t>::max();
+/// The nearest of `others` without index `skip`.
+Nearest nearest(const Image& image, std::span<const Image> others, size_t skip = kNone) {
+  int64_t min = std::numeric_limits<int64_t>::max();
   Nearest found;
   for (size_t i = 0; i < others.size(); ++i) {
-    if (i == but) continue;
+    if (i == skip) continue;
     const int64_t squares = squared_difference(image, others[i]);
-    if (squares >= least) continue;
-    least = squares;
+    if (squares >= min) continue;
+    min = squares;
     found.index = i;
   }
-  found.distance = to_distance(least, image);
+  found.distance = to_distance(min, image);
   return found;
 }
 

@@ -10,12 +10,12 @@
 
 namespace assay {
 
-/// Root mean squared difference of the values of two images of one size, in [0,1]. A copy that is
-/// shifted by a few pixels is far away in this measure.
+/// Root mean squared difference of the values of two images of one size, in [0,1]. Error for
+/// different sizes. A copy shifted by a few pixels is far away in this measure.
 double pixel_distance(const Image& a, const Image& b);
 
 struct Nearest {
-  size_t index = 0;  ///< the lowest of those at this distance
+  size_t index = 0;  ///< the lowest index at this distance
   double distance = 0;
 };
 /// For each image the nearest of `others`. Error when `others` is empty.

@@ -28,7 +28,7 @@ Totals count(std::span<const Level> levels) {
   return totals;
 }
 
-/// A threshold between level i and the level below it. Half way, so that rounding of either score
+/// The threshold half way between level i and the level below it, so that rounding of either score
 /// does not move an image to the other side.
 double threshold_below(std::span<const Level> levels, size_t i) {
   const double score = levels[i].score;

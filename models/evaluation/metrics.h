@@ -14,7 +14,7 @@
 
 namespace assay {
 
-/// All images (or pixels) with the same score, which no threshold can separate.
+/// The images (or pixels) with one score, which no threshold can separate.
 struct Level {
   double score;
   int64_t good = 0, defective = 0;
@@ -24,9 +24,9 @@ struct Level {
 /// `defective`: one label per score, non-zero = defective.
 std::vector<Level> rank_scores(std::span<const double> scores, std::span<const uint8_t> defective);
 
-/// Area under the ROC curve, fed level by level from the highest score down. A tied pair counts
-/// one half (midranks), so this is the Mann-Whitney U over (good * defective). Exact in integers up
-/// to the last division.
+/// Area under the ROC curve, added up level by level from the highest score down. A tied pair
+/// counts one half (midranks), so this is the Mann-Whitney U divided by (good * defective). Exact
+/// in integers up to the last division.
 class AurocSum {
  public:
   void add(int64_t good, int64_t defective) {
@@ -43,7 +43,7 @@ class AurocSum {
 };
 
 /// Average precision, sum over levels of (recall gained) * (precision there), without interpolation
-/// (scikit-learn's average_precision_score). Fed like AurocSum.
+/// (scikit-learn's average_precision_score). Added up like AurocSum.
 class AveragePrecisionSum {
  public:
   void add(int64_t good, int64_t defective) {
@@ -62,7 +62,7 @@ class AveragePrecisionSum {
   int64_t tp_ = 0, fp_ = 0;
 };
 
-/// The four counts at a threshold, and what follows from them.
+/// The four counts at a threshold, and the metrics of one threshold.
 struct Confusion {
   int64_t tp = 0, fp = 0, tn = 0, fn = 0;
 
@@ -74,7 +74,7 @@ struct Confusion {
   std::optional<double> accuracy() const;           ///< empty without images
   std::optional<double> balanced_accuracy() const;  ///< (recall + specificity) / 2
 
-  /// Pools folds that each have a threshold of their own.
+  /// Adds the counts of another fold, which may have another threshold.
   Confusion& operator+=(const Confusion& other);
 };
 
@@ -84,15 +84,15 @@ std::optional<double> average_precision(std::span<const Level> levels);
 /// Counts where defective is predicted exactly for score > threshold (which must not be NaN).
 Confusion confusion_at(std::span<const Level> levels, double threshold);
 
-/// F1 of calling every image defective: what prevalence alone gives.
+/// F1 of calling every image defective. It depends on the share of defective images only.
 std::optional<double> f1_all_positive(std::span<const Level> levels);
 
 struct F1Max {
   double f1, threshold;
 };
-/// The best F1 over all thresholds, and the highest of the thresholds that reach it (fewest false
-/// alarms), half way between the two neighbouring scores. On test images it is an oracle. Empty
-/// without defective images.
+/// The best F1 over all thresholds, with the highest threshold that reaches it (fewest false
+/// alarms), half way between two neighbouring scores. It needs the labels, so on test images it is
+/// an upper bound, not a result. Empty without defective images.
 std::optional<F1Max> f1_max(std::span<const Level> levels);
 
 /// The lowest false positive rate of a threshold that finds at least 95 % of the defective images

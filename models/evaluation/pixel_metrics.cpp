@@ -16,7 +16,7 @@ void check_size(const char* what, size_t size, int H, int W) {
               "pixel metrics: the {} has {} pixels but H={} W={}", what, size, H, W);
 }
 
-/// Area under a polygon up to x = limit, fed point by point from x = 0.
+/// Area under a polyline up to x = limit, added up point by point from x = 0.
 class ClippedArea {
  public:
   explicit ClippedArea(double limit) : limit_(limit) {}
@@ -41,7 +41,7 @@ class ClippedArea {
 Regions connected_regions(std::span<const uint8_t> mask, int H, int W) {
   check_size("mask", mask.size(), H, W);
   Regions regions{.label = std::vector<int32_t>(mask.size(), -1), .size = {}};
-  std::vector<int> stack;  // pixels of the region whose neighbours are still to be visited
+  std::vector<int> stack;  // pixels of the region whose neighbours are not visited yet
   for (int start = 0; start < H * W; ++start) {
     if (mask[start] == 0 || regions.label[start] >= 0) continue;
     const int32_t region = static_cast<int32_t>(regions.size.size());
@@ -122,7 +122,7 @@ PixelMetrics PixelEvaluation::metrics(double fpr_limit) {
     const int64_t defective = static_cast<int64_t>(d - d_begin);
     auroc.add(good, defective);
     average_precision.add(good, defective);
-    // Rounding of the sum may reach past 1 by an ulp.
+    // Rounding may take the sum past 1 by an ulp.
     overlap_area.add(static_cast<double>(g) / static_cast<double>(good_.size()),
                      std::min(overlap / regions, 1.0));
   }

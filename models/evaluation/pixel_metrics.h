@@ -17,28 +17,30 @@ struct Regions {
 /// Any non-zero byte of the mask is defective.
 Regions connected_regions(std::span<const uint8_t> mask, int H, int W);
 
-/// Area under the curve of per-region overlap against the pixel false positive rate, from rate 0 to
-/// `fpr_limit`, divided by `fpr_limit`. The overlap of a threshold is the mean over all regions of
-/// the share of the region's pixels that are found, so that a small defect counts as much as a
-/// large one; linear between thresholds. Bergmann, Batzner, Fauser, Sattlegger, Steger, "The MVTec
-/// Anomaly Detection Dataset", IJCV 129 (2021), section 5.2.
+/// Pixel false positive rate up to which AUPRO integrates.
 inline constexpr double kAuproFprLimit = 0.3;
 
+/// Empty unless good and defective pixels exist.
 struct PixelMetrics {
-  std::optional<double> auroc, average_precision;  ///< empty unless good and defective pixels exist
-  std::optional<double> aupro;                     ///< likewise
+  std::optional<double> auroc, average_precision;
+  /// Area under the curve of per-region overlap against the pixel false positive rate, from rate 0
+  /// to `fpr_limit`, divided by `fpr_limit`. The overlap at a threshold is the mean over all
+  /// regions of the share of the region's pixels that are found, so a small defect counts as much
+  /// as a large one; linear between thresholds. Bergmann, Batzner, Fauser, Sattlegger, Steger, "The
+  /// MVTec Anomaly Detection Dataset", IJCV 129 (2021), section 5.2.
+  std::optional<double> aupro;
 };
 
-/// Takes the test images one after another, defective and good ones, of any sizes. Keeps 4 bytes
-/// for each good and 8 for each defective pixel, and sorts once at the end.
+/// Collects the heat maps of the test images, good and defective, of any sizes. Needs 4 bytes per
+/// good and 8 per defective pixel, and sorts once at the end.
 class PixelEvaluation {
  public:
   /// `heat` (H,W), higher = more anomalous; `mask` (H,W), non-zero = defective, or empty for an
-  /// image without a defect. Error where sizes do not fit or a heat is not finite; the image is
-  /// then left out as a whole.
+  /// image without a defect. Error if sizes do not fit or a heat is not finite; nothing of the
+  /// image is then added.
   void add(std::span<const float> heat, std::span<const uint8_t> mask, int H, int W);
 
-  /// Of all images added so far; more may follow.
+  /// Metrics of all images added so far; more may follow.
   PixelMetrics metrics(double fpr_limit = kAuproFprLimit);
 
  private:

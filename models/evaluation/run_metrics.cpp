@@ -26,7 +26,7 @@ class Reader {
     if (!value.is_number()) refuse(key, "is no number");
     return value;
   }
-  /// Null stands for a metric that does not exist.
+  /// Null means that the metric does not exist.
   std::optional<double> metric(const char* key) const {
     if (at(key).is_null()) return std::nullopt;
     return number(key);
@@ -291,6 +291,7 @@ Json detector_json(const DetectorMetrics& m) {
 }
 
 GeneratorMetrics::Distances read_distances(const Reader& in) {
+  // Keys "least" and "most" are kept: files of older versions have them.
   return {in.count("images"), in.number("least"), in.number("median"), in.number("most")};
 }
 

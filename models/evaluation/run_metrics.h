@@ -1,4 +1,4 @@
-// What a finished run measured: the contents of metrics.json. Only run_metrics.cpp knows its keys.
+// The metrics of a finished run: the contents of metrics.json. Only run_metrics.cpp has its keys.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace assay {
 
-/// What every metrics.json has.
+/// Fields of every metrics.json.
 struct CommonMetrics {
   std::string model, preset, object_class, data;
   bool is_synthetic = false;  ///< the images were drawn by a program
@@ -31,7 +31,7 @@ struct CommonMetrics {
   bool operator==(const CommonMetrics&) const = default;
 };
 
-/// The AUROC of one component of the score, alone.
+/// The AUROC of one component of the score by itself.
 struct ComponentAuroc {
   std::string name;
   std::optional<double> auroc;
@@ -39,7 +39,7 @@ struct ComponentAuroc {
   bool operator==(const ComponentAuroc&) const = default;
 };
 
-/// What the threshold was set by.
+/// Calibration data of the threshold.
 struct CalibrationMetrics {
   struct Component {
     std::string name;
@@ -76,14 +76,14 @@ struct CrossValidationMetrics {
   bool operator==(const CrossValidationMetrics&) const = default;
 };
 
-/// Metrics of a model that scores images. An optional is empty where the metric does not exist, as
-/// an AUROC of images of one kind.
+/// Metrics of a model that scores images. An optional is empty if the metric does not exist, such
+/// as the AUROC of good images alone.
 struct DetectorMetrics : CommonMetrics {
   std::string train_noise = "clean", test_noise = "clean";
   std::optional<double> image_auroc, image_ap, f1, f1_all_positive;
   double threshold = 0;
   std::optional<double> precision_at_threshold, recall, accuracy, balanced_accuracy;
-  std::optional<double> f1_max, threshold_f1_max;  ///< over all thresholds, by the test images
+  std::optional<double> f1_max, threshold_f1_max;  ///< best over all thresholds on test images
   std::optional<double> fpr95;                     ///< false positive rate at 95 % recall
   int64_t tp = 0, fp = 0, tn = 0, fn = 0;
   std::optional<double> pixel_auroc, pixel_ap, aupro;
@@ -98,7 +98,7 @@ struct DetectorMetrics : CommonMetrics {
 
   int64_t defective_images() const { return tp + fn; }
   int64_t good_images() const { return fp + tn; }
-  /// Empty where the model has no such component.
+  /// Empty if the model has no such component.
   std::optional<double> component_auroc(const std::string& name) const;
 
   bool operator==(const DetectorMetrics&) const = default;
@@ -117,9 +117,9 @@ struct GeneratorMetrics : CommonMetrics {
   double loss_d = 0, loss_g = 0, d_real = 0, d_fake = 0;  ///< means over the last steps
   double spread_generated = 0, spread_training = 0;       ///< mean distance of two images
   Distances generated, training, held_out;
-  int64_t copies = 0;  ///< generated images nearer to a training image than any two of those are
+  int64_t copies = 0;  ///< DcganOutcome::copies
   bool discriminator_won = false, blew_up = false;
-  std::vector<std::string> diagnostics;  ///< what happened, a sentence each; not empty
+  std::vector<std::string> diagnostics;  ///< sentences about the outcome; not empty
 
   bool operator==(const GeneratorMetrics&) const = default;
 };
@@ -127,21 +127,21 @@ struct GeneratorMetrics : CommonMetrics {
 using RunMetrics = std::variant<DetectorMetrics, GeneratorMetrics>;
 
 const CommonMetrics& common_metrics(const RunMetrics& metrics);
-/// The fields that a configuration and the current context determine; the others are 0.
+/// Sets the fields that a configuration and the current context determine; the others are 0.
 CommonMetrics metrics_of(const RunConfig& config);
 
-/// metrics.json. A metric that does not exist is null.
+/// The contents of metrics.json. A metric that does not exist is null.
 nlohmann::ordered_json json_of(const RunMetrics& metrics);
 /// CheckpointError that starts with `source` and names the key that is missing or of another type.
 RunMetrics metrics_from(const nlohmann::ordered_json& json, const std::string& source);
 
-/// Writes metrics.json of a run, by way of a temporary file.
+/// Writes metrics.json of a run (a temporary file is renamed).
 void write_metrics(const RunFolder& folder, const RunMetrics& metrics);
-/// metrics.json of a finished run. CheckpointError that names the file and, where one is missing or
-/// of another type, the key.
+/// Reads metrics.json of a finished run. CheckpointError that names the file and, if a key is
+/// missing or has another type, the key.
 RunMetrics read_metrics(const RunFolder& folder);
 
-/// null for what does not exist.
+/// null if empty.
 nlohmann::ordered_json json_of(const std::optional<double>& value);
 nlohmann::ordered_json json_of(const std::optional<Interval>& interval);
 nlohmann::ordered_json json_of(const std::optional<SeedSummary>& summary);

@@ -1,4 +1,4 @@
-// From the components of each image's score to predictions, scores.csv and metrics.
+// Predictions, scores.csv and metrics from the component scores of images.
 #pragma once
 
 #include <optional>
@@ -24,17 +24,16 @@ struct ScoredImage {
   bool predicted_defective = false;
 };
 
-/// How a model turns the components of a score into a prediction.
+/// How a model combines component scores to a score and a prediction.
 struct Scoring {
   enum class Rule : uint8_t {
-    deviations,  ///< s = max of the components_in_score components' deviations from held-out good
-                 ///< images
-    mean,        ///< s = mean of all components, the probabilities of several classifiers
+    deviations,  ///< s = max of the z-scores (Calibration::z) of the first components_in_score
+                 ///< components
+    mean,        ///< s = mean of all components
   };
   Rule rule = Rule::deviations;
   std::vector<std::string> component_names;
-  size_t components_in_score =
-      0;  ///< the score is made of the first `components_in_score` components
+  size_t components_in_score = 0;  ///< the others are only reported
   Calibration calibration;
   double threshold = kThresholdDeviations;
 
@@ -46,7 +45,7 @@ struct Scoring {
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
 
-/// What is known of a training.
+/// Facts about a training, for metrics.json.
 struct RunFacts {
   double seconds_train = 0;
   int epochs = 0;
@@ -57,7 +56,7 @@ struct RunFacts {
   bool collapsed = false;
 };
 
-/// Metrics of the scored test images. `pixels` is empty where no test image has a mask.
+/// Metrics of the scored test images. `pixels` is empty if defective images have no masks.
 DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring,
                                  const std::vector<ScoredImage>& test,
                                  const std::optional<PixelMetrics>& pixels, const RunFacts& facts);

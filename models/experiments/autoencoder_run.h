@@ -1,5 +1,5 @@
-// How an autoencoder becomes a detector: trained on good images, calibrated on held-out good
-// images, evaluated on the test's.
+// Training of an autoencoder as a detector: trained on good images, calibrated on held-out good
+// images, evaluated on the test images.
 #pragma once
 
 #include "models/detectors/autoencoder_detector.h"
@@ -8,14 +8,15 @@
 
 namespace assay {
 
-/// From an untrained detector and a prepared folder to metrics.json. Noise (equation 7) falls on a
-/// tenth of the training and of the validation images: what calibrates the threshold is of the
-/// condition that was trained. Error, DataError, Interrupted.
+/// Trains an untrained detector in a folder that the caller has locked, and writes metrics.json.
+/// With --train-noise, noise (equation 7) is added to a tenth of the training and of the validation
+/// images, so that the threshold is calibrated under the training condition. Error, DataError,
+/// Interrupted.
 DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder& folder,
                                   Start start, const TrainingHooks& hooks);
 
-/// A ModelSpec with what all autoencoders share filled in (training, evaluation, options of noise,
-/// hint). Name, presets and the rest remain to be set. `make` gives an untrained detector.
+/// A ModelSpec with the parts that autoencoders share: training, evaluation, options of noise,
+/// hint. The caller sets name, presets and the rest. `make` makes an untrained detector.
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make);
 

@@ -25,7 +25,7 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
 
 std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
                                const ImageStore& store) {
-  // A resumed run keeps its folds, also when its --split file is gone by now.
+  // A resumed run keeps its folds, even if its --split file no longer exists.
   const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
@@ -37,14 +37,14 @@ std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
   return folds;
 }
 
-/// Each fold draws its weights and batches anew, so that one lucky draw does not favour all folds.
+/// The seed of a fold's weights and batches, so that one good draw does not favour all folds.
 uint64_t seed_of_fold(uint64_t seed, int fold) {
   RandomSequence random(seed, RandomStream::fold, static_cast<uint64_t>(fold));
   const uint64_t high = random.bits();
   return high << 32 | random.bits();
 }
 
-/// The trainings of a run, one for each fold.
+/// The trainings of a run, one per fold.
 class CrossValidation {
  public:
   CrossValidation(CnnDetector& detector, const RunFolder& folder, const ImageStore& store,
@@ -55,7 +55,6 @@ class CrossValidation {
         store_(store),
         folds_(folds) {}
 
-  /// Returns the result of each fold's training.
   std::vector<TrainingResult> train(const TrainingHooks& hooks) {
     std::vector<TrainingResult> results;
     for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
@@ -74,7 +73,8 @@ class CrossValidation {
   }
 
  private:
-  /// With it the defective images of a fold weigh as much as its good ones.
+  /// Weight of a defective image. With --class-weights the defective images of a fold count as much
+  /// as the good ones.
   double weight_of_defects(const Fold& fold) const {
     if (!config_.class_weights) return 1;
     const std::vector<uint8_t> labels = labels_of(store_, fold.train);
@@ -103,7 +103,7 @@ class CrossValidation {
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 
-  /// The hooks of the run, with the progress counted over all folds and messages naming this fold.
+  /// The hooks of the run, with progress over all folds and this fold's number in messages.
   TrainingHooks hooks_of_fold(int number, const TrainingHooks& hooks) const {
     TrainingHooks mine = hooks;
     mine.progress = [this, number, &hooks](const TrainingProgress& at) {
@@ -135,7 +135,7 @@ class CrossValidation {
   const std::vector<Fold>& folds_;
 };
 
-/// Over the folds that have the metric; empty when none has.
+/// Summary over the folds that have the metric; empty if none has.
 std::optional<SeedSummary> summary_over(const std::vector<FoldMetrics>& folds,
                                         std::optional<double> FoldMetrics::*metric) {
   std::vector<double> values;
@@ -145,7 +145,7 @@ std::optional<SeedSummary> summary_over(const std::vector<FoldMetrics>& folds,
   return summarize_seeds(values);
 }
 
-/// What is known of one fold once its images are scored.
+/// Scores and metrics of one fold.
 struct EvaluatedFold {
   FoldMetrics metrics;
   Confusion at_validation_threshold;
@@ -184,9 +184,9 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
                                const RunFolder& folder, const ImageStore& store,
                                const std::vector<Fold>& folds,
                                const std::vector<TrainingResult>& trainings) {
-  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
+  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const CrossValidation run(detector, folder, store, folds);
-  // A pooled image has one score, that of the fold that did not see it.
+  // A pooled image has one score, that of the fold that tested it.
   const Scoring pooled{.rule = Scoring::Rule::mean,
                        .component_names = {},
                        .components_in_score = 0,

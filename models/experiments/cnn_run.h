@@ -1,5 +1,5 @@
-// How the supervised CNN is trained and evaluated: stratified cross-validation on the pooled images
-// of a class, because MVTec's training set has no defects in it.
+// Training and evaluation of the supervised CNN: stratified cross-validation on the pooled images
+// of a class, because MVTec's training set has no defective images.
 #pragma once
 
 #include <string>
@@ -11,15 +11,16 @@
 
 namespace assay {
 
-/// Trains a network on each fold in a folder of its own, then evaluates. Each fold draws its
-/// initial weights and its batches from a seed of its own. Error, DataError, Interrupted.
+/// Trains one network per fold, each in a folder of its own, then evaluates. Each fold has its own
+/// seed of initial weights and batches. Error, DataError, Interrupted.
 DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                           const TrainingHooks& hooks);
 
-/// scores.csv holds each pooled image once, scored by the fold that did not see it ("set" says
-/// which). metrics.json: everything pooled over these at threshold 0.5; "folds" has the values of
-/// each, "folds_summary" their mean and deviation, "f1_val_threshold" the F1 pooled over the folds
-/// where each uses the threshold that is best on its own validation images.
+/// scores.csv holds each pooled image once, scored by the fold that tested it (column "set").
+/// metrics.json has the metrics pooled over these at threshold 0.5; in it "folds" has the values of
+/// each fold, "folds_summary" their mean and deviation, and "f1_val_threshold" the F1 pooled over
+/// the folds when each uses the threshold with the highest F1 on its validation images, which
+/// include defective ones.
 DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

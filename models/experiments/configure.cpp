@@ -72,7 +72,7 @@ void check(const RunConfig& config) {
                    find_option(options, name)->flag, fmt::join(models_with(name), ", "),
                    config.model);
   for (const Option& option : model.own_options) option.check(option.get(config));
-  // A network knows which image sizes it can have.
+  // The constructor of the network checks the image size.
   if (find_preset(config.preset).make) make_network(config);
   if (model.check) model.check(config);
 }
@@ -92,7 +92,7 @@ RunConfig load_config(const std::filesystem::path& file) {
                    "{}: is a run of '{}', which this program does not have; there are: {}",
                    file.string(), name, fmt::join(models, ", "));
     const ModelSpec& model = find_model(name);
-    // Any other option may be missing in the file of an older version.
+    // All options but the model may be missing in a file of an older version.
     RunConfig config = config_from(json, model.own_options);
     if (config.preset.empty()) config.preset = model.presets.front().name;
     check(config);
@@ -114,7 +114,7 @@ std::string command_of(const RunConfig& config, const std::filesystem::path& out
   const auto add = [&](const std::string& name) {
     const nlohmann::json& value = values.at(name);
     command += " " + find_option(options, name)->flag;
-    if (value.is_boolean()) {  // a preset can set a flag, so its absence must be said too
+    if (value.is_boolean()) {  // a preset can set a flag, so --flag=false is printed too
       if (!value.get<bool>()) command += "=false";
       return;
     }

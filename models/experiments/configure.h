@@ -1,4 +1,4 @@
-// From the name of a model to a checked RunConfig: defaults, allowed options, config.json.
+// Defaults, allowed options and checks of a model's RunConfig, and reading config.json.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@
 
 namespace assay {
 
-/// The defaults of a model's preset ("" = the model's first). UsageError for a model or preset that
-/// does not exist; the message lists those there are.
+/// The defaults of a model's preset ("" = the model's first). UsageError for an unknown model or
+/// preset; the message lists the existing ones.
 RunConfig default_config(const std::string& model, const std::string& preset = "");
 
 /// Whether a model has an option, by its key in config.json.
@@ -20,14 +20,14 @@ std::vector<std::string> models_with(const std::string& name);
 /// All options of all models: those of the table, then the models' own, each once.
 std::vector<Option> all_options();
 
-/// UsageError that names the first option whose value is not allowed or that the model does not
-/// have, or the first pair that does not fit.
+/// UsageError that names the first option that the model does not have or whose value is not
+/// allowed, or the first pair that does not fit.
 void check(const RunConfig& config);
 
-/// The command that repeats the run in `out`: the options that differ from the preset's.
+/// The command that repeats the run in `out`, with the options that differ from the preset's.
 std::string command_of(const RunConfig& config, const std::filesystem::path& out);
 
-/// CheckpointError when the file is missing, is no configuration, or fails check().
+/// Reads config.json. CheckpointError if it is missing, is no configuration, or fails check().
 RunConfig load_config(const std::filesystem::path& file);
 
 }  // namespace assay

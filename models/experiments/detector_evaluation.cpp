@@ -22,8 +22,7 @@ std::string figure_name(const Sample& sample) {
   return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
 }
 
-/// Image n of a batch beside image m of what predict() returned. Holds views: all arguments outlive
-/// the result.
+/// Image n of a batch with image m of a prediction. The result has views of the arguments.
 FigureInput figure_input(const RunConfig& config, std::span<const float> images, size_t n,
                          const Prediction& prediction, size_t m, std::span<const uint8_t> mask) {
   const int side = config.image_size, channels = config.channels();
@@ -70,8 +69,8 @@ class TrainingImages {
   std::optional<Dataset> data_;
 };
 
-/// The first image of each kind of defect, and the first good one; the first of each kind among
-/// those that have noise; and the images that are wrongly predicted.
+/// Writes figures of the first image of each kind of defect and of the first good one, the same
+/// among images with noise, and strips of the wrongly predicted images.
 class FigureWriter {
  public:
   FigureWriter(const RunFolder& folder, Detector& detector)
@@ -85,7 +84,7 @@ class FigureWriter {
     if (scored.predicted_defective != sample.defective)
       (sample.defective ? misses_ : false_alarms_).offer(image, scored);
   }
-  /// `clean` is the image without its noise. // (1,H,W,C)
+  /// `clean` (1,H,W,C) is the image without its noise.
   void offer_noisy(const Sample& sample, const FigureInput& noisy, const Tensor& clean) {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);
@@ -178,8 +177,8 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts) {
-  // Removes an earlier evaluation first: a run without metrics.json is unfinished, so that --resume
-  // repeats an evaluation that was cut short.
+  // metrics.json is removed first: a run without it is unfinished, so --resume repeats an
+  // evaluation that was cut short.
   std::filesystem::remove(folder.metrics());
   std::filesystem::remove_all(folder.figures());
   folder.create();
@@ -222,8 +221,8 @@ DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& fold
   const ImageStore test = read_images(config, data.test, true);
   std::ifstream in(folder.split());
   const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* part) {
-    return split.is_object() && split.contains(part) ? split[part].size() : size_t{0};
+  const auto count = [&](const char* list) {
+    return split.is_object() && split.contains(list) ? split[list].size() : size_t{0};
   };
   const TrainingResult training = read_result(config, folder, count("train"));
   return evaluate_on(

@@ -1,4 +1,4 @@
-// From a detector and the test images to scores.csv, figures and metrics.json.
+// Evaluation of a detector on test images: scores.csv, figures and metrics.json.
 #pragma once
 
 #include "data/loader.h"
@@ -11,15 +11,15 @@ namespace assay {
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring);
 
-/// What metrics.json says of a training.
+/// The facts about a training that metrics.json holds.
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
                   bool collapsed);
 
 /// Images in each strip of misses and of false alarms.
 inline constexpr size_t kStripImages = 8;
 
-/// Scores every image of `test` (with the masks of all defects when `masks`) and writes
-/// scores.csv, the figures and, last, metrics.json, which is returned.
+/// Scores every image of `test` and writes scores.csv, the figures and, last, metrics.json, which
+/// it returns. `masks`: every defective image has a mask, so pixel metrics are computed.
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts);

@@ -41,8 +41,8 @@ void save_model(const Dcgan& gan, const RunConfig& config, const RunFolder& fold
 /// Means over the last kLastSteps steps, rounded up to whole epochs.
 GanMetrics end_of(const History& history) {
   const std::vector<double> step = history.column("step");
-  // Earlier rows may be lost, but no row is of more steps than an epoch has.
-  std::vector<double> steps;  // of each row, the last first
+  // Earlier rows may be lost, but a row covers at most one epoch.
+  std::vector<double> steps;  // per row, the last row first
   double total = 0;
   for (size_t i = step.size(); i-- > 0 && total < kLastSteps; total += steps.back())
     steps.push_back(std::min(step[i] - (i > 0 ? step[i - 1] : 0), double{kGanEpochSteps}));
@@ -58,7 +58,7 @@ GanMetrics end_of(const History& history) {
           .d_fake = mean("d_fake")};
 }
 
-/// From [-1,1] to 8 bits.
+/// Converts a value in [-1,1] to 8 bits.
 uint8_t to_byte(float v) {
   return static_cast<uint8_t>(std::lround(std::clamp((v + 1) / 2, 0.0f, 1.0f) * 255));
 }
@@ -69,7 +69,7 @@ std::vector<Image> images_at(const ImageStore& store, const std::vector<size_t>&
   return images;
 }
 
-/// Generated, training and held-out images, each with the training image nearest to it.
+/// Generated, training and held-out images, each with its nearest training image.
 struct Memorisation {
   std::vector<Image> generated, training;
   std::vector<Nearest> of_generated, of_training, of_held_out;
@@ -112,8 +112,7 @@ void write_memorisation(const RunFolder& folder, const Memorisation& m, const Im
   write_file(folder.memorisation(), text);
 }
 
-/// real.png: training images. nearest.png: generated images above the training images nearest to
-/// them.
+/// real.png: training images. nearest.png: generated images above their nearest training images.
 void write_figures(const RunFolder& folder, const Memorisation& m) {
   const std::span training(m.training);
   write_png(folder.figures() / "real.png",
@@ -125,13 +124,13 @@ void write_figures(const RunFolder& folder, const Memorisation& m) {
 
 DcganOutcome outcome_of(const History& history, const Memorisation& m) {
   const std::vector<double> own = distances(m.of_training);
-  const double least = *std::min_element(own.begin(), own.end());
+  const double closest_pair = *std::min_element(own.begin(), own.end());
   return {.last = end_of(history),
           .spread_generated = mean_pair_distance(m.generated),
           .spread_training = mean_pair_distance(m.training),
           .generated = static_cast<int64_t>(m.generated.size()),
           .copies = std::count_if(m.of_generated.begin(), m.of_generated.end(),
-                                  [&](const Nearest& n) { return n.distance < least; })};
+                                  [&](const Nearest& n) { return n.distance < closest_pair; })};
 }
 
 GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
@@ -166,7 +165,7 @@ GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
 GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder,
                           const ImageStore& good, const Split& split,
                           const TrainingResult& training) {
-  std::filesystem::remove(folder.metrics());  // as evaluate_on() does, and for its reason
+  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
   write_memorisation(folder, memorisation, good, split);
   write_figures(folder, memorisation);
@@ -258,7 +257,7 @@ std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder) {
 
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write) {
-  constexpr int64_t kChunk = 256;  // bounds the memory that a large count takes
+  constexpr int64_t kChunk = 256;  // images at once, to limit memory
   const auto gan = load_dcgan(folder);
   const Tensor z = draw_latents(seed, 0, count);
   for (int64_t begin = 0; begin < count; begin += kChunk) {
@@ -277,7 +276,7 @@ bool discriminator_won(const DcganOutcome& outcome) {
 }
 
 bool blew_up(const DcganOutcome& outcome) {
-  return outcome.last.loss_g > 20;  // D gives a generated image the probability e^-20
+  return outcome.last.loss_g > 20;  // D gives generated images the probability e^-20 of being real
 }
 
 bool shows_little_variety(const DcganOutcome& outcome) {

@@ -1,4 +1,4 @@
-// A DCGAN from initial weights to its metrics: what `assay train dcgan` and `assay generate` do.
+// Training, evaluation and generation of a DCGAN: `assay train dcgan` and `assay generate`.
 #pragma once
 
 #include <memory>
@@ -13,50 +13,52 @@
 
 namespace assay {
 
-/// Reads all images, trains on the good ones of the split's training part (or goes on), writes
+/// Reads all images, trains on the training images of the split (or resumes), writes
 /// model.safetensors and evaluates. Error; Interrupted.
 GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);
-/// Writes memorisation.csv, figures and, last, metrics.json, from the folder's model and history.
+/// Writes memorisation.csv, figures and, last, metrics.json from the folder's model and history.
 GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
 
-/// The network of a finished run. CheckpointError when it is not there or damaged.
+/// The network of a finished run. CheckpointError if it is missing or damaged.
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder);
 /// ModelSpec::generate of a DCGAN.
 void generate_dcgan(const RunFolder& folder, uint64_t seed, int64_t count,
                     const GeneratedImage& write);
 
-/// Steps of a GAN's epoch, whatever the number of images: a line of history.csv and a checkpoint.
+/// Steps per epoch of a GAN, whatever the number of images.
 inline constexpr int64_t kGanEpochSteps = 50;
 
-/// Trains to the end of what `config` allows, going on from the folder's checkpoint where there is
-/// one, and writes a grid of samples every config.sample_every steps. `images` are positions in the
-/// store. Error that names the step when a loss is not finite; Interrupted.
+/// Trains up to the limits of `config`, from the folder's checkpoint if there is one, and writes a
+/// grid of samples every config.sample_every steps. `images`: positions in the store. Error that
+/// names the step if a loss is not finite; Interrupted.
 TrainingResult train_dcgan(Dcgan& gan, const ImageStore& store, const std::vector<size_t>& images,
                            const RunConfig& config, const RunFolder& folder,
                            const TrainingHooks& hooks);
 
-/// The generator's image of each latent, with the running statistics of batch norm, so that an
-/// image depends on its own latent alone. Leaves `gan` in training mode.
+/// The generator's image of each latent. Batch norm uses its running statistics, so that an image
+/// depends on its own latent alone. Leaves `gan` in training mode.
 std::vector<Image> generate_images(Dcgan& gan, const Tensor& z);
 
-/// What is measured at the end of training.
+/// Measurements at the end of a training.
 struct DcganOutcome {
   GanMetrics last;              ///< means over the last steps
   double spread_generated = 0;  ///< mean distance of two generated images, pixels in [0,1]
   double spread_training = 0;   ///< mean distance of two training images
   int64_t generated = 0;        ///< images that were compared
-  int64_t copies = 0;  ///< of these, nearer to a training image than any two training images are
+  /// Generated images that are closer to a training image than any two training images are to each
+  /// other.
+  int64_t copies = 0;
 };
-/// Generated images are nearly the same.
+/// Whether generated images are nearly the same.
 bool collapsed(const DcganOutcome& outcome);
-/// The discriminator is sure of nearly every image.
+/// Whether the discriminator is certain about nearly every image.
 bool discriminator_won(const DcganOutcome& outcome);
-/// The generator's loss grew without bounds.
+/// Whether the generator's loss grew without bounds.
 bool blew_up(const DcganOutcome& outcome);
-/// Generated images differ much less than training images do.
+/// Whether generated images differ much less from each other than training images do.
 bool shows_little_variety(const DcganOutcome& outcome);
-/// What happened, in plain words: a sentence each.
+/// Sentences about the outcome, at least one.
 std::vector<std::string> diagnostics_of(const DcganOutcome& outcome);
 
 }  // namespace assay

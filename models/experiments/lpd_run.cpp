@@ -12,7 +12,8 @@
 namespace assay {
 namespace {
 
-/// Training and validation images alike are the bank: leave-one-out needs none held out.
+/// The bank holds training and validation images, because leave-one-out scores need no held-out
+/// images.
 std::vector<size_t> bank_images(const Split& split) {
   std::vector<size_t> images = split.train;
   images.insert(images.end(), split.validation.begin(), split.validation.end());
@@ -82,6 +83,8 @@ ModelSpec lpd_model() {
                       "network; its constants were developed on bottle, toothbrush and transistor",
                   .loss = "mean leave-one-out distance",
                   .score = "distance to the nearest good patch",
+                  .threshold = "leave-one-out scores of its good images",
+                  .heat_scale = "leave-one-out maps of its good images",
                   .heat = [](const RunConfig&) { return "distance to the nearest good patch"; }};
   return model;
 }

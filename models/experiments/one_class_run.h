@@ -1,5 +1,5 @@
-// What all runs that learn from good images alone share: reading and taking the folder, then
-// calibration on held-out images, a history for a model that is fitted at once, and evaluation.
+// Shared parts of runs that learn from good images alone: reading images and preparing the folder,
+// calibration on held-out images, history of a model that is fitted in one pass, evaluation.
 #pragma once
 
 #include <string>
@@ -23,13 +23,13 @@ struct OneClassImages {
   std::vector<std::string> remarks;
 };
 
-/// Reads every image, then takes the folder: config.json, machine.json, split.json. A damaged image
-/// so stops a run before hours of training and before --force deletes the old one. `masks`: reads
-/// those of the test images and remarks on missing ones. DataError, UsageError.
+/// Reads every image, then writes config.json, machine.json and split.json. A damaged image thus
+/// stops a run before it trains for hours and before --force deletes the old one. `masks`: reads
+/// the masks of test images and notes missing ones. DataError, UsageError.
 OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& folder, Start start,
                                    bool masks = true);
 
-/// The headline of a run, then its remarks.
+/// Prints the headline of a run, then its remarks.
 void say_beginning(const TrainingHooks& hooks, const std::string& headline,
                    const std::vector<std::string>& remarks);
 
@@ -47,8 +47,8 @@ struct TrainingNoise {
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
                            const TrainingNoise& noise, const RunFolder& folder);
 
-/// Writes the one line of history.csv of a model that is fitted in one pass over its images; `loss`
-/// stands for the training and the validation loss.
+/// Writes the only line of history.csv of a model that is fitted in one pass over its images;
+/// `loss` is its training and its validation loss.
 TrainingResult write_single_pass(const RunConfig& config, const RunFolder& folder,
                                  size_t train_images, double loss, double seconds);
 

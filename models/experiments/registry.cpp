@@ -61,6 +61,7 @@ ModelSpec cnn() {
                   .loss = "cross-entropy (nats)",
                   .score = "probability of being defective",
                   .score_is_probability = true,
+                  .threshold = "a probability of 0.5, whatever the images",
                   .published = {{"toothbrush",
                                  "The study prints for its CNN on toothbrush an AUROC of about "
                                  "65 % at best and an F1 of about 25 %."}}};
@@ -120,12 +121,12 @@ ModelSpec ni_cae() {
   return model;
 }
 
-/// Radford et al., 2016, arXiv:1511.06434, section 4. A game has no best epoch: it is played to the
-/// end of its steps, whatever the size of the class.
+/// Radford et al., 2016, arXiv:1511.06434, section 4. A GAN has no validation loss, so it trains
+/// for a fixed number of steps, whatever the size of the class.
 void set_dcgan_defaults(RunConfig& config) {
   config.lr = 2e-4;
   config.steps = 4000;
-  config.epochs = 4000;  // an epoch has one step at least
+  config.epochs = 4000;  // no limit beyond `steps`: an epoch has at least one step
 }
 
 ModelSpec dcgan() {
@@ -150,7 +151,7 @@ ModelSpec dcgan() {
   return model;
 }
 
-// A deque: find_model() gives references that outlive later registrations.
+// A deque, because references from find_model() stay valid when models are added.
 std::deque<ModelSpec>& registry() {
   static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
   return models;

@@ -1,5 +1,5 @@
-// The models: one ModelSpec each. Whatever a verb, the suite or the report needs to know of a model
-// stands here, so that none of them asks for a model by its name.
+// The registry of models: one ModelSpec each. It holds everything that commands, suite and report
+// need of a model, so that none of them asks for a model by its name.
 #pragma once
 
 #include <functional>
@@ -27,11 +27,10 @@ struct Preset {
   int image_size;  ///< side of the square input, pixels
   int channels;    ///< 1 (grey) or 3
   Init init;
-  NetworkFactory make;  ///< empty: the model has no network and no make_step
+  NetworkFactory make;  ///< empty if the model has no network; it then has no make_step
 };
 
-/// Makes an N from image size and channels; its constructor takes `variant` first where there is
-/// one.
+/// A factory that calls N(variant..., image_size, channels).
 template <class N, auto... variant>
 NetworkFactory factory_of() {
   return [](const RunConfig& config) {
@@ -44,19 +43,21 @@ struct SuiteCells {
   std::string preset;
   int max_classes;
   int seeds;
-  int64_t steps = 0;                                 ///< 0: to the end of the model's own rules
+  int64_t steps = 0;                                 ///< --steps; 0: no limit but the model's own
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
-  std::string builtin_class = "ring";                ///< the first class on the built-in data
+  std::string builtin_class = "ring";                ///< first class of the built-in data to run
 };
 
-/// What the report says of a model. Texts are HTML.
+/// Texts about a model in the report, as HTML.
 struct ReportText {
-  int colour = 3;                 ///< in every chart, an index into the palette
+  int colour = 3;                 ///< index into the palette, in every chart
   std::string introduction = {};  ///< "an autoencoder, which learns from good images alone"
   std::string loss = "mean squared error";
   std::string score = "deviations above held-out good images";
   bool score_is_probability = false;
-  /// What a pixel of the heat maps is.
+  std::string threshold = "held-out good images";   ///< where the threshold comes from
+  std::string heat_scale = "held-out good images";  ///< where the colour scale comes from
+  /// The quantity that the heat maps show.
   std::function<std::string(const RunConfig&)> heat = [](const RunConfig&) {
     return "squared error";
   };
@@ -64,16 +65,16 @@ struct ReportText {
   std::function<double(const RunConfig&)> max_heat = [](const RunConfig&) {
     return std::numeric_limits<double>::infinity();
   };
-  /// The table of this model's runs by class. None without a title.
+  /// A table of this model's runs by class; omitted if it has no title.
   struct ByClass {
     std::string title = {};        ///< of the section
-    std::string short_title = {};  ///< of its entry in the contents
-    /// Components of the score with the titles of the columns of their AUROC.
+    std::string short_title = {};  ///< in the contents
+    /// Components of the score and the titles of the columns with their AUROC.
     std::vector<std::pair<std::string, std::string>> components = {};
     std::string note = {};  ///< below the table
   } by_class = {};
-  bool noise_is_studied = false;  ///< its runs stand in the table of noise even if all are clean
-  /// What the publication prints, by object class: of the model, and of the F1 drop by noise.
+  bool noise_is_studied = false;  ///< list the model in the noise table even without noisy runs
+  /// Results printed in the publication, by object class: of the model, and the F1 drop by noise.
   std::map<std::string, std::string> published = {}, published_noise_drop = {};
 };
 
@@ -85,64 +86,65 @@ struct ModelSpec {
   /// Keys of the options of group `model` in option_table.h that this model has.
   std::vector<std::string> options;
   std::vector<Option> own_options;  ///< options that no other model has
-  /// Changes the defaults of the table and of the preset. May be empty.
+  /// Changes defaults that the table and the preset have set. May be empty.
   std::function<void(RunConfig&)> set_defaults;
   /// UsageError for options that do not fit together. May be empty.
   std::function<void(const RunConfig&)> check;
 
-  /// From a claimed folder to metrics.json: reads all images, trains (or goes on), evaluates.
+  /// Trains (or resumes) in a folder that the caller has locked: reads all images, trains,
+  /// evaluates and writes metrics.json.
   std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
   /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
   std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
-  /// An untrained detector. Empty for a model that scores no images.
+  /// Makes an untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
-  /// Draws `count` images with the folder's model; image i is a function of (seed, i). Empty for a
-  /// model that generates none.
+  /// Generates `count` images with the folder's model; image i is a function of (seed, i). Empty
+  /// for a model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
-  /// A training step of a network that was made for the configuration and outlives it. `assay
-  /// profile` and the benchmarks time it.
+  /// Makes the training step of a network, which outlives it. `assay profile` and the benchmarks
+  /// time it.
   std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
 
-  /// Trained on images of defects as well, by cross-validation; otherwise on good images alone.
+  /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
-  /// After "<run> collapsed: ": what that means, and what to try.
+  /// Printed after "<run> collapsed: ": what that means and what to try.
   std::string collapse_hint;
 
   std::map<std::string, SuiteCells> suite;  ///< by profile: "quick", "paper"
   ReportText report;
 };
 
-/// Adds a model to the registry, for this process. UsageError where the spec is incomplete or a
-/// name is taken. Not to be called while other threads read the registry.
+/// Adds a model to the registry of this process. UsageError if the spec is incomplete or a name is
+/// taken. Must not run while other threads read the registry.
 void register_model(ModelSpec spec);
 
 /// In the order of registration: the library's models, then those of register_model.
 std::vector<std::string> model_names();
-/// UsageError for an unknown name; the message lists those there are. The reference stays valid.
+/// UsageError for an unknown name; the message lists the models. The reference stays valid.
 const ModelSpec& find_model(const std::string& name);
 
 /// All presets of all models, in the order of model_names().
 std::vector<std::string> preset_names();
 std::vector<std::string> names_of(const std::vector<Preset>& presets);
-/// UsageError for an unknown name; the message lists the presets there are.
+/// UsageError for an unknown name; the message lists the presets.
 const Preset& find_preset(std::string_view name);
 const ModelSpec& model_of_preset(std::string_view preset);
 
-/// UsageError for an image size that the network cannot have; the message says which it can.
+/// UsageError for an image size that the network cannot have; the message says which it can have.
 std::unique_ptr<Network> make_network(const RunConfig& config);
-/// The network of a preset's defaults, but another image size or number of channels (0: its own).
+/// The network of a preset with another image size or number of channels (0: the preset's).
 std::unique_ptr<Network> make_network(std::string_view preset, int image_size = 0,
                                       int channels = 0);
 
 /// The trained detector of a run folder. UsageError for a model that scores no images;
-/// CheckpointError when it is missing, damaged or of another model.
+/// CheckpointError if it is missing, damaged or of another model.
 std::unique_ptr<Detector> load_detector(const RunFolder& folder);
 
-/// The folders of the trainings of a run: its own, or one for each fold.
+/// The folders of the trainings of a run: the run's own, or one per fold.
 std::vector<RunFolder> training_folders(const RunConfig& config, const RunFolder& folder);
 
 }  // namespace assay

@@ -23,7 +23,7 @@ bool holds_run(const RunFolder& folder) {
   return json.is_object() && json.contains("model") && json.contains("preset");
 }
 
-/// Throws for a folder that the run must not use; false when it holds the finished run.
+/// Throws for a folder that the run must not use; false if it holds the finished run already.
 bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
   const std::string name = folder.root().string();
   if (folder.empty()) return true;
@@ -46,7 +46,7 @@ bool prepare(const RunFolder& folder, const RunConfig& config, Start start) {
     before.bad = config.bad;
     before.masks = config.masks;
   }
-  if (config.bit_depth == "auto") before.bit_depth = "auto";  // the run keeps what it has found
+  if (config.bit_depth == "auto") before.bit_depth = "auto";  // the run keeps the number it found
   const std::vector<std::string> changed = differences(before, config);
   ASSAY_CHECK_AS(UsageError, changed.empty(),
                  "{}: was started with {}; give the same options, choose another --out, or start "

@@ -1,4 +1,4 @@
-// A run from images to metrics: what `assay train`, `assay evaluate` and each cell of a suite do.
+// Runs: `assay train`, `assay evaluate` and the cells of a suite.
 #pragma once
 
 #include <optional>
@@ -11,14 +11,14 @@
 
 namespace assay {
 
-/// Trains, calibrates and evaluates; returns the metrics. Start::resume leaves a finished run as it
-/// is. All images, including those of the test, are read before anything is written or deleted.
-/// Throws UsageError for a folder that is not empty, belongs to a run with other options or is in
+/// Trains, calibrates and evaluates; returns the metrics. Start::resume leaves a finished run
+/// unchanged. All images, including the test images, are read before anything is written or
+/// deleted. UsageError for a folder that is not empty, belongs to a run with other options or is in
 /// use by another process; DataError; CheckpointError; Interrupted.
 RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start start,
                      const TrainingHooks& hooks);
 
-/// What an evaluation may change in the run's configuration.
+/// Options of the run's configuration that an evaluation may replace.
 struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
 };

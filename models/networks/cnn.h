@@ -9,7 +9,7 @@ namespace assay {
 class Cnn : public Network {
  public:
   enum class Variant : uint8_t {
-    study,    ///< five times 16 filters, same padding
+    study,    ///< five layers of 16 filters, padded to keep the size
     codelab,  ///< 16-32-64-64-64 filters, no padding
   };
   Cnn(Variant variant, int image_size, int channels);

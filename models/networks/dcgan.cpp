@@ -9,8 +9,8 @@ namespace {
 
 constexpr float kSlope = 0.2f;
 
-/// z (N,1,1,100) -> 4x4, then doubled until the image has its size. Batch norm and ReLU behind
-/// every transposed convolution but the last.
+/// z (N,1,1,100) -> 4x4, then doubled up to the image size. Batch norm and ReLU follow every
+/// transposed convolution but the last, which has tanh.
 void build_generator(Sequential& g, int image_size, int channels, int base_filters) {
   int filters = base_filters * image_size / 8;  // 512 for 64 px
   g.add<ConvTranspose2d>(
@@ -27,7 +27,8 @@ void build_generator(Sequential& g, int image_size, int channels, int base_filte
   }
 }
 
-/// Halved down to 4x4, then one logit. Batch norm behind every convolution but the first and last.
+/// The image is halved down to 4x4, then mapped to one logit. Batch norm follows every convolution
+/// but the first and the last.
 void build_discriminator(Sequential& d, int image_size, int channels, int filters) {
   d.add<Conv2d>(Conv2dConfig{
       .C = channels,

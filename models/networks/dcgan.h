@@ -10,8 +10,8 @@ class Dcgan : public Network {
  public:
   static constexpr int kLatent = 100;  ///< length of z
 
-  /// Image sizes are 64 and 128.
-  /// `filters`: of the discriminator's first convolution; the published network has 64.
+  /// image_size: 64 or 128. filters: number in the discriminator's first convolution; the published
+  /// network has 64.
   Dcgan(int image_size, int channels, int filters = 64);
   Shape input_shape(int64_t n) const override { return {n, 1, 1, kLatent}; }
 
@@ -27,7 +27,7 @@ class Dcgan : public Network {
   std::vector<Parameter> generator_parameters() const;
   std::vector<Parameter> discriminator_parameters() const;
 
-  /// The generator for z, then the discriminator for what it makes.
+  /// Describes the generator for z, then the discriminator for the generated images.
   Shape describe(const std::string& name, const Shape& input,
                  std::vector<LayerRow>& rows) const override;
 

@@ -16,9 +16,9 @@ class KdCae : public Network {
   Tensor decode(const Tensor& z) { return decoder_(z); }
   /// The reconstruction, of the shape of x.
   Tensor forward(const Tensor& x) override { return decode(encode(x)); }
-  /// The latents flattened in NCHW order, as latents.safetensors and the density hold them; (N, d).
+  /// The latents (N,d) in NCHW order, as latents.safetensors and the density hold them.
   Tensor latents(const Tensor& x);
-  /// d of an image of `image_size` pixels a side.
+  /// d, the length of a latent, for images of `image_size` pixels a side.
   static int64_t latent_size(int image_size) {
     const int64_t side = image_size / 16;
     return 128 * side * side;

@@ -1,4 +1,4 @@
-// What all networks have in common.
+// The base class of networks.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace assay {
 
-/// A whole network; its weights are zero until init_parameters or load_state.
+/// A whole network. Its weights are zero until init_parameters() or load_state().
 class Network : public Module {
  public:
   Network(int image_size, int channels) : image_size_(image_size), channels_(channels) {}
@@ -16,7 +16,7 @@ class Network : public Module {
   int channels() const { return channels_; }
   /// The shape of forward()'s input for a batch of n: images, or latents for a generator.
   virtual Shape input_shape(int64_t n) const { return {n, image_size_, image_size_, channels_}; }
-  /// The table of `assay describe` for a batch of n.
+  /// The rows of `assay describe` for a batch of n.
   std::vector<LayerRow> table(int64_t n) const;
 
  private:

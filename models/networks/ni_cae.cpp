@@ -8,7 +8,7 @@ namespace assay {
 
 namespace {
 
-constexpr int kFilters[] = {128, 64, 16, 8, 4};  // of the encoder; the decoder runs backward
+constexpr int kFilters[] = {128, 64, 16, 8, 4};  // of the encoder; the decoder has them reversed
 constexpr int kLatentChannels = 4, kHidden = 512, kReduction = 32;
 
 LinearConfig dense(int64_t in, int64_t out) {
@@ -41,8 +41,7 @@ NiCae::NiCae(int image_size, int channels)
         .C = C, .K = filters, .op = {.pad = 1, .activation = Activation::relu, .pool = 2}});
     C = filters;
   }
-  int upsample =
-      1;  // each convolution but the first has the upsampling of the stage before in front
+  int upsample = 1;  // of the input; every convolution but the first upsamples by 2
   for (auto filters = std::rbegin(kFilters); filters != std::rend(kFilters); ++filters) {
     decoder_.add<Conv2d>(
         Conv2dConfig{.C = C,

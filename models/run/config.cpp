@@ -143,9 +143,9 @@ void save(const RunConfig& config, const std::filesystem::path& file) {
 }
 
 std::string data_name(const RunConfig& c) {
-  if (c.data == "folder") return c.good;  // as given: many folders of good images end alike
+  if (c.data == "folder") return c.good;  // as given, because many of them have one last name
   if (c.data == "builtin") return c.data;
-  // "data/." and "../data" are spellings of one name.
+  // "data/." and "../data" may name one folder.
   const std::filesystem::path path = std::filesystem::absolute(c.data).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }

@@ -13,8 +13,8 @@
 
 namespace assay {
 
-/// What `assay train` was asked for. Everything that can change a bit of the result is here, and
-/// nothing else (no threads, no output paths), so that config.json says how to repeat the run.
+/// The options of `assay train` that can change a bit of the result, and nothing else (no threads,
+/// no output paths), so that config.json says how to repeat the run.
 struct RunConfig {
   std::string model;   ///< the name of a ModelSpec
   std::string preset;  ///< one of its presets
@@ -27,7 +27,7 @@ struct RunConfig {
   int channels() const {
     return grey ? 1 : 3;
   }
-  /// The value of an own option of the model. Throws std::out_of_range where it has none.
+  /// The value of an own option of the model. Throws std::out_of_range if it has none.
   template <class T>
   const T& own(const std::string& name) const {
     return std::get<T>(own_values.at(name));
@@ -35,23 +35,23 @@ struct RunConfig {
 };
 
 /// UsageError that names the first option of the table whose value is not allowed, or the first
-/// pair that does not fit. models/experiments/configure.h also asks the model.
+/// pair that does not fit. check() of models/experiments/configure.h also calls the model's check.
 void check_options(const RunConfig& config);
 
-/// A word as a shell takes it: in quotes where it needs them.
+/// Shell-quotes a word if needed.
 std::string quoted(const std::string& word);
 
 /// Model, preset and all options by name, sorted.
 nlohmann::json json_of(const RunConfig& config);
-/// The inverse; options that the JSON lacks keep their default. `own`: the model's own options.
-/// nlohmann::json::exception where a value has another type.
+/// The inverse of json_of(); options that the JSON lacks keep their default. `own`: the model's own
+/// options. nlohmann::json::exception if a value has another type.
 RunConfig config_from(const nlohmann::json& json, std::span<const Option> own);
 /// The text of config.json.
 std::string to_json(const RunConfig& config);
 void save(const RunConfig& config, const std::filesystem::path& file);
 
-/// Names the data set: "builtin", the last part of its path (machines may have the same data at
-/// different places), or the folder of good images that --good names.
+/// A name for the data: "builtin", the last part of the path of --data (machines may have the same
+/// data at different paths), or the folder that --good names.
 std::string data_name(const RunConfig& config);
 
 /// Names of the options in which two configurations differ, sorted.

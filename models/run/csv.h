@@ -1,4 +1,4 @@
-// Comma-separated values as RFC 4180 has them: history.csv, scores.csv, results.csv.
+// Comma-separated values (RFC 4180): history.csv, scores.csv, results.csv.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@ struct CsvTable {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 
-  /// Error when there is no such column.
+  /// Error if there is no such column.
   size_t column(const std::string& name) const;
   std::vector<double> numbers(const std::string& name) const;
 };

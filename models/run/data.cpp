@@ -47,8 +47,7 @@ void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
 
 namespace {
 
-/// A split of a folder of one's own may name any good image, also those that the draw which comes
-/// with the folder would test.
+/// Moves good test images to train_good, because --split may name any good image.
 void learn_from_any_good(Dataset& data) {
   const auto tested = std::stable_partition(data.test.begin(), data.test.end(),
                                             [](const Sample& s) { return s.defective; });
@@ -77,10 +76,10 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
   if (config.data == "folder") learn_from_any_good(data);
   Split split = read_split(file, data.train_good);
-  for (const std::vector<size_t>* part : {&split.train, &split.validation})
-    ASSAY_CHECK_AS(DataError, part->size() >= 2,
+  for (const std::vector<size_t>* list : {&split.train, &split.validation})
+    ASSAY_CHECK_AS(DataError, list->size() >= 2,
                    "{}: one image for {} has no spread; give two at least", file.string(),
-                   part == &split.train ? "training" : "validation");
+                   list == &split.train ? "training" : "validation");
   return split;
 }
 
@@ -110,14 +109,14 @@ int bit_depth_of(const RunConfig& config) {
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test) {
   const auto seen = [](const ImageStore& store) {
-    std::vector<SeenImage> images;
+    std::vector<ReadImage> images;
     for (size_t i = 0; i < store.size(); ++i)
       images.push_back({&store.sample(i), &store.facts()[i]});
     return images;
   };
-  const Findings findings =
-      find_out(seen(training), test != nullptr ? seen(*test) : std::vector<SeenImage>(),
-               bit_depth_of(config));
+  const ImageFindings findings =
+      check_images(seen(training), test != nullptr ? seen(*test) : std::vector<ReadImage>(),
+                   bit_depth_of(config));
   if (!findings.problems.empty()) throw DataError(findings.problems.front());
   std::vector<std::string> remarks = data.notes;
   remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());
@@ -145,7 +144,7 @@ void note_noise(const RunFolder& folder, const char* set, const ImageStore& stor
   if (std::filesystem::exists(folder.noise())) {
     std::ifstream in(folder.noise());
     json = nlohmann::ordered_json::parse(in, nullptr, false);
-    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: say it anew
+    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: start a new object
   } else if (noisy.empty()) {
     return;
   }

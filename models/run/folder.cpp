@@ -17,7 +17,7 @@ bool RunFolder::empty() const {
   std::error_code error;
   if (!fs::exists(root_, error)) return true;
   if (!fs::is_directory(root_, error)) return false;
-  // What a kill leaves between the folder's first breath and its config.json does not count.
+  // Temporary files and empty folders of a run killed before config.json was written do not count.
   for (const auto& entry : fs::recursive_directory_iterator(root_, error))
     if (!entry.is_directory(error) && entry.path().extension() != ".tmp") return false;
   return true;
@@ -68,8 +68,8 @@ RunClaim::RunClaim(const RunFolder& folder) {
     made_.insert(made_.begin(), path);
   fs::create_directories(root, error);
   if (error) cannot_write(root, error.value());
-  // The lock is the kernel's and ends with the process, however that ends. Where a file system has
-  // none, nothing is claimed.
+  // The kernel releases the lock when the process ends in any way. On file systems without locks
+  // there is none.
   lock_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(lock_);

@@ -1,4 +1,4 @@
-// What a run leaves on disk: the names of its files, and how they are written.
+// The folder of a run: names of its files, creating, clearing and locking it.
 #pragma once
 
 #include <fmt/core.h>
@@ -11,14 +11,14 @@
 
 namespace assay {
 
-/// How a run takes its folder.
+/// How a run starts in its folder.
 enum class Start {
   fresh,   ///< the folder must be empty
-  resume,  ///< go on where there is something to go on with
-  force,   ///< throw away what the folder holds of a run
+  resume,  ///< continue a run if there is one
+  force,   ///< delete the run in the folder
 };
 
-/// A folder that holds one run. Making one touches nothing on disk.
+/// The folder of one run. Constructing it does not touch the disk.
 class RunFolder {
  public:
   explicit RunFolder(std::filesystem::path root) : root_(std::move(root)) {}
@@ -29,7 +29,7 @@ class RunFolder {
   std::filesystem::path history() const { return root_ / "history.csv"; }
   std::filesystem::path metrics() const { return root_ / "metrics.json"; }
   std::filesystem::path scores() const { return root_ / "scores.csv"; }
-  /// Where it was trained, for the report.
+  /// The machine that trained it, for the report.
   std::filesystem::path machine() const { return root_ / "machine.json"; }
   std::filesystem::path noise() const { return root_ / "noise.json"; }
   std::filesystem::path good_scores() const { return root_ / "good_scores.csv"; }
@@ -41,23 +41,23 @@ class RunFolder {
   /// Figures of the wrongly predicted images, and of nearest training images.
   std::filesystem::path strips() const { return figures() / "strips"; }
   std::filesystem::path nearest() const { return figures() / "nearest"; }
-  /// Of a cross-validation: a folder of its own for the training of each fold, from 0.
+  /// The folder of fold i (from 0) of a cross-validation.
   RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
 
-  /// Nothing is there, or an empty folder.
+  /// Whether the folder does not exist or is empty; temporary files and empty folders do not count.
   bool empty() const;
-  /// Trained and evaluated: metrics.json is written last.
+  /// Whether the run is trained and evaluated: metrics.json is written last.
   bool finished() const {
-    std::error_code ignored;  // a folder that may not be read holds no run of ours
+    std::error_code ignored;  // a folder that cannot be read counts as unfinished
     return std::filesystem::exists(metrics(), ignored);
   }
-  /// Makes the folder; Error when that cannot be done.
+  /// Creates the folder; Error if that fails.
   void create() const;
-  /// The same for a run that has read all it needs: one that is forced throws the old one away now.
+  /// As create(); with Start::force the old run is deleted first.
   void begin(Start start) const;
-  /// Removes the files named above, and nothing else.
+  /// Removes the files of a run and nothing else.
   void clear() const;
-  /// Removes what a kill has left of these files while they were written. For who has claimed it.
+  /// Removes temporary files of a killed process. Requires a RunClaim.
   void remove_leftovers() const;
 
  private:
@@ -66,18 +66,18 @@ class RunFolder {
   std::filesystem::path root_;
 };
 
-/// The right of one process alone to write into a run folder, for the length of a scope. The folder
-/// is made where there is none, and taken away again when nothing was written into it.
+/// A lock of one process on a run folder, until the end of a scope. It creates the folder if there
+/// is none, and removes it again if nothing was written into it.
 class RunClaim {
  public:
-  /// UsageError when another process has it; Error when the folder cannot be made.
+  /// UsageError if another process holds the lock; Error if the folder cannot be created.
   explicit RunClaim(const RunFolder& folder);
   ~RunClaim();
   RunClaim(const RunClaim&) = delete;
   RunClaim& operator=(const RunClaim&) = delete;
 
  private:
-  std::vector<std::filesystem::path> made_;  ///< the outermost first
+  std::vector<std::filesystem::path> made_;  ///< created folders, the outermost first
   int lock_ = -1;
 };
 

@@ -17,7 +17,7 @@ CheckpointError damaged(const std::string& source, const std::string& why) {
       "{}: is damaged ({}); remove it to go on without the losses of past epochs", source, why));
 }
 
-/// Counts are written as whole numbers: csv_number() has 1e+05 for the shortest form of 100000.
+/// Counts are written as integers: csv_number() would write 100000 as 1e+05.
 bool is_count(const std::string& column) {
   return column == "epoch" || column == "step";
 }

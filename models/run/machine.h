@@ -6,7 +6,7 @@
 
 namespace assay {
 
-/// As the system names its processor; "unknown" where it does not.
+/// The name of the processor from /proc/cpuinfo; "unknown" if there is none.
 std::string cpu_name();
 
 /// {"cpu", "instruction_set", "threads"} of the current context.

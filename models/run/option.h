@@ -1,4 +1,4 @@
-// One option of a run. config.json, the command line and its help are made from these.
+// Options of a run: config.json, the command line and its help are made from them.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ using OptionValue = std::variant<std::string, bool, int, int64_t, uint64_t, doub
 
 /// The heading of an option in the help.
 enum class OptionGroup : uint8_t {
-  data,      ///< which images
-  training,  ///< of every model
-  model,     ///< only of the models whose ModelSpec names it
+  data,      ///< the choice of images
+  training,  ///< for every model
+  model,     ///< for the models whose ModelSpec names it
 };
 
 struct Option {
@@ -31,10 +31,10 @@ struct Option {
   std::string help;
 };
 
-/// The options of option_table.h, in its order.
+/// The rows of option_table.h, in its order.
 const std::vector<Option>& option_table();
 
-/// An option that a model brings besides those of the table; read it by RunConfig::own<T>(name).
+/// An option of one model that is not in the table; read it by RunConfig::own<T>(name).
 /// `check(flag, value)` throws UsageError for a value that is not allowed.
 template <class T, class Check>
 Option own_option(const std::string& name, T initial, Check check, std::string help);
@@ -45,11 +45,12 @@ struct at_least {
   void operator()(const std::string& flag, double value) const;
 };
 
-/// UsageError unless the value is finite and positive.
-/// auto, or a number of bits from 8 to 16.
+/// UsageError unless the value is "auto" or a number of bits from 8 to 16.
 struct depth_of_bits {
   void operator()(const std::string& flag, const std::string& value) const;
 };
+
+/// UsageError unless the value is finite and positive.
 struct positive {
   void operator()(const std::string& flag, double value) const;
 };
@@ -60,11 +61,12 @@ struct one_of {
   void operator()(const std::string& flag, const std::string& value) const;
 };
 
-/// UsageError unless config.json can hold the text.
+/// UsageError unless the text is UTF-8, as config.json requires.
 struct utf8 {
   void operator()(const std::string& flag, const std::string& value) const;
 };
 
+/// Accepts every value.
 struct anything {
   template <class T>
   void operator()(const std::string&, const T&) const {}

@@ -1,6 +1,6 @@
-// The options of a run. Each row makes a member of RunConfig, a key of config.json, an option of
-// `assay train` and its help, and the check of its value. Included with OPTION defined, more than
-// once, so there is no #pragma once.
+// The options of a run. Each row becomes a member of RunConfig, a key of config.json, an option of
+// `assay train` with its help, and a check of its value. This file is included several times, each
+// time with another OPTION, so it has no #pragma once.
 //
 // OPTION(type, member, default, flag, group, allowed values, help)
 
@@ -10,21 +10,23 @@ OPTION(std::string, good, "", "--good", data, utf8{}, "a folder of your own good
 OPTION(std::string, bad, "", "--bad", data, utf8{}, "a folder of your own defective images")
 OPTION(std::string, masks, "", "--masks", data, utf8{}, "masks of the images in --bad")
 OPTION(std::string, split_file, "", "--split", data, utf8{},
-       "a split.json to follow; else drawn from the seed")
-OPTION(int, image_size, 128, "--image-size", data, at_least{1}, "pixels a side")
+       "a split.json to use; without it the split is drawn from the seed")
+OPTION(int, image_size, 128, "--image-size", data, at_least{1}, "side of the input in pixels")
 OPTION(std::string, bit_depth, "16", "--bit-depth", data, depth_of_bits{},
-       "auto | 8 to 16: bits that images of 16 bits a value use, of which the upper 8 are kept")
-OPTION(bool, grey, false, "--grey", data, anything{}, "one channel in place of three")
+       "auto | 8 to 16: bits used by images with 16 bits per value, of which the upper 8 are kept")
+OPTION(bool, grey, false, "--grey", data, anything{}, "one channel instead of three")
 
-OPTION(uint64_t, seed, 0, "--seed", training, anything{}, "of weights, order, split and noise")
-OPTION(int, epochs, 200, "--epochs", training, at_least{1}, "at most")
+OPTION(uint64_t, seed, 0, "--seed", training, anything{},
+       "seed of the weights, the order of images, the split and the noise")
+OPTION(int, epochs, 200, "--epochs", training, at_least{1}, "maximum number of epochs")
 OPTION(int64_t, steps, 0, "--steps", training, at_least{0},
-       "at most, over all epochs of a training or of a fold (0: no limit)")
-OPTION(int, batch, 32, "--batch", training, at_least{1}, "images a step")
+       "maximum number of steps of a training or of each fold (0: no limit)")
+OPTION(int, batch, 32, "--batch", training, at_least{1}, "images per step")
 OPTION(double, lr, 1e-3, "--lr", training, positive{}, "learning rate")
 OPTION(int, patience, 5, "--patience", training, at_least{1},
-       "stop after so many epochs without a better validation loss")
-OPTION(int64_t, min_steps, 400, "--min-steps", training, at_least{0}, "no early stop before")
+       "stop after this many epochs without a better validation loss")
+OPTION(int64_t, min_steps, 400, "--min-steps", training, at_least{0},
+       "no early stopping before this step")
 OPTION(bool, keep_last, false, "--keep-last", training, anything{},
        "keep the last weights, not the best")
 OPTION(std::string, init, "he", "--init", training, one_of{init_names()},
@@ -45,13 +47,12 @@ OPTION(bool, denoise, false, "--denoise", model, anything{},
        "the target of a noisy image is the clean one")
 OPTION(std::string, score, "ssim", "--score", model, (one_of{{"ssim", "mse"}}),
        "ssim (1 - mean SSIM) | mse")
-OPTION(int, folds, 5, "--folds", model, at_least{2}, "parts of the cross-validation")
+OPTION(int, folds, 5, "--folds", model, at_least{2}, "number of folds of the cross-validation")
 OPTION(bool, class_weights, false, "--class-weights", model, anything{},
-       "the rarer class weighs as much as the other")
+       "give the rarer class the same total weight as the other")
 OPTION(bool, flips, false, "--flips", model, anything{}, "mirror half of the training images")
 OPTION(int, shifts, 0, "--shifts", model, at_least{0},
-       "move training images by up to so many pixels")
-OPTION(int, k_steps, 1, "--k-steps", model, at_least{1},
-       "discriminator steps for each generator step")
+       "shift training images by up to this many pixels")
+OPTION(int, k_steps, 1, "--k-steps", model, at_least{1}, "discriminator steps per generator step")
 OPTION(int64_t, sample_every, 200, "--sample-every", model, at_least{1},
        "generator steps from one grid of images to the next")

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kChecksum = "checksum";
 
-/// A checkpoint holds the sum of each metric under its name, with one exception.
+/// The key of a metric's sum: its name, but "loss_sum" for train_loss, as in older files.
 std::string sum_key(const std::string& metric) {
   return metric == "train_loss" ? "loss_sum" : metric;
 }
@@ -62,7 +62,7 @@ const std::string& entry(const SafeTensors& content, const std::string& key,
   return found->second;
 }
 
-/// The weights of a training that blew up must not replace a checkpoint that is sound.
+/// Weights that are not finite must not replace a good checkpoint.
 void check_finite(const StateDict& state) {
   for (const auto& [name, tensor] : state)
     if (const std::optional<double> value = tensor.not_finite())

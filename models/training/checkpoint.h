@@ -1,4 +1,4 @@
-// The file from which an interrupted training goes on to the same bits.
+// The checkpoint of a training: a run that continues from it ends in the same bits.
 #pragma once
 
 #include <cstdint>
@@ -12,37 +12,38 @@
 
 namespace assay {
 
-/// Where a training stands. Random numbers need no state: they are functions of seed and place.
+/// The position of a training. Random numbers have no state: they are functions of (seed, stream,
+/// index).
 struct TrainingPosition {
-  int epoch = 0;             ///< epochs done
-  int64_t batch = 0;         ///< steps done of the next epoch
-  std::vector<double> sums;  ///< of each metric of these steps, times the weight of its step
-  int64_t weight = 0;        ///< sum of these weights: images, or steps where all batches are full
-  bool finished = false;     ///< no step is left, or early stopping said so
+  int epoch = 0;             ///< finished epochs
+  int64_t batch = 0;         ///< finished steps of the epoch after them
+  std::vector<double> sums;  ///< weighted sum of each metric over these steps
+  int64_t weight = 0;        ///< sum of the weights: images, or steps if all batches are full
+  bool finished = false;     ///< no step is left, or early stopping ended the training
 };
 
-/// Everything that a training changes.
+/// The objects whose state a checkpoint holds.
 struct TrainingState {
-  std::string model;  ///< tells checkpoints of different models apart
+  std::string model;  ///< stored, so that a checkpoint of another model is refused
   TrainingStep& step;
   EarlyStopping* early_stopping;  ///< null for a training without validation
-  int64_t epoch_steps;            ///< steps of a whole epoch
+  int64_t epoch_steps;            ///< steps per epoch
 };
 
-/// After a crash at any byte the last good checkpoint is still there. Error when a weight or a
-/// moment of an optimizer is not finite; no file is written then.
+/// Writes a checkpoint; a crash at any byte leaves the previous one intact. Error, and no file, if
+/// a weight or a moment of an optimizer is not finite.
 void save_checkpoint(const std::filesystem::path& file, const TrainingState& state,
                      const TrainingPosition& position);
 
-/// CheckpointError when the file was cut short or edited, or is of another model. A training
-/// without validation stores no `finished`: the caller compares its steps.
+/// CheckpointError if the file was cut short or edited, or is of another model. `finished` is not
+/// stored for a training without validation; the caller compares its steps.
 TrainingPosition load_checkpoint(const std::filesystem::path& file, const TrainingState& state);
 
-/// A weight file of Assay: safetensors with a checksum of all tensors and metadata under
-/// "checksum", which is returned.
+/// Writes a weight file of Assay: safetensors with a checksum of all tensors and metadata under
+/// "checksum". Returns the checksum.
 std::string write_checked(const std::filesystem::path& file, SafeTensors content);
-/// CheckpointError when the content does not fit its checksum; a file without one, such as PyTorch
-/// writes, is taken as it is.
+/// CheckpointError if the content does not fit its checksum. A file without a checksum, as PyTorch
+/// writes, is accepted.
 SafeTensors read_checked(const std::filesystem::path& file);
 
 }  // namespace assay

@@ -1,5 +1,5 @@
-// Numbers that recorded steps leave on the device, on their way to the host. The host queues the
-// next step before it reads the numbers of the last, so that the device never waits for it.
+// Copies numbers of recorded steps from the device to the host. The host queues the next step
+// before it reads the numbers of the last one, so that the device never waits for the host.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,17 @@
 
 namespace assay {
 
-/// A ring of pinned slots, one for each step whose numbers the host has not read.
+/// A ring of pinned slots, one per step whose numbers the host has not read.
 class Readback {
  public:
-  static constexpr int kAhead = 1;  ///< steps that are queued behind the one that is waited for
+  static constexpr int kAhead = 1;  ///< steps that may be queued before the oldest is read
 
-  /// `size` floats a step.
+  /// `size`: floats per step.
   explicit Readback(int64_t size);
 
-  /// Queues a copy of `values` as they are after the work queued so far.
+  /// Queues a copy of `values` after the work that is queued already.
   void push(const Tensor& values);
-  /// Whether pop() has to come before the next push().
+  /// Whether pop() must be called before the next push().
   bool full() const { return reads_.size() > kAhead; }
   bool empty() const { return reads_.empty(); }
   /// Waits for the values of the oldest step.

@@ -1,5 +1,5 @@
-// A training step that a CUDA device records once and replays from then on: one call in place of
-// hundreds of launches.
+// A training step that is recorded as a CUDA graph once and replayed from then on: one launch
+// instead of hundreds.
 #pragma once
 
 #include <functional>
@@ -11,19 +11,19 @@
 
 namespace assay {
 
-/// A replay runs kernels only, so what the host does in a step is done here for it: optimizers
-/// advance, batch norm's batches are counted, tensors that the kernels wrote get new versions.
+/// A replay runs kernels only, so this class repeats the host's part of a step: it advances the
+/// optimizers, counts the batches of batch norm, and renews the versions of written tensors.
 class RecordedStep {
  public:
-  /// `step` outlives this. Error where the current context does not record.
+  /// `step` outlives this. Error if the current context does not record.
   explicit RecordedStep(TrainingStep& step);
   ~RecordedStep();
 
-  /// Whether steps are recorded here: the current context is of a CUDA device, and nobody looks at
-  /// single operations (check_finite()). ASSAY_GRAPH=0 in the environment says no.
+  /// Whether steps are to be recorded: the current context is of a CUDA device, check_finite() is
+  /// off and the environment has no ASSAY_GRAPH=0.
   static bool wanted();
-  /// Runs the step. `inputs` are the same tensors in every call, filled anew before each; `on_loss`
-  /// may copy the loss terms on the device (Readback brings them to the host), but not read them.
+  /// Runs the step. `inputs` must be the same tensors in every call, refilled before each.
+  /// `on_loss` may copy the loss terms on the device (for Readback) but not read them.
   void run(const std::vector<Tensor>& inputs, const std::function<void(const LossTerm&)>& on_loss);
 
  private:
@@ -32,7 +32,7 @@ class RecordedStep {
 
   TrainingStep& step_;
   std::unique_ptr<StepRecorder> recorder_;
-  std::vector<int64_t> counted_;  ///< by how much one step raises each of counts()
+  std::vector<int64_t> counted_;  ///< how much one step adds to each of counts()
 };
 
 }  // namespace assay

@@ -31,8 +31,8 @@ StateDict without_prefix(const StateDict& from, const std::string& prefix) {
   return found;
 }
 
-/// Appends the layers with weights of `module`. A step that trains them computes no gradient of the
-/// first one's input; one that takes them as constants computes nothing but gradients of inputs.
+/// Appends the layers with weights of `module`. If they are trained, the first one needs no input
+/// gradient; if they are constants, only input gradients are computed.
 void add_layers(const Module& module, const Shape& input, bool trained,
                 std::vector<StepLayer>& layers) {
   std::vector<LayerRow> rows;
@@ -181,8 +181,8 @@ void GanStep::run(const std::vector<Tensor>& inputs, const StepCallbacks& callba
   for (int i = 0; i < k_steps_ - 1; ++i)
     update_discriminator(real[i], gan_.generate(latents[i]), callbacks);
 
-  // The generator's update takes the images of the discriminator's last one, made once. They are
-  // the images that the plain algorithm would make again, for a sixth less work.
+  // The generator's update reuses the generated images of the discriminator's last update. The
+  // plain algorithm would generate the same images again, with a fifth more work.
   Tape tape;
   const Tensor fake = gan_.generate(latents.back());
   update_discriminator(real.back(), fake.detach(), callbacks);
@@ -198,9 +198,9 @@ void GanStep::run(const std::vector<Tensor>& inputs, const StepCallbacks& callba
   gan_.discriminator().set_requires_grad(true);
 }
 
-/// Real and generated images are batches of their own, because batch norm sees them apart. Each
-/// goes backward before the next goes forward, so that the activations of only one are kept; their
-/// gradients add up.
+/// Real and generated images are separate batches, because batch norm normalises each batch
+/// separately. The backward pass of the first comes before the forward pass of the second, so that
+/// only one batch of activations is kept; the gradients add up.
 void GanStep::update_discriminator(const Tensor& real, const Tensor& fake,
                                    const StepCallbacks& callbacks) {
   const auto add_gradients = [&](GanTerm term, const Tensor& images, const Tensor& label) {

@@ -1,5 +1,5 @@
-// One training step of each kind of model: the forward and backward passes and the updates of the
-// weights. The trainer, `assay profile` and the benchmarks of whole steps all run these.
+// The training step of each kind of model: forward pass, backward pass and update of the weights.
+// The trainer, `assay profile` and the benchmarks of whole steps run these.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace assay {
 
-/// One of the losses that a step computes, in the memory of the device, before its backward pass.
+/// One of the losses of a step, in device memory, before its backward pass.
 struct LossTerm {
   size_t index;                       ///< in TrainingStep::loss_terms()
   Tensor loss;                        // (1)
@@ -24,8 +24,8 @@ struct LossTerm {
   std::function<void()> run_forward;  ///< computes the loss again, to find its first NaN
 };
 
-/// What a step asks of its caller. By default losses stay on the device, and each optimizer updates
-/// its parameters as soon as their gradients are complete.
+/// Callbacks of a step. By default losses are not read, and each optimizer updates its parameters
+/// as soon as their gradients are complete.
 struct StepCallbacks {
   std::function<void(const LossTerm&)> on_loss = [](const LossTerm&) {};
   std::function<void(Optimizer&)> update = [](Optimizer& optimizer) { optimizer.step(); };
@@ -36,7 +36,7 @@ struct LossTermInfo {
   bool returns_logits = false;  ///< whether the metrics need the logits too
 };
 
-/// A loss term once it is in the memory of the host.
+/// A loss term in host memory.
 struct LossValue {
   double loss = 0;
   std::vector<float> logits;
@@ -44,19 +44,19 @@ struct LossValue {
 
 /// An optimizer and how often a step applies it.
 struct StepOptimizer {
-  std::string prefix;  ///< of the names of its state in a checkpoint
+  std::string prefix;  ///< of the names of its tensors in a checkpoint
   Optimizer* optimizer;
   int updates = 1;
 };
 
-/// A layer with weights, and what its backward pass computes.
+/// A layer with weights, and which gradients its backward pass computes.
 struct StepLayer {
   LayerRow row;
   bool weight_gradient, input_gradient;
 };
 
 /// A model's training step: it computes one or several losses of a batch and applies the
-/// optimizers. run() depends on its inputs and the module alone, makes no random numbers and reads
+/// optimizers. run() depends only on its inputs and the module, makes no random numbers and reads
 /// nothing back, so that it can be recorded as a CUDA graph.
 class TrainingStep {
  public:
@@ -65,10 +65,10 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  /// Everything that the step trains.
+  /// The module with all trained parameters.
   virtual Module& module() = 0;
   virtual std::vector<StepOptimizer> optimizers() = 0;
-  /// Batches of the loader that one step takes.
+  /// Batches of the loader that one step uses.
   virtual int batches_per_step() const { return 1; }
 
   /// The tensors that the next step reads, made from its batches.
@@ -78,26 +78,26 @@ class TrainingStep {
   void run(const std::vector<Tensor>& inputs) { run(inputs, StepCallbacks()); }
 
   virtual std::vector<LossTermInfo> loss_terms() const = 0;
-  /// Columns of history.csv, which holds their means over an epoch.
+  /// Names of the metrics, which are columns of history.csv with means over an epoch.
   virtual std::vector<std::string> metric_names() const = 0;
   /// The values of metric_names() for one step; `terms` in the order of loss_terms().
   virtual std::vector<double> metrics(std::span<const LossValue> terms) const = 0;
-  /// How the training goes, for the progress line; empty: the caller shows epoch and first metric.
+  /// A text for the progress line; if empty, the line shows the epoch and the first metric.
   virtual std::string note(std::span<const double> metrics) const;
 
-  /// In the order in which run() calls them.
+  /// The layers with weights, in the order in which run() calls them.
   virtual std::vector<StepLayer> layers(const std::vector<Tensor>& inputs) const = 0;
 
-  /// Steps done, those before a resume included.
+  /// Finished steps, including those before a resume.
   int64_t steps();
-  /// The state of the module ("model.*") and of the optimizers: all that a resumed training needs,
-  /// since random numbers are functions of the seed and the number of the step.
+  /// The state of the module ("model.*") and of the optimizers. A resumed training needs nothing
+  /// else, since random numbers are functions of the seed and the number of the step.
   StateDict save();
   /// CheckpointError that starts with `source`.
   void load(const StateDict& state, const std::string& source);
 };
 
-/// A step that lowers one loss of one network.
+/// A step with one network, one loss and one optimizer.
 class NetworkStep : public TrainingStep {
  public:
   /// `network` outlives this.
@@ -122,8 +122,8 @@ class NetworkStep : public TrainingStep {
   std::unique_ptr<Optimizer> optimizer_;
 };
 
-/// An autoencoder's step: the mean squared error between the reconstruction and the input, or with
-/// config.denoise the input before its noise. Adam.
+/// An autoencoder's step, by Adam. Loss: the mean squared error of the reconstruction against the
+/// input or, with config.denoise, against the input before its noise.
 class ReconstructionStep : public NetworkStep {
  public:
   ReconstructionStep(Module& network, const RunConfig& config);
@@ -135,7 +135,7 @@ class ReconstructionStep : public NetworkStep {
   bool denoise_;
 };
 
-/// A classifier's step: the binary cross-entropy of the logits. RMSprop.
+/// A classifier's step, by RMSprop. Loss: the binary cross-entropy of the logits.
 class ClassifierStep : public NetworkStep {
  public:
   /// A defective image weighs as much as `defect_weight` good ones.
@@ -148,16 +148,17 @@ class ClassifierStep : public NetworkStep {
   double defect_weight_;
 };
 
-/// What a GanStep reports.
+/// The metrics of a GanStep.
 struct GanMetrics {
   double loss_d = 0;  ///< binary cross-entropy of real images plus that of generated ones
   double loss_g = 0;  ///< of generated images with the label "real" ("non-saturating")
   double d_real = 0;  ///< D(x): the mean probability of being real that D gives real images
-  double d_fake = 0;  ///< D(G(z)): the same of generated images, before D's update
+  double d_fake = 0;  ///< D(G(z)): mean probability of being real of generated images, before D's
+                      ///< update
 };
 
-/// n latents from N(0,1); latent i is a function of (seed, draw, i). Draw 0 belongs to
-/// `assay generate` and to the grids of samples; training takes the others. // (n,1,1,100)
+/// n latents (n,1,1,100) from N(0,1); latent i is a function of (seed, draw, i). Draw 0 is for
+/// `assay generate` and the grids of samples; training uses the others.
 Tensor draw_latents(uint64_t seed, uint64_t draw, int64_t n);
 
 /// k updates of the discriminator, then one of the generator. Goodfellow et al., 2014,
@@ -177,7 +178,7 @@ class GanStep : public TrainingStep {
   void run(const std::vector<Tensor>& inputs, const StepCallbacks& callbacks) override;
   std::vector<LossTermInfo> loss_terms() const override;
   std::vector<std::string> metric_names() const override;
-  /// GanMetrics in the order of its members; those of the discriminator are of its last update.
+  /// The members of GanMetrics in their order; those of the discriminator are of its last update.
   std::vector<double> metrics(std::span<const LossValue> terms) const override;
   std::string note(std::span<const double> metrics) const override;
   std::vector<StepLayer> layers(const std::vector<Tensor>& inputs) const override;

@@ -11,7 +11,7 @@
 
 namespace assay {
 
-/// A step on tensors of its own, which the inputs are copied to and the loss terms are copied from.
+/// A recorded step with fixed tensors: the inputs are copied to them, the loss terms from them.
 struct StepRunner::Recorded {
   Recorded(TrainingStep& step, const std::vector<Tensor>& like, int64_t batch)
       : terms(step.loss_terms()), recorder(step) {
@@ -36,8 +36,8 @@ struct StepRunner::Recorded {
   };
   std::vector<LossTermInfo> terms;
   std::vector<Tensor> inputs;
-  Tensor values;                 ///< of each term its loss, then its logits // (size,1)
-  std::vector<int64_t> offsets;  ///< of each term in `values`
+  Tensor values;                 ///< (size,1): for each term its loss, then its logits
+  std::vector<int64_t> offsets;  ///< position of each term in `values`
   std::optional<Readback> readback;
   std::deque<InFlight> in_flight;  ///< the steps whose values `readback` holds
   RecordedStep recorder;

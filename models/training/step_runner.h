@@ -1,4 +1,4 @@
-// Runs the steps of a training one after the other: at once, or recorded where the device can.
+// Runs the steps of a training one after another, recorded as a CUDA graph if possible.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,21 @@ struct StepResult {
   std::vector<double> metrics;
 };
 
-/// Reads the losses of each step and refuses those that are not finite. Where steps are recorded,
-/// it reads them while the next step waits in the stream, one step late.
+/// Reads the losses of each step and throws Error if one is not finite. Losses of recorded steps
+/// are read one step late, while the next step is queued.
 class StepRunner {
  public:
-  /// `step` outlives this. Batches of another size than `batch`, the last of an epoch, are not
+  /// `step` outlives this. Batches of another size than `batch` (the last of an epoch) are not
   /// recorded.
   StepRunner(TrainingStep& step, int batch);
   ~StepRunner();
 
   /// Runs the next step on step.batches_per_step() batches. Returns the steps whose losses are
-  /// known by now: this one or, where steps are recorded, the one before. Error that names the step
-  /// when a loss is not finite. A step that is not recorded has not touched the weights by then; a
-  /// recorded one has, so nothing may be saved after the Error.
+  /// known now: this one or, if steps are recorded, the one before. Error that names the step if a
+  /// loss is not finite. A recorded step has changed the weights by then (others have not), so
+  /// nothing may be saved after the Error.
   std::vector<StepResult> run(std::span<const Batch> batches);
-  /// Waits for the steps whose losses are still on their way and returns them. Same Error.
+  /// Waits for the losses of queued steps and returns those steps. Error as for run().
   std::vector<StepResult> finish();
 
  private:

@@ -91,7 +91,7 @@ class Training {
           folder_.history().string());
       history_ = std::move(stored);
     }
-    // A crash may have fallen between the line of history and its checkpoint.
+    // A crash may leave history.csv one line ahead of the checkpoint.
     history_.cut_after(at_.epoch);
     if (history_.rows().size() < static_cast<size_t>(at_.epoch))
       hooks_.say("history.csv has lost epochs: their losses and seconds are missing from now on");

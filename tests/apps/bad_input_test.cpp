@@ -1,11 +1,11 @@
-// Every kind of bad input gives one line that says what to do, and its exit code.
+// Every kind of bad input gives its exit code and one line that says what to do.
 #include "tests/apps/program.h"
 #include "tests/support/png_writer.h"
 
 namespace assay::testing {
 namespace {
 
-/// A training is refused because one of its images is broken; nothing is written.
+/// Checks that a training with this broken image is refused and writes nothing.
 void check_bad_image(const Bytes& bytes, const char* name, const std::string& part) {
   const TemporaryFolder folder;
   write_small_class(folder / "data");

@@ -1,4 +1,4 @@
-// Opens a page in headless Chromium and asks it what it shows.
+// Opens a page in headless Chromium and reads what it shows.
 #pragma once
 
 #include <fmt/core.h>
@@ -25,7 +25,7 @@ inline std::string find_chromium() {
   return "";
 }
 
-/// Runs in the page, once it is loaded. What it looks at: see the fields of its answer.
+/// A script that runs in the loaded page; the fields of its answer say what it looks at.
 inline constexpr const char* kProbe = R"(<script>
 const violations = [];
 document.addEventListener('securitypolicyviolation', e => violations.push(e.blockedURI));
@@ -94,11 +94,11 @@ addEventListener('load', () => {
 });
 </script>)";
 
-/// What the probe says of `page` at this width, light or dark.
+/// The probe's answer for `page` at this width, light or dark.
 inline nlohmann::json look_at(const std::string& chromium, const std::string& page, int width,
                               bool dark) {
   const TemporaryFolder folder;
-  // The page's policy, widened by the probe alone; whatever else it forbids is reported.
+  // The page's policy, with an exception for the probe; all other violations are reported.
   std::string probed = page;
   const std::string policy = "default-src 'none';";
   REQUIRE(contains(probed, policy));

@@ -1,4 +1,4 @@
-// What becomes of every file that a user hands over: train, predict and data check.
+// The treatment of every file that a user gives to train, predict and data check.
 #include <pty.h>
 #include <sys/ioctl.h>
 
@@ -28,7 +28,7 @@ std::vector<nlohmann::json> json_lines(const std::string& text) {
   return lines;
 }
 
-/// What a shell line prints; "$0" is the program.
+/// The output of a shell line; "$0" is the program.
 std::string output_of(const TemporaryFolder& folder, const std::string& line, int code) {
   CHECK(run_shell(line + " > '" + (folder / "printed").string() + "'") == code);
   return read_text(folder / "printed");

@@ -1,4 +1,4 @@
-// The DCGAN through the program: train, break off, resume, generate, report.
+// The DCGAN through the program: train, interrupt, resume, generate, report.
 #include "tests/apps/program.h"
 
 namespace assay::testing {
@@ -42,7 +42,7 @@ TEST_CASE("a DCGAN is trained, described in words, asked for images and reported
   for (const char* name : {"step_000002.png", "step_000006.png", "real.png", "nearest.png"})
     CHECK_MESSAGE(fs::exists(run / "figures" / name), name);
 
-  // Evaluating again says the same.
+  // Evaluating again gives the same metrics.
   const std::string before = read_text(run / "metrics.json");
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(read_text(run / "metrics.json") == before);

@@ -1,5 +1,5 @@
-// The program and its tests where there is a CUDA device (real or emulated), where the build has
-// none, and where the machine has none.
+// The program and its tests with a CUDA device (real or emulated), in a build without CUDA, and on
+// a machine without a device.
 #include <cstdlib>
 #include <sstream>
 
@@ -9,7 +9,7 @@
 namespace assay::testing {
 namespace {
 
-/// Whether this build could use a device, and this entry of ctest is about one.
+/// Whether this build can use a device and this entry of ctest tests one.
 bool cuda_build_tested() {
   return built_with_cuda() && test::tested("cuda");
 }
@@ -47,11 +47,12 @@ std::vector<double> losses(const fs::path& file) {
   return all;
 }
 
-/// The sums of the two devices differ in order only, so a first loss differs by roundings. What the
-/// optimizers make of a gradient near 0, divided by its own size, is larger, and grows by the step.
+/// The sums of the two devices differ in order only, so a first loss differs by rounding.
+/// Optimizers divide a gradient near 0 by its own size, so later differences are larger and grow by
+/// the step.
 constexpr double kFirstLoss = 1e-5, kLaterLosses = 1e-3;
 
-/// The first row is of one step.
+/// Compares two histories whose first row is a single step.
 void check_losses(const fs::path& cuda, const fs::path& cpu) {
   const std::vector<double> got = losses(cuda), want = losses(cpu);
   REQUIRE(got.size() == want.size());
@@ -105,8 +106,8 @@ std::vector<double> predicted(const fs::path& folder, const char* run) {
 /// mean: ten roundings of the mean, 2^-24 of it each, are so much.
 constexpr double kScore = 10 * 0x1p-24 * 5000;
 
-/// The losses of both devices agree (those of the histories named), evaluating again changes
-/// nothing, and an image has the score that the CPU gives it with the same weights.
+/// Checks that the losses of both devices agree (in the named histories), that evaluating again
+/// changes nothing, and that the CPU gives an image the same score with the same weights.
 void check_detector(const std::string& model, const std::vector<std::string>& more,
                     const std::vector<std::string>& histories = {"history.csv"}) {
   const TemporaryFolder folder;
@@ -163,7 +164,7 @@ TEST_CASE("cuda: train, break off, resume, evaluate and predict") {
     CHECK_MESSAGE(contains(row, image["score"].dump()), row);
   }
 
-  // Who has no GPU is told so before anything is overwritten.
+  // Without a GPU the command fails before anything is overwritten.
   check_refused(assay_without_gpu({"evaluate", run.string()}), kDevice, "--device cpu");
   CHECK(read_text(run / "scores.csv") == scores);
 }

@@ -124,7 +124,7 @@ TEST_CASE("CNN: each fold begins with weights of its own") {
   const TemporaryFolder folder;
   write_class_for_folds(folder / "data");
   const fs::path run = folder / "run";
-  // A step that moves nothing, so that the networks are as they were drawn.
+  // A step that changes no weight, so that the networks keep their initial values.
   require_success(run_assay(
       training("cnn", folder / "data", run, {"--folds", "3", "--steps", "1", "--lr", "1e-12"})));
   const Outcome predicted = require_success(

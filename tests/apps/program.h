@@ -1,4 +1,4 @@
-// Runs the built program as a user would, on a small data set of its own.
+// Runs the built program as a user would, on small data sets.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -22,8 +22,8 @@
 
 namespace assay::testing {
 
-/// The built program. Defined in a file of its own, so that two builds share what they compile of
-/// the tests.
+/// Path of the built program. Defined in a separate file, so that two builds share the compiled
+/// tests.
 extern const char* const kProgram;
 
 inline std::string read_text(const fs::path& file) {
@@ -44,7 +44,7 @@ struct Outcome {
   std::string out, error;
 };
 
-/// A program with its words, running until wait().
+/// A program with its arguments, running until wait().
 class Running {
  public:
   struct Program {
@@ -168,7 +168,7 @@ inline std::vector<std::string> small_training(const fs::path& data, const fs::p
   return words;
 }
 
-/// Everything that must not depend on threads, breaks or the clock.
+/// Compares everything that must not depend on threads, interruptions or the clock.
 inline void check_same_results(const fs::path& a, const fs::path& b) {
   for (const char* file : {"model.safetensors", "latents.safetensors", "scores.csv",
                            "good_scores.csv", "split.json", "checkpoint.safetensors"})

@@ -1,5 +1,4 @@
-// The quick profile must mean something: on built-in images the models tell defects from good
-// ones.
+// The quick profile detects defects: on built-in images the models reach a minimum AUROC.
 #include <nlohmann/json.hpp>
 
 #include "tests/apps/program.h"

@@ -1,4 +1,4 @@
-// The shell examples of README.md, run as they stand there.
+// Runs the shell examples of README.md.
 #include "tests/apps/program.h"
 
 namespace assay::testing {

@@ -1,4 +1,4 @@
-// The report as a reader sees it, in a browser: on a laptop and on a phone, light and dark.
+// The report in a browser: on a laptop and on a phone, light and dark.
 #include <map>
 
 #include "tests/apps/browser.h"
@@ -6,7 +6,8 @@
 namespace assay::testing {
 namespace {
 
-/// Every model, two seeds, noise, collapsed generators: what a report can have in it.
+/// A suite with everything that a report can contain: every model, two seeds, noise, collapsed
+/// generators.
 void run_small_suite(const fs::path& out) {
   const Outcome outcome = run_assay({"suite", "--data", "builtin", "--out", out.string(), "--steps",
                                      "2", "--image-size", "64", "--seeds", "2"});

@@ -170,7 +170,7 @@ TEST_CASE("a broken-off run goes on to the same bits") {
     const Outcome outcome = running.wait();
     CAPTURE(outcome.error);
     if (signal == SIGKILL) CHECK(outcome.code == -SIGKILL);
-    // Ctrl-C writes a checkpoint and says how to go on.
+    // Ctrl-C writes a checkpoint and says how to resume.
     if (signal == SIGINT) CHECK(contains(outcome.error, "--resume"));
     CHECK(!fs::exists(broken / "metrics.json"));
     require_success(run_assay(small_training(folder / "data", broken, resume)));
@@ -298,7 +298,7 @@ TEST_CASE("images of one's own: evaluate tests none that was learnt from") {
   require_success(run_assay({"evaluate", (folder / "of-few").string()}));
   CHECK(read_text(folder / "of-few/scores.csv") == trained);
 
-  // Two folders of one's own are two data sets, though their images have the same names.
+  // Two folders given by --good are two data sets, though their images have the same names.
   put(folder / "fine2/0.png", small_image(3, 20, 20));
   for (int i = 1; i < 20; ++i)
     put(folder / "fine2" / fmt::format("{}.png", i), small_image(40 + i, 20, 20));
@@ -329,7 +329,7 @@ TEST_CASE("images of one's own: a split may name any good image, and more may co
   train("first", {"--seed", "1"});
   train("second", {"--seed", "2", "--split", (folder / "first/split.json").string()});
   CHECK(read_text(folder / "second/split.json") == read_text(folder / "first/split.json"));
-  // An image more, while the run is broken off: it is tested, and the training stays as it was.
+  // An image added while the run is interrupted is tested; the training set does not change.
   const std::string model = read_text(folder / "first/model.safetensors");
   fs::remove(folder / "first/metrics.json");
   put(good / "99.png", small_image(99, 20, 20));
@@ -363,7 +363,7 @@ TEST_CASE("predict --out replaces nothing unasked, and a run clears what a kill 
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(!fs::exists(run / "checkpoint.safetensors.host-1.tmp"));
 
-  // Nobody else's file, and none in a folder that turns out to be no run.
+  // Other files are kept, and nothing is removed from a folder that is not a run.
   put(run / "mine.tmp", std::string("mine"));
   require_success(run_assay({"evaluate", run.string()}));
   CHECK(fs::exists(run / "mine.tmp"));

@@ -52,7 +52,7 @@ TEST_CASE("shards run at once in one folder, and together they are the whole sui
   CHECK(runs_in(shared) == runs_in(expected));
   CHECK(shared["seeds"] == expected["seeds"]);  // the same numbers, mean and deviation
 
-  // Machines without a common folder: theirs are copied into one.
+  // Machines without a common folder: their folders are copied into one.
   const Outcome part = run_assay(shard("1/2", folder / "here"));
   CHECK(contains(part.out, "3 runs of other shards are not finished"));
   REQUIRE(run_assay(shard("2/2", folder / "there")).code == 0);
@@ -74,7 +74,7 @@ TEST_CASE("one bad class does not stop the rest, and is named at the end") {
   CHECK(runs_in(results_of(folder / "out")) == std::set<std::string>{"kd-cae-tile-seed1"});
   CHECK(contains(read_text(folder / "out/report/index.html"), "kd-cae-brick-seed1 failed"));
   CHECK(contains(results_of(folder / "out")["failed"]["kd-cae-brick-seed1"], "broken.png"));
-  // Mended, it is made up for.
+  // After the repair the suite trains the missing run.
   fs::remove(folder / "data/brick/train/good/broken.png");
   REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
   CHECK(runs_in(results_of(folder / "out")).size() == 2);
@@ -94,14 +94,14 @@ TEST_CASE("a suite takes no run with other options for its own") {
   CHECK(contains(other.error, "epochs 6, not 7"));
   CHECK(contains(run("7", {"--list"}).out, "other     assay train"));
   CHECK(run("6", {}).code == 0);
-  // Evaluated under another condition, it is another's result; the report says how it came.
+  // Evaluated under another condition the run counts for that condition; the report says so.
   REQUIRE(
       run_assay({"evaluate", (folder / "out/kd-cae-tile-seed1").string(), "--test-noise", "noisy"})
           .code == 0);
   CHECK(contains(run("6", {"--list"}).out, "other     assay train"));
   REQUIRE(run_assay({"report", (folder / "out").string()}).code == 0);
   CHECK(contains(read_text(folder / "out/report/index.html"), "--test-noise noisy</code>"));
-  // A copy is no further seed, whatever stands between the two.
+  // A copy does not count as a further seed, whatever runs are listed between the two.
   fs::copy(folder / "out/kd-cae-tile-seed2", folder / "out/z-copy", fs::copy_options::recursive);
   fs::copy(folder / "out/kd-cae-tile-seed2", folder / "out/other", fs::copy_options::recursive);
   std::string config = read_text(folder / "out/other/config.json");
@@ -280,7 +280,7 @@ TEST_CASE("a suite killed again and again ends as the unbroken one") {
 TEST_CASE("a collapsed run is named in words, with what cures it") {
   const TemporaryFolder folder;
   write_small_class(folder / "data", "tile");
-  // Where all good images are one, no network can tell them apart.
+  // If all good images are the same, no network can distinguish them.
   for (const auto& entry : fs::directory_iterator(folder / "data/tile/train/good"))
     put(entry.path(), small_image(1, 20, 20));
   const Outcome outcome = run_assay(suite(folder / "data", folder / "out"));

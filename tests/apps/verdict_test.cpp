@@ -1,4 +1,4 @@
-// What the report says of runs whose scores are known: sentences by rule, seeds, what may be
+// The report's sentences about runs with known scores: rules, seeds, and which results may be
 // quoted.
 #include <fmt/core.h>
 
@@ -48,7 +48,7 @@ void write_run(const fs::path& root, const Fake& fake) {
         .defective = defective,
         .defect = defective ? "crack" : "good",
         .components = {}};
-    // A scatter of its own for each model and seed.
+    // A different scatter for each model and seed.
     const int place = i * 7 + static_cast<int>(fake.seed) * 13 + fake.model[0] * 3 * (i % 5);
     image.score = fake.spread * (place % 20) / 20 - 5 + (defective ? fake.shift : 0);
     image.predicted_defective = image.score > 0;

@@ -15,7 +15,7 @@ using testing::put;
 using testing::small_image;
 using testing::TemporaryFolder;
 
-/// Images that were never read: facts alone.
+/// Findings about images that are never read: only their properties are given.
 class Seen {
  public:
   ImageFacts& add(const std::string& path, bool defective = false) {
@@ -29,7 +29,7 @@ class Seen {
     images.push_back({&samples_.back(), &facts_.back()});
     return facts_.back();
   }
-  std::vector<SeenImage> images;
+  std::vector<ReadImage> images;
 
  private:
   static inline uint64_t last_hash_ = 0;
@@ -44,7 +44,7 @@ TEST_CASE("nothing is said of images that are alike") {
   for (const char* name : {"a", "b", "c"}) training.add(name);
   test.add("d", true).mask = MaskCoverage{0.6, 0.5};
   test.add("e").size = {120, 100};
-  const Findings findings = find_out(training.images, test.images);
+  const ImageFindings findings = check_images(training.images, test.images);
   CHECK(findings.problems.empty());
   CHECK(findings.notes.empty());
 }
@@ -55,17 +55,17 @@ TEST_CASE("16 bits of which fewer are used are named with their range") {
   deep(training.add("a"), 4000);
   deep(test.add("b"), 3000);
   test.add("c");
-  std::vector<std::string> notes = find_out(training.images, test.images).notes;
+  std::vector<std::string> notes = check_images(training.images, test.images).notes;
   REQUIRE(notes.size() == 1);
   CHECK(notes[0] ==
         "2 of 3 images (a, b) have 16 bits a value but use 12 (the largest value is "
         "4000), so they look dark; scaled by --bit-depth 12");
-  CHECK(find_out(training.images, test.images, 12).notes.empty());
-  notes = find_out(training.images, test.images, 11).notes;
+  CHECK(check_images(training.images, test.images, 12).notes.empty());
+  notes = check_images(training.images, test.images, 11).notes;
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes[0], "2 of 3 images (a, b) have values above 2047"));
   deep(test.add("d"), 40000);
-  CHECK(find_out(training.images, test.images).notes.empty());
+  CHECK(check_images(training.images, test.images).notes.empty());
 }
 
 TEST_CASE("another shape than the training images' is named") {
@@ -74,7 +74,7 @@ TEST_CASE("another shape than the training images' is named") {
   training.add("odd").size = {480, 640};
   test.add("d").size = {1280, 960};
   test.add("e").size = {900, 900};
-  const std::vector<std::string> notes = find_out(training.images, test.images).notes;
+  const std::vector<std::string> notes = check_images(training.images, test.images).notes;
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes[0],
                  "2 of 6 images (odd, e) have another shape (480x640) than training "
@@ -86,16 +86,16 @@ TEST_CASE("the same image in training and test is named; as good and defective i
   const uint64_t hash = training.add("train/good/a").hash;
   test.add("test/good/b").hash = hash;
   test.add("c");
-  Findings findings = find_out(training.images, test.images);
+  ImageFindings findings = check_images(training.images, test.images);
   CHECK(findings.problems.empty());
   REQUIRE(findings.notes.size() == 1);
   CHECK(contains(findings.notes[0], "1 of 2 test images (test/good/b = train/good/a) are among"));
   test.add("bad/d", true).hash = hash;
-  findings = find_out(training.images, test.images);
+  findings = check_images(training.images, test.images);
   REQUIRE(findings.problems.size() == 1);
   CHECK(contains(findings.problems[0], "bad/d: is the same image as train/good/a"));
   training.add("train/good/e").hash = hash;  // twice in training alone: nothing to say
-  findings = find_out(training.images, {});
+  findings = check_images(training.images, {});
   REQUIRE(findings.notes.size() == 1);  // but of a cross-validation
   CHECK(contains(findings.notes[0], "stand there twice"));
 }
@@ -104,9 +104,9 @@ TEST_CASE("masks among the images of defects that no name betrays") {
   Seen training, test;
   training.add("good/1");
   test.add("bad/masks/1.png", true).two_valued = true;
-  CHECK(find_out(training.images, test.images).problems.empty());
+  CHECK(check_images(training.images, test.images).problems.empty());
   test.add("bad/1.jpg", true);
-  const Findings findings = find_out(training.images, test.images);
+  const ImageFindings findings = check_images(training.images, test.images);
   REQUIRE(findings.problems.size() == 1);
   CHECK(contains(findings.problems[0], "bad/masks/1.png: lies among the images of defects"));
   CHECK(contains(findings.problems[0], "the mask of bad/1.jpg"));
@@ -121,7 +121,7 @@ TEST_CASE("masks of everything, of the complement and of less than a pixel are n
   ImageFacts& small = test.add("small", true);
   small.mask = MaskCoverage{1e-5, 0};
   small.mask_vanishes = true;
-  const std::vector<std::string> notes = find_out(training.images, test.images).notes;
+  const std::vector<std::string> notes = check_images(training.images, test.images).notes;
   REQUIRE(notes.size() == 3);
   CHECK(contains(notes[0], "1 of 4 masks (all) mark the whole image"));
   CHECK(contains(notes[1], "1 of 4 masks (inverted) mark all but a part"));

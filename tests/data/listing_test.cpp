@@ -87,7 +87,7 @@ TEST_CASE("links to folders are followed once, and never in a circle") {
 }
 
 TEST_CASE("an account says how many files were read and which were not") {
-  FileAccount account;
+  FileCounts account;
   CHECK(account.sentence() == "0 images read, no file ignored");
   account.add_image();
   account.add_mask();

@@ -201,8 +201,8 @@ DEVICE_TEST_CASE("endless batches are full, and each pass gives every image once
   CHECK(std::equal(values.begin(), values.end(), &x[12 * each]));
 }
 
-// The memory of a batch that is dropped is that of a later one, which may be on its way there while
-// the operations that read the first still wait for the device.
+// A later batch gets the memory of one that is dropped, and may be copied there while operations
+// that read the first still wait for the device.
 DEVICE_TEST_CASE("a batch can be dropped before the operations that use it have run") {
   const ImageStore store(one_thread(), some_samples(20), {.height = 4, .width = 4});
   const BatchOptions options = {.batch = 3, .seed = 8, .clean_target = true, .labels = true};

@@ -33,7 +33,17 @@ TEST_CASE("activation: the declared traits are those of the formula") {
 TEST_CASE("activation: a leaky_relu without a slope above 0 is refused") {
   CHECK_THROWS_WITH_AS(check_activation("conv2d", Activation::leaky_relu, 0),
                        doctest::Contains("leaky_relu has slope 0 but needs one above 0"), Error);
-  for (const Activation a : kActivations) CHECK_NOTHROW(check_activation("conv2d", a, kSlope, 2));
+}
+
+TEST_CASE("activation: only a non-decreasing one may be fused behind a pool") {
+  for (const Activation a : kActivations) {
+    CAPTURE(name_of(a));
+    CHECK_NOTHROW(check_activation("conv2d", a, kSlope));
+    if (traits_of(a).non_decreasing)
+      CHECK_NOTHROW(check_activation("conv2d", a, kSlope, 2));
+    else
+      CHECK_THROWS_AS(check_activation("conv2d", a, kSlope, 2), Error);
+  }
 }
 
 TEST_CASE("activation: forward and backward equal the float64 reference") {

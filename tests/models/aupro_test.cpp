@@ -67,7 +67,8 @@ std::vector<std::vector<int>> slow_regions(const Image& p) {
   return regions;
 }
 
-/// AUPRO by its definition: every heat that occurs is a threshold, and each counts all pixels anew.
+/// AUPRO by its definition: every distinct heat is a threshold, for which all pixels are counted
+/// anew.
 double slow_aupro(const std::vector<Image>& images, double limit) {
   std::set<float, std::greater<>> thresholds;
   for (const Image& p : images) thresholds.insert(p.heat.begin(), p.heat.end());

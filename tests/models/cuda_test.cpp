@@ -1,6 +1,6 @@
-// The models train on a CUDA device: step by step with the losses of the CPU, to the same bits
-// every time, and to those bits too when the step is replayed from a graph, whose losses the host
-// looks at one step late. Small images, few of them.
+// Training on a CUDA device gives the losses of the CPU step by step, and the same bits every time,
+// also when the step is replayed from a graph, whose losses the host reads one step late. Small
+// images, few of them.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -52,7 +52,7 @@ ImageStore images(int side, int count = 5) {  // a last batch that is smaller th
   return {current_context(), samples, {.height = side, .width = side, .channels = 3}};
 }
 
-/// What a training leaves: the loss of each step, and all weights.
+/// The results of a training: the loss of each step, and all weights.
 struct Outcome {
   std::vector<double> losses;
   std::string weights;
@@ -180,8 +180,9 @@ class Graphs {
   ~Graphs() { unsetenv("ASSAY_GRAPH"); }
 };
 
-/// The sums of the two devices differ in order only, so a first loss differs by roundings. What the
-/// optimizers make of a gradient near 0, divided by its own size, is larger, and grows by the step.
+/// The sums of the two devices differ in order only, so a first loss differs by rounding.
+/// Optimizers divide a gradient near 0 by its own size, so later differences are larger and grow by
+/// the step.
 constexpr double kFirstLoss = 1e-5, kLaterLosses = 1e-3;
 
 void check_model(Outcome (*train)()) {

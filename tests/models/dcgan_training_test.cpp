@@ -1,4 +1,4 @@
-// The DCGAN: its step, its training, and what is said of the end of a training.
+// The DCGAN: its step, its training, and the diagnostics at the end of a training.
 #include "models/experiments/gan_run.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// Figures: what is drawn where, and the way back from a figure to its tiles.
+// Figures: the contents of each tile, and cutting a figure into its tiles.
 #include "models/evaluation/figures.h"
 
 #include <doctest/doctest.h>

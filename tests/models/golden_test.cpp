@@ -75,11 +75,11 @@ void check_gradients(const Case& c, const std::vector<Parameter>& parameters) {
   }
 }
 
-/// Most that a first update may differ at a weight whose gradient is g, when g may differ by
-/// `error`. An update is rate * u(g), u = g / (|g| + eps) and its like, and eps / (|g| + eps)^2,
-/// the slope of that, is at most 1 / (4 |g|) whatever eps is. Of RMSprop's u, with v = 0.1 g^2
-/// under the root, the slopes are at most 0.8 / |g| and, eps beneath the root, 1.22 / |g|. Where g
-/// is small beside the others, so, its own rounding shows. No u leaves +-sqrt(10).
+/// Bound on the difference of a first update at a weight whose gradient is g, if g may differ by
+/// `error`. An update is rate * u(g). For u = g / (|g| + eps) the slope eps / (|g| + eps)^2 is at
+/// most 1 / (4 |g|) for any eps. For RMSprop's u, with v = 0.1 g^2 under the root, it is at most
+/// 0.8 / |g| or, with eps under the root, 1.22 / |g|. So the rounding of small gradients shows. |u|
+/// is at most sqrt(10).
 double update_error(double g, double error) {
   constexpr double kRate = 1e-3, kSlope = 1.22, kMaxUpdate = 3.17;
   return kWeight + kRate * std::min(kSlope * error / std::abs(g), 2 * kMaxUpdate);

@@ -41,7 +41,7 @@ inline Tensor formula_images(int64_t N, int64_t size, int64_t C) {
 inline Tensor formula_signed_images(int64_t N, int64_t size, int64_t C) {
   return formula_tensor(kImageStream, {N, size, size, C}, 1, 0);
 }
-/// Of unit variance; (N,1,1,length).
+/// Latents of unit variance, (N,1,1,length).
 inline Tensor formula_latents(int64_t N, int64_t length) {
   return formula_tensor(kLatentStream, {N, 1, 1, length}, std::sqrt(3.0), 0);
 }

@@ -9,7 +9,7 @@
 //                        |<-------- a row of taps: S*C floats -------->|
 //
 // Neighbouring threads have neighbouring filters, which read the same x, and then neighbouring
-// columns. A block that holds all units several times has that many *lanes*: each takes every
+// columns. A block with several threads for each unit has that many *lanes*: each takes every
 // lanes-th window of the block's part of z, and at the end their sums are added in order:
 //
 //     thread    | unit 0 .. U-1   | unit 0 .. U-1   | unit 0 .. U-1   | idle |

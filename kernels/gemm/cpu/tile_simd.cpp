@@ -8,7 +8,7 @@
 namespace assay::cpu::ASSAY_ISA {
 namespace {
 
-// Narrow vectors for few columns: a register of 4 floats wastes less on K = 3 than one of 16.
+// Narrow vectors for few columns: a vector of 4 floats wastes less on K = 3 than one of 16.
 template <int L>
 struct Vector {
   typedef float type __attribute__((vector_size(L * 4)));
@@ -33,7 +33,7 @@ constexpr int kRegisters = kLanes == 16 ? 32 : 16;
 constexpr int rows_of(int vectors) {
   return kRegisters == 32 ? (vectors == 2 ? 12 : 14) : (vectors == 2 ? 6 : 10);
 }
-// The same for pooled products: whole windows of 4, or whole fractions of a window of 16.
+// Rows in registers for pooled products: whole windows of 4, or whole fractions of a window of 16.
 constexpr int pooled_rows_of(int vectors, int window) {
   if (kRegisters == 32) return window == 4 ? 12 : (vectors == 2 ? 8 : 16);
   return vectors == 2 ? 4 : 8;
@@ -58,7 +58,7 @@ ASSAY_INLINE bool is_interleaved(int width, int run) {
   return kLanes > kNarrow && width == kNarrow && run % kLanes == 0;
 }
 
-// Of each quarter of four lanes, lanes `from` and `from + 1` of a and of b: a b a b.
+// In each quarter of four lanes: lanes `from` and `from + 1` of a, then those of b.
 template <int from, int... lane>
 ASSAY_INLINE vf pairs(vf a, vf b, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(a, b,
@@ -71,7 +71,7 @@ ASSAY_INLINE vf halves(vf a, vf b, std::integer_sequence<int, lane...>) {
                                  ((lane >> 1 & 1) * kLanes + (lane & ~3) + from + (lane & 1))...);
 }
 
-// Lane k: the sum of all lanes of v[k].
+// Lane k of the result is the sum of all lanes of v[k].
 ASSAY_INLINE V<4> sums_of(const vf (&v)[kNarrow]) {
   constexpr std::make_integer_sequence<int, kLanes> lanes;
   const vf a = pairs<0>(v[0], v[1], lanes) + pairs<2>(v[0], v[1], lanes);  // 0 1 0 1
@@ -84,7 +84,7 @@ ASSAY_INLINE V<4> sums_of(const vf (&v)[kNarrow]) {
   return sum;
 }
 
-// Not inline: its accumulators need all registers.
+// Not inlined, because its accumulators need all registers.
 template <int kColumns, int R>
 __attribute__((noinline)) void dot_rows(const TileJob& t, const float* const* rows, V<4>* sums) {
   const float* a[R];
@@ -164,7 +164,7 @@ ASSAY_INLINE void product_rows(const TileJob& t, int64_t m0, int rows) {
   accumulate<L, NV, MR>(t, a, acc);
   const int64_t* to = t.out_offset + m0;
   if (rows == MR && t.columns == kWidth) {
-    // Unrolled: an accumulator with a variable index would live in memory.
+    // Unrolled, because an accumulator with a variable index would be in memory.
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v) {
@@ -220,7 +220,7 @@ ASSAY_INLINE void store_window(const TileJob& t, int64_t window, const V<L> (&be
     }
 }
 
-// The larger of best and acc, the row `here` of its window; the first one where they are equal.
+// Keeps the larger of best and acc, which is row `here` of its window; best if they are equal.
 template <int L>
 ASSAY_INLINE void take_larger(V<L> acc, int here, V<L>& best,
                               typename Vector<L>::integers& position) {
@@ -229,7 +229,7 @@ ASSAY_INLINE void take_larger(V<L> acc, int here, V<L>& best,
   position = larger ? position * 0 + here : position;
 }
 
-// A tile holds some whole windows.
+// Stores a tile that holds whole windows.
 template <int L, int NV, int kWindow, int MR>
 void windows_in_tile(const TileJob& t) {
   constexpr int kWindows = MR / kWindow;
@@ -260,7 +260,7 @@ struct Largest {
   typename Vector<L>::integers position[NV];
 };
 
-// Not inline: what is the largest so far then waits in memory, not in accumulators' registers.
+// Not inlined, so that the maxima so far wait in memory and not in the accumulators' registers.
 template <int L, int NV, int MR>
 __attribute__((noinline)) void merge_tile(const TileJob& t, const int64_t* a_offset, int first,
                                           Largest<L, NV>& largest) {
@@ -277,7 +277,7 @@ __attribute__((noinline)) void merge_tile(const TileJob& t, const int64_t* a_off
   }
 }
 
-// A window takes some whole tiles.
+// Stores a window that takes several whole tiles.
 template <int L, int NV, int kWindow, int MR>
 void tiles_in_window(const TileJob& t) {
   for (int64_t w = 0; w < t.M / kWindow; ++w) {
@@ -327,8 +327,8 @@ void outer_columns(const OuterJob& t, int j0) {
   constexpr int kMost = kRegisters == 32 ? 12 : 6;
   int i = 0;
   for (; i + kMost <= t.I; i += kMost) outer_rows<NV, kMost>(t, i, j0);
-  // The rest in as few passes as possible: 9 is a 3x3 filter of one channel, 8 and 4 are what 12
-  // leaves of 32, 64 and 128 channels.
+  // The remaining rows in as few passes as possible: 9 are a 3x3 filter of one channel; 8 and 4 are
+  // the remainders of 32, 64 and 128 channels by 12.
   if constexpr (kMost == 12) {
     for (; i + 9 <= t.I; i += 9) outer_rows<NV, 9>(t, i, j0);
     for (; i + 8 <= t.I; i += 8) outer_rows<NV, 8>(t, i, j0);

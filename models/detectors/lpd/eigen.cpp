@@ -14,7 +14,7 @@ double off_diagonal(const std::vector<double>& a, int n) {
   return sum;
 }
 
-/// Turns the rows and columns p and q of `a` so that a(p,q) = 0, and the rows of `v` with them.
+/// Rotates rows and columns p and q of `a` so that a(p,q) = 0, and rows p and q of `v` likewise.
 void rotate(std::vector<double>& a, std::vector<double>& v, int n, int p, int q) {
   if (a[p * n + q] == 0) return;
   const double theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);

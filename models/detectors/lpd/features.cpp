@@ -9,6 +9,7 @@
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
 #include "models/detectors/lpd/eigen.h"
+#include "models/detectors/lpd/pose.h"
 
 namespace assay {
 namespace {
@@ -17,7 +18,7 @@ constexpr int kPatches = 60'000;  // of each scale
 constexpr int kIcaSteps = 40;
 constexpr int kArea = kFilterSide * kFilterSide;
 
-/// (r + g + b) / 3, r - g, b - (r + g) / 2, in place of r, g, b.
+/// Converts r, g, b to (r + g + b) / 3, r - g, b - (r + g) / 2.
 Planes opponent(const Planes& rgb) {
   Planes out = rgb;
   for (size_t i = 0; i < out.values.size(); i += 3) {
@@ -39,7 +40,8 @@ std::vector<std::vector<Planes>> pyramids(Context& ctx, std::span<const Planes> 
   return all;
 }
 
-/// Random patches (kPatches, 75) of one scale, as (channel, y, x), without their mean per channel.
+/// Samples patches (kPatches, 75) of one scale, each (channel, y, x), without their mean per
+/// channel.
 std::vector<float> draw_patches(std::span<const std::vector<Planes>> images, int scale,
                                 uint64_t seed) {
   const Planes& first = images.front()[scale];
@@ -50,7 +52,7 @@ std::vector<float> draw_patches(std::span<const std::vector<Planes>> images, int
   std::vector<float> patches(size_t{kPatches} * kPatchValues);
   for (float* out = patches.data(); out < patches.data() + patches.size(); out += kPatchValues) {
     const Planes& p = images[random.below(static_cast<uint32_t>(images.size()))][scale];
-    // Every second position, as a grid of patches that overlap by a half.
+    // Every second position, so that neighbouring patches overlap by about a half.
     const uint32_t rows = (p.height - kFilterSide) / 2 + 1,
                    columns = (p.width - kFilterSide) / 2 + 1;
     const uint32_t y = 2 * random.below(rows), x = 2 * random.below(columns);
@@ -67,7 +69,7 @@ std::vector<float> draw_patches(std::span<const std::vector<Planes>> images, int
   return patches;
 }
 
-/// X^T Y / n of X (n,a) and Y (n,b), sums of blocks in double.
+/// X^T Y / n of X (n,a) and Y (n,b); blocks of rows are summed in double.
 std::vector<double> mean_product(Context& ctx, int n, int a, int b, const float* x,
                                  const float* y) {
   constexpr int kBlock = 2000;
@@ -104,8 +106,8 @@ double normal(RandomSequence& random) {
   return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
 }
 
-/// Rows of `basis` (K,75), the whitening of the patches, turned so that responses are as far from
-/// normal as can be (contrast log cosh).
+/// Rotates the rows of `basis` (K,75), which whiten the patches, so that the responses are as far
+/// from normal as possible (contrast log cosh).
 std::vector<double> independent_rows(Context& ctx, const std::vector<float>& patches,
                                      const std::vector<double>& basis, int K, uint64_t seed) {
   const std::vector<float> whitening(basis.begin(), basis.end());
@@ -139,7 +141,7 @@ std::vector<double> independent_rows(Context& ctx, const std::vector<float>& pat
   return rows;
 }
 
-/// (K,75), of length 1, as (channel, y, x).
+/// Filters (K,75) of length 1, each (channel, y, x).
 std::vector<double> filter_rows(Context& ctx, std::span<const std::vector<Planes>> images,
                                 int scale, const FeatureOptions& options, uint64_t seed) {
   const int K = options.count;
@@ -169,7 +171,8 @@ std::vector<double> filter_rows(Context& ctx, std::span<const std::vector<Planes
         for (int v = 0; v < kArea; ++v) channel[v] -= mean;
       }
     };
-    if (options.filters == "random") remove_means();  // their length is that of what remains
+    // Before normalising, because removing the mean shortens random vectors.
+    if (options.filters == "random") remove_means();
     double length = 0;
     for (int v = 0; v < kPatchValues; ++v) length += row[v] * row[v];
     for (int v = 0; v < kPatchValues; ++v) row[v] /= std::sqrt(length);
@@ -178,8 +181,8 @@ std::vector<double> filter_rows(Context& ctx, std::span<const std::vector<Planes
   return rows;
 }
 
-/// A map of scale 2^`scale` on the grid of cells: pooled, blurred, and sampled on the diagonal of
-/// each 2 x 2.
+/// Resamples a map that is reduced by 2^`scale` to the grid of cells: pooled, blurred, and averaged
+/// over the diagonal of each 2 x 2.
 Planes to_grid(const Planes& x, int scale) {
   if (scale == 2) return blur(x, gaussian(0.8, 2), Edge::repeat);
   const Planes soft = blur(scale == 0 ? halve(x) : x, gaussian(1.0, 3), Edge::repeat);
@@ -196,7 +199,7 @@ Planes to_grid(const Planes& x, int scale) {
   return out;
 }
 
-/// Crops of one scale side by side, their edges repeated by half a filter. (n, H+4, W+4, 3)
+/// The crops of one scale as (n, H+4, W+4, 3), their edges repeated by half a filter.
 std::vector<float> padded(Context& ctx, std::span<const std::vector<Planes>> images, int scale) {
   constexpr int kPad = kFilterSide / 2;
   const int H = images.front()[scale].height, W = images.front()[scale].width;
@@ -218,10 +221,9 @@ std::vector<float> padded(Context& ctx, std::span<const std::vector<Planes>> ima
 
 Filters fit_filters(Context& ctx, std::span<const Planes> crops, const FeatureOptions& options,
                     uint64_t seed) {
-  constexpr size_t kImages = 60;
   std::vector<std::vector<Planes>> images;
   if (options.filters != "random")
-    images = pyramids(ctx, crops.first(std::min(kImages, crops.size())));
+    images = pyramids(ctx, crops.first(std::min(kFitImages, crops.size())));
   Filters filters{.count = options.count, .weights = {}};
   for (int scale = 0; scale < kScales; ++scale) {
     const std::vector<double> rows = filter_rows(ctx, images, scale, options, seed);

@@ -1,5 +1,5 @@
-// Patch features from filters that are fitted to good images: convolution, both signs, pooling, a
-// power, at three scales; and blurred colours beside them.
+// Patch features at three scales: responses of filters that are fitted to good images (both signs,
+// pooled, raised to a power), and blurred colours.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace assay {
 
-/// Side of a cell of the feature grid, pixels of the crop.
+/// Side of a cell of the feature grid in pixels of the crop.
 inline constexpr int kCell = 4;
-/// The image is looked at in full, in half and in quarter size.
+/// Full, half and quarter size.
 inline constexpr int kScales = 3;
 inline constexpr int kFilterSide = 5;
 inline constexpr int kPatchValues = 3 * kFilterSide * kFilterSide;
@@ -22,7 +22,7 @@ inline constexpr int kPatchValues = 3 * kFilterSide * kFilterSide;
 struct FeatureOptions {
   std::string filters = "pca";  ///< pca | ica | random
   int count = 12;               ///< filters of each scale
-  double power = 0.4;           ///< of a pooled response
+  double power = 0.4;           ///< exponent of a pooled response
   double floor = 0.002;         ///< added before the power
 };
 
@@ -42,14 +42,14 @@ inline bool is_response(int channel, int filter_count) {
   return channel % (2 * filter_count + 3) < 2 * filter_count;
 }
 
-/// Of crops (H,W,3) in [0,1] of one size: pca takes the leading eigenvectors of the covariance of
-/// 60,000 patches of each scale, whose mean per channel is removed; ica turns them by symmetric
-/// FastICA (Hyvarinen 1999) so that responses are sparse; random draws unit vectors and looks at no
-/// image. Each filter's own mean per channel is removed.
+/// Fits filters to crops (H,W,3) in [0,1] of one size. pca: the leading eigenvectors of the
+/// covariance of 60,000 patches of each scale, without their mean per channel. ica: these rotated
+/// by symmetric FastICA (Hyvarinen 1999) so that responses are sparse. random: unit vectors,
+/// independent of the images. Each filter's own mean per channel is removed.
 Filters fit_filters(Context& ctx, std::span<const Planes> crops, const FeatureOptions& options,
                     uint64_t seed);
 
-/// Of crops (H,W,3), H and W multiples of 4: (n, H/4, W/4, channels), one after another.
+/// Features (n, H/4, W/4, feature_channels) of n crops (H,W,3), H and W multiples of 4.
 std::vector<float> features(Context& ctx, std::span<const Planes> crops, const Filters& filters,
                             const FeatureOptions& options);
 

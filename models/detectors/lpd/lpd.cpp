@@ -13,8 +13,7 @@
 namespace assay {
 namespace {
 
-constexpr size_t kChunk = 32;  // images whose maps are in memory at once
-constexpr size_t kGateImages = 60;
+constexpr size_t kChunk = 32;           // images whose maps are in memory at once
 constexpr double kMinDeviation = 1e-4;  // of a feature that is kept: grey images have no colour
 constexpr double kHeatPercentile = 99.9;
 
@@ -30,14 +29,14 @@ double aligned_share(const std::vector<float>& x, int64_t images, int64_t cells,
   for (const int c : counted) {
     double sum = 0, squares = 0, squares_of_means = 0;
     for (int64_t p = 0; p < cells; ++p) {
-      double at_place = 0;
+      double cell_sum = 0;
       for (int64_t i = 0; i < images; ++i) {
         const double v = x[(i * cells + p) * C + c];
-        at_place += v;
+        cell_sum += v;
         squares += v * v;
       }
-      sum += at_place;
-      const double mean = at_place / static_cast<double>(images);
+      sum += cell_sum;
+      const double mean = cell_sum / static_cast<double>(images);
       squares_of_means += mean * mean;
     }
     const auto n = static_cast<double>(images * cells);
@@ -73,7 +72,7 @@ void Lpd::choose_pose(Context& ctx, const LpdImages& good, std::vector<Pose>& po
   state_.side = good.side;
   state_.posed = options_.pose == "always";
   if (options_.pose == "auto") {
-    std::vector<std::vector<uint8_t>> masks(std::min(kGateImages, good.count));
+    std::vector<std::vector<uint8_t>> masks(std::min(kFitImages, good.count));
     parallel_for(ctx, static_cast<int64_t>(masks.size()), [&](int64_t i) {
       std::vector<float> pixels(int64_t{good.side} * good.side * 3);
       good.get(i, pixels);
@@ -96,13 +95,13 @@ void Lpd::choose_pose(Context& ctx, const LpdImages& good, std::vector<Pose>& po
 
 void Lpd::standardise(std::vector<float>& all, int64_t rows) {
   const int channels = feature_channels(state_.filters.count);
-  std::vector<double> sum(channels), squares(channels);
+  std::vector<double> mean(channels), squares(channels);
   for (int64_t r = 0; r < rows; ++r)
-    for (int c = 0; c < channels; ++c) sum[c] += all[r * channels + c];
-  for (double& s : sum) s /= static_cast<double>(rows);
+    for (int c = 0; c < channels; ++c) mean[c] += all[r * channels + c];
+  for (double& m : mean) m /= static_cast<double>(rows);
   for (int64_t r = 0; r < rows; ++r)
     for (int c = 0; c < channels; ++c) {
-      const double d = all[r * channels + c] - sum[c];
+      const double d = all[r * channels + c] - mean[c];
       squares[c] += d * d;
     }
   state_.channel.clear();
@@ -112,7 +111,7 @@ void Lpd::standardise(std::vector<float>& all, int64_t rows) {
     const double deviation = std::sqrt(squares[c] / static_cast<double>(rows - 1));
     if (deviation <= kMinDeviation) continue;
     state_.channel.push_back(c);
-    state_.mean.push_back(static_cast<float>(sum[c]));
+    state_.mean.push_back(static_cast<float>(mean[c]));
     state_.deviation.push_back(static_cast<float>(deviation + 1e-6));
   }
   ASSAY_CHECK_AS(DataError, !state_.channel.empty(),
@@ -150,8 +149,8 @@ void Lpd::fit_local_bank(Context& ctx, const std::vector<float>& x, int images) 
   std::iota(state_.image.begin(), state_.image.end(), 0);
 }
 
-// Greedy k-centre (Gonzalez 1985): the next feature is the one farthest from those taken, in the
-// metric of all. It looks at a random part of them.
+// Greedy k-centre (Gonzalez 1985) among 10,000 random candidates: the next feature is the one
+// farthest from those taken, in the metric of all candidates.
 void Lpd::fit_global_bank(Context& ctx, const std::vector<float>& x, int images) {
   constexpr int64_t kCandidates = 10'000;
   const int64_t C = static_cast<int64_t>(state_.channel.size());
@@ -181,7 +180,7 @@ void Lpd::fit_global_bank(Context& ctx, const std::vector<float>& x, int images)
   constexpr int64_t kGrain = 1024;
   while (static_cast<int64_t>(taken.size()) < size) {
     const int64_t last = taken.back();
-    double own = 0;  // -q'.c of the newest, as in local_density.h
+    double own = 0;  // -q'.c, part of the constant term of d^2 (local_density.h), of the newest one
     for (int64_t c = 0; c < C; ++c) {
       float sum = 0;
       for (int64_t d = 0; d < C; ++d)
@@ -213,7 +212,8 @@ void Lpd::fit_global_bank(Context& ctx, const std::vector<float>& x, int images)
   }
   state_.shape = s;
   state_.shape.n = static_cast<int>(size);
-  // The metric is that of the candidates: the bank's own would be too wide, k-centre likes corners.
+  // The metric of the candidates: k-centre picks outliers, so the bank's own covariance would be
+  // too large.
   state_.centre = std::move(centre);
   state_.metric = std::move(metric);
 }
@@ -236,7 +236,7 @@ std::vector<float> Lpd::distances(Context& ctx, const LocalKernel& kernel,
   LocalDensityShape s = state_.shape;
   std::vector<float> queries(x.size()), scores(images * cells), out(scores.size());
   std::vector<int> query_image;
-  // Queries lie as the bank does: all images of a cell, or all cells of all images.
+  // Queries have the bank's layout: all images of a cell, or all cells of all images.
   s.m = static_cast<int>(state_.local ? images : images * cells);
   const int64_t groups = state_.local ? cells : 1;
   const auto row_of = [&](int64_t group, int64_t j) {
@@ -256,8 +256,8 @@ std::vector<float> Lpd::distances(Context& ctx, const LocalKernel& kernel,
   return out;
 }
 
-// The likelihood of the first good images, each given all others: a Gaussian of width s in C
-// dimensions around each bank feature.
+// Maximises the likelihood of the first 32 good images, each given all others, under a Gaussian of
+// width s in C dimensions around each bank feature.
 double Lpd::choose_bandwidth(Context& ctx, const std::vector<float>& x, int images) const {
   constexpr int kImages = 32, kValues = 12;
   const int C = state_.shape.C, some = std::min(kImages, images);
@@ -265,7 +265,7 @@ double Lpd::choose_bandwidth(Context& ctx, const std::vector<float>& x, int imag
   const std::vector<float> first(x.begin(), x.begin() + some * cells * C);
   std::vector<float> nearest = distances(ctx, {}, first, some, true);
   std::nth_element(nearest.begin(), nearest.begin() + nearest.size() / 2, nearest.end());
-  // A single Gaussian of C dimensions has its points at a distance of s sqrt(C).
+  // Points of a Gaussian in C dimensions lie at a distance of about s sqrt(C) from its mean.
   const double unit = std::sqrt(std::max(1e-12, double{nearest[nearest.size() / 2]}) / C);
   double best = unit, best_likelihood = -std::numeric_limits<double>::infinity();
   for (int v = 0; v < kValues; ++v) {
@@ -309,12 +309,12 @@ LpdMaps Lpd::fit(Context& ctx, const LpdImages& good) {
   const int images = static_cast<int>(good.count);
   const int64_t cells = int64_t{grid_height()} * grid_width(), rows = images * cells;
 
-  // Filters from a random 60 images, which are then read again with all others.
+  // Filters are fitted to kFitImages random images, which are read again with all others below.
   std::vector<size_t> order(good.count);
   std::iota(order.begin(), order.end(), size_t{0});
   RandomSequence random(options_.seed, RandomStream::patches);
   random.shuffle(order);
-  order.resize(std::min(kGateImages, order.size()));
+  order.resize(std::min(kFitImages, order.size()));
   const LpdImages some{order.size(), good.side,
                        [&](size_t i, std::span<float> out) { good.get(order[i], out); }};
   std::vector<Pose> some_poses;

@@ -6,14 +6,14 @@
 namespace assay {
 namespace {
 
-/// Where position `i` of a line of n lies once the edge is taken into account.
+/// Maps position `i` to one inside a line of n elements.
 int inside(int i, int n, Edge edge) {
   if (edge == Edge::repeat) return std::clamp(i, 0, n - 1);
   while (i < 0 || i >= n) i = i < 0 ? -1 - i : 2 * n - 1 - i;
   return i;
 }
 
-/// Along lines of n elements, each `step` floats (which are done together).
+/// Convolves each line of n elements of `step` floats.
 void blur_lines(const float* x, int lines, int n, int step, const std::vector<float>& kernel,
                 Edge edge, float* out) {
   const int radius = static_cast<int>(kernel.size()) / 2;

@@ -37,7 +37,7 @@ std::vector<float> distance_from_border(const SquareImage& image) {
   std::array<std::vector<float>, 3> edge;
   for (int y = 0; y < side; ++y)
     for (int x = 0; x < side; ++x) {
-      // A corner's pixels stand on two sides and count twice.
+      // The pixels of a corner belong to two sides and count twice.
       const int times = (y < border) + (y >= side - border) + (x < border) + (x >= side - border);
       for (int i = 0; i < times; ++i)
         for (int c = 0; c < 3; ++c) edge[c].push_back(image.pixels[(y * side + x) * 3 + c]);
@@ -51,13 +51,13 @@ std::vector<float> distance_from_border(const SquareImage& image) {
   return distance;
 }
 
-/// Otsu's threshold from a histogram of 256 bins between the least and the largest value: the upper
-/// end of the bin that parts the values into two classes of the largest variance between them.
+/// Otsu's threshold from a histogram of 256 bins between min and max: the upper end of the bin that
+/// splits the values into two classes with the largest variance between them.
 float otsu_threshold(const std::vector<float>& values) {
   constexpr int kBins = 256;
-  const auto [least, largest] = std::minmax_element(values.begin(), values.end());
-  const double low = *least, width = (static_cast<double>(*largest) - low) / kBins;
-  if (width <= 0) return *largest;
+  const auto [min, max] = std::minmax_element(values.begin(), values.end());
+  const double low = *min, width = (static_cast<double>(*max) - low) / kBins;
+  if (width <= 0) return *max;
   std::array<double, kBins> share{};
   for (const float v : values)
     share[std::min(kBins - 1, static_cast<int>((v - low) / width))] +=
@@ -116,7 +116,7 @@ std::vector<uint8_t> largest_region(const std::vector<uint8_t>& mask, int side) 
   return region;
 }
 
-/// All that the background does not reach from the border.
+/// Sets every pixel that is not connected to the border through background.
 void fill_holes(std::vector<uint8_t>& mask, int side) {
   std::vector<uint8_t> seen(mask.size());
   for (int i = 0; i < side; ++i)
@@ -224,14 +224,13 @@ bool are_posed(std::span<const std::vector<uint8_t>> foregrounds, int side) {
 }
 
 CropSize crop_size(std::span<const Pose> poses) {
-  constexpr size_t kImages = 60;
-  // A filter of 5 pixels must fit at a quarter of the size.
+  // A filter of 5 pixels must fit into the crop at a quarter of its size.
   const auto up_to_4 = [](double v) {
     return std::max(20, static_cast<int>(std::ceil(v / 4)) * 4);
   };
   std::vector<double> lengths, spreads;
   for (const Pose& pose : poses) lengths.push_back(pose.length);
-  for (const Pose& pose : poses.first(std::min(kImages, poses.size())))
+  for (const Pose& pose : poses.first(std::min(kFitImages, poses.size())))
     spreads.push_back(pose.spread);
   return {.height = up_to_4(2 * kSpreadMargin * median_of(std::move(spreads))),
           .width = up_to_4(kLengthMargin * median_of(std::move(lengths)))};

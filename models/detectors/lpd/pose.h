@@ -1,4 +1,4 @@
-// Where an object lies and which way it points, from its image alone, and its crop in one pose.
+// Position and direction of an object from its image alone, and its crop in a common pose.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,16 @@
 
 namespace assay {
 
+/// Images that poses, filters and crop size are estimated from, at most.
+inline constexpr size_t kFitImages = 60;
+
 /// A square image, (side,side,3) in [0,1].
 struct SquareImage {
   std::span<const float> pixels;
   int side;
 };
 
-/// 1 where the object is, (side,side): the largest channel of |x - median of the border|, blurred
+/// Mask (side,side), 1 on the object: the largest channel of |x - median of the border|, blurred
 /// (Gaussian 1), above Otsu's threshold; of that the largest region (4-connected), holes filled.
 std::vector<uint8_t> foreground(const SquareImage& image);
 
@@ -24,27 +27,31 @@ struct Pose {
   double length = 0;    ///< extent along u, pixels
   double spread = 0;    ///< the 99.5th percentile of |v|, pixels
 };
-/// Where nothing stands out from the border: the middle of the image, no rotation.
+/// If nothing stands out from the border: the middle of the image, no rotation, length 0.
 Pose find_pose(const SquareImage& image);
 
-/// Whether objects of these images have a pose to find: the 5th percentile of the ratio of second
-/// moments is above 2.5 (elongated), and 1 - |mean exp(2 i angle)| above .1 (in many directions).
+/// Whether images should be cropped in their pose: the 5th percentile of the ratio of second
+/// moments is above 2.5 (elongated objects) and 1 - |mean exp(2 i angle)| above .1 (in many
+/// directions).
 bool are_posed(std::span<const std::vector<uint8_t>> foregrounds, int side);
 
-/// Height and width of the crop that holds such objects, multiples of 4.
+/// Height and width of a crop, multiples of 4.
 struct CropSize {
   int height, width;
 };
-/// 1.14 times the median length by 2.32 times the median spread of the first 60, each 20 at least.
+/// width: 1.14 x the median length of all poses; height: 2.32 x the median spread of the first
+/// kFitImages. Each is at least 20.
 CropSize crop_size(std::span<const Pose> poses);
 
-/// The image in the frame of the pose, without scaling: bilinear, edges repeated. (height,width,3)
+/// Writes the image in the frame of the pose to out (height,width,3): bilinear, not scaled, edges
+/// repeated.
 void crop(const SquareImage& image, const Pose& pose, const CropSize& size, float* out);
 
-/// Pixel (x, y) of the image in the crop: its column and row, fractional.
+/// Fractional column and row.
 struct CropPoint {
   double column, row;
 };
+/// Where pixel (x, y) of the image lies in the crop.
 CropPoint to_crop(const Pose& pose, const CropSize& size, double x, double y);
 
 }  // namespace assay

@@ -8,7 +8,7 @@ set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} 
 if(SANITIZE)
   list(APPEND configure -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
 endif()
-# run(command...): fails unless it exits with 0; leaves what it printed in `output`.
+# run(command...): fails unless it exits with 0; stores its output in `output`.
 macro(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE error
                   WORKING_DIRECTORY ${BUILD})
