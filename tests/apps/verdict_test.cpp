@@ -160,8 +160,10 @@ TEST_CASE("where one model has more seeds, the comparison says on which it stand
 
 TEST_CASE("runs that differ in an option are two, and the option is in their names") {
   const TemporaryFolder folder;
-  write_run(folder.path(), {.shift = 9.0});
-  write_run(folder.path(), {.lr = 0.01, .shift = 1.0});
+  for (const uint64_t seed : {1, 2, 3}) {
+    write_run(folder.path(), {.seed = seed, .shift = 9.0});
+    write_run(folder.path(), {.seed = seed, .lr = 0.01, .shift = 1.0});
+  }
   const std::string text = report_text(folder.path());
   CHECK(contains(
       text,
@@ -180,11 +182,15 @@ TEST_CASE("a model alone is held against guessing") {
 
 TEST_CASE("several classes are summed up") {
   const TemporaryFolder folder;
-  for (const char* name : {"bottle", "cable", "pill"}) {
-    write_run(folder.path(), {.model = "kd-cae", .object_class = name, .shift = 9.0});
-    write_run(folder.path(),
-              {.model = "cnn", .object_class = name, .shift = name[0] == 'p' ? 8.8 : 1.0});
-  }
+  for (const char* name : {"bottle", "cable", "pill"})
+    for (const uint64_t seed : {1, 2, 3}) {
+      write_run(folder.path(),
+                {.model = "kd-cae", .object_class = name, .seed = seed, .shift = 9.0});
+      write_run(folder.path(), {.model = "cnn",
+                                .object_class = name,
+                                .seed = seed,
+                                .shift = name[0] == 'p' ? 8.8 : 1.0});
+    }
   const std::string text = report_text(folder.path());
   CHECK(contains(text,
                  "Models were compared on 3 classes: KD-CAE is clearly ahead on 2 and on 1 the "
@@ -217,6 +223,28 @@ TEST_CASE("the study's numbers stand beside its classes, and never beside synthe
     CHECK(contains(text, "about 65 %") == c.cnn);
     CHECK(contains(text, "Synthetic data.") == (std::string(c.data) == "builtin"));
   }
+}
+
+TEST_CASE("strings of a run cannot become tags of the page") {
+  const std::string hostile = "<img src=x onerror=1>&\"'";
+  const TemporaryFolder folder;
+  write_run(folder.path(), {.object_class = hostile, .data = "/somewhere/" + hostile});
+  for (const auto& entry : fs::directory_iterator(folder.path())) {
+    if (!entry.is_directory()) continue;
+    const RunFolder run(entry.path());
+    std::string scores = read_text(run.scores());
+    for (size_t at = 0; (at = scores.find("crack", at)) != std::string::npos; at += hostile.size())
+      scores.replace(at, 5, "<img src=x onerror=1>");
+    put(run.scores(), scores);
+    auto metrics = nlohmann::json::parse(read_text(run.metrics()));
+    metrics["images"]["sizes"] = hostile;
+    put(run.metrics(), metrics.dump());
+    put(run.machine(), nlohmann::json{{"cpu", hostile}, {"instruction_set", hostile}}.dump());
+  }
+  put(folder / "failures.json", nlohmann::json{{hostile, hostile}}.dump());
+  put(folder / "profile.json", "{\"machine\": \"<img src=x>\"}");
+  CHECK(contains(report_text(folder.path()), "&lt;img src=x onerror=1&gt;"));
+  CHECK(!contains(read_text(folder / "report/index.html"), "<img src=x"));
 }
 
 TEST_CASE("an end of an interval that is not 0 does not read like it") {
