@@ -136,9 +136,10 @@ std::string roofline_chart(const std::string& title, double peak_rate, double pe
                     {x(ridge), y(peak_rate * kGiga)},
                     {x.last(), y(peak_rate * kGiga)}},
                    "roof");
-  body += text_at(x.last() - 2, y(peak_rate * kGiga) - 5, "end",
-                  fmt::format("{:.0f} GFLOP/s, {:.0f} GB/s", peak_rate * kGiga, peak_bytes * kGiga),
-                  "name");
+  body += text_at(
+      kLeft + 8, kTop + 12, "start",
+      fmt::format("roof: {:.0f} GFLOP/s, {:.1f} GB/s", peak_rate * kGiga, peak_bytes * kGiga),
+      "name");
   for (const RooflinePoint& p : points)
     body += fmt::format("<circle class=\"fill{} seen\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.6\"/>",
                         colours[p.series], x(p.intensity), y(p.rate * kGiga));

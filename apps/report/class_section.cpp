@@ -119,6 +119,9 @@ std::string loss_chart(const RunResult& run) {
   std::vector<History> histories;
   for (const RunFolder& folder : training_folders(run.config, run.folder))
     histories.push_back(History::read(folder.history()));
+  const std::vector<Series> losses = {loss_series(histories, "train_loss", "training", 1),
+                                      loss_series(histories, "validation_loss", "held out", 0)};
+  if (losses.front().points.size() < 2) return "";  // learnt in one pass
   const bool folds = model.learns_from_defects;
   Chart chart{.title = folds ? fmt::format("Loss of the {} folds: median, least to largest",
                                            histories.size())
@@ -127,8 +130,7 @@ std::string loss_chart(const RunResult& run) {
               .y = {.title = model.report.loss, .kind = ScaleKind::logarithmic}};
   if (const int64_t best = run.detector()->best_epoch; !folds && best > 0)
     chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
-  return line_chart(chart, {loss_series(histories, "train_loss", "training", 1),
-                            loss_series(histories, "validation_loss", "held out", 0)});
+  return line_chart(chart, losses);
 }
 
 /// For each kind of defect, how many images a model calls defective, and how many there are.
@@ -187,6 +189,7 @@ void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
   page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
   page.add(panels_of(run, max_panels));
+  page.add(strips_of(run));
 }
 
 void add_class(Page& page, const ClassFindings& c, size_t max_panels) {

@@ -153,8 +153,8 @@ std::string nearest_html(const fs::path& file) {
   return embedded_image(tiles[1], of + "nearest training image", kTileSide) +
          embedded_image(tiles[2], of + "difference", kTileSide) +
          span(
-             "The density decided. Left: the training image with the nearest latent; beside it the "
-             "squared difference from the original, in the colours of the residuals.",
+             "The density decided: the training image with the nearest latent, and the squared "
+             "difference from it.",
              "beside");
 }
 

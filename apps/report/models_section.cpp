@@ -197,7 +197,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
                  summary_text(g->summary(&DetectorMetrics::pixel_ap)),
                  summary_text(g->summary(&DetectorMetrics::aupro))});
   }
-  page.add(table.html());
+  page.add(folded("All metrics", table.html()));
   const std::vector<std::string> without_heat = names_of_models(
       findings, [](const ModelSpec& m) { return m.make_detector && !m.draws_heat_maps; });
   const std::string heat =

@@ -50,7 +50,7 @@ std::string roofline(const MachineProfile& profile) {
   std::vector<RooflinePoint> points;
   for (const StepProfile& step : profile.steps) {
     const int series = static_cast<int>(names.size());
-    names.push_back(step.preset);
+    names.push_back(name_of(step));
     colours.push_back(colour_of_step(step));
     for (const OpTime& op : step.ops)
       if (op.flops > 0 && op.bytes > 0)
@@ -60,7 +60,7 @@ std::string roofline(const MachineProfile& profile) {
   const std::string chart =
       roofline_chart("Roofline: one dot an operation", profile.peaks->fma_flops,
                      profile.peaks->copy_bytes, names, colours, points);
-  return chart.empty() ? "" : "<div class=\"charts wide-chart\">\n" + chart + "</div>\n";
+  return chart.empty() ? "" : "<div class=\"charts\">\n" + chart + "</div>\n";
 }
 
 }  // namespace

@@ -37,11 +37,12 @@ Colour pixel_of(const FigureInput& in, std::span<const float> values, int x, int
   return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
 }
 
-/// Heat over the grey image; its opacity grows with the heat.
+/// Heat over the grey image; its opacity grows from 0.4 of the scale on, which is about what good
+/// images reach.
 Colour overlaid(const FigureInput& in, double t, int x, int y) {
   const Colour p = pixel_of(in, in.image, x, y);
   const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
-  const double weight = std::clamp(t * 1.5, 0.0, 0.9);
+  const double weight = std::clamp((t - 0.4) * 2, 0.0, 0.9);
   const Colour heat = heat_colour(0.3 + 0.7 * std::clamp(t, 0.0, 1.0));
   Colour mixed;
   for (int c = 0; c < 3; ++c)
