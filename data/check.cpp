@@ -64,8 +64,14 @@ void add_notes(std::span<const ReadImage> seen, ClassReport& report) {
   if (c.train_good > 0 && c.train_good < kMin)
     report.notes.push_back(
         fmt::format("{} good training images; training needs {}", c.train_good, kMin));
-  if (c.test_good == 0) report.notes.push_back("no test/good: AUROC cannot be computed");
-  if (c.test_defective == 0) report.notes.push_back("no defects in test: AUROC cannot be computed");
+  if (c.test_good == 0 && c.test_defective == 0) {
+    report.notes.push_back(
+        "no test/: training holds good images out to test on, and metrics of defects are absent");
+  } else if (c.test_good == 0) {
+    report.notes.push_back("no test/good: AUROC cannot be computed");
+  } else if (c.test_defective == 0) {
+    report.notes.push_back("no defects in test: AUROC cannot be computed");
+  }
   if (report.masks < c.test_defective) {
     report.notes.push_back(fmt::format("{} of {} defective images have no mask: no pixel metrics",
                                        c.test_defective - report.masks, c.test_defective));

@@ -59,10 +59,13 @@ bool has_mask(const Sample& sample);
 
 /// One object class. Samples are sorted by path.
 struct Dataset {
-  std::string name;                     ///< of the class
-  std::string origin;                   ///< builtin | mvtec | folder
-  std::vector<Sample> train_good;       ///< never empty
-  std::vector<Sample> test;             ///< never empty
+  std::string name;                ///< of the class
+  std::string origin;              ///< builtin | mvtec | folder
+  std::vector<Sample> train_good;  ///< never empty
+  std::vector<Sample> test;        ///< empty only for a class of MVTec's layout without test/
+  /// Whether the test's good images are drawn from the training's, so that only a run's split.json
+  /// tells them apart: it does not name them.
+  bool draws_test = false;
   FileCounts files = {};                ///< counts of files on disk; empty for painted images
   std::vector<std::string> notes = {};  ///< on how the data set was read, one sentence each
   bool has_masks() const;               ///< every defective test image has one

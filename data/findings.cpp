@@ -19,73 +19,10 @@ double aspect_of(ImageSize size) {
   return static_cast<double>(size.width) / static_cast<double>(size.height);
 }
 
-/// Counts images and keeps the first names: "3 of 40 images (a, b, c)".
-class Group {
- public:
-  void add(const std::string& name) {
-    if (names_.size() < kExamples) names_.push_back(name);
-    ++count_;
-  }
-  bool any() const { return count_ > 0; }
-  /// `noun` in the singular.
-  std::string text(const std::string& noun, size_t of) const {
-    return fmt::format("{} of {} {}{} ({}{}", count_, of, noun, of == 1 ? "" : "s",
-                       fmt::join(names_, ", "), count_ > names_.size() ? ", ...)" : ")");
-  }
-
- private:
-  std::vector<std::string> names_;
-  size_t count_ = 0;
-};
-
-void look_at_bits(std::span<const ReadImage> images, int bit_depth, ImageFindings& findings) {
-  Group deep, above;
-  int max_value = 0;
-  for (const ReadImage& image : images) {
-    if (image.facts->bits != 16) continue;
-    deep.add(image.sample->path);
-    max_value = std::max(max_value, image.facts->max_value);
-    if (image.facts->max_value >> bit_depth != 0) above.add(image.sample->path);
-  }
-  if (!deep.any()) return;
-  const int used = bits_used(max_value);
-  if (used < bit_depth && used < kFullDepth)
-    findings.notes.push_back(
-        fmt::format("{} have 16 bits a value but use {} (the largest value is {}), so they look "
-                    "dark; scaled by --bit-depth {}",
-                    deep.text("image", images.size()), used, max_value, used));
-  if (above.any())
-    findings.notes.push_back(fmt::format("{} have values above {}, which become white",
-                                         above.text("image", images.size()), (1 << bit_depth) - 1));
-}
-
-void look_at_shapes(std::span<const ReadImage> training, std::span<const ReadImage> all,
-                    ImageFindings& findings) {
-  if (training.empty()) return;
-  std::vector<ImageSize> sizes;
-  for (const ReadImage& image : training) sizes.push_back(image.facts->size);
-  const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
-  std::nth_element(sizes.begin(), middle, sizes.end(),
-                   [](ImageSize a, ImageSize b) { return aspect_of(a) < aspect_of(b); });
-  Group squashed;
-  ImageSize example;
-  for (const ReadImage& image : all) {
-    if (!differs_in_shape(image.facts->size, *middle)) continue;
-    if (!squashed.any()) example = image.facts->size;
-    squashed.add(image.sample->path);
-  }
-  if (squashed.any())
-    findings.notes.push_back(
-        fmt::format("{} have another shape ({}x{}) than training images ({}x{}): the model sees "
-                    "them squashed; crop them alike",
-                    squashed.text("image", all.size()), example.width, example.height,
-                    middle->width, middle->height));
-}
-
 void look_for_copies(std::span<const ReadImage> training, std::span<const ReadImage> test,
                      ImageFindings& findings) {
   std::map<uint64_t, const ReadImage*> learnt;
-  Group copies;
+  ImageGroup copies;
   const auto compare = [&](const ReadImage& image, const ReadImage& earlier) {
     copies.add(image.sample->path + " = " + earlier.sample->path);
     if (image.sample->defective != earlier.sample->defective)
@@ -133,7 +70,7 @@ void look_for_masks(std::span<const ReadImage> all, ImageFindings& findings) {
 }
 
 void look_at_masks(std::span<const ReadImage> images, ImageFindings& findings) {
-  Group everything, inverted, vanishing;
+  ImageGroup everything, inverted, vanishing;
   size_t masks = 0;
   for (const ReadImage& image : images) {
     if (!image.facts->mask) continue;
@@ -160,6 +97,57 @@ void look_at_masks(std::span<const ReadImage> images, ImageFindings& findings) {
 
 }  // namespace
 
+void ImageGroup::add(const std::string& name) {
+  if (names_.size() < kExamples) names_.push_back(name);
+  ++count_;
+}
+
+std::string ImageGroup::text(const std::string& noun, size_t of) const {
+  return fmt::format("{} of {} {}{} ({}{}", count_, of, noun, of == 1 ? "" : "s",
+                     fmt::join(names_, ", "), count_ > names_.size() ? ", ...)" : ")");
+}
+
+void SeriesFindings::add(const std::string& name, const ImageFacts& facts) {
+  ++images_;
+  if (facts.bits == 16) {
+    deep_.add(name);
+    max_value_ = std::max(max_value_, facts.max_value);
+    if (facts.max_value >> bit_depth_ != 0) above_.add(name);
+  }
+  if (expected_.height == 0 || !differs_in_shape(facts.size, expected_)) return;
+  if (!squashed_.any()) squashed_size_ = facts.size;
+  squashed_.add(name);
+}
+
+std::vector<std::string> SeriesFindings::notes() const {
+  std::vector<std::string> notes;
+  const int used = bits_used(max_value_);
+  if (deep_.any() && used < bit_depth_ && used < kFullDepth)
+    notes.push_back(
+        fmt::format("{} have 16 bits a value but use {} (the largest value is {}), so they look "
+                    "dark; assay train --bit-depth {} scales them",
+                    deep_.text("image", images_), used, max_value_, used));
+  if (above_.any())
+    notes.push_back(fmt::format("{} have values above {}, which become white",
+                                above_.text("image", images_), (1 << bit_depth_) - 1));
+  if (squashed_.any())
+    notes.push_back(
+        fmt::format("{} have another shape ({}x{}) than training images ({}x{}): the model sees "
+                    "them squashed; crop them alike",
+                    squashed_.text("image", images_), squashed_size_.width, squashed_size_.height,
+                    expected_.width, expected_.height));
+  return notes;
+}
+
+ImageSize typical_size(std::span<const ImageSize> sizes) {
+  ASSAY_CHECK(!sizes.empty(), "typical_size: no images");
+  std::vector<ImageSize> sorted(sizes.begin(), sizes.end());
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end(),
+                   [](ImageSize a, ImageSize b) { return aspect_of(a) < aspect_of(b); });
+  return *middle;
+}
+
 int bits_used(int max_value) {
   if (max_value <= 0) return 16;
   return std::max(8, static_cast<int>(std::bit_width(static_cast<unsigned>(max_value))));
@@ -177,8 +165,12 @@ ImageFindings check_images(std::span<const ReadImage> training, std::span<const 
   ImageFindings findings;
   look_for_masks(all, findings);
   look_for_copies(training, test, findings);
-  look_at_bits(all, bit_depth, findings);
-  look_at_shapes(training, all, findings);
+  std::vector<ImageSize> sizes;
+  for (const ReadImage& image : training) sizes.push_back(image.facts->size);
+  SeriesFindings series(sizes.empty() ? ImageSize() : typical_size(sizes), bit_depth);
+  for (const ReadImage& image : all) series.add(image.sample->path, *image.facts);
+  const std::vector<std::string> notes = series.notes();
+  findings.notes.insert(findings.notes.end(), notes.begin(), notes.end());
   look_at_masks(all, findings);
   return findings;
 }

@@ -46,7 +46,7 @@ struct DecodedImage {
 DecodedImage decode(std::span<const uint8_t> bytes, const std::string& name,
                     const DecodeOptions& options = {});
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name);
-/// The same from a file; `path` is the name in the message.
+/// As decode() and decode_image(), from a file; messages start with `path`.
 DecodedImage read_decoded(const std::filesystem::path& path, const DecodeOptions& options = {});
 Image read_image(const std::filesystem::path& path);
 

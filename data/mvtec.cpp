@@ -12,15 +12,14 @@
 
 #include "data/file.h"
 #include "data/image_format.h"
+#include "data/split.h"
 #include "kernels/runtime/error.h"
-#include "kernels/runtime/philox.h"
 
 namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kFolderTestShare = 0.2;
 constexpr std::string_view kGood = "good", kMaskEnding = "_mask";
 
 /// Called for each problem; throws it or collects it.
@@ -244,6 +243,7 @@ class MvtecReader {
   void read_test() {
     const fs::path test = folder_ / "test", truth = folder_ / "ground_truth";
     const std::string advice = "a class needs test/good and test/<defect>";
+    if (!is_folder(test) && !is_folder(truth)) return;  // good images alone
     if (!check_folder(test, advice, complain_)) return;
     bool any = false;
     for (const Entry& entry : entries_of(test)) {
@@ -309,11 +309,12 @@ std::vector<std::string> list_mvtec_classes(const fs::path& root) {
   for (const std::string& name : folders_in(root))
     if (is_folder(root / name / "train") || is_folder(root / name / "test"))
       classes.push_back(name);
-  const bool is_class = is_folder(root / "train") && is_folder(root / "test");
-  ASSAY_CHECK_AS(DataError, !classes.empty(),
-                 "{}: no class in it: a class is a folder that holds train/good and test{}",
-                 root.string(),
-                 is_class ? "; this folder is one, so name the folder above it" : "");
+  const bool is_class = is_folder(root / "train" / kGood);
+  ASSAY_CHECK_AS(
+      DataError, !classes.empty(),
+      "{}: no class in it: a class is a folder that holds train/good and, where there are images "
+      "to test on, test/good and test/<defect>{}",
+      root.string(), is_class ? "; this folder is one, so name the folder above it" : "");
   return classes;
 }
 
@@ -327,31 +328,11 @@ Dataset survey_mvtec(const fs::path& root, const std::string& object_class,
                     [&](const std::string& problem) { problems.push_back(problem); });
 }
 
-Dataset open_folder(const FolderOptions& options) {
-  check_folder(options.good, "--good names a folder of good images", refuse);
-  check_folder(options.bad, "--bad names a folder of defective images", refuse);
-  if (options.masks) check_folder(*options.masks, "--masks names a folder of masks", refuse);
-  const fs::path masks = options.masks.value_or(fs::path());
-  ASSAY_CHECK_AS(DataError, !fs::equivalent(options.good, options.bad),
-                 "{}: is given as --good and as --bad; an image cannot be both",
-                 options.good.string());
+namespace {
 
-  Dataset data;
-  data.name = fs::canonical(options.good).filename().string();
-  data.origin = "folder";
-  const Complain complain = refuse;
-  Reader reader(data, complain);
-  // If one of the folders lies inside another, an image has the label of the inner one.
-  std::vector<fs::path> folders = {fs::canonical(options.good), fs::canonical(options.bad)};
-  if (options.masks) folders.push_back(fs::canonical(masks));
-
-  std::vector<Sample> good =
-      reader.read_images(options.good, "good/", false, kIsGood, "put good images there", folders);
-  sort_by_path(good);
-  ASSAY_CHECK_AS(
-      DataError, good.size() >= 2,
-      "{}: {} {} images in it, but at least 2 are needed, one to learn from and one to test on",
-      options.good.string(), good.size(), kReadableFormats);
+/// Reads the images of --bad and their masks.
+void read_bad(const FolderOptions& options, std::span<const fs::path> folders, Reader& reader,
+              Dataset& data) {
   // A subfolder "good" of --bad is defective too; "good" is no name of a defect, so it gets
   // another.
   constexpr const char* kCalledGood = "bad-good";
@@ -368,22 +349,43 @@ Dataset open_folder(const FolderOptions& options) {
     data.notes.push_back(fmt::format(
         "{} images in {} count as defective, as all of --bad; if they are good, move them to {}",
         called_good, (options.bad / kGood).string(), options.good.string()));
+  if (!options.masks) return;
+  reader.read_masks(*options.masks, "masks/", options.bad, "bad/", data.test);
+  ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
+                 "{}: no mask of any image in {}; name them NAME.png or NAME_mask.png for "
+                 "NAME.*, or leave --masks out",
+                 options.masks->string(), options.bad.string());
+}
+
+}  // namespace
+
+Dataset open_folder(const FolderOptions& options) {
+  const bool has_bad = !options.bad.empty();
+  check_folder(options.good, "--good names a folder of good images", refuse);
+  // One of the folders may lie inside another: each image has the label of the innermost.
+  std::vector<fs::path> folders = {fs::canonical(options.good)};
+  if (has_bad) {
+    check_folder(options.bad, "--bad names a folder of defective images", refuse);
+    ASSAY_CHECK_AS(DataError, !fs::equivalent(options.good, options.bad),
+                   "{}: is given as --good and as --bad; an image cannot be both",
+                   options.good.string());
+    folders.push_back(fs::canonical(options.bad));
+  }
   if (options.masks) {
-    reader.read_masks(masks, "masks/", options.bad, "bad/", data.test);
-    ASSAY_CHECK_AS(DataError, std::any_of(data.test.begin(), data.test.end(), has_mask),
-                   "{}: no mask of any image in {}; name them NAME.png or NAME_mask.png for "
-                   "NAME.*, or leave --masks out",
-                   masks.string(), options.bad.string());
+    check_folder(*options.masks, "--masks names a folder of masks", refuse);
+    folders.push_back(fs::canonical(*options.masks));
   }
 
-  RandomSequence random(options.seed, RandomStream::split);
-  random.shuffle(good);
-  const auto share = static_cast<std::ptrdiff_t>(kFolderTestShare * good.size());
-  const auto border = good.begin() + std::max<std::ptrdiff_t>(1, share);
-  data.test.insert(data.test.end(), good.begin(), border);
-  data.train_good.assign(border, good.end());
+  Dataset data;
+  data.name = folders.front().filename().string();
+  data.origin = "folder";
+  const Complain complain = refuse;
+  Reader reader(data, complain);
+  data.train_good =
+      reader.read_images(options.good, "good/", false, kIsGood, "put good images there", folders);
   sort_by_path(data.train_good);
-  sort_by_path(data.test);
+  if (has_bad) read_bad(options, folders, reader, data);
+  hold_out_test(data, options.seed);
   return data;
 }
 

@@ -18,7 +18,8 @@ std::vector<std::string> list_mvtec_classes(const std::filesystem::path& root);
 
 /// Lists root/object_class: train/good, test/good, test/<defect> and
 /// ground_truth/<defect>/NNN_mask.png, each with subfolders, which are part of Sample::path and of
-/// the mask's name. ground_truth may be missing; other files are ignored. Reads no image.
+/// the mask's name. ground_truth may be missing; without it and test/,
+/// Dataset::test is empty. Other files are ignored. Reads no image.
 /// UsageError for an unknown class; the message lists the classes. DataError that names the path
 /// for: no such root, no train/good, no image in train/good or in a folder of test, a mask without
 /// an image, with two candidate images, or of an image that has a mask already.
@@ -29,14 +30,14 @@ Dataset survey_mvtec(const std::filesystem::path& root, const std::string& objec
                      std::vector<std::string>& problems);
 
 struct FolderOptions {
-  std::filesystem::path good, bad;
+  std::filesystem::path good, bad = {};             ///< `bad` is empty where all images are good
   std::optional<std::filesystem::path> masks = {};  ///< NAME.png or NAME_mask.png for bad/NAME.*
   uint64_t seed = 0;
 };
-/// One fifth of the good images (at least 1), drawn from the seed, is held out for the test; all
-/// bad ones are tested. Paths are "good/NAME", "bad/NAME" and "bad/SUBFOLDER/NAME"; a subfolder of
-/// `bad` names a defect. If one of the folders lies inside another, its files belong to the inner
-/// one only. DataError as for open_mvtec, or if `good` has fewer than 2 images.
+/// hold_out_test() draws the good images to test; all bad ones are tested. Paths are "good/NAME",
+/// "bad/NAME" and "bad/SUBFOLDER/NAME"; a subfolder of `bad` names a defect. If one of the folders
+/// lies inside another, its files belong to the inner one only. DataError as for open_mvtec, or if
+/// `good` has fewer than 2 images.
 Dataset open_folder(const FolderOptions& options);
 
 }  // namespace assay

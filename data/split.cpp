@@ -132,6 +132,24 @@ Split draw_split(size_t n, uint64_t seed) {
   return {sorted({border, order.end()}), sorted({order.begin(), border})};
 }
 
+void hold_out_test(Dataset& data, uint64_t seed) {
+  std::vector<Sample>& good = data.train_good;
+  ASSAY_CHECK_AS(DataError, good.size() >= 2,
+                 "{}: has {} good images, but at least 2 are needed, one to learn from and one to "
+                 "test on",
+                 data.name, good.size());
+  RandomSequence random(seed, RandomStream::split);
+  random.shuffle(good);
+  const auto share = static_cast<std::ptrdiff_t>(kTestShare * static_cast<double>(good.size()));
+  const auto border = good.begin() + std::max<std::ptrdiff_t>(1, share);
+  data.test.insert(data.test.end(), good.begin(), border);
+  good.erase(good.begin(), border);
+  const auto by_path = [](const Sample& a, const Sample& b) { return a.path < b.path; };
+  std::sort(good.begin(), good.end(), by_path);
+  std::sort(data.test.begin(), data.test.end(), by_path);
+  data.draws_test = true;
+}
+
 void write_split(const std::filesystem::path& file, const Split& split,
                  const std::vector<Sample>& samples) {
   write_json(file, {{"train", paths_of(split.train, samples)},

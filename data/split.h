@@ -13,7 +13,7 @@
 
 namespace assay {
 
-inline constexpr double kValidationShare = 0.15;
+inline constexpr double kValidationShare = 0.15, kTestShare = 0.2;
 inline constexpr size_t kMinValidation = 8, kMinTrain = 2;
 
 /// Positions in Dataset::train_good, ascending. Early stopping and thresholds use `validation`.
@@ -24,6 +24,10 @@ struct Split {
 /// Draws round(15 % of n) images, at least kMinValidation, for validation from the seed. DataError
 /// if n < kMinValidation + kMinTrain.
 Split draw_split(size_t n, uint64_t seed);
+
+/// Moves a fifth of the good training images (at least 1), drawn from the seed, into the test: for
+/// images that come without a division. DataError for fewer than 2.
+void hold_out_test(Dataset& data, uint64_t seed);
 
 /// {"train": [paths], "validation": [paths]} of Sample::path.
 void write_split(const std::filesystem::path& file, const Split& split,

@@ -58,7 +58,7 @@ struct LayerRow {
   int64_t flops = 0;      ///< of a forward pass; a multiply-add counts as two
   int64_t min_bytes = 0;  ///< moved by a forward pass in fp32: every operand and the output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
-  bool is_product = false;            ///< dense layers, whose passes are matrix products
+  bool is_dense = false;              ///< dense layers, whose passes are matrix products
 };
 
 /// A layer or a network. It cannot be copied, but handles of its tensors can.

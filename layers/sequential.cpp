@@ -11,8 +11,12 @@ Sequential& Sequential::add(std::unique_ptr<Module> layer) {
 }
 
 Tensor Sequential::forward(const Tensor& x) {
+  return forward_between(x, 0, items_.size());
+}
+
+Tensor Sequential::forward_between(const Tensor& x, size_t first, size_t last) {
   Tensor y = x;
-  for (const Item& item : items_) y = item.layer->forward(y);
+  for (size_t i = first; i < last; ++i) y = items_[i].layer->forward(y);
   return y;
 }
 

@@ -20,6 +20,8 @@ class Sequential : public Module {
   Sequential& add(std::unique_ptr<Module> layer);
 
   Tensor forward(const Tensor& x) override;
+  /// Through the layers from `first` to before `last`.
+  Tensor forward_between(const Tensor& x, size_t first, size_t last);
   Shape describe(const std::string& name, const Shape& input,
                  std::vector<LayerRow>& rows) const override;
 

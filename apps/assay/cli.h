@@ -1,16 +1,19 @@
-// The verbs of the command line: one file each. A verb adds its options; when it was chosen, it
-// stores its action in `run`. The action returns the exit code.
+// The verbs of the command line, one file each, and what they share. add_x() declares a verb and
+// its options; if the command line names the verb, parsing stores its action in `run`. The action
+// returns the exit code.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/transfer.h"
+#include "models/evaluation/threshold.h"
 #include "models/run/config.h"
 
 namespace assay {
@@ -30,24 +33,28 @@ void add_profile(CLI::App& app, Action& run);
 void add_suite(CLI::App& app, Action& run);
 void add_report(CLI::App& app, Action& run);
 
-/// Adds every option of every model to a verb. The result, called after parsing, sets those that
-/// were given there (or in --config) in a RunConfig; UsageError for an option that its model lacks.
+/// Adds the options of all models to a verb. The result, called after parsing, sets the given ones
+/// (on the command line or in --config) in a RunConfig; check() then refuses those of other models.
 std::function<void(RunConfig&)> add_run_options(CLI::App& verb);
 
-/// Refuses -1 and 2^64 for an unsigned option, which the parser would wrap around.
+/// Adds --k, --threshold and --target-fpr. The result, called after parsing for the configuration
+/// of a run, says what was given there; UsageError as for the options of a training.
+std::function<std::optional<ThresholdRule>(const RunConfig&)> add_threshold_options(CLI::App& verb);
+
+/// Rejects values outside uint64, such as -1, which CLI11 would wrap around.
 CLI::Validator whole_number();
 
 /// Adds --preset NAME to a verb whose first argument is the model.
 void add_preset_option(CLI::App& verb, std::string& preset);
 
-/// UsageError when the output file exists; for verbs without --force.
+/// UsageError if the output file exists. Called unless --force is given.
 void check_is_new(const std::filesystem::path& file);
 
-/// Adds --threads N; 0: all that the process may use.
+/// Adds --threads N; 0 means all threads that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
 
-/// Makes the context of a run the current one. DeviceError for a device that this build or machine
-/// lacks; UsageError for a bad number of threads or a precision that the device does not have.
+/// The context of a run, current until the end of the scope. DeviceError for a device that this
+/// build or machine lacks; UsageError for a bad number of threads or an unsupported precision.
 class RunContext {
  public:
   RunContext(int threads, const std::string& device, const std::string& precision);
@@ -57,7 +64,7 @@ class RunContext {
   ContextScope scope_;
 };
 
-/// The first Ctrl-C makes stop_requested() true; the second ends the program at once.
+/// After this call the first Ctrl-C makes stop_requested() true; the second ends the program.
 void stop_on_interrupt();
 bool stop_requested();
 

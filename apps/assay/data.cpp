@@ -61,12 +61,12 @@ void add_data(CLI::App& app, Action& run) {
   auto arguments = std::make_shared<MakeArguments>();
   make->add_option("--out", arguments->out, "a folder")->required();
   make->add_option("--size", arguments->size, "pixels a side")->capture_default_str();
-  make->add_option("--seed", arguments->seed, "of the images")
+  make->add_option("--seed", arguments->seed, "seed of the images")
       ->check(whole_number())
       ->capture_default_str();
   make->callback([=, &run] { run = [=] { return make_verb(*arguments); }; });
 
-  CLI::App* check = data->add_subcommand("check", "everything that is wrong with a data set");
+  CLI::App* check = data->add_subcommand("check", "list all problems of a data set");
   auto folder = std::make_shared<std::string>();
   check->add_option("folder", *folder, "in MVTec's layout")->required();
   check->callback([=, &run] { run = [=] { return check_verb(*folder); }; });

@@ -21,7 +21,7 @@ struct DescribeArguments {
 
 void print_layers(const std::vector<LayerRow>& rows, int64_t parameters) {
   std::printf("%-14s %-34s %-22s %12s %10s %10s\n", "layer", "what", "output", "parameters",
-              "MFLOP", "least MB");
+              "MFLOP", "min MB");
   int64_t flops = 0, bytes = 0, activations = 0;
   for (const LayerRow& row : rows) {
     std::printf("%-14s %-34s %-22s %12lld %10.2f %10.2f\n", row.name.c_str(), row.what.c_str(),
@@ -42,7 +42,7 @@ void print_layers(const std::vector<LayerRow>& rows, int64_t parameters) {
 
 // ---- Which kernels run ----
 
-/// What a kernel's dispatch looks at. Nothing runs, so the device need not be there.
+/// A context for the dispatch of kernels. Nothing runs, so the device need not exist.
 Context context_of(const DescribeArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, arguments.device == "cpu" || arguments.device == "cuda",
                  "--device: '{}' is neither cpu nor cuda", arguments.device);
@@ -56,7 +56,7 @@ Context context_of(const DescribeArguments& arguments) {
   return ctx;
 }
 
-/// What each algorithm that was printed covers, for the list at the end.
+/// Texts about the printed algorithms by name, for the list at the end.
 using Explanations = std::map<std::string, std::string>;
 
 void print_choice(const char* pass, const char* name, const char* file) {
@@ -76,21 +76,21 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
   explanations[choice.name()] = choice.conv->covers_text;
   for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
     if (&row == choice.conv) break;
-    // The rows that the request is for: all of them under automatic.
+    // Rows of the requested algorithm; all rows under automatic.
     if (ctx.conv != ConvAlgo::automatic && row.algo != ctx.conv) continue;
     const Coverage coverage = row.covers(ctx, pass, choice.shape, choice.epilogue);
     if (row.has(pass)) std::printf("         not %s: %s\n", row.name, coverage.reason);
   }
 }
 
-/// Per layer and pass: the algorithm, its file, and what kept the algorithms above it in the table
-/// from running. dx of the first layer is in the table, though no training asks for it.
+/// Prints for each layer and pass the algorithm, its file, and why the algorithms above it in the
+/// table do not run. The input gradient of the first layer is listed, though no training needs it.
 void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
   Explanations explanations;
   for (const LayerRow& row : rows) {
-    if (!row.conv && !row.is_product) continue;
+    if (!row.conv && !row.is_dense) continue;
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
-    if (row.is_product) {
+    if (row.is_dense) {
       const GemmAlgorithm& gemm = gemm_algorithm(ctx);
       for (const char* pass : {"y", "dx", "dw"}) print_choice(pass, "gemm", gemm.file);
       explanations["gemm"] = gemm.covers_text;
@@ -147,15 +147,16 @@ void add_describe(CLI::App& app, Action& run) {
   CLI::Option* algorithms =
       verb->add_flag("--algorithms", arguments->algorithms,
                      "which kernel runs for each layer and pass, in which file, and why");
-  verb->add_option("--device", arguments->device, "of --algorithms: cpu | cuda")
+  verb->add_option("--device", arguments->device, "device of --algorithms: cpu | cuda")
       ->capture_default_str()
       ->needs(algorithms);
   verb->add_option("--precision", arguments->precision,
-                   "of --algorithms: fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+                   "precision of --algorithms: fp32 | fp32-strict; on cuda also tf32x3 | tf32 | "
+                   "bf16")
       ->capture_default_str()
       ->needs(algorithms);
   verb->add_option("--algorithm", arguments->algorithm,
-                   "of --algorithms: as if this one were asked for; on the cpu naive | blocked | "
+                   "show --algorithms as if this one were requested; on the cpu naive | blocked | "
                    "fused | winograd")
       ->capture_default_str()
       ->needs(algorithms);

@@ -16,7 +16,9 @@ struct EvaluateArguments {
   int threads = 0;
 };
 
-int evaluate_verb(const EvaluateArguments& arguments) {
+using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfig&)>;
+
+int evaluate_verb(const EvaluateArguments& arguments, const GivenThreshold& given_threshold) {
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
@@ -26,6 +28,7 @@ int evaluate_verb(const EvaluateArguments& arguments) {
   options.bad = arguments.bad;
   options.masks = arguments.masks;
   options.test_noise = arguments.test_noise;
+  options.threshold = given_threshold(config);
   ASSAY_CHECK_AS(UsageError, options.data != "", "--data: names no folder");
   ASSAY_CHECK_AS(UsageError, !options.data || !(options.good || options.bad || options.masks),
                  "--data: not with --good, --bad and --masks");
@@ -46,7 +49,9 @@ void add_evaluate(CLI::App& app, Action& run) {
   verb->add_option("--masks", arguments->masks, "where the run's --masks is now");
   verb->add_option("--test-noise", arguments->test_noise, "clean | noisy");
   add_threads_option(*verb, arguments->threads);
-  verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments); }; });
+  const auto given_threshold = add_threshold_options(*verb);
+  verb->footer("A threshold that is given here is kept with the run: predict takes it, too.");
+  verb->callback([=, &run] { run = [=] { return evaluate_verb(*arguments, given_threshold); }; });
 }
 
 }  // namespace assay

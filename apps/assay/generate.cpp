@@ -29,9 +29,9 @@ std::vector<std::string> generating_models() {
 }
 
 int generate_verb(const GenerateArguments& arguments) {
-  constexpr int64_t kMost = 1'000'000;
-  ASSAY_CHECK_AS(UsageError, arguments.count >= 1 && arguments.count <= kMost,
-                 "--count: {} is not from 1 to {}", arguments.count, kMost);
+  constexpr int64_t kMaxCount = 1'000'000;
+  ASSAY_CHECK_AS(UsageError, arguments.count >= 1 && arguments.count <= kMaxCount,
+                 "--count: {} is not from 1 to {}", arguments.count, kMaxCount);
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
@@ -67,7 +67,7 @@ void add_generate(CLI::App& app, Action& run) {
   verb->add_option("--count", arguments->count, "images")->required();
   verb->add_option("--out", arguments->out, "a folder for 000000.png and so on")->required();
   CLI::Option* seed =
-      verb->add_option("--seed", arguments->seed, "of the images; the run's own unless given")
+      verb->add_option("--seed", arguments->seed, "seed of the images; by default the run's")
           ->check(whole_number());
   verb->add_flag("--force", arguments->force, "replace images that are in --out already");
   add_threads_option(*verb, arguments->threads);

@@ -12,6 +12,7 @@
 #include "apps/assay/cli.h"
 #include "apps/assay/prediction_output.h"
 #include "data/file.h"
+#include "data/findings.h"
 #include "data/image_io.h"
 #include "data/listing.h"
 #include "data/loader.h"
@@ -27,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct PredictArguments {
-  std::string run, out;
+  std::string run, out, good, data;
   std::vector<std::string> paths;
   bool json = false, json_lines = false, csv = false, null = false, fail_on_anomaly = false,
        force = false, explain = false;
@@ -36,7 +37,7 @@ struct PredictArguments {
   bool reads_stdin() const { return std::find(paths.begin(), paths.end(), "-") != paths.end(); }
 };
 
-/// The lines of the standard input as they come, without waiting past a Ctrl-C.
+/// Calls f for the names on the standard input as they arrive; a Ctrl-C ends the wait.
 void read_names(char end, const std::function<void(const std::string&)>& f) {
   std::string name;
   while (!stop_requested()) {
@@ -57,7 +58,8 @@ void read_names(char end, const std::function<void(const std::string&)>& f) {
   if (!name.empty()) f(name);
 }
 
-/// All images that the paths name, and what is wrong with the others. Runs beside the main thread.
+/// Pushes all images that the paths name, and an error for each path that names none. Runs on the
+/// stream's source thread.
 class Inputs {
  public:
   Inputs(const PredictArguments& arguments, ImageStream::Push push)
@@ -120,13 +122,13 @@ class Inputs {
   FileCounts ignored_;
 };
 
-/// Gives every image a heat map of its own below a folder: where two have one name, as a/000.png
-/// and b/000.jpg, the second becomes 000_2.png.
+/// Chooses the names of heat maps below a folder: if two images have one name, as a/000.png and
+/// b/000.jpg, the second gets 000_2.png.
 class HeatMapNames {
  public:
   explicit HeatMapNames(const PredictArguments& arguments) : arguments_(arguments) {}
 
-  /// UsageError when the map would replace an image that is read or, without --force, any file.
+  /// UsageError if the map would replace an image that is read or, without --force, any file.
   fs::path name(const fs::path& file, const fs::path& name) {
     const fs::path stem = (fs::path(arguments_.out) / name).replace_extension();
     fs::path map = stem.string() + ".png";
@@ -140,8 +142,7 @@ class HeatMapNames {
     if (!arguments_.force) check_is_new(map);
     return map;
   }
-  /// All of them at once, before any is written; what comes from the standard input cannot be
-  /// known.
+  /// Checks all names before any map is written; not possible for names from the standard input.
   void check_all() const {
     HeatMapNames trial(arguments_);
     std::vector<StreamedImage> images;
@@ -161,11 +162,15 @@ class HeatMapNames {
   std::set<fs::path> taken_, predicted_;
 };
 
-/// Predicts images batch by batch as they come.
+/// Predicts images in batches as they arrive.
 class PredictionRun {
  public:
   PredictionRun(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
-      : detector_(detector), arguments_(arguments), output_(output), names_(arguments) {}
+      : detector_(detector),
+        arguments_(arguments),
+        output_(output),
+        names_(arguments),
+        findings_(detector.training_size(), bit_depth_of(detector.config())) {}
 
   void run() {
     if (!arguments_.out.empty() && !arguments_.reads_stdin()) names_.check_all();
@@ -187,14 +192,14 @@ class PredictionRun {
     while (!stop_requested() && std::ferror(stdout) == 0) {
       std::vector<StreamedImage> batch;
       StreamedImage unread;
-      // What is there is predicted now: nobody waits for a batch to fill.
+      // Predicts the images that are decoded, without waiting for a full batch.
       while (unread.error.empty() && static_cast<int>(batch.size()) < config.batch) {
         StreamedImage image;
         if (!stream.take(image, batch.empty())) break;
         if (image.error.empty())
           batch.push_back(std::move(image));
         else
-          unread = std::move(image);  // after what came before it
+          unread = std::move(image);  // reported after the images before it
       }
       if (batch.empty() && unread.error.empty()) break;
       if (!batch.empty()) predict(batch);
@@ -202,20 +207,21 @@ class PredictionRun {
     }
     output_.end();
     std::fflush(stdout);
-    if (inputs) account_ = inputs->ignored();
+    if (inputs) counts_ = inputs->ignored();
   }
 
   bool anomaly() const { return defective_ > 0; }
   int64_t failures() const { return failures_; }
   int64_t predicted() const { return predicted_; }
-  /// Throws where the one thing that was named cannot be read.
+  /// Throws DataError if the only input cannot be read.
   void end() {
     if (!held_failure_.empty() && predicted_ == 0) throw DataError(held_failure_);
     say_held_failure();
   }
-  std::string sentence() {
-    account_.add_images(predicted_);
-    std::string text = fmt::format("{}; {} called defective", account_.sentence(), defective_);
+  std::vector<std::string> notes() const { return findings_.notes(); }
+  std::string summary() {
+    counts_.add_images(predicted_);
+    std::string text = fmt::format("{}; {} called defective", counts_.sentence(), defective_);
     if (failures_ > 0) text += fmt::format("; {} cannot be read, named above", failures_);
     return text;
   }
@@ -254,6 +260,7 @@ class PredictionRun {
         write_heat_map(map, originals, prediction, n);
         if (arguments_.explain) write_explanation(map, originals, n);
       }
+      findings_.add(printable(scored.path), batch[n].facts);
       ++predicted_;
       defective_ += scored.predicted_defective;
       output_.image(scored, map);
@@ -277,7 +284,7 @@ class PredictionRun {
                              detector_.heat_scale()));
   }
 
-  /// Beside the heat map NAME.png: NAME_why.png.
+  /// Writes NAME_why.png beside the heat map NAME.png.
   void write_explanation(const fs::path& map, const std::vector<float>& originals, size_t n) {
     const RunConfig& config = detector_.config();
     const int side = config.image_size;
@@ -294,10 +301,13 @@ class PredictionRun {
     write_png(file, explanation_panel(here, why.patch, there, why.nearest));
   }
 
-  /// At the size of the model. DataError where the training's images are not there any more.
+  /// A training image at the size of the model. DataError if it does not exist any more.
   Image training_image(const std::string& path) {
-    const RunConfig& config = detector_.config();
-    if (training_.empty()) training_ = open_data(config).train_good;
+    RunConfig config = detector_.config();
+    if (!arguments_.good.empty()) config.good = arguments_.good;
+    if (!arguments_.data.empty()) config.data = arguments_.data;
+    config.bad = config.masks = "";                                // nothing is compared with these
+    if (training_.empty()) training_ = pooled(open_data(config));  // a split may name any of them
     const auto found = std::find_if(training_.begin(), training_.end(),
                                     [&](const Sample& sample) { return sample.path == path; });
     ASSAY_CHECK_AS(DataError, found != training_.end(),
@@ -311,13 +321,14 @@ class PredictionRun {
     return store.image(0);
   }
 
-  std::vector<Sample> training_;  // of --explain, once it is needed
+  std::vector<Sample> training_;  // listed when --explain first needs one
   Detector& detector_;
   const PredictArguments& arguments_;
   PredictionOutput& output_;
   HeatMapNames names_;
-  FileCounts account_;
-  std::string held_failure_;  // not said yet: the only one is the program's own error
+  FileCounts counts_;
+  std::string held_failure_;  // held back: if it stays the only input, end() throws it
+  SeriesFindings findings_;
   int64_t predicted_ = 0, defective_ = 0, failures_ = 0;
 };
 
@@ -328,15 +339,17 @@ OutputForm form_of(const PredictArguments& arguments) {
                                 : OutputForm::text;
 }
 
-/// Where one image alone was named its verdict says it all.
-bool wants_account(const PredictArguments& arguments) {
+/// Whether to print the summary: not if all paths name single images.
+bool prints_summary(const PredictArguments& arguments) {
   std::error_code ignored;
   return std::any_of(arguments.paths.begin(), arguments.paths.end(), [&](const fs::path& path) {
     return path == "-" || fs::is_directory(path, ignored);
   });
 }
 
-int predict_verb(const PredictArguments& arguments) {
+using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfig&)>;
+
+int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_threshold) {
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
   const RunContext context(arguments.threads, config.device, config.precision);
@@ -346,16 +359,28 @@ int predict_verb(const PredictArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, !arguments.explain || !arguments.out.empty(),
                  "--explain: writes images, so it needs --out");
   ASSAY_CHECK_AS(UsageError, !arguments.explain || detector->explains(),
-                 "--explain: {} does not compare places of images", config.model);
+                 "--explain: {} does not compare patches of images", config.model);
+  ASSAY_CHECK_AS(UsageError,
+                 arguments.explain || (arguments.good.empty() && arguments.data.empty()),
+                 "--good and --data: only --explain reads the training's images");
+  ASSAY_CHECK_AS(UsageError, config.good.empty() ? arguments.good.empty() : arguments.data.empty(),
+                 "{}: learnt from {}; give that one's place", arguments.run,
+                 config.good.empty() ? "--data" : "--good");
+  if (const auto rule = given_threshold(config)) detector->set_threshold(*rule);
   stop_on_interrupt();
   const auto output = make_output(form_of(arguments), detector->scoring());
   PredictionRun run(*detector, arguments, *output);
+  const Scoring& scoring = detector->scoring();
+  if (prints_summary(arguments))
+    fmt::print(stderr, "assay: threshold {:.3f}: {}\n", scoring.threshold,
+               scoring.threshold_text());
   run.run();
   run.end();
-  if (wants_account(arguments)) fmt::print(stderr, "assay: {}\n", run.sentence());
-  ASSAY_CHECK(!stop_requested(), "interrupted after {} images; what is said of them holds",
-              run.predicted());
-  // An image that nobody has looked at may be defective, too.
+  for (const std::string& note : run.notes()) fmt::print(stderr, "assay: note: {}\n", note);
+  if (prints_summary(arguments)) fmt::print(stderr, "assay: {}\n", run.summary());
+  ASSAY_CHECK(!stop_requested(),
+              "interrupted after {} images; the results printed so far are valid", run.predicted());
+  // An image that was not read may be defective.
   if (run.failures() > 0) return kExitUnread;
   return arguments.fail_on_anomaly && run.anomaly() ? kExitAnomaly : 0;
 }
@@ -376,7 +401,9 @@ void add_predict(CLI::App& app, Action& run) {
                    "into this folder");
   verb->add_flag(
       "--explain", arguments->explain,
-      "and, as NAME_why.png, the place that decided beside the good patch nearest to it");
+      "and, as NAME_why.png, the patch with the highest score beside the most similar good patch");
+  verb->add_option("--good", arguments->good, "where the run's --good is now, for --explain");
+  verb->add_option("--data", arguments->data, "where the run's --data is now, for --explain");
   verb->add_flag("--force", arguments->force, "replace files that are in --out already");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "print one JSON array");
   CLI::Option* lines =
@@ -387,13 +414,14 @@ void add_predict(CLI::App& app, Action& run) {
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,
                  "exit with 10 when an image is called defective");
   add_threads_option(*verb, arguments->threads);
+  const auto given_threshold = add_threshold_options(*verb);
   verb->footer(
       "Results come as they are made. A file that cannot be read is named, the others are "
       "predicted,\n"
       "and the exit code is 3. In JSON and CSV a path that is not UTF-8 is written as file: and "
       "its\n"
       "bytes, those that a URI may not hold as %NN.");
-  verb->callback([=, &run] { run = [=] { return predict_verb(*arguments); }; });
+  verb->callback([=, &run] { run = [=] { return predict_verb(*arguments, given_threshold); }; });
 }
 
 }  // namespace assay

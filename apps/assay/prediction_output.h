@@ -1,4 +1,4 @@
-// What predict says of images, one after another, in the form that was asked for.
+// Output of `assay predict`, image by image, as text, JSON or CSV.
 #pragma once
 
 #include <filesystem>
@@ -11,17 +11,17 @@ namespace assay {
 
 enum class OutputForm { text, json, json_lines, csv };
 
-/// Writes to the standard output. Names stand in JSON and CSV as list_name() has them and in text
-/// as printable() has them (data/file.h).
+/// Writes to the standard output. Names are list_name() in JSON and CSV and printable() in text
+/// (data/file.h).
 class PredictionOutput {
  public:
   virtual ~PredictionOutput() = default;
-  /// `heat_map` is empty where none was written.
+  /// `heat_map` is empty if none was written.
   virtual void image(const ScoredImage& image, const std::filesystem::path& heat_map) = 0;
-  /// A file that cannot be read: JSON has "error" in place of a score, CSV a row without numbers
-  /// that is predicted "unreadable", text nothing.
+  /// A file that cannot be read: JSON gets "error" instead of a score, CSV a row without numbers
+  /// and the prediction "unreadable", text nothing.
   virtual void failure(const std::string& path, const std::string& reason) = 0;
-  /// After the last image, also where there was none.
+  /// Called after the last image, even if there was none.
   virtual void end() {}
 };
 

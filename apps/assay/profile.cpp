@@ -20,12 +20,12 @@ struct ProfileArguments {
   int batch = 32, image_size = 0, steps = 10, threads = 0;
 };
 
-/// Empty unless the value is positive.
+/// Text of a table cell; empty unless the value is positive.
 std::string cell(double value, const char* unit = "") {
   return value > 0 ? fmt::format("{:.1f}{}", value, unit) : "";
 }
 
-/// Without `peaks` the column of the roofline stays empty.
+/// Prints the operations; without `peaks` the roofline column stays empty.
 void print_table(const StepProfile& step, const std::optional<Peaks>& peaks) {
   constexpr double kGiga = 1e-9;
   const double total = step.seconds();
@@ -47,17 +47,18 @@ void print_table(const StepProfile& step, const std::optional<Peaks>& peaks) {
   std::printf(".\n");
 }
 
-/// Measures the peaks of the CPU; those of a GPU take the kernels of bench/gpu/peaks.cpp.
+/// Measures and prints the peaks of the CPU; those of a GPU need the kernels of
+/// bench/gpu/peaks.cpp.
 std::optional<Peaks> print_peaks() {
-  std::printf("GFLOP/s count the operations of the formula, GB/s the least bytes");
+  std::printf("GFLOP/s count the operations of the formula, GB/s the minimum number of bytes");
   if (current_context().device.type != DeviceType::cpu) {
     std::printf("; the peaks of this device: bench/gpu/gpu_peaks.\n\n");
     return {};
   }
   const Peaks peaks = measure_peaks(current_context());
   std::printf(
-      "; roofline: the share of\nwhat the peaks measured now allow, %.0f GFLOP/s of multiply-adds "
-      "and %.1f GB/s of copying (more\nthan 100 %% where data stays in a cache).\n\n",
+      ";\nroofline: the share of what the peaks measured now allow, %.0f GFLOP/s of multiply-adds "
+      "and\n%.1f GB/s of copying (more than 100 %% if data stays in a cache).\n\n",
       peaks.fma_flops * 1e-9, peaks.copy_bytes * 1e-9);
   return peaks;
 }
@@ -74,7 +75,7 @@ int profile_verb(const ProfileArguments& arguments) {
   current_context().conv =
       conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
   const StepProfile step = profile_step(config, arguments.steps);
-  std::printf("%s, %d pixels, batch %d, %s, least of %d steps.\n", step.preset.c_str(),
+  std::printf("%s, %d pixels, batch %d, %s, minimum of %d steps.\n", step.preset.c_str(),
               step.image_size, step.batch, step.device.c_str(), step.steps);
   const std::optional<Peaks> peaks = print_peaks();
   print_table(step, peaks);
@@ -90,16 +91,17 @@ void add_profile(CLI::App& app, Action& run) {
   verb->add_option("model", arguments->model, fmt::format("{}", fmt::join(model_names(), ", ")))
       ->required();
   add_preset_option(*verb, arguments->preset);
-  verb->add_option("--batch", arguments->batch, "images a step")->capture_default_str();
+  verb->add_option("--batch", arguments->batch, "images per step")->capture_default_str();
   verb->add_option("--image-size", arguments->image_size, "pixels a side");
   verb->add_option("--repeat", arguments->steps, "steps that are timed")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
   verb->add_option("--precision", arguments->precision,
                    "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
       ->capture_default_str();
-  verb->add_option("--algorithm", arguments->algorithm,
-                   "of the convolutions; on the cpu naive | blocked | fused | winograd. Where it "
-                   "does not cover a layer the next one runs; the last column says which")
+  verb->add_option(
+          "--algorithm", arguments->algorithm,
+          "algorithm of the convolutions; on the cpu naive | blocked | fused | winograd. If "
+          "it does not cover a layer the next one runs; the last column shows which")
       ->capture_default_str();
   verb->add_option("--json", arguments->json, "also write the times to this file");
   add_threads_option(*verb, arguments->threads);

@@ -1,15 +1,21 @@
 #include "apps/assay/program.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <new>
+#include <set>
+#include <sstream>
+#include <string_view>
 
 #include "apps/assay/cli.h"
 #include "data/file.h"
@@ -29,43 +35,93 @@ int fail(int code, std::string message) {
   return code;
 }
 
-/// Reads the file of --config. An entry without a section belongs to the verb of the command line.
+/// Parser of the --config file. An entry without a section belongs to the verb of the command line.
 class VerbConfig : public CLI::ConfigTOML {
  public:
   explicit VerbConfig(const CLI::App& app) : app_(app) {}
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(in);
-    std::vector<std::string> given;
-    const CLI::App* verb = deepest_verb(given);
+    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+    check_lines(text);
+    std::istringstream cleaned(text);
+    std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(cleaned);
+    const std::vector<std::string> given = verb_of_command_line();
+    std::set<std::vector<std::string>> names;
     for (CLI::ConfigItem& item : found) {
-      if (item.name == "++" || item.name == "--") continue;  // a section begins or ends
+      if (item.name == "--") continue;  // a section ends
       if (item.parents.empty()) item.parents = given;
-      check(item, given, *verb);
+      const CLI::App& verb = verb_of(item.parents);
+      if (item.name == "++") continue;  // a section begins
+      check(item, verb);
+      std::vector<std::string> name = item.parents;
+      name.push_back(item.name);
+      if (!names.insert(std::move(name)).second) refuse("'" + item.name + "' is given twice");
     }
     return found;
   }
 
  private:
-  /// The verb of the command line; its name goes into `words`: data, make.
-  const CLI::App* deepest_verb(std::vector<std::string>& words) const {
-    const CLI::App* verb = &app_;
-    while (!verb->get_subcommands().empty()) {
+  [[noreturn]] static void refuse(const std::string& why) {
+    throw CLI::ConfigError("--config: " + why);
+  }
+
+  static std::vector<std::string> verbs_of(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(verb->get_name());
+    return names;
+  }
+
+  /// "data", "make" for `assay data make`.
+  std::vector<std::string> verb_of_command_line() const {
+    std::vector<std::string> words;
+    for (const CLI::App* verb = &app_; !verb->get_subcommands().empty();) {
       verb = verb->get_subcommands().front();
       words.push_back(verb->get_name());
     }
-    return verb;
+    return words;
   }
 
-  /// Rejects empty values, which CLI11 reads as 0, and unknown names, with a message of our own.
-  static void check(const CLI::ConfigItem& item, const std::vector<std::string>& given,
-                    const CLI::App& verb) {
-    if (item.parents != given) return;
-    std::string name;
-    for (const std::string& word : given) name += " " + word;
-    if (verb.get_option_no_throw("--" + item.name) == nullptr || item.name == "config")
-      throw CLI::ConfigError("--config: '" + item.name + "' is no option of assay" + name);
-    const bool empty = item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty());
-    if (empty) throw CLI::ConfigError("--config: '" + item.name + "' has no value");
+  const CLI::App& verb_of(const std::vector<std::string>& section) const {
+    const CLI::App* verb = &app_;
+    for (const std::string& word : section) {
+      const std::vector<std::string> known = verbs_of(*verb);
+      if (std::find(known.begin(), known.end(), word) == known.end())
+        refuse(fmt::format("[{}]: there is no verb '{}'; there are: {}", fmt::join(section, "."),
+                           word, fmt::join(verbs_of(app_), ", ")));
+      verb = verb->get_subcommand(word);
+    }
+    return *verb;
+  }
+
+  /// Rejects what CLI11 passes over or cuts off.
+  static void check_lines(const std::string& text) {
+    if (text.find('\0') != std::string::npos) refuse("the file is no text");
+    std::istringstream lines(text);
+    int number = 1;
+    for (std::string line; std::getline(lines, line); ++number) {
+      std::erase_if(line, [](unsigned char c) { return std::isspace(c) != 0; });
+      const std::string_view name = std::string_view(line).substr(0, line.find('='));
+      if (line.starts_with('=') || (name != line && (name == "\"\"" || name == "''")))
+        refuse(fmt::format("line {} has no name before its '='", number));
+      if (line == "[]") refuse(fmt::format("line {}: the section has no name", number));
+    }
+  }
+
+  /// Rejects empty values, which CLI11 reads as 0, and unknown names.
+  static void check(const CLI::ConfigItem& item, const CLI::App& verb) {
+    std::string words;
+    for (const std::string& word : item.parents) words += " " + word;
+    const CLI::Option* option = verb.get_option_no_throw("--" + item.name);
+    if (option == nullptr || item.name == "config")
+      refuse("'" + item.name + "' is no option of assay" + words);
+    const auto max_values = static_cast<size_t>(std::max(1, option->get_items_expected_max()));
+    if (item.inputs.size() > max_values)
+      refuse(fmt::format("'{}' has {} values ({}); give it once, with one value", item.name,
+                         item.inputs.size(), fmt::join(item.inputs, ", ")));
+    if (item.inputs.empty() || (item.inputs.size() == 1 && item.inputs[0].empty()))
+      refuse("'" + item.name + "' has no value");
   }
 
   const CLI::App& app_;
@@ -92,7 +148,8 @@ int run_guarded(const Action& run) {
 }
 
 /// Opens /dev/null for each standard stream that is closed: otherwise the next file opened, perhaps
-/// a checkpoint, would get its number. The access mode is the wrong one, so that using it fails.
+/// a checkpoint, would get its number. It is opened in the opposite mode, so that reading or
+/// writing it fails.
 void hold_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(stream, F_GETFD) < 0 && errno == EBADF)
@@ -125,7 +182,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
                                     [&](const auto* v) { return v->get_name() == argv[1]; });
   std::string text = error.what();
   if (unknown) {
-    text = fmt::format("'{}' is no verb; there are:", argv[1]);
+    text = fmt::format("unknown command '{}'; there are:", argv[1]);
     for (const CLI::App* v : verbs) text += " " + v->get_name();
   }
   std::error_code ignored;
@@ -136,7 +193,7 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error, int ar
 }
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app{"Assay finds defects in images of products"};
+  CLI::App app{"Assay finds defects in images of manufactured objects"};
   app.require_subcommand(1);
   app.set_version_flag("--version", "assay " ASSAY_VERSION);
   app.fallthrough();
@@ -168,7 +225,7 @@ int run_command_line(int argc, char** argv) {
 void stop_on_interrupt() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = SA_RESETHAND;  // the second one takes the default: the program ends
+  action.sa_flags = SA_RESETHAND;  // the second signal has its default action and ends the program
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }

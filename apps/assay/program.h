@@ -1,10 +1,10 @@
-// The program `assay` as a function, for programs that add models of their own.
+// The program `assay` as a function, so that other programs can add models.
 #pragma once
 
 namespace assay {
 
-/// Reads the command line, runs a verb, and turns an error into one line on stderr. Returns the
-/// exit code. Call register_model() before.
+/// Reads the command line and runs a verb; an error becomes one line on stderr. Returns the exit
+/// code. Call register_model() before.
 int run_program(int argc, char** argv);
 
 }  // namespace assay

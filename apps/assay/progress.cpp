@@ -29,7 +29,7 @@ double seconds_between(std::chrono::steady_clock::time_point a,
   return std::chrono::duration<double>(b - a).count();
 }
 
-/// Of the terminal at this moment: it may have been resized.
+/// Current width of the terminal, which may change while the program runs.
 int columns_of_terminal() {
   winsize size{};
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
@@ -48,17 +48,17 @@ bool wants_colour() {
   return no_colour == nullptr || *no_colour == 0;
 }
 
-/// Bytes and columns of the UTF-8 character that begins with `first`. Most that take three bytes
-/// and more are twice as wide.
+/// Bytes of the UTF-8 character that begins with `first`.
 int length_of(char first) {
   const auto byte = static_cast<uint8_t>(first);
   return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
+/// Columns of that character, estimated: characters of 3 or more bytes count as two columns.
 int width_of(char first) {
   return length_of(first) < 3 ? 1 : 2;
 }
 
-/// As much of a text as fits.
+/// The longest prefix that fits into `columns`.
 std::string cut(const std::string& text, int columns) {
   size_t at = 0;
   for (int width = 0; at < text.size();) {
@@ -74,8 +74,8 @@ int width_of(const std::string& text) {
   return width;
 }
 
-/// The line of a bar. Where it would not fit into `columns`, the bar is shortened, then the note,
-/// the bar, the time left and the label go, in this order.
+/// The line of a bar. To fit into `columns` the bar is shortened; then the note, the bar, the
+/// remaining time and the label are dropped, in this order.
 std::string bar_line(const std::string& label, double share, const std::string& count,
                      const std::string& note, const std::string& left, int columns, bool colour) {
   const auto spaced = [](const std::string& text) { return text.empty() ? text : "  " + text; };
@@ -129,7 +129,7 @@ void Progress::update(int64_t done, int64_t total, const std::string& note) {
   last_ = now;
   const double elapsed = seconds_between(start_, now);
   const auto fresh = static_cast<double>(done - first_done_);
-  std::string left;  // empty until there is a step to judge by
+  std::string left;  // empty until one step has been timed
   if (fresh > 0) left = clock_text(elapsed / fresh * static_cast<double>(total - done));
   if (!terminal_) {
     std::fprintf(stderr, "%s: step %lld of at most %lld, %s%s\n", label_.c_str(),
@@ -139,7 +139,7 @@ void Progress::update(int64_t done, int64_t total, const std::string& note) {
   }
   const double share =
       static_cast<double>(std::min(done, total)) / static_cast<double>(std::max<int64_t>(total, 1));
-  // The last column stays free: some terminals begin a new line behind it.
+  // The last column stays free, because some terminals start a new line after it.
   const std::string line = bar_line(label_, share, fmt::format("{}/{}", done, total), note, left,
                                     columns_of_terminal() - 1, colour_);
   std::fprintf(stderr, "\r\033[K%s", line.c_str());

@@ -1,4 +1,4 @@
-// Progress of a run: a bar with the time left on a terminal, plain lines elsewhere.
+// Progress of a run: a bar with the remaining time on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <chrono>
@@ -9,8 +9,8 @@
 
 namespace assay {
 
-/// Writes to stderr; results go to stdout. A bar only on a terminal that is not TERM=dumb, never
-/// wider than it is at the moment; colour only without NO_COLOR.
+/// Writes to stderr; results go to stdout. A bar is drawn only on a terminal that is not TERM=dumb
+/// and is never wider than the terminal; it has no colour if NO_COLOR is set.
 class Progress {
  public:
   explicit Progress(const std::string& label);
@@ -18,7 +18,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` of at most `total` steps; `note` is shown beside, for example the loss.
+  /// Shows `done` of at most `total` steps and a note, for example the loss.
   void update(int64_t done, int64_t total, const std::string& note);
   /// Prints a line above the bar.
   void say(const std::string& line);

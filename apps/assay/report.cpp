@@ -16,7 +16,7 @@ void add_report(CLI::App& app, Action& run) {
     run = [=] {
       std::filesystem::path root = std::filesystem::path(*folder).lexically_normal();
       if (!root.has_filename()) root = root.parent_path();  // "out/suite/"
-      // Runs of other shards may have been copied into the folder since the last results.
+      // Runs of other shards may have been copied into the folder since results.json was written.
       if (!RunFolder(root).finished() && !finished_runs(root).empty()) write_results(root);
       std::printf("%s\n", write_report(root).c_str());
       return 0;

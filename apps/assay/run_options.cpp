@@ -48,11 +48,9 @@ CLI::Option* add_to(CLI::App& verb, const Option& option, T& value) {
   }
 }
 
-}  // namespace
-
-std::function<void(RunConfig&)> add_run_options(CLI::App& verb) {
+std::function<void(RunConfig&)> add_options(CLI::App& verb, const std::vector<Option>& options) {
   std::vector<std::function<void(RunConfig&)>> setters;
-  for (const Option& option : all_options()) {
+  for (const Option& option : options) {
     std::visit(
         [&](const auto& initial) {
           const auto value = std::make_shared<std::decay_t<decltype(initial)>>();
@@ -65,6 +63,29 @@ std::function<void(RunConfig&)> add_run_options(CLI::App& verb) {
   }
   return [setters](RunConfig& config) {
     for (const auto& set : setters) set(config);
+  };
+}
+
+}  // namespace
+
+std::function<void(RunConfig&)> add_run_options(CLI::App& verb) {
+  return add_options(verb, all_options());
+}
+
+std::function<std::optional<ThresholdRule>(const RunConfig&)> add_threshold_options(
+    CLI::App& verb) {
+  std::vector<Option> options = option_table();
+  std::erase_if(options, [](const Option& option) {
+    return option.name != "k" && option.name != "threshold" && option.name != "target_fpr";
+  });
+  const auto set = add_options(verb, options);
+  return [set](RunConfig config) -> std::optional<ThresholdRule> {
+    set_threshold_rule(config, {});
+    set(config);
+    check(config);
+    const ThresholdRule rule = threshold_rule(config);
+    if (rule.kind == ThresholdRule::Kind::own) return std::nullopt;
+    return rule;
   };
 }
 

@@ -44,13 +44,13 @@ int list_cells(const SuiteOptions& options) {
                         : folder.empty()    ? "open"
                                             : "begun";
     std::printf("%-8s  %s%s%s\n", state, cell.command.c_str(),
-                cell.mine ? "" : "  (another shard's)",
+                cell.in_this_shard ? "" : "  (another shard's)",
                 other.empty() ? "" : ("  (the run there has " + other + ")").c_str());
   }
   return 0;
 }
 
-/// Prints the table of all runs in the folder and notes on collapsed or unfinished ones.
+/// Prints the table of all runs in the folder, and notes on collapsed or unfinished ones.
 void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& options) {
   std::printf("%s", table_of(runs).c_str());
   for (const RunResult& run : runs)
@@ -58,7 +58,7 @@ void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& opti
       std::printf("note: %s\n", words.c_str());
   int open = 0;
   for (const Cell& cell : cells_of(options))
-    open += !cell.mine && !RunFolder(options.out / cell.folder).finished();
+    open += !cell.in_this_shard && !RunFolder(options.out / cell.folder).finished();
   if (open > 0) std::printf("note: %d runs of other shards are not finished\n", open);
 }
 
@@ -88,9 +88,9 @@ int suite_verb(SuiteArguments arguments) {
   stop_on_interrupt();
   std::unique_ptr<Progress> progress;
   const std::vector<FailedCell> failed =
-      run_suite(options, [&](const Cell& cell, const Turn& turn) {
+      run_suite(options, [&](const Cell& cell, const SuitePosition& position) {
         progress = std::make_unique<Progress>(
-            fmt::format("[{}/{}] {}", turn.number, turn.of, cell.folder.string()));
+            fmt::format("[{}/{}] {}", position.number, position.of, cell.folder.string()));
         return hooks_of(*progress);
       });
   progress.reset();
@@ -116,7 +116,7 @@ void add_suite(CLI::App& app, Action& run) {
   SuiteOptions& options = arguments->options;
   verb->add_option("--data", options.data, "builtin, or a folder in MVTec's layout")->required();
   verb->add_option("--out", arguments->out,
-                   "the suite's folder; a finished run in it is not done again")
+                   "the suite's folder; a finished run in it is not repeated")
       ->required();
   verb->add_option("--classes", options.classes,
                    "comma-separated; those of the profile unless given")
@@ -124,19 +124,21 @@ void add_suite(CLI::App& app, Action& run) {
   verb->add_option("--models", options.models, "comma-separated; those of the profile unless given")
       ->delimiter(',');
   verb->add_option("--noise", options.noise,
-                   "of the autoencoders: training/test, each clean or noisy, as "
+                   "noise of the autoencoders: training/test, each clean or noisy, for example "
                    "clean/clean,noisy/noisy")
       ->delimiter(',');
   verb->add_option("--profile", options.profile,
                    "quick: minutes on built-in data | paper: the sizes and seeds of the study")
       ->capture_default_str();
-  verb->add_option("--steps", options.steps, "of each run, in place of the profile's");
-  verb->add_option("--image-size", options.image_size, "pixels a side, in place of the model's");
+  verb->add_option("--steps", options.steps, "maximum steps of each run, instead of the profile's");
+  verb->add_option("--image-size", options.image_size,
+                   "side of the input in pixels, instead of the model's");
   verb->add_option("--seeds", options.seeds, "runs of each class and model");
-  verb->add_option("--shard", arguments->shard,
-                   "I/N: only every N-th run, from the I-th; shards may run at once and on "
-                   "several machines that share --out");
-  verb->add_flag("--list", arguments->list, "name the runs, say which are finished, and stop");
+  verb->add_option(
+      "--shard", arguments->shard,
+      "I/N: only every N-th run, from the I-th; shards may run at the same time and on "
+      "several machines that share --out");
+  verb->add_flag("--list", arguments->list, "list the runs and their state, and stop");
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] { run = [=] { return suite_verb(*arguments); }; });
 }

@@ -21,7 +21,7 @@ struct TrainArguments {
   int threads = 0;
 };
 
-/// Fills in --data and --class for --good and --bad, where --class is only a name.
+/// Sets --data and --class if --good and --bad are given; --class is then only a name.
 void complete(RunConfig& config) {
   if (!config.good.empty() || !config.bad.empty()) {
     ASSAY_CHECK_AS(UsageError, config.data.empty(), "--data: not with --good and --bad");
@@ -67,8 +67,8 @@ void add_train(CLI::App& app, Action& run) {
       ->required();
   add_preset_option(*verb, arguments->preset);
   verb->add_option("--out", arguments->out, "the run folder")->required();
-  verb->add_flag("--resume", arguments->resume, "go on where the run in --out was broken off");
-  verb->add_flag("--force", arguments->force, "throw the run in --out away");
+  verb->add_flag("--resume", arguments->resume, "continue the interrupted run in --out");
+  verb->add_flag("--force", arguments->force, "delete the run in --out");
   add_threads_option(*verb, arguments->threads);
   const auto apply_options = add_run_options(*verb);
   verb->callback([=, &run] { run = [=] { return train_verb(*arguments, apply_options); }; });

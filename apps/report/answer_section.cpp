@@ -183,7 +183,7 @@ std::string matrix(const Findings& findings) {
   return table.html();
 }
 
-/// Charts of at most kClasses classes each, so that a phone shows one whole.
+/// Charts of at most kClasses classes each, so that each fits on the screen of a phone.
 std::string interval_charts(const Findings& findings) {
   constexpr size_t kClasses = 8;
   std::vector<IntervalGroup> groups;
@@ -265,7 +265,8 @@ std::string verdict_text(const ClassFindings& c) {
     case Verdict::Kind::no_detector:
       return fmt::format("No model that detects defects was run on {}.", name);
     case Verdict::Kind::one_kind:
-      return fmt::format("No verdict on {}: its test images are all of one kind.", name);
+      return fmt::format("No verdict on {}: {}. Scores and thresholds are in its section.", name,
+                         c.compared.front()->runs.front()->detector()->why_no_image_metrics());
     case Verdict::Kind::single:
       return text_of_single(v, name);
     case Verdict::Kind::not_comparable:

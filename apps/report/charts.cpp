@@ -26,8 +26,8 @@ Range wished(const Axis& axis) {
   return axis.low == axis.high ? Range{} : Range{axis.low, axis.high};
 }
 
-std::string shortened(const std::string& text, size_t most) {
-  return text.size() <= most ? text : text.substr(0, most - 1) + "\u2026";
+std::string shortened(const std::string& text, size_t max) {
+  return text.size() <= max ? text : text.substr(0, max - 1) + "\u2026";
 }
 
 std::string line_kind(int colour) {
@@ -41,7 +41,8 @@ std::string marked(const Scale& x, double at, double top, double bottom, const s
          text_at(x(at) + (left ? -5 : 5), top + 9, left ? "end" : "start", text, "thresholdtext");
 }
 
-/// Share of the values in each of equal bins of the axis. The outermost bins hold what lies beyond.
+/// Share of the values in each of equal bins of the axis; values outside count in the outermost
+/// bins.
 std::vector<double> shares_of(const std::vector<double>& values, const Scale& x, int bins) {
   std::vector<double> shares(bins, 0.0);
   for (const double v : values) {
@@ -51,7 +52,6 @@ std::vector<double> shares_of(const std::vector<double>& values, const Scale& x,
   return shares;
 }
 
-/// A polygon of steps over the bins, closed at the bottom.
 std::string outline(const std::vector<double>& shares, const Scale& x, const Scale& y,
                     const std::string& kind) {
   const double step = (x.last() - x.first()) / static_cast<double>(shares.size());

@@ -1,4 +1,4 @@
-// The charts of the report.
+// Charts of the report, as inline SVG.
 #pragma once
 
 #include <optional>
@@ -11,14 +11,13 @@
 namespace assay {
 
 struct Axis {
-  std::string title;  ///< with the unit, where there is one
+  std::string title;  ///< with the unit, if there is one
   ScaleKind kind = ScaleKind::linear;
-  /// Range that is always shown; data beyond widens it. Equal ends: the range of the data.
+  /// Range that is always shown; data outside widens it. If low = high: the range of the data.
   double low = 0, high = 0;
 };
 
-/// A line, with the area between two other lines where `band` has points (x, low, high). Colour
-/// number i is the i-th of the palette.
+/// A line, and the area between `low` and `high` of its `band`. `colour`: index into the palette.
 struct Series {
   std::string name;  ///< in the legend; no entry when empty
   std::vector<std::pair<double, double>> points;
@@ -40,8 +39,8 @@ struct Chart {
   };
   std::optional<Mark> mark = {};  ///< a vertical line
 };
-/// Points that are not finite (or not positive on a logarithmic axis) are left out; empty when
-/// nothing is left.
+/// Points that are not finite (or not positive on a logarithmic axis) are left out; "" if none is
+/// left.
 std::string line_chart(const Chart& chart, const std::vector<Series>& series);
 
 /// One operation: FLOP per byte and FLOP per second.
@@ -66,18 +65,18 @@ struct Group {
 std::string histograms(const std::string& title, const Axis& axis, const std::vector<Group>& groups,
                        double threshold);
 
-/// A value with its interval, and the values that it is the mean of.
+/// A value with its interval, and the values whose mean it is.
 struct IntervalRow {
   std::string name;
   double value = 0, low = 0, high = 0;
-  std::vector<double> singles;  ///< small marks, where there are several
+  std::vector<double> singles;  ///< drawn as small marks if there are several
   int colour = 0;
 };
 struct IntervalGroup {
   std::string name;
   std::vector<IntervalRow> rows;
 };
-/// Rows of dots with bars, from `low` to `high` at least; a dashed line at `chance`.
+/// Rows of dots with bars on an axis that includes [low, high]; a dashed line at `chance`.
 std::string interval_chart(const std::string& title, const std::string& x_title, double low,
                            double high, double chance, const std::vector<IntervalGroup>& groups);
 

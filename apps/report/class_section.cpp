@@ -26,7 +26,7 @@ std::vector<double> scores_where(const CsvTable& table, const std::string& colum
   return chosen;
 }
 
-/// Figure 4 of the study.
+/// Histograms of scores by kind of image, as figure 4 of arXiv:2107.09204.
 std::string score_histograms(const RunResult& run) {
   const CsvTable test = read_csv(run.folder.scores());
   std::vector<Group> groups;
@@ -38,14 +38,14 @@ std::string score_histograms(const RunResult& run) {
   groups.push_back({"test good", scores_where(test, "label", "good"), 1});
   groups.push_back({"test defective", scores_where(test, "label", "defective"), 0});
   const double threshold = run.detector()->threshold;
-  double most = threshold;
+  double max = threshold;
   for (const Group& g : groups)
-    for (const double v : g.values) most = std::max(most, v);
+    for (const double v : g.values) max = std::max(max, v);
   const ReportText& text = find_model(run.config.model).report;
   Axis axis{.title = "score: " + text.score};
   if (text.score_is_probability)
     axis.high = 1;
-  else if (most > 5 * threshold)
+  else if (max > 5 * threshold)
     axis.kind = ScaleKind::symmetric;
   return histograms("Scores by kind of image", axis, groups, threshold);
 }
@@ -114,6 +114,7 @@ Series loss_series(const std::vector<History>& histories, const char* column,
   return series;
 }
 
+/// Training and validation loss; of several folds the median and the band.
 std::string loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
   std::vector<History> histories;
@@ -133,7 +134,7 @@ std::string loss_chart(const RunResult& run) {
   return line_chart(chart, losses);
 }
 
-/// For each kind of defect, how many images a model calls defective, and how many there are.
+/// For each kind of defect: images that a model calls defective, and all images.
 std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult& run) {
   const CsvTable scores = read_csv(run.folder.scores());
   const size_t defect = scores.column("defect"), predicted = scores.column("predicted");
@@ -172,7 +173,7 @@ std::string kinds_table(const ClassFindings& c) {
   return table.html();
 }
 
-/// The first run with noisy test images; one with noisy training images too is preferred.
+/// The first run with noisy test images, preferably with noisy training images too.
 const RunResult* noisy_run(const ClassFindings& c) {
   const RunResult* found = nullptr;
   for (const SeedGroup* group : c.groups) {
@@ -187,6 +188,15 @@ const RunResult* noisy_run(const ClassFindings& c) {
 void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
   const RunResult& run = *group.runs.front();
   page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
+  const DetectorMetrics& m = *run.detector();
+  if (!m.threshold_rule.empty())
+    page.add(paragraph(
+        fmt::format("Threshold {}: {}. It calls {} of {} good test images defective.",
+                    decimal(m.threshold, 2), escape_html(m.threshold_rule), m.fp, m.good_images()),
+        "soft"));
+  if (!m.why_no_pixel_metrics.empty())
+    page.add(paragraph(fmt::format("No pixel metrics: {}.", escape_html(m.why_no_pixel_metrics)),
+                       "soft"));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
   page.add(panels_of(run, max_panels));
   page.add(strips_of(run));
@@ -223,7 +233,7 @@ void add_classes(Page& page, const Findings& findings) {
                   "soft"));
   size_t pairs = 0;
   for (const ClassFindings& c : findings.classes) pairs += c.compared.size();
-  // Fewer panels of each when there are many: the page stays at a few MB.
+  // Fewer panels per run if there are many runs, so that the page has a few MB.
   const size_t max_panels = std::clamp<size_t>(90 / std::max<size_t>(pairs, 1), 3, 8);
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty()) add_class(page, c, max_panels);

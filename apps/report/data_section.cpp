@@ -27,7 +27,7 @@ bool has_folds(const RunResult& run) {
   return find_model(run.config.model).learns_from_defects;
 }
 
-/// The run whose counts of images are shown: one without folds where there is one.
+/// The run whose counts of images are shown: one without folds if there is one.
 const RunResult& run_with_split(const ClassFindings& c) {
   for (const SeedGroup* group : c.groups)
     if (!has_folds(*group->runs.front())) return *group->runs.front();
@@ -40,7 +40,7 @@ std::string split_text(const RunResult& run) {
   return has_folds(run) ? text + " in a fold" : text;
 }
 
-/// "The threshold comes from held-out good images (KD-CAE, NI-CAE), ...; never from test images."
+/// "The threshold comes from held-out good images (A, B); from ... (C); never from test images."
 std::string thresholds(const Findings& findings) {
   std::vector<std::string> sources;
   for (const ModelSpec* model : models_of(findings))

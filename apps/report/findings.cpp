@@ -21,7 +21,7 @@ class Gathering {
  public:
   explicit Gathering(std::vector<ClassFindings>& classes) : classes_(classes) {}
 
-  /// The findings of the run's class, made at its first run.
+  /// The entry of the run's class, created on first use.
   ClassFindings& class_of(const RunResult& run) {
     const std::string key = data_name(run.config) + "\n" + run.config.object_class;
     const auto known = std::find(keys_.begin(), keys_.end(), key);
@@ -55,7 +55,7 @@ void choose_compared(ClassFindings& of_class) {
     if (group->clean() || !has_clean(group->config().model)) of_class.compared.push_back(group);
 }
 
-/// The best groups of two models; of one model where there is no other.
+/// The best groups of the best two models, or of the only one.
 void choose_best(ClassFindings& of_class) {
   std::vector<const SeedGroup*> ranked;
   for (const SeedGroup* group : of_class.compared)
@@ -76,8 +76,8 @@ void choose_best(ClassFindings& of_class) {
     of_class.difference = difference_of(*of_class.best[0], *of_class.best[1]);
 }
 
-/// The leader has the higher AUROC on the images that both scored; over all images of each, the
-/// order may be the other.
+/// The leader has the higher AUROC on the images that both scored; over all images of each the
+/// order may differ.
 void compare(const GroupDifference& d, Verdict& verdict) {
   const bool swapped = d.auroc.estimate < 0;
   const Interval interval = d.auroc.interval;

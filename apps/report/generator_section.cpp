@@ -44,7 +44,7 @@ fs::path last_grid(const RunResult& run) {
   return last;
 }
 
-/// Figure 6 of the study: generated images beside real ones.
+/// Generated images beside real ones, as figure 6 of arXiv:2107.09204.
 std::string sheets(const RunResult& run) {
   const fs::path grid = last_grid(run), figures = run.folder.figures();
   const std::string steps =
@@ -58,7 +58,7 @@ std::string sheets(const RunResult& run) {
 }
 
 std::string memorisation_table(const GeneratorMetrics& m) {
-  Table table({"images", "number", "least", "median", "most"});
+  Table table({"images", "number", "min", "median", "max"});
   const auto add = [&](const char* name, const GeneratorMetrics::Distances& d) {
     table.row({name, std::to_string(d.images), decimal(d.min, 3), decimal(d.median, 3),
                decimal(d.max, 3)});
@@ -83,7 +83,7 @@ void add_generator(Page& page, const ClassFindings& c, size_t i) {
   page.add(paragraph(diagnostics));
   page.add(sheets(run));
   page.add(game_charts(run));
-  page.add("<h4>Is it memory?</h4>\n");
+  page.add("<h4>Does it copy training images?</h4>\n");
   page.add(memorisation_table(m));
 }
 
@@ -96,11 +96,10 @@ void add_generators(Page& page, const Findings& findings) {
   page.section("generators", "Generated images");
   page.add(paragraph(
       "A generator makes images and detects nothing, so it has no part in the answer above. "
-      "Is it memory? The tables give the distance of each image to the training "
-      "image that is nearest: root mean squared difference of the pixels, from 0 (the "
-      "same) to 1 (black and white). A generator that copies lies nearer to training "
-      "images than these lie to one another. Pixels say nothing of a copy that is "
-      "moved.",
+      "Does it copy training images? The tables give the distance of each image to the nearest "
+      "training image: root mean squared difference of the pixels, from 0 (equal) to 1 (black "
+      "and white). Copies are closer to training images than these are to each other. A shifted "
+      "copy is not found by this distance.",
       "soft"));
   for (const ClassFindings& c : findings.classes)
     for (size_t i = 0; i < c.generators.size(); ++i) add_generator(page, c, i);

@@ -55,7 +55,7 @@ std::string Page::html(const std::string& title) const {
     }
     contents += "</li>\n";
   }
-  // The policy makes the browser refuse anything that is not in this file.
+  // The policy forbids scripts and external resources.
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
       "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "

@@ -1,4 +1,4 @@
-// Pieces of the report's page: one file, no script, nothing that is fetched.
+// Building blocks of the report's page: one file, without scripts and external resources.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace assay {
 
-/// Text that can stand in HTML and SVG.
+/// Escapes text for HTML and SVG.
 std::string escape_html(const std::string& text);
 
 /// A page with a table of contents, filled from top to bottom.
 class Page {
  public:
-  /// What stands above the contents on a phone.
+  /// Adds HTML above the table of contents.
   void lead(const std::string& html) { lead_ += html; }
-  /// A heading of the contents; what follows is added below it. `title` is HTML, `id` a name that
-  /// no other has; `in_contents` is the title there, the same when empty.
+  /// Starts a section that is listed in the contents. `title` is HTML, `id` unique; `in_contents`
+  /// is the title in the contents, by default the same.
   void section(const std::string& id, const std::string& title);
   void subsection(const std::string& id, const std::string& title,
                   const std::string& in_contents = "");
@@ -35,14 +35,14 @@ class Page {
   std::string lead_, body_;
 };
 
-/// A table, a row at a time; on a phone each row is a card of titles and values. Cells are HTML.
+/// A table, filled row by row; on a phone each row is a card of titles and values. Cells are HTML.
 class Table {
  public:
-  /// `columns`: the titles; `numeric_from` is the first column that is set to the right.
+  /// `columns`: the titles; columns from `numeric_from` on are right-aligned.
   explicit Table(const std::vector<std::string>& columns, size_t numeric_from = 1);
-  /// Error unless there is a cell for each column.
+  /// Error unless there is one cell per column.
   void row(const std::vector<std::string>& cells);
-  /// A line over the whole width that names the rows below it.
+  /// Adds a heading over the whole width for the rows below it.
   void group(const std::string& name);
   bool empty() const { return rows_ == 0; }
   std::string html() const;
@@ -55,10 +55,10 @@ class Table {
   std::string body_;
 };
 
-/// "p" with a class, "" for none.
+/// A <p> of the CSS class `kind` ("": none).
 std::string paragraph(const std::string& html, const std::string& kind = "");
 
-/// What is shown when the reader asks for it, and in print.
+/// A collapsed <details> block, which is expanded in print.
 std::string folded(const std::string& summary, const std::string& html);
 
 /// A link to a section.

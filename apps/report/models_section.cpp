@@ -59,7 +59,7 @@ void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) 
   page.add(paragraph(text.note, "soft"));
 }
 
-/// What a publication prints of the class, which it knows by its name; kNone for synthetic data.
+/// The published result of the class, by its name; kNone for synthetic data.
 std::string published(const std::map<std::string, std::string>& by_class, const ClassFindings& c) {
   const auto found = by_class.find(c.name);
   return c.synthetic || found == by_class.end() ? kNone : found->second;
@@ -213,7 +213,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
       "soft"));
 }
 
-/// A table with one row for each run, where groups have several.
+/// A table with one row per run, for groups of several runs.
 void add_seeds(Page& page, const Findings& findings) {
   if (std::none_of(findings.groups.begin(), findings.groups.end(),
                    [](const SeedGroup& g) { return g.runs.size() > 1; }))

@@ -14,7 +14,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-/// What was run on what, in a paragraph.
+/// A paragraph on models, classes and data of the runs.
 std::string introduction(const Findings& findings) {
   std::vector<std::string> classes;
   std::string text;
@@ -41,7 +41,7 @@ std::string synthetic_note(const Findings& findings) {
       "note");
 }
 
-/// Runs that collapsed, with what to try; runs that failed or are not finished.
+/// Lists runs that collapsed (with advice), failed or are not finished.
 std::string warnings(const Findings& findings) {
   std::string items;
   for (const RunResult& run : findings.runs)
@@ -69,7 +69,7 @@ fs::path write_report(const fs::path& root) {
                  "{}: holds no finished run to report; train one, or run a suite into it",
                  root.string());
   Page page;
-  page.lead("<h1>Finding defects in images of products</h1>\n");
+  page.lead("<h1>Finding defects in images of manufactured objects</h1>\n");
   page.lead(front(findings));
   page.lead(introduction(findings));
   page.lead(synthetic_note(findings));
@@ -84,8 +84,8 @@ fs::path write_report(const fs::path& root) {
 
   fs::path file = root / "report" / "index.html";
   std::error_code ignored;
-  fs::create_directories(file.parent_path(), ignored);  // write_file says what is wrong
-  write_file(file, page.html("Assay: finding defects in images of products"));
+  fs::create_directories(file.parent_path(), ignored);  // write_file reports the error
+  write_file(file, page.html("Assay: finding defects in images of manufactured objects"));
   return file;
 }
 

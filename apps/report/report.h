@@ -1,11 +1,11 @@
-// The report: one HTML file that needs nothing else, from the run folders of a suite.
+// The report: one self-contained HTML file from the run folders of a suite.
 #pragma once
 
 #include <filesystem>
 
 namespace assay {
 
-/// Writes root/report/index.html and returns its path. DataError when there is no finished run.
+/// Writes root/report/index.html and returns its path. DataError if there is no finished run.
 std::filesystem::path write_report(const std::filesystem::path& root);
 
 }  // namespace assay

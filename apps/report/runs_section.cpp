@@ -53,11 +53,11 @@ std::string machine_of(const RunResult& run) {
 }
 
 std::string range_of(std::vector<int64_t> values) {
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return *least == *most ? std::to_string(*least) : fmt::format("{} to {}", *least, *most);
+  const auto [min, max] = std::minmax_element(values.begin(), values.end());
+  return *min == *max ? std::to_string(*min) : fmt::format("{} to {}", *min, *max);
 }
 
-/// A row for all runs of one class, model, noise, machine and precision.
+/// One row for all runs of a class, model, noise, machine and precision.
 void add_times(Page& page, const Findings& findings) {
   page.subsection("times", "What ran where and for how long", "Where and how long");
   struct Row {

@@ -1,4 +1,4 @@
-// The sections of the report, each in a file of its own, in the order of the page.
+// The sections of the report, one file each, in the order of the page.
 #pragma once
 
 #include "apps/report/findings.h"
@@ -10,28 +10,28 @@ namespace assay {
 /// else.
 std::string front(const Findings& findings);
 
-/// Which model finds the defects best on which class, by how much, and how sure that is.
+/// The best model of each class, by how much, with intervals.
 void add_answer(Page& page, const Findings& findings);
-/// One sentence on a class, by rule.
+/// The verdict on a class as one sentence.
 std::string verdict_text(const ClassFindings& c);
 
 /// Images, defects and sizes of each class.
 void add_data(Page& page, const Findings& findings);
 
-/// Models by class, with and without noise, fold by fold; all metrics of every group.
+/// Models by class, with and without noise, by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
 
 /// Curves, histograms and image panels of each class.
 void add_classes(Page& page, const Findings& findings);
 
-/// Generated images, and whether they are copies.
+/// Generated images, and whether they are copies of training images.
 void add_generators(Page& page, const Findings& findings);
 
 /// Time of each operation of a training step and its share of the machine's peaks, from the
 /// suite's profile.json; nothing where there is none.
 void add_speed(Page& page, const std::filesystem::path& root);
 
-/// Layers of the networks; what ran where and for how long; the command of each run.
+/// Layers of the networks; machine, time and command of each run.
 void add_runs(Page& page, const Findings& findings);
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-// How the report looks: light, dark and on paper, from a phone's width up.
+// Style sheet of the report: light, dark and print, from a phone's width up.
 #pragma once
 
 namespace assay {

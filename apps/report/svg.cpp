@@ -95,7 +95,7 @@ std::vector<double> Scale::powers() const {
   return result;
 }
 
-/// 0, 1, 3, 10, 30, ... and their negatives, leaving out those whose texts would touch.
+/// 0, 1, 3, 10, 30, ... and their negatives, without those whose texts would touch.
 std::vector<double> Scale::symmetric_powers() const {
   constexpr double kRoom = 30;
   std::vector<double> all = {0};

@@ -1,5 +1,5 @@
-// Drawing in inline SVG: scales, texts, lines. Colours come from the page's style sheet, so that
-// charts follow light, dark and print.
+// Inline SVG: scales, texts, lines. Colours come from the page's style sheet, so that charts follow
+// light, dark and print.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace assay {
 
-/// The width of every chart in its own units; about a pixel each on a phone.
+/// Width of every chart in SVG units; one unit is about a pixel on a phone.
 inline constexpr double kChartWidth = 400;
 
 enum class ScaleKind : uint8_t {
@@ -18,7 +18,7 @@ enum class ScaleKind : uint8_t {
   symmetric,  ///< asinh(v): linear around 0, logarithmic far from it on both sides
 };
 
-/// One axis: from values to positions, and its ticks.
+/// One axis: maps values to positions, and chooses ticks.
 class Scale {
  public:
   Scale(double low, double high, ScaleKind kind, double first, double last);
@@ -27,9 +27,9 @@ class Scale {
   double operator()(double v) const {
     return first_ + (map(v) - low_) / (high_ - low_) * (last_ - first_);
   }
-  /// The value at a share of the way from the first position to the last.
+  /// The value at `share` of the way from the first position to the last.
   double value_at(double share) const;
-  /// Round values, so few that their texts do not touch.
+  /// Round values, few enough that their texts do not touch.
   std::vector<double> ticks() const;
   double first() const { return first_; }
   double last() const { return last_; }
@@ -50,19 +50,20 @@ std::string tick_text(double value);
 std::string text_at(double x, double y, const char* anchor, const std::string& text,
                     const char* kind = "tick");
 std::string line_between(double x0, double y0, double x1, double y1, const std::string& kind);
-/// Points of a polyline; those that lie on the line between their neighbours are left out.
+/// A polyline; points on the line between their neighbours are left out.
 std::string polyline(const std::vector<std::pair<double, double>>& points, const std::string& kind);
 
-/// A vertical axis at the left, with a grid, and a horizontal one at the bottom.
+/// A vertical axis with a grid at the left, and a horizontal axis at the bottom.
 std::string axes(const Scale& x, const Scale& y, const std::string& x_title,
                  const std::string& y_title);
 /// Ticks and title of a horizontal axis below `bottom`.
 std::string horizontal_axis(const Scale& x, double bottom, const std::string& title);
 
-/// Names with a sample of their line, in as many rows as they need from `top` on.
+/// An entry of a legend: a name with a sample of its line.
 struct LegendEntry {
   std::string name, kind;  ///< kind: classes of the sample line
 };
+/// The entries from (left, top), in as many rows as they need.
 std::string legend(const std::vector<LegendEntry>& entries, double left, double top);
 /// Height of the legend.
 double legend_height(const std::vector<LegendEntry>& entries, double left);

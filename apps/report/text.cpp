@@ -21,7 +21,7 @@ std::string number(const std::optional<double>& value, int digits) {
 
 namespace {
 
-/// Enough digits that an end of the interval other than 0 is not printed as 0.
+/// Digits so that an end of the interval other than 0 is not printed as 0.
 int enough_digits(const Interval& interval, int digits) {
   const auto reads_as_zero = [&](double end) {
     return end != 0 && std::abs(end) < 0.5 * std::pow(10.0, -digits);

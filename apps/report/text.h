@@ -1,4 +1,4 @@
-// Texts of numbers and names in the report, as HTML.
+// Numbers and names of the report as HTML text.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ std::string interval_text(const std::optional<Estimate>& estimate, int digits = 
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits = 3);
 /// The mean without deviation, for a metric that is the same in all seeds.
 std::string mean_text(const std::optional<SeedSummary>& summary, int digits = 2);
-/// "3", or "2.6" where seeds differ.
+/// "3", or "2.6" if seeds differ.
 std::string count_text(const std::optional<SeedSummary>& summary);
 /// "27 s", "12 min", "3.4 h".
 std::string duration_text(double seconds);
@@ -36,12 +36,12 @@ std::string enumerated(const std::vector<std::string>& names);
 /// 128x128 with the typographic multiplication sign.
 std::string size_text(const std::string& sizes);
 
-/// The model in capitals, and what the name of its preset adds: "A-MODEL 128".
+/// The model in capitals, with the additional part of the preset's name: "A-MODEL 128".
 std::string model_name(const std::string& model, const std::string& preset);
-/// The name of the group's model; noise and options where the label has them.
+/// The name of the group's model, with noise and options if the label has them.
 std::string name_of_group(const SeedGroup& group);
 
-/// A mark behind the name of synthetic data; empty for other data.
+/// A tag after the name of synthetic data; "" for other data.
 std::string synthetic_tag(bool synthetic);
 
 }  // namespace assay

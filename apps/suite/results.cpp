@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFailures = "failures.json";
 
-/// `root` and the folders in it.
+/// `root` and its subfolders.
 std::vector<fs::path> folders_of(const fs::path& root) {
   std::vector<fs::path> folders = {root};
   if (fs::is_directory(root))
@@ -41,7 +41,7 @@ auto place_of(const RunConfig& c) {
 bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
   b.seed = a.seed;
   if (data_name(a) == data_name(b)) b.data = a.data;
-  b.split_file = a.split_file;  // each seed may follow a split of its own
+  b.split_file = a.split_file;  // each seed may have a split of its own
   return differences(a, b).empty();
 }
 
@@ -56,20 +56,20 @@ std::string label_of(const RunConfig& c) {
   return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
 }
 
-/// Adds the options that differ to labels that several groups of a class share.
+/// If several groups of a class have one label, adds the options in which they differ.
 void disambiguate(std::vector<SeedGroup>& groups) {
   const std::vector<SeedGroup> before = groups;
   for (size_t i = 0; i < groups.size(); ++i) {
-    const RunConfig& mine = before[i].config();
+    const RunConfig& own = before[i].config();
     std::set<std::string> options;
     for (const SeedGroup& other : before) {
-      if (other.label != before[i].label || other.config().object_class != mine.object_class ||
-          data_name(other.config()) != data_name(mine))
+      if (other.label != before[i].label || other.config().object_class != own.object_class ||
+          data_name(other.config()) != data_name(own))
         continue;
-      for (const std::string& option : differences(mine, other.config()))
+      for (const std::string& option : differences(own, other.config()))
         if (option != "seed" && option != "split_file" && option != "data") options.insert(option);
     }
-    const Json values = Json::parse(to_json(mine));
+    const Json values = Json::parse(to_json(own));
     for (const std::string& option : options) {
       const Json& value = values[option];
       groups[i].label += fmt::format(", {} {}", option,
@@ -150,12 +150,12 @@ std::string text_of(const std::optional<SeedSummary>& summary) {
   return text_of(summary->mean) + (summary->deviation ? " +- " + text_of(summary->deviation) : "");
 }
 
-/// Padded to a column, with at least one space after it.
+/// Pads text to a column, with at least one space after it.
 std::string padded(const std::string& text, size_t width) {
   return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
 }
 
-/// A column of results.csv: its name, and its value for a run; null is an empty field.
+/// A column of results.csv: its name and its value for a run; null is an empty field.
 struct Column {
   const char* name;
   std::function<Json(const RunResult&)> value;
@@ -210,7 +210,7 @@ std::string csv_of(const std::vector<RunResult>& runs) {
   return csv;
 }
 
-/// " && assay evaluate ..." where a later evaluation changed the data or the noise.
+/// " && assay evaluate ..." if a later evaluation changed the data or the noise.
 std::string command_of_evaluation(const RunFolder& folder, const RunConfig& started,
                                   const RunConfig& evaluated) {
   if (differences(started, evaluated).empty()) return "";
@@ -221,7 +221,7 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
-/// Reads every table that a report needs of a run, so that a damaged file leaves out only that run.
+/// Reads every table of a run that a report needs, so that a damaged one excludes only this run.
 /// CheckpointError.
 void check_tables(const RunResult& run) {
   const RunFolder& folder = run.folder;
@@ -310,7 +310,7 @@ void note_failed_runs(const fs::path& root, const std::map<std::string, std::str
     fs::remove(root / kFailures, ignored);
     return;
   }
-  fs::create_directories(root, ignored);  // write_file says what is wrong
+  fs::create_directories(root, ignored);  // write_file reports the error
   write_file(root / kFailures, Json(all).dump(2) + "\n");
 }
 

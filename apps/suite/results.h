@@ -1,5 +1,5 @@
-// Results of the runs in a folder: each run, means over seeds, and differences of models on
-// the images that both have scored.
+// Results of the runs in a folder: single runs, means over seeds, and differences of models on the
+// images that both have scored.
 #pragma once
 
 #include <filesystem>
@@ -32,38 +32,38 @@ struct RunResult {
   const GeneratorMetrics* generator() const { return std::get_if<GeneratorMetrics>(&metrics); }
 };
 
-/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. Reads
-/// no list of runs, so the runs of several machines join by being put into one folder. Damaged runs
-/// are left out (failed_runs() lists them); CheckpointError when all are damaged.
+/// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. There
+/// is no list of runs, so runs of several machines are joined by copying them into one folder.
+/// Damaged runs are left out (failed_runs() lists them); CheckpointError if all are damaged.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
-/// The folders in `root` that hold a run which was begun and is not finished, by name.
+/// The folders in `root` with a run that was started and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Why runs of a suite failed or are damaged, by the names of their folders. A run that succeeded
-/// since is not in it.
+/// Why runs of a suite failed or are damaged, by folder name; without runs that have succeeded
+/// since.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
 /// Adds to the stored failures and removes those that have succeeded since.
 void note_failed_runs(const std::filesystem::path& root,
                       const std::map<std::string, std::string>& failed);
 
-/// All runs in a table for a terminal, a line for each group of seeds and each run of a generator.
+/// A table for a terminal: one line per group of seeds and per run of a generator.
 std::string table_of(const std::vector<RunResult>& runs);
 
-/// "<run> collapsed: ...; try ...", or "" for a run that did not.
+/// "<run> collapsed: ...; try ...", or "" if it has not collapsed.
 std::string collapse_text(const RunResult& run);
 
-/// The configuration that the metrics are of: `assay evaluate` may have used other data or noise
+/// The configuration of the last evaluation: `assay evaluate` may have used other data or noise
 /// than the run was started with.
 RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics);
 
 /// A number in the metrics of a run, such as &DetectorMetrics::image_auroc.
 using Metric = std::function<std::optional<double>(const DetectorMetrics&)>;
 
-/// Runs of a detector that differ in their seed alone.
+/// Runs of a detector that differ only in their seed.
 struct SeedGroup {
   std::vector<const RunResult*> runs;  ///< never empty; by seed
-  /// "<preset>, noisy/noisy": preset, train/test noise where there is any, and the options in
-  /// which groups of one class would otherwise have one label.
+  /// "<preset>, noisy/noisy": the preset, train/test noise if there is any, and the options in
+  /// which groups of a class with the same label differ.
   std::string label;
 
   const RunConfig& config() const { return runs.front()->config; }

@@ -23,8 +23,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-/// Times what happens between the ends of two operations. On a GPU each is waited for, so what
-/// queues and graphs hide, the cost of a launch and of waiting, is in its time.
+/// Measures the time between the ends of two operations. On a GPU it waits for each operation, so
+/// the times include launches and waiting, which queues and graphs would hide.
 class StepTimer {
  public:
   StepTimer() : last_(Clock::now()) {
@@ -129,7 +129,7 @@ std::string where() {
                                             : device_name(ctx.device);
 }
 
-/// Values do not change the time of a step.
+/// A batch of constants: values do not change the time of a step.
 Batch uniform_batch(const RunConfig& config) {
   const int64_t n = config.batch, side = config.image_size;
   const Tensor x = Tensor::full({n, side, side, config.channels()}, 0.5);
@@ -160,9 +160,9 @@ OpTime op_of(const Json& json) {
 }  // namespace
 
 double OpTime::roofline_share(const Peaks& peaks) const {
-  const double least = std::max(static_cast<double>(flops) / peaks.fma_flops,
-                                static_cast<double>(bytes) / peaks.copy_bytes);
-  return least / seconds;
+  const double min = std::max(static_cast<double>(flops) / peaks.fma_flops,
+                              static_cast<double>(bytes) / peaks.copy_bytes);
+  return min / seconds;
 }
 
 double StepProfile::seconds() const {
@@ -179,9 +179,9 @@ double StepProfile::share_of_layers() const {
 }
 
 double StepProfile::roofline_share(const Peaks& peaks) const {
-  double least = 0;
-  for (const OpTime& op : ops) least += op.roofline_share(peaks) * op.seconds;
-  return least / (share_of_layers() * seconds());
+  double min = 0;
+  for (const OpTime& op : ops) min += op.roofline_share(peaks) * op.seconds;
+  return min / (share_of_layers() * seconds());
 }
 
 StepProfile profile_step(const RunConfig& config, int steps) {

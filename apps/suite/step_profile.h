@@ -13,17 +13,18 @@
 
 namespace assay {
 
-/// One operation of a training step; its time is the least over the steps.
+/// One operation of a training step; `seconds` is the minimum over the steps.
 struct OpTime {
   std::string op;
   Shape output;
   bool backward;
   double seconds;
-  int64_t flops = 0, bytes = 0;  ///< of the formula, and the least that must move; 0: not counted
-  std::string algorithm = {};  ///< of a convolution: what ran, which may not be what was asked for
+  int64_t flops = 0, bytes = 0;  ///< of the formula, and the minimum to move; 0: not counted
+  std::string algorithm = {};    ///< that ran, for a convolution; may differ from the requested one
 
-  /// The time that the peaks allow over the time taken. What bounds the operation, multiply-adds or
-  /// memory, is the one that would take longer. Williams, Waterman, Patterson, 2009, CACM 52(4).
+  /// The minimum time by the roofline model divided by the measured time. The minimum is the larger
+  /// of the times for multiply-adds and for memory at the machine's peaks. Williams, Waterman,
+  /// Patterson, 2009, CACM 52(4).
   double roofline_share(const Peaks& peaks) const;
 };
 

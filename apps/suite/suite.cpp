@@ -22,7 +22,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-/// The cells of the models that have cells in the profile.
+/// The SuiteCells of every model in a profile.
 std::vector<const SuiteCells*> cells_in(const std::string& profile) {
   std::vector<const SuiteCells*> found;
   std::set<std::string> profiles;
@@ -36,7 +36,8 @@ std::vector<const SuiteCells*> cells_in(const std::string& profile) {
   return found;
 }
 
-/// The classes of the options, else all classes of the data; an object and a texture first.
+/// The classes of the options, else all classes of the data. Of the built-in ones an object and a
+/// texture come first, so that a short suite has both.
 std::vector<std::string> all_classes(const SuiteOptions& options) {
   if (!options.classes.empty()) return options.classes;
   if (options.data != "builtin") return list_classes(options.data);
@@ -87,9 +88,11 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
   const int64_t steps = options.steps > 0 ? options.steps : plan.steps;
   if (steps > 0) {
     config.steps = steps;
-    // An epoch has one step at least.
+    // No further limit: an epoch has at least one step.
     config.epochs = static_cast<int>(std::min<int64_t>(steps, std::numeric_limits<int>::max()));
   }
+  if (plan.batch > 0) config.batch = plan.batch;
+  if (plan.image_size > 0) config.image_size = plan.image_size;
   if (options.image_size > 0) config.image_size = options.image_size;
   set_noise(config, condition);
   std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);
@@ -103,16 +106,16 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
 
 void sort_by_class(const SuiteOptions& options, std::vector<Cell>& cells) {
   const std::vector<std::string> classes = all_classes(options), presets = preset_names();
-  const auto place_in = [](const std::vector<std::string>& names, const std::string& name) {
+  const auto index_of = [](const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) - names.begin();
   };
-  const auto place = [&](const Cell& cell) {
+  const auto sort_key = [&](const Cell& cell) {
     const RunConfig& c = cell.config;
-    return std::tuple(place_in(classes, c.object_class), place_in(presets, c.preset), c.train_noise,
+    return std::tuple(index_of(classes, c.object_class), index_of(presets, c.preset), c.train_noise,
                       c.test_noise, c.seed);
   };
   std::stable_sort(cells.begin(), cells.end(),
-                   [&](const Cell& a, const Cell& b) { return place(a) < place(b); });
+                   [&](const Cell& a, const Cell& b) { return sort_key(a) < sort_key(b); });
 }
 
 /// Whether two cells differ only in the test noise, so that one training serves both.
@@ -128,12 +131,13 @@ void deal_out(const SuiteOptions& options, std::vector<Cell>& cells) {
     size_t same = 0;
     while (same < i && !share_training(cells[same], cells[i])) ++same;
     shard[i] = same < i ? shard[same] : next++ % options.shards;
-    cells[i].mine = shard[i] == options.shard - 1;
+    cells[i].in_this_shard = shard[i] == options.shard - 1;
   }
 }
 
-/// Copies the training of a finished cell that differs only in the test noise; training anew gives
-/// the same bits. The checkpoint is copied last, so an interrupted copy is a run not begun.
+/// Copies the training of a finished cell that differs only in the test noise, since training again
+/// gives the same bits. The checkpoint is copied last, so that after an interrupted copy the run
+/// starts from the beginning.
 void take_over_training(const SuiteOptions& options, const std::vector<Cell>& cells,
                         const Cell& cell) {
   const RunFolder to(options.out / cell.folder);
@@ -150,7 +154,7 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
             std::pair(from.checkpoint(), to.checkpoint())})
         files.emplace_back(target, read_bytes(source));
     } catch (const Error&) {
-      continue;  // damaged, or its files are gone
+      continue;  // damaged or missing files
     }
     to.create();
     save(cell.config, to.config());
@@ -167,7 +171,7 @@ std::string mismatch(const SuiteOptions& options, const Cell& cell) {
   if (!folder.finished()) return "";
   try {
     RunConfig found = as_evaluated(load_config(folder.config()), read_metrics(folder));
-    // Machines that share a suite may have its data at different places.
+    // Machines that share a suite may have its data at different paths.
     if (data_name(found) == data_name(cell.config)) found.data = cell.config.data;
     const std::vector<std::string> changed = differences(found, cell.config);
     return changed.empty() ? "" : change_of(changed.front(), found, cell.config);
@@ -209,12 +213,12 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
 
 std::vector<FailedCell> run_suite(
     const SuiteOptions& options,
-    const std::function<TrainingHooks(const Cell&, const Turn&)>& hooks_for) {
+    const std::function<TrainingHooks(const Cell&, const SuitePosition&)>& hooks_for) {
   const std::vector<Cell> cells = cells_of(options);
   std::vector<const Cell*> open;
   std::vector<FailedCell> failed;
   for (const Cell& cell : cells) {
-    if (!cell.mine) continue;
+    if (!cell.in_this_shard) continue;
     if (!RunFolder(options.out / cell.folder).finished())
       open.push_back(&cell);
     else if (const std::string other = mismatch(options, cell); !other.empty())
@@ -223,10 +227,10 @@ std::vector<FailedCell> run_suite(
            fmt::format("the finished run there has {}; choose another --out, or remove that run",
                        other)});
   }
-  Turn turn{0, static_cast<int>(open.size())};
+  SuitePosition position{0, static_cast<int>(open.size())};
   for (const Cell* cell : open) {
-    ++turn.number;
-    const TrainingHooks hooks = hooks_for(*cell, turn);
+    ++position.number;
+    const TrainingHooks hooks = hooks_for(*cell, position);
     try {
       take_over_training(options, cells, *cell);
       const auto metrics =

@@ -1,4 +1,4 @@
-// A suite: one run for each class, model, seed and noise condition, and the results of all in one
+// A suite: one run per class, model, seed and noise condition, with results of all runs in one
 // place.
 #pragma once
 
@@ -17,32 +17,32 @@ struct SuiteOptions {
   std::filesystem::path out;
   std::vector<std::string> classes;  ///< empty = those of the profile
   std::vector<std::string> models;   ///< empty = those of the profile
-  /// "clean/clean", "clean/noisy", ...: training/test. Of the models that know noise; empty = those
-  /// of the profile.
+  /// "clean/clean", "clean/noisy", ...: training/test, for models with options of noise; empty =
+  /// those of the profile.
   std::vector<std::string> noise;
   std::string profile = "quick";  ///< quick | paper
   int64_t steps = 0;              ///< 0 = those of the profile
   int image_size = 0;             ///< 0 = the model's
   int seeds = 0;                  ///< 0 = those of the profile
-  /// This program does every `shards`-th training, from the `shard`-th, with the cells that share
-  /// it.
+  /// This process runs the trainings shard, shard + shards, ...; cells that share a training stay
+  /// together.
   int shard = 1, shards = 1;
 };
 
-/// One run of a suite.
+/// One run of a suite: class, model, seed and noise condition.
 struct Cell {
   RunConfig config;
   std::filesystem::path folder;  ///< within the suite's
-  std::string command;           ///< makes the same run by itself
-  bool mine = true;              ///< of this shard
+  std::string command;           ///< makes the same run outside of the suite
+  bool in_this_shard = true;
 };
 
 /// How the finished run in the cell's folder differs from the cell: "steps 4, not 3", or "a damaged
-/// file (...)". Empty where it does not differ or is not finished.
+/// file (...)". Empty if it does not differ or is not finished.
 std::string mismatch(const SuiteOptions& options, const Cell& cell);
 
-/// Class by class, models in the order of the registry, so that what is compared is ready early.
-/// UsageError for an unknown profile, model, class, noise condition or shard.
+/// All cells, class by class and models in the order of the registry, so that comparable runs
+/// finish early. UsageError for an unknown profile, model, class, noise condition or shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);
 
 /// A cell that ended with an error.
@@ -51,18 +51,18 @@ struct FailedCell {
   std::string reason;
 };
 
-/// Position of a run among those that this program has to do.
-struct Turn {
+/// Number of a run among those that this process has to do.
+struct SuitePosition {
   int number;  ///< from 1
   int of;
 };
 
-/// Trains every cell of this shard that is not finished, class by class, goes on with those broken
-/// off, and writes results.json and results.csv after each, so that a killed suite loses one epoch
-/// of one cell at most. A cell that fails does not stop the others. Shards have no cell in common,
-/// so they need no locks and may run on several machines that share the folder. Interrupted.
+/// Trains every cell of this shard that is not finished, class by class, and resumes interrupted
+/// ones. Writes results.json and results.csv after each, so that a killed suite loses at most one
+/// epoch of one cell. A cell that fails does not stop the others. Shards have no cell in common, so
+/// they need no locks and may run on several machines that share the folder. Interrupted.
 std::vector<FailedCell> run_suite(
     const SuiteOptions& options,
-    const std::function<TrainingHooks(const Cell&, const Turn&)>& hooks_for);
+    const std::function<TrainingHooks(const Cell&, const SuitePosition&)>& hooks_for);
 
 }  // namespace assay

@@ -111,8 +111,10 @@ class BlasLibrary {
  public:
   virtual ~BlasLibrary() = default;
   virtual std::string name() const = 0;
-  /// Best first, at most `max_plans`; A and B have the mode's type, C is fp32.
-  virtual std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int max_plans) = 0;
+  /// Best first, at most `max_plans`, for `batches` such products, whose operands lie one after
+  /// another. A and B have the mode's type, C is fp32.
+  virtual std::vector<GemmPlan> gemm(const GemmShape& s, int batches, MathMode mode,
+                                     int max_plans) = 0;
 };
 
 /// The libraries on a stream of the CUDA device; null in a build without them (the emulated ones).

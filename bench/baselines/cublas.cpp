@@ -21,8 +21,8 @@ using Owned = std::unique_ptr<std::remove_pointer_t<T>, cublasStatus_t (*)(T)>;
 
 using Layout_ = Owned<cublasLtMatrixLayout_t>;
 
-/// A row-major (rows, columns) matrix.
-Layout_ row_major(cudaDataType_t type, int rows, int columns) {
+/// Row-major (rows, columns) matrices, one after another.
+Layout_ row_major(cudaDataType_t type, int rows, int columns, int batches) {
   cublasLtMatrixLayout_t made = nullptr;
   ASSAY_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows),
                                                 static_cast<uint64_t>(columns), columns));
@@ -30,6 +30,11 @@ Layout_ row_major(cudaDataType_t type, int rows, int columns) {
   const cublasLtOrder_t order = CUBLASLT_ORDER_ROW;
   ASSAY_CUBLAS_CHECK(
       cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_ORDER, &order, sizeof order));
+  const int64_t stride = int64_t{rows} * columns;
+  ASSAY_CUBLAS_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                                      &batches, sizeof batches));
+  ASSAY_CUBLAS_CHECK(cublasLtMatrixLayoutSetAttribute(
+      made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
   return layout;
 }
 
@@ -38,10 +43,10 @@ struct Product {
   Owned<cublasLtMatmulDesc_t> operation{nullptr, cublasLtMatmulDescDestroy};
   Layout_ a, b, c;
 
-  Product(const GemmShape& s, MathMode mode)
-      : a(row_major(type_of(mode), s.transpose_a ? s.K : s.M, s.transpose_a ? s.M : s.K)),
-        b(row_major(type_of(mode), s.transpose_b ? s.N : s.K, s.transpose_b ? s.K : s.N)),
-        c(row_major(CUDA_R_32F, s.M, s.N)) {
+  Product(const GemmShape& s, int batches, MathMode mode)
+      : a(row_major(type_of(mode), s.transpose_a ? s.K : s.M, s.transpose_a ? s.M : s.K, batches)),
+        b(row_major(type_of(mode), s.transpose_b ? s.N : s.K, s.transpose_b ? s.K : s.N, batches)),
+        c(row_major(CUDA_R_32F, s.M, s.N, batches)) {
     cublasLtMatmulDesc_t made = nullptr;
     ASSAY_CUBLAS_CHECK(cublasLtMatmulDescCreate(
         &made, mode.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -77,8 +82,9 @@ class CublasLibrary final : public BlasLibrary {
     return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
   }
 
-  std::vector<GemmPlan> gemm(const GemmShape& s, MathMode mode, int max_plans) override {
-    const auto product = std::make_shared<Product>(s, mode);
+  std::vector<GemmPlan> gemm(const GemmShape& s, int batches, MathMode mode,
+                             int max_plans) override {
+    const auto product = std::make_shared<Product>(s, batches, mode);
     cublasLtMatmulPreference_t preference = nullptr;
     ASSAY_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&preference));
     const Owned<cublasLtMatmulPreference_t> owner(preference, cublasLtMatmulPreferenceDestroy);

@@ -6,6 +6,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "kernels/runtime/error.h"
+
 namespace assay::bench {
 namespace {
 
@@ -36,19 +38,22 @@ dnnl::convolution_forward::primitive_desc describe_forward(
 #endif
 }
 
+// Random, as ours are, so that no kernel profits from zeros.
+memory random_memory(const dnnl::engine& engine, const memory::desc& desc, uint64_t seed) {
+  memory m(desc, engine);
+  const auto values = random_floats(static_cast<int64_t>(desc.get_size() / sizeof(float)), seed);
+  std::copy(values.begin(), values.end(), static_cast<float*>(m.get_data_handle()));
+  return m;
+}
+
 struct Job {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   dnnl::primitive primitive;
   std::unordered_map<int, memory> operands;
 
-  // Random, as ours are, so that no kernel profits from zeros.
   void add(int which, const memory::desc& desc) {
-    memory m(desc, engine);
-    const auto values = random_floats(static_cast<int64_t>(desc.get_size() / sizeof(float)),
-                                      static_cast<uint64_t>(which));
-    std::copy(values.begin(), values.end(), static_cast<float*>(m.get_data_handle()));
-    operands.emplace(which, m);
+    operands.emplace(which, random_memory(engine, desc, static_cast<uint64_t>(which)));
   }
   void run() {
     primitive.execute(stream, operands);
@@ -111,6 +116,39 @@ std::vector<OnednnKernel> onednn_kernels(const Layer& layer, Pass pass) {
     }
   }
   return kernels;
+}
+
+OnednnKernel onednn_products(int batches, int at_once, int M, int N, int K) {
+  ASSAY_CHECK(batches % at_once == 0, "{} products are no multiple of {}", batches, at_once);
+  const auto matrices = [&](int rows, int columns, memory::format_tag tag) {
+    return memory::desc({at_once, rows, columns}, memory::data_type::f32, tag);
+  };
+  const memory::desc a = matrices(M, K, memory::format_tag::abc),
+                     b = matrices(K, N, memory::format_tag::any),
+                     c = matrices(M, N, memory::format_tag::abc);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  try {
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl::matmul::primitive_desc desc(engine, a, b, c);
+#else
+    const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(a, b, c), engine);
+#endif
+    std::vector<std::unordered_map<int, memory>> calls;
+    const memory result(desc.dst_desc(), engine);
+    for (int i = 0; i < batches; i += at_once)
+      calls.push_back(
+          {{DNNL_ARG_SRC, random_memory(engine, desc.src_desc(), 2 * static_cast<uint64_t>(i))},
+           {DNNL_ARG_WEIGHTS,
+            random_memory(engine, desc.weights_desc(), 2 * static_cast<uint64_t>(i) + 1)},
+           {DNNL_ARG_DST, result}});
+    return {fmt::format("{}, {} at once", desc.impl_info_str(), at_once),
+            [calls, primitive = dnnl::matmul(desc), stream = dnnl::stream(engine)]() mutable {
+              for (const auto& call : calls) primitive.execute(stream, call);
+              stream.wait();
+            }};
+  } catch (const dnnl::error& error) {
+    throw Error(fmt::format("oneDNN refuses {} products at once: {}", at_once, error.what()));
+  }
 }
 
 std::string onednn_version() {

@@ -1,5 +1,6 @@
-// oneDNN's convolution kernels as a baseline: the library's own choice of layouts, no reordering,
-// nothing around the convolution but the bias. Only bench links oneDNN; the product never does.
+// oneDNN's convolutions and matrix products as a baseline: the library's own choice of layouts, no
+// reordering, nothing around them but a convolution's bias. Only bench links oneDNN; the product
+// never does.
 #pragma once
 
 #include <functional>
@@ -20,6 +21,11 @@ struct OnednnKernel {
 /// layer is the convolution of the large image, without the copying. A transposed layer is the
 /// convolution whose dgrad is its forward pass. Empty if oneDNN refuses.
 std::vector<OnednnKernel> onednn_kernels(const Layer& layer, Pass pass);
+
+/// `batches` products (M,K)(K,N), each with operands of its own, `at_once` in a call; the results
+/// of a call overwrite those of the one before, so that they stay in the caches. Error where oneDNN
+/// refuses.
+OnednnKernel onednn_products(int batches, int at_once, int M, int N, int K);
 
 /// "2.6.3"
 std::string onednn_version();

@@ -13,11 +13,11 @@
 #include <string>
 
 #include "bench/conv_case.h"
+#include "bench/cpu/program.h"
 #include "bench/model_layers.h"
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/isa.h"
-#include "kernels/runtime/peaks.h"
 
 namespace assay::bench {
 namespace {
@@ -35,15 +35,10 @@ void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, cons
   for (auto _ : state) o.run(ctx, pass);
   const Conv2dChoice choice = conv2d_algorithm(ctx, pass, layer.shape, layer.epilogue);
   state.SetLabel(choice.gemm != nullptr ? "gemm" : choice.name());
-  using benchmark::Counter;
   const auto flops = static_cast<double>(conv2d_flops(layer.shape));
   const auto bytes = static_cast<double>(conv2d_min_bytes(layer.shape, layer.epilogue));
-  state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-  state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate);
-  state.counters["of_FMA_peak"] =
-      Counter(flops / peaks.fma_flops, Counter::kIsIterationInvariantRate);
-  state.counters["of_copy_peak"] =
-      Counter(bytes / peaks.copy_bytes, Counter::kIsIterationInvariantRate);
+  count_flops(state, flops, peaks);
+  count_bytes(state, bytes, peaks);
 }
 
 std::string option(int& argc, char** argv, const std::string& name, const std::string& fallback) {
@@ -81,10 +76,7 @@ int run(int argc, char** argv) {
           ->Unit(benchmark::kMillisecond)
           ->UseRealTime();
     }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }
 
 }  // namespace

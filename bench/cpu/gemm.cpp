@@ -2,11 +2,10 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
-#include <cstdio>
 
+#include "bench/cpu/program.h"
 #include "bench/operands.h"
 #include "kernels/gemm/gemm_ref.h"
-#include "kernels/runtime/peaks.h"
 
 namespace assay::bench {
 namespace {
@@ -36,16 +35,11 @@ void bench_gemm(benchmark::State& state, Context& ctx, const Peaks& peaks, const
       }
     }
   for (auto _ : state) run();
-  using benchmark::Counter;
   const auto flops = static_cast<double>(gemm_flops(s));
   const double bytes = 4.0 * (static_cast<double>(s.M) * s.K + static_cast<double>(s.K) * s.N +
                               static_cast<double>(s.M) * s.N);
-  state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-  state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate);
-  state.counters["of_FMA_peak"] =
-      Counter(flops / peaks.fma_flops, Counter::kIsIterationInvariantRate);
-  state.counters["of_copy_peak"] =
-      Counter(bytes / peaks.copy_bytes, Counter::kIsIterationInvariantRate);
+  count_flops(state, flops, peaks);
+  count_bytes(state, bytes, peaks);
 }
 
 struct Case {
@@ -70,15 +64,11 @@ int main(int argc, char** argv) {
   using namespace assay::bench;
   assay::CpuContext ctx;
   const assay::Peaks peaks = assay::measure_peaks(ctx);
-  std::printf("FMA peak %.0f GFLOP/s, copy peak %.0f GB/s\n", peaks.fma_flops * 1e-9,
-              peaks.copy_bytes * 1e-9);
+  print_peaks(peaks);
   for (const Case& c : kCases)
     benchmark::RegisterBenchmark(
         c.name, [&](benchmark::State& state) { bench_gemm(state, ctx, peaks, c.s); })
         ->Unit(benchmark::kMicrosecond)
         ->UseRealTime();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }

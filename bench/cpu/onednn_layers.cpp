@@ -6,14 +6,13 @@
 // Our time includes activation, pool and upsampling; oneDNN's is that of the convolution alone, in
 // the layouts that it prefers.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "bench/baselines/onednn.h"
+#include "bench/cpu/turns.h"
 #include "bench/model_layers.h"
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/peaks.h"
@@ -25,38 +24,6 @@ struct Options {
   int batch = 32, rounds = 7, threads = available_threads();
   std::string filter;
 };
-
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-// Milliseconds of a call: the mean over enough calls for a few milliseconds, after an uncounted
-// one, during which the threads of the other side go to sleep.
-template <class F>
-double time_of(const F& f) {
-  constexpr double kMinMilliseconds = 15;
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  f();
-  int calls = 0;
-  const auto start = Clock::now();
-  do {
-    f();
-    ++calls;
-  } while (milliseconds_since(start) < kMinMilliseconds);
-  return milliseconds_since(start) / calls;
-}
-
-std::string list_of(const std::vector<double>& values) {
-  std::string text = "[";
-  for (const double v : values) {
-    if (text.size() > 1) text += ',';
-    text += std::to_string(v);
-  }
-  text += ']';
-  return text;
-}
 
 bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Layer& layer,
              Pass pass) {

@@ -13,8 +13,8 @@
 #include <fstream>
 #include <string>
 
+#include "bench/cpu/program.h"
 #include "bench/training_step.h"
-#include "kernels/runtime/peaks.h"
 
 namespace assay::bench {
 namespace {
@@ -69,9 +69,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   const double flops = (training ? 3 : 1) * step.forward_flops(batch);
   state.counters["images/s"] =
       Counter(static_cast<double>(batch), Counter::kIsIterationInvariantRate);
-  state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-  state.counters["of_FMA_peak"] =
-      Counter(flops / peaks.fma_flops, Counter::kIsIterationInvariantRate);
+  count_flops(state, flops, peaks);
   state.counters["blocks_from_system"] = static_cast<double>(memory.system_calls - system_calls);
   state.counters["MiB"] = status_mib("VmHWM") - resident_before;
 }
@@ -94,8 +92,5 @@ int main(int argc, char** argv) {
             })
             ->Unit(benchmark::kMillisecond)
             ->UseRealTime();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return run_benchmarks(argc, argv);
 }

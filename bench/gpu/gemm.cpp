@@ -30,7 +30,7 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   const double error = gemm_error(bench.ctx, s, v.at(0, 0), v.at(0, 1), v.at(0, 2));
   row["relative_error"] = error;
   ASSAY_CHECK(error <= max_gemm_error(precision), "ours is wrong: relative error {:g}", error);
-  auto best = best_product(bench, row, s, precision);
+  auto best = best_product(bench, row, s, 1, precision);
   if (!best) return bench.compare(state, row, mine, nullptr);
   const auto theirs = best->prepare(bench, 4 * (a + b + c));
   bench.compare(state, row, mine, &theirs);

@@ -5,14 +5,15 @@
 namespace assay::bench {
 namespace {
 
-BufferedWork<GemmBuffers> library_product(Bench& bench, const GemmShape& s, Element element,
-                                          const GemmPlan& plan) {
-  const int64_t a = int64_t{s.M} * s.K, b = int64_t{s.K} * s.N, c = int64_t{s.M} * s.N;
+BufferedWork<GemmBuffers> library_product(Bench& bench, const GemmShape& s, int batches,
+                                          Element element, const GemmPlan& plan) {
+  const int64_t a = int64_t{batches} * s.M * s.K, b = int64_t{batches} * s.K * s.N,
+                c = int64_t{batches} * s.M * s.N;
   BufferedWork<GemmBuffers> candidate;
   candidate.make = [=, &bench](int sets) {
     auto buffers = std::unique_ptr<GemmBuffers>(new GemmBuffers{{bench.ctx, {a, b, c}, sets}, {}});
     if (element == Element::f32) return buffers;
-    const std::vector<Extent> extents = {{1, 1, s.M, s.K}, {1, 1, s.K, s.N}};
+    const std::vector<Extent> extents = {{batches, 1, s.M, s.K}, {batches, 1, s.K, s.N}};
     buffers->narrow = std::make_unique<TensorSets>(bench.ctx, extents, element, Layout::nhwc, sets);
     for (int set = 0; set < sets; ++set)
       for (size_t i = 0; i < 2; ++i)
@@ -51,7 +52,7 @@ double gemm_error(Context& ctx, const GemmShape& s, const float* a, const float*
 }
 
 std::optional<BufferedWork<GemmBuffers>> best_product(Bench& bench, Row& row, const GemmShape& s,
-                                                      Precision precision) {
+                                                      int batches, Precision precision) {
   if (!bench.blas) {
     row["base"] = "none in this build";
     return std::nullopt;
@@ -60,9 +61,9 @@ std::optional<BufferedWork<GemmBuffers>> best_product(Bench& bench, Row& row, co
   const MathMode mode = math_mode(precision);
   std::optional<BufferedWork<GemmBuffers>> best;
   double min_us = 0;
-  for (const GemmPlan& plan : bench.blas->gemm(s, mode, bench.settings.max_plans)) try {
+  for (const GemmPlan& plan : bench.blas->gemm(s, batches, mode, bench.settings.max_plans)) try {
       bench.alive();
-      BufferedWork<GemmBuffers> candidate = library_product(bench, s, mode.element, plan);
+      BufferedWork<GemmBuffers> candidate = library_product(bench, s, batches, mode.element, plan);
       candidate.buffers = candidate.make(1);
       const auto run = [&](int set) { candidate.run(*candidate.buffers, set); };
       run(0);

@@ -9,7 +9,8 @@
 
 namespace assay::bench {
 
-/// Relative Frobenius error of three rows of C against float64 on the CPU; NaN counts as infinite.
+/// Relative Frobenius error of three rows of (the first) C against float64 on the CPU; NaN counts
+/// as infinite.
 double gemm_error(Context& ctx, const GemmShape& s, const float* a, const float* b, const float* c);
 
 /// The largest relative Frobenius error of a correct result.
@@ -23,9 +24,9 @@ struct GemmBuffers {
   std::unique_ptr<TensorSets> narrow;  // A and B, where they are bf16
 };
 
-/// The fastest of cuBLASLt's algorithms that is accurate enough, by warm time; none if the build
-/// has no cuBLASLt. Writes it to the row.
+/// The fastest of cuBLASLt's algorithms for `batches` products that is accurate enough, by warm
+/// time; none if the build has no cuBLASLt. Writes it to the row.
 std::optional<BufferedWork<GemmBuffers>> best_product(Bench& bench, Row& row, const GemmShape& s,
-                                                      Precision precision);
+                                                      int batches, Precision precision);
 
 }  // namespace assay::bench

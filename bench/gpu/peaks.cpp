@@ -60,7 +60,7 @@ void library(benchmark::State& state, Bench& bench, Row& row, const char* peak,
     convert(bench.ctx, {c.as<void>(), extent},
             {operand->as<void>(), extent, math_mode(precision).element});
   }
-  const auto plans = bench.blas->gemm(s, math_mode(precision), 1);
+  const auto plans = bench.blas->gemm(s, 1, math_mode(precision), 1);
   ASSAY_CHECK(!plans.empty(), "cuBLASLt has no algorithm for 8192^3");
   row["base"] = bench.blas->name();
   row["rate"] = best_rate(state, bench, [&] {

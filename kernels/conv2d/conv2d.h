@@ -1,8 +1,8 @@
-// Convolution with what stands around it in our networks, as one operation:
+// Convolution fused with its neighbours in our networks, as one operation:
 //
 //   x -> nearest upsampling -> convolution -> + bias -> max-pool -> activation -> y
 //
-// (Every activation here is non-decreasing, so pooling before it or after it gives the same y;
+// (f is non-decreasing (check_activation), so pooling before it or after it gives the same y;
 // before it is cheaper.)  With x'(n,h,w,c) = x(n, h/upsample, w/upsample, c), zero outside,
 //
 //   z(n,p,q,k) = bias(k) + sum_{r,s,c} x'(n, p*stride - pad + r, q*stride - pad + s, c) w(k,r,s,c)
@@ -11,9 +11,9 @@
 // Layouts: x (N,H,W,C), w (K,R,S,C), z (N,P,Q,K), y (N,P/pool,Q/pool,K); the names are cuDNN's and
 // CUTLASS's. Rows and columns of z that fill no whole pooling window are dropped (floor).
 //
-// A transposed convolution is not another family: with the convolution that maps its output to its
-// input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x and
-// dy exchanged.
+// A transposed convolution has no kernels of its own. For the convolution that maps its output to
+// its input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x
+// and dy exchanged.
 //
 // Sizes are not checked here but in tensor/ops_conv.cpp.
 #pragma once

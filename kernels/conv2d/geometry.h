@@ -54,7 +54,7 @@ struct PhaseAxis {
     for (int a = 0; a < phases(); ++a) most = taps(a) > most ? taps(a) : most;
     return most;
   }
-  /// The filter rows that tap t of phase a sums.
+  /// Range of filter rows that are summed into tap t of phase a.
   ASSAY_HD constexpr Range summed(int a, int t) const {
     int begin = (first(a) + t) * upsample - a + pad, end = begin + upsample;
     if (backward) {

@@ -2,7 +2,8 @@
 
 namespace assay {
 
-void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&) {}
+void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&,
+                                const std::function<void()>&) {}
 
 SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstruction) {
   const std::vector<float> original = x.to_floats();

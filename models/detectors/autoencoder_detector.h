@@ -1,6 +1,7 @@
 // Detectors that compare an image with its reconstruction by an autoencoder.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "data/loader.h"
@@ -13,9 +14,11 @@ class AutoencoderDetector : public Detector {
  public:
   using Detector::Detector;
   virtual Network& network() = 0;
-  /// Fits what the detector needs besides the weights (KD-CAE: its density) to the images at these
-  /// positions. Called after training; does nothing by default.
-  virtual void learn(const ImageStore& good, const std::vector<size_t>& train);
+  /// Fits what the detector needs besides the weights, such as a density, to the images at these
+  /// positions. Called after training; does nothing by default. It calls `between_blocks`, which
+  /// may throw, now and then.
+  virtual void learn(const ImageStore& good, const std::vector<size_t>& train,
+                     const std::function<void()>& between_blocks);
 };
 
 /// Squared errors of N reconstructions, per image and per pixel.

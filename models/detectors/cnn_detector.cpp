@@ -17,6 +17,8 @@ CnnDetector::CnnDetector(RunConfig config, const NetworkFactory& make)
     : Detector(std::move(config)) {
   scoring_.rule = Scoring::Rule::mean;
   scoring_.threshold = kThreshold;
+  scoring_.own_rule = "as probably defective as good";
+  set_threshold(threshold_rule(config_));
   for (int fold = 0; fold < config_.folds; ++fold) {
     networks_.push_back(make(config_));
     scoring_.component_names.push_back(fmt::format("fold{}", fold));

@@ -1,10 +1,14 @@
 #include "models/detectors/detector.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <sstream>
 
+#include "data/findings.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 
@@ -36,6 +40,16 @@ class Metadata {
                    "{}: its metadata say {} '{}', which cannot be; train again with --force",
                    source_, key, digits);
     return value;
+  }
+  /// Finite numbers with spaces between them.
+  std::vector<double> numbers(const std::string& key) const {
+    std::vector<double> values;
+    std::istringstream in(text(key));
+    for (double value; in >> value;) values.push_back(value);
+    ASSAY_CHECK_AS(CheckpointError, in.eof() && !values.empty(),
+                   "{}: its metadata say {} that are no numbers; train again with --force", source_,
+                   key);
+    return values;
   }
   /// Refuses a model file that does not fit the config.json beside it.
   void expect(const std::string& key, const std::string& wanted) const {
@@ -79,9 +93,25 @@ void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
     heat.insert(heat.end(), prediction.heat.begin(), prediction.heat.end());
   }
   scoring_.calibration = calibrate(std::span(components).first(scoring_.components_in_score));
+  std::vector<double> scores;
+  for (const Prediction& prediction : held_out_good)
+    for (const std::vector<double>& image : prediction.components)
+      scores.push_back(
+          scoring_.calibration.score(std::span(image).first(scoring_.components_in_score)));
+  keep_good_scores(std::move(scores));
+  set_threshold(threshold_rule(config_));
   collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
   // Twice the 99.9th percentile, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
+}
+
+void Detector::note_sizes(const ImageStore& training) {
+  training_size_ = typical_size(training.file_sizes());
+}
+
+void Detector::keep_good_scores(std::vector<double> scores) {
+  std::sort(scores.begin(), scores.end());
+  scoring_.good_scores = std::move(scores);
 }
 
 std::map<std::string, std::string> Detector::metadata() const {
@@ -93,6 +123,15 @@ std::map<std::string, std::string> Detector::metadata() const {
                                           {"seed", std::to_string(config_.seed)},
                                           {"threshold", csv_number(scoring_.threshold)},
                                           {"collapsed", collapsed_ ? "1" : "0"}};
+  if (training_size_.height > 0) {
+    m["training_width"] = std::to_string(training_size_.width);
+    m["training_height"] = std::to_string(training_size_.height);
+  }
+  if (!scoring_.good_scores.empty()) {
+    std::vector<std::string> scores;
+    for (const double score : scoring_.good_scores) scores.push_back(csv_number(score));
+    m["good_scores"] = fmt::format("{}", fmt::join(scores, " "));
+  }
   if (scoring_.rule == Scoring::Rule::mean) return m;
   m["percentile99"] = csv_number(scoring_.calibration.percentile99);
   m["calibration_images"] = std::to_string(scoring_.calibration.components.front().count);
@@ -112,6 +151,11 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   m.expect("image_size", std::to_string(config_.image_size));
   m.expect("channels", std::to_string(config_.channels()));
   scoring_.threshold = m.number("threshold");
+  scoring_.threshold_rule = threshold_rule(config_);
+  if (entries.contains("training_width"))
+    training_size_ = {static_cast<int>(m.number("training_width", 1)),
+                      static_cast<int>(m.number("training_height", 1))};
+  if (entries.contains("good_scores")) keep_good_scores(m.numbers("good_scores"));
   collapsed_ = m.text("collapsed") == "1";
   if (scoring_.rule == Scoring::Rule::mean) return;
   scoring_.calibration.percentile99 = m.number("percentile99");

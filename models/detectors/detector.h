@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "data/loader.h"
 #include "models/evaluation/figures.h"
 #include "models/evaluation/scoring.h"
 #include "models/networks/network.h"
@@ -65,7 +66,14 @@ class Detector {
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double max_heat() const { return 1; }
 
-  /// Sets the calibration and the colour scale from predictions of held-out good images.
+  /// Remembers the typical size of the training's files, so that predict() can name images of
+  /// another shape.
+  void note_sizes(const ImageStore& training);
+  /// 0 x 0 for a model of an earlier version.
+  ImageSize training_size() const { return training_size_; }
+
+  /// Sets the calibration, the threshold and the colour scale from predictions of held-out good
+  /// images.
   void calibrate_on(const std::vector<Prediction>& held_out_good);
   /// Writes model.safetensors and the model's other files.
   virtual void save(const RunFolder& folder) const = 0;
@@ -74,12 +82,16 @@ class Detector {
 
   const RunConfig& config() const { return config_; }
   const Scoring& scoring() const { return scoring_; }
+  /// Scoring::set_threshold().
+  void set_threshold(const ThresholdRule& rule) { scoring_.set_threshold(rule); }
   /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
   /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:
+  /// Sets Scoring::good_scores, in any order.
+  void keep_good_scores(std::vector<double> scores);
   /// Writes and reads __metadata__ of model.safetensors.
   std::map<std::string, std::string> metadata() const;
   void read_metadata(const std::map<std::string, std::string>& entries, const std::string& source);
@@ -90,6 +102,7 @@ class Detector {
   Scoring scoring_;
   double heat_scale_ = 1;
   bool collapsed_ = false;
+  ImageSize training_size_;
 };
 
 }  // namespace assay

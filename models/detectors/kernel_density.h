@@ -2,6 +2,7 @@
 // bandwidth.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,12 @@ Bandwidth parse_bandwidth(const std::string& text);
 /// log p(z) under equal Gaussians of width h around the training latents (kernels/kde/kde.h).
 class KdeDetector {
  public:
-  /// latents (n,D). Error when n < 2 and the rule is not `fixed`.
-  static KdeDetector fit(Tensor latents, const Bandwidth& bandwidth);
+  /// latents (n,D). Error when n < 2 and the rule is not `fixed`. `median` and `loo` look at 2,000
+  /// evenly spaced latents where there are more (`loo` asks how likely these are given all others),
+  /// and keep 32 MiB of distances at a time; `between_blocks` is called now and then and may throw.
+  static KdeDetector fit(
+      Tensor latents, const Bandwidth& bandwidth,
+      const std::function<void()>& between_blocks = [] {});
   KdeDetector(Tensor latents, double bandwidth);
 
   /// log p of each row of z (m,D), in nats. Training latents contribute to their own density, which

@@ -8,6 +8,7 @@
 #include <limits>
 #include <sstream>
 
+#include "models/detectors/lpd/model_reader.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 
@@ -45,13 +46,14 @@ LpdOptions options_of(const RunConfig& config) {
                        .count = config.own<int>("filter_count"),
                        .power = config.own<double>("power"),
                        .floor = config.own<double>("floor")},
+          .places = {.seed = config.seed,
+                     .bank = config.own<std::string>("bank"),
+                     .bank_size = config.own<int>("bank_size"),
+                     .window = config.own<int>("window"),
+                     .ridge = config.own<double>("ridge"),
+                     .bandwidth = config.own<std::string>("bandwidth"),
+                     .smoothing = config.own<double>("smoothing")},
           .pose = config.own<std::string>("pose"),
-          .bank = config.own<std::string>("bank"),
-          .bank_size = config.own<int>("bank_size"),
-          .window = config.own<int>("window"),
-          .ridge = config.own<double>("ridge"),
-          .bandwidth = config.own<std::string>("bandwidth"),
-          .smoothing = config.own<double>("smoothing"),
           .quantile = config.own<double>("quantile")};
 }
 
@@ -59,88 +61,6 @@ LpdOptions options_of(const RunConfig& config) {
 void to_colour(const float* image, int channels, std::span<float> out) {
   for (size_t i = 0; i < out.size(); ++i) out[i] = channels == 3 ? image[i] : image[i / 3];
 }
-
-StoredTensor stored(Shape shape, const std::vector<float>& values) {
-  StoredTensor t{StoredType::f32, std::move(shape), {}};
-  const auto* bytes = reinterpret_cast<const uint8_t*>(values.data());
-  t.bytes.assign(bytes, bytes + values.size() * sizeof(float));
-  return t;
-}
-StoredTensor stored(const std::vector<int>& values) {
-  const std::vector<int64_t> wide(values.begin(), values.end());
-  return StoredTensor::of({static_cast<int64_t>(wide.size())}, wide);
-}
-
-/// Reads tensors and metadata of a model file; whatever does not fit is a CheckpointError.
-class ModelReader {
- public:
-  ModelReader(const SafeTensors& file, const std::string& name) : file_(file), name_(name) {}
-
-  std::vector<float> floats(const std::string& key, const Shape& shape) const {
-    const StoredTensor& t = tensor(key, StoredType::f32);
-    ASSAY_CHECK_AS(CheckpointError, t.shape == shape,
-                   "{}: its {} are {}, not {}; train again with --force", name_, key,
-                   to_string(t.shape), to_string(shape));
-    std::vector<float> values(static_cast<size_t>(numel(shape)));
-    std::copy(t.bytes.begin(), t.bytes.end(), reinterpret_cast<uint8_t*>(values.data()));
-    for (const float v : values)
-      ASSAY_CHECK_AS(CheckpointError, std::isfinite(v),
-                     "{}: its {} hold {}; train again with --force", name_, key, v);
-    return values;
-  }
-  /// Integers, each from 0 to `end` - 1.
-  std::vector<int> indices(const std::string& key, int end) const {
-    std::vector<int> values;
-    for (const int64_t v : tensor(key, StoredType::i64).int64s()) {
-      ASSAY_CHECK_AS(CheckpointError, v >= 0 && v < end,
-                     "{}: its {} hold {}; train again with --force", name_, key, v);
-      values.push_back(static_cast<int>(v));
-    }
-    return values;
-  }
-  std::vector<std::string> lines(const std::string& key) const {
-    const auto found = file_.metadata.find(key);
-    ASSAY_CHECK_AS(CheckpointError, found != file_.metadata.end(),
-                   "{}: its metadata say no {}; train again with --force", name_, key);
-    std::vector<std::string> lines;
-    std::istringstream text(found->second);
-    for (std::string line; std::getline(text, line);) lines.push_back(line);
-    return lines;
-  }
-  std::vector<Pose> poses(const std::string& key, size_t count) const {
-    const std::vector<double> values = tensor(key, StoredType::f64).doubles();
-    ASSAY_CHECK_AS(CheckpointError, values.size() == 3 * count,
-                   "{}: has {} poses of {} images; train again with --force", name_,
-                   values.size() / 3, count);
-    std::vector<Pose> poses;
-    for (size_t i = 0; i < count; ++i)
-      poses.push_back({.angle = values[3 * i], .x = values[3 * i + 1], .y = values[3 * i + 2]});
-    return poses;
-  }
-  double number(const std::string& key, double low, double high) const {
-    const auto found = file_.metadata.find(key);
-    const double value =
-        found == file_.metadata.end() ? NAN : std::strtod(found->second.c_str(), nullptr);
-    ASSAY_CHECK_AS(CheckpointError, value >= low && value <= high,
-                   "{}: its metadata say no {} from {} to {}; train again with --force", name_, key,
-                   low, high);
-    return value;
-  }
-  int whole(const std::string& key, int low, int high) const {
-    return static_cast<int>(number(key, low, high));
-  }
-
- private:
-  const StoredTensor& tensor(const std::string& key, StoredType type) const {
-    const auto found = file_.tensors.find(key);
-    ASSAY_CHECK_AS(CheckpointError, found != file_.tensors.end() && found->second.type == type,
-                   "{}: has no {} '{}'; train again with --force", name_, name_of(type), key);
-    return found->second;
-  }
-
-  const SafeTensors& file_;
-  const std::string& name_;
-};
 
 }  // namespace
 
@@ -175,8 +95,6 @@ void check_lpd_options(const RunConfig& config) {
                  config.image_size >= 64 && config.image_size <= 1024 && config.image_size % 8 == 0,
                  "lpd: the image size {} must be a multiple of 8 from 64 to 1024",
                  config.image_size);
-  ASSAY_CHECK_AS(UsageError, config.device == "cpu", "lpd: runs on the CPU; leave out --device {}",
-                 config.device);
 }
 
 LpdDetector::LpdDetector(RunConfig config)
@@ -192,6 +110,8 @@ double LpdDetector::max_heat() const {
 
 void LpdDetector::take_over(const LpdState& state) {
   scoring_.threshold = state.threshold;
+  scoring_.own_rule = fmt::format("quantile {} of the leave-one-out scores of {} good images",
+                                  lpd_.options().quantile, images_.size());
   heat_scale_ = state.heat_scale;
 }
 
@@ -207,6 +127,8 @@ std::vector<double> LpdDetector::learn(const ImageStore& good, const std::vector
   images_.clear();
   for (const size_t i : images) images_.push_back(good.sample(i).path);
   take_over(lpd_.state());
+  keep_good_scores(maps.score);
+  set_threshold(threshold_rule(config_));
   const auto [min, max] = std::minmax_element(maps.score.begin(), maps.score.end());
   collapsed_ = *max - *min < 1e-6 * *max;
   return maps.score;
@@ -243,40 +165,26 @@ std::optional<Explanation> LpdDetector::explain(std::span<const float> image) co
     return Patch{at.column, at.row, kCells * lpd_.cell_side()};
   };
   return Explanation{.patch = patch(why.cell, why.pose),
-                     .nearest_image = images_.at(why.image),
-                     .nearest = patch(why.nearest_cell, lpd_.state().poses.at(why.image)),
-                     .distance = why.distance};
+                     .nearest_image = images_.at(why.nearest.image),
+                     .nearest = patch(why.nearest.cell, lpd_.state().poses.at(why.nearest.image)),
+                     .distance = why.nearest.distance};
 }
 
 void LpdDetector::save(const RunFolder& folder) const {
   const LpdState& s = lpd_.state();
-  const int64_t C = s.shape.C, cells = s.shape.cells(), n = s.shape.n;
   SafeTensors file{{}, metadata()};
   file.metadata["heat_scale"] = csv_number(s.heat_scale);
   file.metadata["posed"] = std::to_string(int{s.posed});
-  file.metadata["local"] = std::to_string(int{s.local});
   file.metadata["crop_height"] = std::to_string(s.crop.height);
   file.metadata["crop_width"] = std::to_string(s.crop.width);
-  file.metadata["window"] = std::to_string(2 * s.shape.radius + 1);
-  file.metadata["bank"] = std::to_string(n);
-  file.metadata["bandwidth"] = csv_number(s.s);
-  file.metadata["aligned_share"] = csv_number(s.aligned_share);
+  file.metadata["images"] = fmt::format("{}", fmt::join(images_, "\n"));
   for (int scale = 0; scale < kScales; ++scale)
     file.tensors[fmt::format("filters.{}", scale)] =
         stored({s.filters.count, kFilterSide, kFilterSide, 3}, s.filters.weights[scale]);
-  file.metadata["images"] = fmt::format("{}", fmt::join(images_, "\n"));
   std::vector<double> poses;
   for (const Pose& pose : s.poses) poses.insert(poses.end(), {pose.angle, pose.x, pose.y});
   file.tensors["poses"] = StoredTensor::of({static_cast<int64_t>(s.poses.size()), 3}, poses);
-  file.tensors["channel"] = stored(s.channel);
-  file.tensors["mean"] = stored({C}, s.mean);
-  file.tensors["deviation"] = stored({C}, s.deviation);
-  file.tensors["features"] = stored({cells, C, n}, s.bank);
-  file.tensors["image"] = stored(s.image);
-  file.tensors["place"] = stored(s.place);
-  file.tensors["centre"] = stored({cells, C}, s.centre);
-  file.tensors["metric"] = stored({cells, C, C}, s.metric);
-  file.tensors["norms"] = stored({cells, s.shape.window(), n}, s.norms);
+  lpd_.places().save(file);
   write_checked(folder.model(), std::move(file));
 }
 
@@ -284,55 +192,37 @@ void LpdDetector::load(const RunFolder& folder) {
   const SafeTensors file = read_model(folder);
   const std::string name = folder.model().string();
   const ModelReader read(file, name);
-  constexpr int kMax = 1 << 20;
   LpdState s;
   s.side = config_.image_size;
   s.threshold = scoring_.threshold;
   s.heat_scale = read.number("heat_scale", 1e-300, 1e300);
   s.posed = read.whole("posed", 0, 1) == 1;
-  s.local = read.whole("local", 0, 1) == 1;
   s.crop = {read.whole("crop_height", 4 * kCell, 4 * s.side),
             read.whole("crop_width", 4 * kCell, 4 * s.side)};
   ASSAY_CHECK_AS(CheckpointError, s.crop.height % kCell == 0 && s.crop.width % kCell == 0,
                  "{}: its crop of {} x {} is no grid of cells; train again with --force", name,
                  s.crop.height, s.crop.width);
-  s.s = read.number("bandwidth", 0, 1e6);
-  s.aligned_share = read.number("aligned_share", -1, 2);
   s.filters.count = lpd_.options().features.count;
   for (int scale = 0; scale < kScales; ++scale)
     s.filters.weights.push_back(read.floats(fmt::format("filters.{}", scale),
                                             {s.filters.count, kFilterSide, kFilterSide, 3}));
-  s.channel = read.indices("channel", feature_channels(s.filters.count));
-  const auto C = static_cast<int64_t>(s.channel.size());
-  const int height = s.local ? s.crop.height / kCell : 1,
-            width = s.local ? s.crop.width / kCell : 1;
-  s.shape = {.height = height,
-             .width = width,
-             .radius = read.whole("window", 1, 9) / 2,
-             .n = read.whole("bank", 1, kMax),
-             .m = 0,
-             .C = static_cast<int>(C)};
-  const int64_t cells = s.shape.cells(), n = s.shape.n;
-  s.mean = read.floats("mean", {C});
-  s.deviation = read.floats("deviation", {C});
-  s.bank = read.floats("features", {cells, C, n});
-  images_ = read.lines("images");
-  s.poses = read.poses("poses", images_.size());
-  s.image = read.indices("image", static_cast<int>(images_.size()));
-  s.place = read.indices("place", (s.crop.height / kCell) * (s.crop.width / kCell));
-  ASSAY_CHECK_AS(CheckpointError,
-                 C > 0 && static_cast<int64_t>(s.image.size()) == n &&
-                     static_cast<int64_t>(s.place.size()) == (s.local ? 0 : n),
-                 "{}: its bank has features without an image or place; train again with --force",
-                 name);
-  s.centre = read.floats("centre", {cells, C});
-  s.metric = read.floats("metric", {cells, C, C});
-  s.norms = read.floats("norms", {cells, s.shape.window(), n});
-  ASSAY_CHECK_AS(CheckpointError,
-                 std::all_of(s.norms.begin(), s.norms.end(), [](float v) { return v >= 0; }),
-                 "{}: 'norms' has a squared length below 0; train again with --force", name);
+  images_.clear();
+  std::istringstream lines(read.text("images"));
+  for (std::string line; std::getline(lines, line);) images_.push_back(line);
+  const std::vector<double> poses = read.doubles("poses");
+  ASSAY_CHECK_AS(CheckpointError, poses.size() == 3 * images_.size(),
+                 "{}: has {} poses of {} images; train again with --force", name, poses.size() / 3,
+                 images_.size());
+  for (size_t i = 0; i < images_.size(); ++i)
+    s.poses.push_back({.angle = poses[3 * i], .x = poses[3 * i + 1], .y = poses[3 * i + 2]});
+  PlaceDensity places(lpd_.options().places);
+  places.load(file, name, s.crop.height / kCell, s.crop.width / kCell,
+              feature_channels(s.filters.count));
+  for (const int image : places.state().image)
+    ASSAY_CHECK_AS(CheckpointError, image < static_cast<int>(images_.size()),
+                   "{}: its bank has features without an image; train again with --force", name);
   take_over(s);
-  lpd_.set_state(std::move(s));
+  lpd_.set_state(std::move(s), std::move(places));
 }
 
 }  // namespace assay

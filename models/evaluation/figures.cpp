@@ -25,8 +25,9 @@ uint8_t to_byte(double v) {
   return static_cast<uint8_t>(std::lround(std::clamp(v, 0.0, 1.0) * 255));
 }
 
-/// From black over red and yellow to white: brightness grows all the way, so it reads in grey too.
-/// Good images reach half of the scale, which is a dark red.
+/// Colour map from black over red and yellow to white. Its brightness is monotonic, so that it
+/// works in grey too. Good
+/// images reach half of the scale, which is a dark red.
 Colour heat_colour(double t) {
   t = std::clamp(t, 0.0, 1.0);
   return {to_byte(t * 1.6), to_byte((t - 0.5) * 2.5), to_byte((t - 0.8) * 5)};

@@ -32,7 +32,7 @@ struct Interval {
 
 enum class ScoreMetric : uint8_t { auroc, f1 };
 
-/// The scores that one trained model gives test images. All lists speak of the same images.
+/// The scores that one trained model gives test images. All lists have the same images.
 struct ScoredImages {
   std::span<const double> scores;        ///< finite (Error); higher = more anomalous
   std::span<const uint8_t> defective;    ///< non-zero = defective

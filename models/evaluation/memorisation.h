@@ -18,9 +18,9 @@ struct Nearest {
   size_t index = 0;  ///< the lowest index at this distance
   double distance = 0;
 };
-/// For each image the nearest of `others`. Error when `others` is empty.
+/// The nearest of `others` for each image. Error if `others` is empty.
 std::vector<Nearest> nearest_of(std::span<const Image> images, std::span<const Image> others);
-/// For each image the nearest of the other images. Error for fewer than two.
+/// The nearest of the other images for each image. Error for fewer than two.
 std::vector<Nearest> nearest_of_the_rest(std::span<const Image> images);
 
 /// Mean distance over all pairs of images. Error for fewer than two.

@@ -104,10 +104,10 @@ std::optional<double> fpr_at_95_tpr(std::span<const Level> levels);
 struct CurvePoint {
   double x, y;
 };
-/// From (0,0) to (1,1), one point per level. Empty unless both classes are there.
+/// Points from (0,0) to (1,1), one per level. Empty unless both classes exist.
 std::vector<CurvePoint> roc_curve(std::span<const Level> levels);
-/// From the highest score down, one point per level; to be drawn as steps, as average precision
-/// sums it. Empty unless both classes are there.
+/// Points from the highest score down, one per level, to be drawn as steps, as average precision
+/// sums them. Empty unless both classes exist.
 std::vector<CurvePoint> pr_curve(std::span<const Level> levels);
 
 /// Metrics of images at one threshold and over all thresholds.

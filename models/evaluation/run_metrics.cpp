@@ -210,6 +210,7 @@ DetectorMetrics read_detector(const Reader& in) {
   m.f1 = in.metric("f1");
   m.f1_all_positive = in.metric("f1_all_positive");
   m.threshold = in.number("threshold");
+  if (in.has("threshold_rule")) m.threshold_rule = in.text("threshold_rule");
   m.precision_at_threshold = in.metric("precision_score");
   m.recall = in.metric("recall");
   m.accuracy = in.metric("accuracy");
@@ -224,6 +225,8 @@ DetectorMetrics read_detector(const Reader& in) {
   m.pixel_auroc = in.metric("pixel_auroc");
   m.pixel_ap = in.metric("pixel_ap");
   m.aupro = in.metric("aupro");
+  if (in.has("absent") && in.object("absent").has("pixel_metrics"))
+    m.why_no_pixel_metrics = in.object("absent").text("pixel_metrics");
   const Reader intervals = in.object("intervals");
   m.auroc_interval = intervals.interval("image_auroc");
   m.f1_interval = intervals.interval("f1");
@@ -248,6 +251,7 @@ Json detector_json(const DetectorMetrics& m) {
   json["f1"] = json_of(m.f1);
   json["f1_all_positive"] = json_of(m.f1_all_positive);
   json["threshold"] = m.threshold;
+  if (!m.threshold_rule.empty()) json["threshold_rule"] = m.threshold_rule;
   json["precision_score"] = json_of(m.precision_at_threshold);
   json["recall"] = json_of(m.recall);
   json["accuracy"] = json_of(m.accuracy);
@@ -262,6 +266,9 @@ Json detector_json(const DetectorMetrics& m) {
   json["pixel_auroc"] = json_of(m.pixel_auroc);
   json["pixel_ap"] = json_of(m.pixel_ap);
   json["aupro"] = json_of(m.aupro);
+  if (const std::string why = m.why_no_image_metrics(); !why.empty())
+    json["absent"]["image_metrics"] = why;
+  if (!m.why_no_pixel_metrics.empty()) json["absent"]["pixel_metrics"] = m.why_no_pixel_metrics;
   json["intervals"] = {{"image_auroc", json_of(m.auroc_interval)}, {"f1", json_of(m.f1_interval)}};
   if (m.calibration) {
     json["threshold_percentile99"] = m.calibration->percentile99;
@@ -315,6 +322,7 @@ GeneratorMetrics read_generator(const Reader& in) {
   m.training = read_distances(memorisation.object("training"));
   m.held_out = read_distances(memorisation.object("held_out"));
   m.copies = memorisation.count("copies");
+  if (memorisation.has("far")) m.far = memorisation.count("far");
   m.discriminator_won = in.flag("discriminator_won");
   m.blew_up = in.flag("blew_up");
   m.diagnostics = in.texts("remarks");
@@ -335,7 +343,8 @@ Json generator_json(const GeneratorMetrics& m) {
   json["memorisation"] = {{"generated", distances_json(m.generated)},
                           {"training", distances_json(m.training)},
                           {"held_out", distances_json(m.held_out)},
-                          {"copies", m.copies}};
+                          {"copies", m.copies},
+                          {"far", m.far}};
   json["collapsed"] = m.has_collapsed;
   json["discriminator_won"] = m.discriminator_won;
   json["blew_up"] = m.blew_up;
@@ -366,17 +375,25 @@ std::string summary_of_folds(const CrossValidationMetrics& cv) {
 }
 
 std::string summary_of_detector(const DetectorMetrics& m) {
-  const std::string why_no_auroc = fmt::format(": the test set has no {} image",
-                                               m.defective_images() > 0 ? "good" : "defective");
-  std::string text = fmt::format(
-      "{} on {}{}, seed {}\n  image AUROC  {}{}{}\n  F1           {}{}  at s > {:.3f}; calling "
-      "every image defective: {}\n  oracle F1    {}  (threshold chosen on the test images)\n",
-      m.model, m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed, number(m.image_auroc),
-      interval_text(m.auroc_interval),
-      m.image_auroc ? "  (95 % interval over images)" : why_no_auroc, number(m.f1),
-      interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive), number(m.f1_max));
+  const std::string why = m.why_no_image_metrics();
+  std::string text = fmt::format("{} on {}{}, seed {}\n  image AUROC  {}{}{}\n", m.model,
+                                 m.object_class, m.is_synthetic ? " (synthetic)" : "", m.seed,
+                                 number(m.image_auroc), interval_text(m.auroc_interval),
+                                 m.image_auroc ? "  (95 % interval over images)" : ": " + why);
+  if (m.defective_images() > 0)
+    text += fmt::format(
+        "  F1           {}{}  at s > {:.3f}; calling every image defective: {}\n  oracle F1    {}  "
+        "(threshold chosen on the test images)\n",
+        number(m.f1), interval_text(m.f1_interval), m.threshold, number(m.f1_all_positive),
+        number(m.f1_max));
+  else
+    text += fmt::format("  test         {} of {} good images called defective, at s > {:.3f}\n",
+                        m.fp, m.good_images(), m.threshold);
+  if (!m.threshold_rule.empty()) text += fmt::format("  threshold    {}\n", m.threshold_rule);
   if (m.pixel_auroc)
     text += fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m.pixel_auroc), number(m.aupro));
+  else if (!m.why_no_pixel_metrics.empty())
+    text += fmt::format("  pixel AUROC  n/a: {}\n", m.why_no_pixel_metrics);
   for (const ComponentAuroc& c : m.components)
     text += fmt::format("  AUROC of {} alone: {}\n", c.name, number(c.auroc));
   if (m.cross_validation) text += summary_of_folds(*m.cross_validation);
@@ -400,6 +417,11 @@ std::optional<double> DetectorMetrics::component_auroc(const std::string& name) 
   const auto found = std::find_if(components.begin(), components.end(),
                                   [&](const ComponentAuroc& c) { return c.name == name; });
   return found == components.end() ? std::nullopt : found->auroc;
+}
+
+std::string DetectorMetrics::why_no_image_metrics() const {
+  if (good_images() > 0 && defective_images() > 0) return "";
+  return fmt::format("the test set has no {} image", defective_images() > 0 ? "good" : "defective");
 }
 
 const CommonMetrics& common_metrics(const RunMetrics& metrics) {

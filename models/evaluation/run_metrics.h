@@ -82,11 +82,13 @@ struct DetectorMetrics : CommonMetrics {
   std::string train_noise = "clean", test_noise = "clean";
   std::optional<double> image_auroc, image_ap, f1, f1_all_positive;
   double threshold = 0;
+  std::string threshold_rule;  ///< how it was set; empty in files of older versions
   std::optional<double> precision_at_threshold, recall, accuracy, balanced_accuracy;
   std::optional<double> f1_max, threshold_f1_max;  ///< best over all thresholds on test images
   std::optional<double> fpr95;                     ///< false positive rate at 95 % recall
   int64_t tp = 0, fp = 0, tn = 0, fn = 0;
   std::optional<double> pixel_auroc, pixel_ap, aupro;
+  std::string why_no_pixel_metrics;  ///< empty where there are some, and in older files
   std::optional<Interval> auroc_interval, f1_interval;  ///< 95 %
   std::vector<ComponentAuroc> components;
   std::optional<CalibrationMetrics> calibration;
@@ -98,6 +100,8 @@ struct DetectorMetrics : CommonMetrics {
 
   int64_t defective_images() const { return tp + fn; }
   int64_t good_images() const { return fp + tn; }
+  /// Why metrics that compare good with defective images are absent; empty where they are not.
+  std::string why_no_image_metrics() const;
   /// Empty if the model has no such component.
   std::optional<double> component_auroc(const std::string& name) const;
 
@@ -117,7 +121,8 @@ struct GeneratorMetrics : CommonMetrics {
   double loss_d = 0, loss_g = 0, d_real = 0, d_fake = 0;  ///< means over the last steps
   double spread_generated = 0, spread_training = 0;       ///< mean distance of two images
   Distances generated, training, held_out;
-  int64_t copies = 0;  ///< DcganOutcome::copies
+  int64_t copies = 0;  ///< generated images closer to a training image than any two of those are
+  int64_t far = 0;     ///< generated images too far from all training images to resemble them
   bool discriminator_won = false, blew_up = false;
   std::vector<std::string> diagnostics;  ///< sentences about the outcome; not empty
 

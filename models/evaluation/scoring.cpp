@@ -35,6 +35,62 @@ CalibrationMetrics calibration_metrics(const Scoring& scoring, const std::vector
 
 }  // namespace
 
+void Scoring::set_threshold(const ThresholdRule& new_rule) {
+  threshold_rule = new_rule;
+  const auto check_scores = [&](const char* option) {
+    ASSAY_CHECK_AS(UsageError, !good_scores.empty(),
+                   "{}: the model keeps no scores of held-out good images (an earlier version "
+                   "trained it); train it again, or give --threshold",
+                   option);
+  };
+  switch (new_rule.kind) {
+    case ThresholdRule::Kind::own:
+      return;
+    case ThresholdRule::Kind::fixed:
+      threshold = new_rule.value;
+      return;
+    case ThresholdRule::Kind::deviations: {
+      threshold = new_rule.value;  // a score in deviations
+      if (rule == Rule::deviations) return;
+      check_scores("--k");
+      const MeanDeviation good = mean_deviation(good_scores);
+      threshold = good.mean + new_rule.value * good.deviation;
+      return;
+    }
+    case ThresholdRule::Kind::rate:
+      check_scores("--target-fpr");
+      threshold = promised_rate(good_scores, new_rule.value).threshold;
+  }
+}
+
+std::string Scoring::threshold_text() const {
+  const auto deviations = [&](double k) {
+    return fmt::format("{} deviations above the mean of {} held-out good images", k,
+                       rule == Rule::deviations ? calibration.components.front().count
+                                                : static_cast<int64_t>(good_scores.size()));
+  };
+  switch (threshold_rule.kind) {
+    case ThresholdRule::Kind::fixed:
+      return "given by --threshold";
+    case ThresholdRule::Kind::deviations:
+      return deviations(threshold_rule.value);
+    case ThresholdRule::Kind::rate:
+      break;
+    default:
+      return own_rule.empty() ? deviations(threshold) : own_rule;
+  }
+  const PromisedRate promise = promised_rate(good_scores, threshold_rule.value);
+  std::string text = fmt::format(
+      "number {} of {} held-out good scores, from the highest: of good images at most {:.2g} % are "
+      "called defective, for this draw of them {:.2g} to {:.2g} % (95 %)",
+      promise.position, good_scores.size(), 100 * promise.rate, 100 * promise.interval.low,
+      100 * promise.interval.high);
+  if (!promise.kept)
+    text += fmt::format("; {} images cannot promise the {:.2g} % asked for, {:.2g} % is the least",
+                        good_scores.size(), 100 * threshold_rule.value, 100 * promise.rate);
+  return text;
+}
+
 void Scoring::predict(ScoredImage& image) const {
   if (rule == Rule::deviations) {
     image.score = calibration.score(std::span(image.components).first(components_in_score));
@@ -42,7 +98,7 @@ void Scoring::predict(ScoredImage& image) const {
     image.score = std::accumulate(image.components.begin(), image.components.end(), 0.0) /
                   static_cast<double>(image.components.size());
   }
-  image.predicted_defective = image.score > threshold;
+  image.predicted_defective = is_defective(image.score);
 }
 
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
@@ -57,6 +113,18 @@ void write_scores(const std::filesystem::path& file, const std::vector<ScoredIma
     for (const double component : image.components) row.push_back(csv_number(component));
     row.push_back(image.set);
     text += csv_row(row);
+  }
+  write_file(file, text);
+}
+
+void predict_again(const std::filesystem::path& file, const Scoring& scoring) {
+  CsvTable table = read_csv(file);
+  const std::vector<double> scores = table.numbers("score");
+  const size_t predicted = table.column("predicted");
+  std::string text = csv_row(table.columns);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    table.rows[i][predicted] = label_of(scoring.is_defective(scores[i]));
+    text += csv_row(table.rows[i]);
   }
   write_file(file, text);
 }
@@ -81,6 +149,7 @@ DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring
   m.f1 = confusion.f1();
   m.f1_all_positive = at_threshold.f1_all_positive;
   m.threshold = at_threshold.threshold;
+  m.threshold_rule = scoring.threshold_text();
   m.precision_at_threshold = confusion.precision();
   m.recall = confusion.recall();
   m.accuracy = confusion.accuracy();

@@ -8,6 +8,7 @@
 #include "models/evaluation/calibration.h"
 #include "models/evaluation/pixel_metrics.h"
 #include "models/evaluation/run_metrics.h"
+#include "models/evaluation/threshold.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 
@@ -35,8 +36,21 @@ struct Scoring {
   std::vector<std::string> component_names;
   size_t components_in_score = 0;  ///< the others are only reported
   Calibration calibration;
+  /// Of good images that the model did not learn from, ascending; empty in files of older versions
+  /// and for a model that holds none out.
+  std::vector<double> good_scores;
   double threshold = kThresholdDeviations;
+  ThresholdRule threshold_rule;
+  std::string own_rule;  ///< how the model sets the threshold itself; empty: by deviations
 
+  /// The only place that sets a threshold; the model's own rule leaves it as it is. UsageError
+  /// where the rule needs scores of good images and there are none.
+  void set_threshold(const ThresholdRule& new_rule);
+  /// How the threshold was set, and what that promises.
+  std::string threshold_text() const;
+
+  /// The one comparison of a score with the threshold.
+  bool is_defective(double score) const { return score > threshold; }
   /// Sets score and predicted_defective from the components.
   void predict(ScoredImage& image) const;
 };
@@ -44,6 +58,9 @@ struct Scoring {
 /// Columns path, label, defect, score, predicted, the components, set; one row an image.
 void write_scores(const std::filesystem::path& file, const std::vector<ScoredImage>& images,
                   const Scoring& scoring);
+
+/// Writes the column `predicted` of such a file anew, for another threshold.
+void predict_again(const std::filesystem::path& file, const Scoring& scoring);
 
 /// Facts about a training, for metrics.json.
 struct RunFacts {

@@ -18,7 +18,7 @@ MeanDeviation mean_deviation(std::span<const double> values);
 /// The `percent`-th percentile, linear between the two nearest order statistics (numpy's default).
 /// Needs at least one finite value and 0 <= percent <= 100 (Error).
 double percentile(std::span<const double> values, double percent);
-/// The same of values already in ascending order.
+/// As percentile(), for values in ascending order.
 double percentile_of_sorted(std::span<const double> sorted, double percent);
 
 /// The value below which a variable of Student's t distribution lies with `probability`, in (0, 1).

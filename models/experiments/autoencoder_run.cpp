@@ -46,7 +46,12 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   note_noise(folder, "train", images.good, noise.train);
   note_noise(folder, "validation", images.good, noise.validation);
   const TrainingResult result = fit(detector, images, noise, folder, hooks);
-  detector.learn(images.good, split.train);
+  detector.learn(images.good, split.train, [&] {
+    if (hooks.stop_requested())
+      throw Interrupted(
+          "interrupted while the density was fitted; the checkpoint is written, go on with "
+          "--resume");
+  });
   calibrate_on_held_out(detector, images, noise, folder);
   detector.save(folder);
   if (detector.collapsed())
@@ -59,7 +64,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise"};
+  model.options = {"train_noise", "test_noise", "denoise", "k", "threshold", "target_fpr"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);

@@ -1,6 +1,6 @@
 #include "models/experiments/cnn_run.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -59,6 +59,7 @@ class CrossValidation {
     std::vector<TrainingResult> results;
     for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
     detector_.set_collapsed(collapsed());
+    detector_.note_sizes(store_);
     detector_.save(folder_);
     return results;
   }
@@ -187,11 +188,9 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const CrossValidation run(detector, folder, store, folds);
   // A pooled image has one score, that of the fold that tested it.
-  const Scoring pooled{.rule = Scoring::Rule::mean,
-                       .component_names = {},
-                       .components_in_score = 0,
-                       .calibration = {},
-                       .threshold = detector.scoring().threshold};
+  Scoring pooled = detector.scoring();
+  pooled.component_names.clear();
+  pooled.components_in_score = 0;
   std::vector<ScoredImage> images(store.size());
   CrossValidationMetrics over_folds;
   Confusion at_validation_thresholds;
@@ -207,7 +206,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
                                   .defect = sample.defect,
                                   .components = {},
                                   .score = fold.scores[i],
-                                  .predicted_defective = fold.scores[i] > pooled.threshold};
+                                  .predicted_defective = pooled.is_defective(fold.scores[i])};
     }
     at_validation_thresholds += fold.at_validation_threshold;
     const FoldMetrics& m = over_folds.folds.emplace_back(fold.metrics);
@@ -228,8 +227,27 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   DetectorMetrics metrics = detector_metrics(config, pooled, images, std::nullopt, facts);
   metrics.image_sizes = describe_sizes(store.file_sizes());
   metrics.cross_validation = std::move(over_folds);
+  metrics.why_no_pixel_metrics = config.model + " predicts whole images";
   write_metrics(folder, metrics);
   return metrics;
+}
+
+}  // namespace
+
+namespace {
+
+void check_has_defects(const Dataset& data, const RunConfig& config) {
+  const bool has_defects = std::any_of(data.test.begin(), data.test.end(),
+                                       [](const Sample& sample) { return sample.defective; });
+  std::vector<std::string> others = model_names();
+  std::erase_if(others, [](const std::string& name) {
+    const ModelSpec& model = find_model(name);
+    return model.learns_from_defects || !model.make_detector;
+  });
+  ASSAY_CHECK_AS(UsageError, has_defects,
+                 "{}: learns from images of defects too, and there are none; give --bad, or train "
+                 "one of {}, which learn from good images alone",
+                 config.model, fmt::join(others, ", "));
 }
 
 }  // namespace
@@ -237,6 +255,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
 DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Start start,
                           const TrainingHooks& hooks) {
   const Dataset data = open_data(config);
+  check_has_defects(data, config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, start, store);
   const std::vector<std::string> remarks = remarks_on(data, config, store, nullptr);
@@ -263,6 +282,7 @@ DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
   const Dataset data = open_data(config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, store);
+  use_threshold(detector, config, folder);
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
     trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));

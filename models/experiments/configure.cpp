@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
+#include "models/evaluation/threshold.h"
 #include "models/experiments/registry.h"
 
 namespace assay {
@@ -66,6 +67,7 @@ void check(const RunConfig& config) {
   const ModelSpec& model = find_model(config.model);
   check_preset(model, config.preset);
   check_options(config);
+  threshold_rule(config);  // more than one is an error
   const std::vector<Option> options = all_options();
   for (const std::string& name : differences(default_config(config.model, config.preset), config))
     ASSAY_CHECK_AS(UsageError, has_option(config.model, name), "{}: is an option of {}, not of {}",

@@ -151,6 +151,17 @@ class FigureWriter {
 
 }  // namespace
 
+std::string why_no_pixel_metrics(const std::vector<Sample>& test) {
+  int64_t defective = 0, without_mask = 0;
+  for (const Sample& sample : test) {
+    defective += sample.defective;
+    without_mask += sample.defective && !has_mask(sample);
+  }
+  if (defective == 0) return "the test set has no defective image";
+  if (without_mask == 0) return "";
+  return fmt::format("{} of {} defective test images have no mask", without_mask, defective);
+}
+
 ScoredImage scored(const Sample& sample, const std::string& set,
                    const std::vector<double>& components, const Scoring& scoring) {
   ScoredImage image{.path = sample.path,
@@ -209,16 +220,35 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
 
   DetectorMetrics metrics =
       detector_metrics(config, detector.scoring(), images, pixel_metrics, facts);
+  if (!pixel_metrics || !pixel_metrics->auroc) {
+    metrics.why_no_pixel_metrics = why_no_pixel_metrics(test.samples());
+    if (metrics.why_no_pixel_metrics.empty())
+      metrics.why_no_pixel_metrics =
+          "no mask marks a pixel at the model's size, or all mark every pixel";
+  }
   metrics.heat_scale = detector.heat_scale();
   metrics.image_sizes = describe_sizes(test.file_sizes());
   write_metrics(folder, metrics);
   return metrics;
 }
 
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder) {
+  const ThresholdRule rule = threshold_rule(config);
+  if (rule.kind == ThresholdRule::Kind::own) {
+    detector.set_threshold(kept_threshold_rule(detector.config(), folder));
+    return;
+  }
+  detector.set_threshold(rule);
+  keep_threshold_rule(rule, folder);
+  if (std::filesystem::exists(folder.good_scores()))
+    predict_again(folder.good_scores(), detector.scoring());
+}
+
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_images(config, data.test, true);
+  use_threshold(*detector, config, folder);
   std::ifstream in(folder.split());
   const Json split = Json::parse(in, nullptr, false);
   const auto count = [&](const char* list) {

@@ -24,6 +24,13 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
                             const RunConfig& config, const RunFolder& folder,
                             const RunFacts& facts);
 
+/// Why there are no pixel metrics on these test images; empty if each defective one has a mask.
+std::string why_no_pixel_metrics(const std::vector<Sample>& test);
+
+/// Gives a loaded detector the threshold that the run keeps (kept_threshold_rule), or the one that
+/// `config` asks for, which the run keeps from now on.
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder);
+
 /// evaluate_on() for the folder's model and the test images that `config` names.
 DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
 

@@ -123,14 +123,19 @@ void write_figures(const RunFolder& folder, const Memorisation& m) {
 }
 
 DcganOutcome outcome_of(const History& history, const Memorisation& m) {
-  const std::vector<double> own = distances(m.of_training);
+  const std::vector<double> own = distances(m.of_training), generated = distances(m.of_generated);
   const double closest_pair = *std::min_element(own.begin(), own.end());
-  return {.last = end_of(history),
-          .spread_generated = mean_pair_distance(m.generated),
-          .spread_training = mean_pair_distance(m.training),
-          .generated = static_cast<int64_t>(m.generated.size()),
-          .copies = std::count_if(m.of_generated.begin(), m.of_generated.end(),
-                                  [&](const Nearest& n) { return n.distance < closest_pair; })};
+  DcganOutcome outcome{.last = end_of(history),
+                       .spread_generated = mean_pair_distance(m.generated),
+                       .spread_training = mean_pair_distance(m.training),
+                       .generated = static_cast<int64_t>(m.generated.size()),
+                       .generated_distance = percentile(generated, 50),
+                       .held_out_distance = percentile(distances(m.of_held_out), 50)};
+  for (const double distance : generated) {
+    outcome.copies += distance < closest_pair;
+    outcome.far += distance > outcome.near_bound();
+  }
+  return outcome;
 }
 
 GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
@@ -151,6 +156,7 @@ GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
   metrics.training = summary_of_distances(m.of_training);
   metrics.held_out = summary_of_distances(m.of_held_out);
   metrics.copies = outcome.copies;
+  metrics.far = outcome.far;
   metrics.has_collapsed = collapsed(outcome);
   metrics.discriminator_won = discriminator_won(outcome);
   metrics.blew_up = blew_up(outcome);
@@ -279,6 +285,14 @@ bool blew_up(const DcganOutcome& outcome) {
   return outcome.last.loss_g > 20;  // D gives generated images the probability e^-20 of being real
 }
 
+double DcganOutcome::near_bound() const {
+  return kNearRatio * held_out_distance;
+}
+
+bool looks_unlike(const DcganOutcome& outcome) {
+  return 2 * outcome.far > outcome.generated;
+}
+
 bool shows_little_variety(const DcganOutcome& outcome) {
   return outcome.spread_generated < 0.5 * outcome.spread_training;
 }
@@ -295,10 +309,10 @@ std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
         "The game blew up: the generator's loss is {:.1f}; try a smaller --lr or another --seed.",
         o.last.loss_g));
   } else if (discriminator_won(o)) {
-    sentences.push_back(
-        fmt::format("The discriminator won: it is sure of nearly every image ({}), so the "
-                    "generator learns little more; try fewer --steps or a smaller --lr.",
-                    game));
+    sentences.push_back(fmt::format(
+        "The discriminator won: it is sure of nearly every image ({}), so the generator "
+        "learns slowly; try more --steps, a smaller --batch or another --seed.",
+        game));
   } else {
     sentences.push_back(fmt::format("Neither network won: {}.", game));
   }
@@ -309,15 +323,24 @@ std::vector<std::string> diagnostics_of(const DcganOutcome& o) {
                     spread));
   else if (shows_little_variety(o))
     sentences.push_back(fmt::format("The generator shows little variety: {}.", spread));
+  const std::string medians =
+      fmt::format("the nearest training image is {:.3f} away, from held-out good images {:.3f}",
+                  o.generated_distance, o.held_out_distance);
   if (o.copies > 0)
     sentences.push_back(
         fmt::format("{} of {} generated images are nearer to a training image than any two of "
                     "those are to each other: they may be copies.",
                     o.copies, o.generated));
-  else
-    sentences.push_back(
-        "No generated image is nearer to a training image than any two of those are to each "
-        "other: nothing is copied pixel for pixel.");
+  if (looks_unlike(o))
+    sentences.push_back(fmt::format(
+        "The generated images do not resemble the training images: {} of {} lie farther "
+        "than {:.3f} from all of them ({}); try more --steps.",
+        o.far, o.generated, o.near_bound(), medians));
+  else if (o.copies == 0)
+    sentences.push_back(fmt::format(
+        "The generated images lie near real ones ({}), and none is nearer to a training image than "
+        "any two of those are to each other: nothing is copied pixel for pixel.",
+        medians));
   return sentences;
 }
 

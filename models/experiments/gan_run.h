@@ -49,7 +49,16 @@ struct DcganOutcome {
   /// Generated images that are closer to a training image than any two training images are to each
   /// other.
   int64_t copies = 0;
+  /// Generated images that are farther from every training image than near_bound().
+  int64_t far = 0;
+  /// Median distances to the nearest training image.
+  double generated_distance = 0, held_out_distance = 0;
+  /// kNearRatio times the held-out images' distance.
+  double near_bound() const;
 };
+/// On three classes of MVTec AD, generated images that show the object lie 1.3 to 2.2 times as far
+/// from the training images as held-out ones; noise lies more than 10 times as far.
+inline constexpr double kNearRatio = 3;
 /// Whether generated images are nearly the same.
 bool collapsed(const DcganOutcome& outcome);
 /// Whether the discriminator is certain about nearly every image.
@@ -58,6 +67,8 @@ bool discriminator_won(const DcganOutcome& outcome);
 bool blew_up(const DcganOutcome& outcome);
 /// Whether generated images differ much less from each other than training images do.
 bool shows_little_variety(const DcganOutcome& outcome);
+/// Whether most generated images lie too far from all training images to resemble them.
+bool looks_unlike(const DcganOutcome& outcome);
 /// Sentences about the outcome, at least one.
 std::vector<std::string> diagnostics_of(const DcganOutcome& outcome);
 

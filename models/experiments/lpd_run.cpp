@@ -33,16 +33,16 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   LpdDetector detector(config);
   const auto begin = std::chrono::steady_clock::now();
   const std::vector<double> scores = detector.learn(run.good, images);
+  detector.note_sizes(run.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const LpdState& state = detector.lpd().state();
+  const PlaceDensityState& places = detector.lpd().places().state();
   hooks.say(fmt::format(
       "{}, {} (place explains {:.0f} % of the responses' variance), {} x {} cells of {} channels",
-      state.posed ? "objects turned into one pose" : "images as they lie",
-      state.local ? "each place compared with the same place"
-                  : "each place compared with all places",
-      100 * state.aligned_share, detector.lpd().grid_height(), detector.lpd().grid_width(),
-      state.shape.C));
+      detector.lpd().state().posed ? "objects turned into one pose" : "images as they lie",
+      places.local ? "each place compared with the same place"
+                   : "each place compared with all places",
+      100 * places.aligned_share, places.height, places.width, places.shape.C));
   if (detector.collapsed())
     hooks.say("the good images are all the same: every score of them is equal");
 
@@ -67,6 +67,7 @@ ModelSpec lpd_model() {
   ModelSpec model;
   model.name = "lpd";
   model.presets = {{"lpd", 256, 3, Init::he, nullptr}};
+  model.options = {"k", "threshold", "target_fpr"};
   model.own_options = lpd_options();
   model.check = check_lpd_options;
   model.train = train_lpd;

@@ -1,33 +1,16 @@
 #include "models/experiments/one_class_run.h"
 
-#include <fmt/core.h>
-
 namespace assay {
-namespace {
-
-/// How many defective images have no mask, and how many there are.
-std::pair<int64_t, int64_t> without_mask(const std::vector<Sample>& samples) {
-  std::pair<int64_t, int64_t> counts;
-  for (const Sample& sample : samples) {
-    counts.first += sample.defective && !has_mask(sample);
-    counts.second += sample.defective;
-  }
-  return counts;
-}
-
-}  // namespace
-
 OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& folder, Start start,
                                    bool masks) {
   Dataset data = open_data(config);
   Split split = choose_split(config, folder, start, data);
-  test_on_the_rest(config, paths_in_split(split, data.train_good), data);
+  test_on_the_rest(paths_in_split(split, data.train_good), data);
   ImageStore good = read_images(config, data.train_good, false);
   ImageStore test = read_images(config, data.test, masks);
   std::vector<std::string> remarks = remarks_on(data, config, good, &test);
-  if (const auto [without, all] = without_mask(data.test); masks && without > 0)
-    remarks.push_back(
-        fmt::format("{} of {} defective test images have no mask: no pixel metrics", without, all));
+  if (const std::string why = why_no_pixel_metrics(data.test); masks && !why.empty())
+    remarks.push_back(why + ": no pixel metrics");
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   return {std::move(data), std::move(split), std::move(good), std::move(test), std::move(remarks)};
@@ -47,6 +30,7 @@ void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
   for_each_batch(config, images.good, split.validation, noise.validation,
                  [&](const Batch& batch) { held_out.push_back(detector.predict(batch.x)); });
   detector.calibrate_on(held_out);
+  detector.note_sizes(images.good);
   std::vector<ScoredImage> all;
   const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
                              const std::vector<size_t>& noisy) {

@@ -42,7 +42,7 @@ ModelSpec cnn() {
   model.name = "cnn";
   model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
                    {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
-  model.options = {"folds", "class_weights", "flips", "shifts"};
+  model.options = {"folds", "class_weights", "flips", "shifts", "threshold"};
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
@@ -75,6 +75,9 @@ ModelSpec kd_cae() {
       {"kd-cae", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::pooled>()},
       {"kd-cae-strided", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::strided>()}};
   model.options.push_back("kde_bandwidth");
+  model.own_options = {own_option(
+      "density", std::string("global"), one_of{{"global", "local"}},
+      "global: of the latent | local: of each place of the encoder's maps, as lpd has it")};
   model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
   model.suite = {{"quick", {.preset = "kd-cae", .max_classes = 2, .seeds = 1, .steps = 250}},
                  {"paper", {.preset = "kd-cae", .max_classes = kAllClasses, .seeds = 5}}};
@@ -145,7 +148,13 @@ ModelSpec dcgan() {
   model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
-  model.suite = {{"quick", {.preset = "dcgan", .max_classes = 1, .seeds = 1, .steps = 250}},
+  model.suite = {{"quick",
+                  {.preset = "dcgan",
+                   .max_classes = 1,
+                   .seeds = 1,
+                   .steps = 2000,
+                   .image_size = 32,
+                   .batch = 16}},
                  {"paper", {.preset = "dcgan", .max_classes = kAllClasses, .seeds = 1}}};
   model.report = {.colour = 3, .introduction = "a DCGAN, which only makes images"};
   return model;
@@ -257,6 +266,7 @@ std::unique_ptr<Detector> load_detector(const RunFolder& folder) {
                  folder.root().string(), config.model);
   std::unique_ptr<Detector> detector = model.make_detector(config);
   detector->load(folder);
+  detector->set_threshold(kept_threshold_rule(config, folder));
   return detector;
 }
 

@@ -46,6 +46,7 @@ struct SuiteCells {
   int64_t steps = 0;                                 ///< --steps; 0: no limit but the model's own
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< first class of the built-in data to run
+  int image_size = 0, batch = 0;                     ///< 0: the preset's
 };
 
 /// Texts about a model in the report, as HTML.
@@ -122,7 +123,7 @@ struct ModelSpec {
 /// taken. Must not run while other threads read the registry.
 void register_model(ModelSpec spec);
 
-/// In the order of registration: the library's models, then those of register_model.
+/// Names in the order of registration: the library's models, then those of register_model.
 std::vector<std::string> model_names();
 /// UsageError for an unknown name; the message lists the models. The reference stays valid.
 const ModelSpec& find_model(const std::string& name);

@@ -90,6 +90,7 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
   config.bad = options.bad.value_or(config.bad);
   config.masks = options.masks.value_or(config.masks);
   config.test_noise = options.test_noise.value_or(config.test_noise);
+  set_threshold_rule(config, options.threshold.value_or(ThresholdRule()));
   check(config);
   const RunClaim claim(folder);
   folder.remove_leftovers();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "models/evaluation/run_metrics.h"
+#include "models/evaluation/threshold.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "models/training/trainer.h"
@@ -21,6 +22,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
 /// Options of the run's configuration that an evaluation may replace.
 struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
+  std::optional<ThresholdRule> threshold;  ///< the run keeps it
 };
 /// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.

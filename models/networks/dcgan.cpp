@@ -54,8 +54,8 @@ std::vector<Parameter> with_prefix(const std::string& prefix, std::vector<Parame
 }  // namespace
 
 Dcgan::Dcgan(int image_size, int channels, int filters) : Network(image_size, channels) {
-  ASSAY_CHECK_AS(UsageError, image_size == 64 || image_size == 128,
-                 "dcgan: the image size {} must be 64 or 128", image_size);
+  ASSAY_CHECK_AS(UsageError, image_size == 32 || image_size == 64 || image_size == 128,
+                 "dcgan: the image size {} must be 32, 64 or 128", image_size);
   build_generator(generator_, image_size, channels, filters);
   build_discriminator(discriminator_, image_size, channels, filters);
   add_child("generator", generator_);

@@ -10,8 +10,8 @@ class Dcgan : public Network {
  public:
   static constexpr int kLatent = 100;  ///< length of z
 
-  /// image_size: 64 or 128. filters: number in the discriminator's first convolution; the published
-  /// network has 64.
+  /// image_size: 32, 64 or 128. filters: number in the discriminator's first convolution; the
+  /// published network has 64.
   Dcgan(int image_size, int channels, int filters = 64);
   Shape input_shape(int64_t n) const override { return {n, 1, 1, kLatent}; }
 

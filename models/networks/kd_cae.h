@@ -13,6 +13,11 @@ class KdCae : public Network {
 
   /// x (N,H,W,c) in [0,1] -> latent (N,H/16,W/16,128).
   Tensor encode(const Tensor& x) { return encoder_(x); }
+  /// The encoder in two steps: a vector for each 4 x 4 pixels (N,H/4,W/4,64), and the latent from
+  /// these maps.
+  Tensor maps(const Tensor& x) { return encoder_.forward_between(x, 0, 2); }
+  Tensor encode_maps(const Tensor& maps) { return encoder_.forward_between(maps, 2, 3); }
+  static constexpr int kMapChannels = 64, kMapCell = 4;
   Tensor decode(const Tensor& z) { return decoder_(z); }
   /// The reconstruction, of the shape of x.
   Tensor forward(const Tensor& x) override { return decode(encode(x)); }

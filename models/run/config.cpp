@@ -71,6 +71,16 @@ void depth_of_bits::operator()(const std::string& flag, const std::string& value
                  "{}: '{}' is neither auto nor a number from 8 to 16", flag, value);
 }
 
+void optional_number::operator()(const std::string& flag, const std::string& text) const {
+  if (text.empty()) return;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  ASSAY_CHECK_AS(UsageError, *end == '\0' && std::isfinite(value), "{}: '{}' is no number", flag,
+                 text);
+  ASSAY_CHECK_AS(UsageError, value > low && value < high, "{}: {} does not lie between {} and {}",
+                 flag, text, low, high);
+}
+
 void positive::operator()(const std::string& flag, double value) const {
   ASSAY_CHECK_AS(UsageError, std::isfinite(value) && value > 0, "{}: {} is not a positive number",
                  flag, value);
@@ -88,9 +98,9 @@ void utf8::operator()(const std::string&, const std::string& value) const {
 
 void check_options(const RunConfig& c) {
   ASSAY_CHECK_AS(UsageError,
-                 (c.data == "folder") == !c.good.empty() && c.good.empty() == c.bad.empty(),
-                 "--good and --bad: give both, or --data and --class");
-  ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.good.empty(), "--masks: needs --good and --bad");
+                 (c.data == "folder") == !c.good.empty() && (c.bad.empty() || !c.good.empty()),
+                 "--bad: needs --good, a folder of good images; or give --data and --class");
+  ASSAY_CHECK_AS(UsageError, c.masks.empty() || !c.bad.empty(), "--masks: needs --good and --bad");
   for (const Option& option : option_table()) option.check(option.get(c));
   const Precision precision = precision_from_name(c.precision.c_str());
   ASSAY_CHECK_AS(

@@ -16,14 +16,22 @@
 namespace assay {
 
 Dataset open_data(const RunConfig& config) {
-  if (config.data != "folder") return open_dataset(config.data, config.object_class);
+  if (config.data != "folder") {
+    Dataset data = open_dataset(config.data, config.object_class);
+    if (!data.test.empty()) return data;
+    hold_out_test(data, config.seed);
+    data.notes.push_back(
+        fmt::format("{} has no test/: {} of its good images are held out for the test",
+                    config.object_class, data.test.size()));
+    return data;
+  }
   FolderOptions folder{.good = config.good, .bad = config.bad, .masks = {}, .seed = config.seed};
   if (!config.masks.empty()) folder.masks = config.masks;
   return open_folder(folder);
 }
 
-void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data) {
-  if (config.data != "folder") return;
+void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data) {
+  if (!data.draws_test) return;
   std::vector<Sample> test;
   for (const std::vector<Sample>* samples : {&data.train_good, &data.test})
     for (const Sample& sample : *samples)
@@ -35,7 +43,7 @@ void test_on_the_rest(const RunConfig& config, const std::set<std::string>& lear
 
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
   Dataset data = open_data(config);
-  if (config.data == "folder") test_on_the_rest(config, paths_in_split(folder.split()), data);
+  if (data.draws_test) test_on_the_rest(paths_in_split(folder.split()), data);
   return data;
 }
 
@@ -74,7 +82,7 @@ Split choose_split(const RunConfig& config, const RunFolder& folder, Start start
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
-  if (config.data == "folder") learn_from_any_good(data);
+  if (data.draws_test) learn_from_any_good(data);
   Split split = read_split(file, data.train_good);
   for (const std::vector<size_t>* list : {&split.train, &split.validation})
     ASSAY_CHECK_AS(DataError, list->size() >= 2,
@@ -120,7 +128,7 @@ std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config
   if (!findings.problems.empty()) throw DataError(findings.problems.front());
   std::vector<std::string> remarks = data.notes;
   remarks.insert(remarks.end(), findings.notes.begin(), findings.notes.end());
-  if (data.files.ignored() > 0) remarks.push_back("files: " + data.files.sentence());
+  if (data.files.images() > 0) remarks.push_back("files: " + data.files.sentence());
   return remarks;
 }
 

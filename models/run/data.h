@@ -16,9 +16,9 @@ namespace assay {
 /// Opens what --data, --class, --good, --bad and --masks name.
 Dataset open_data(const RunConfig& config);
 
-/// For --good and --bad data: makes data.test all images that are not in the run's split
+/// Where Dataset::draws_test: makes data.test all images that are not in the run's split
 /// (`learnt`), sorted by path. Does nothing for data sets with a test folder.
-void test_on_the_rest(const RunConfig& config, const std::set<std::string>& learnt, Dataset& data);
+void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. Uses split.json, because the data folder may have
 /// changed since the training. DataError also for a damaged split.json.
@@ -47,8 +47,9 @@ RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start
 /// DecodeOptions::bit_depth of a configuration.
 int bit_depth_of(const RunConfig& config);
 
-/// Messages of `train` about its images: notes on folders and images (findings.h), and the ignored
-/// files. `test` is null for a cross-validation. DataError for the first problem of findings.h.
+/// Messages of `train` about its images: notes on folders and images (findings.h), and how many
+/// files were read and ignored, and why. `test` is null for a cross-validation. DataError for the
+/// first problem of findings.h.
 std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config,
                                     const ImageStore& training, const ImageStore* test);
 

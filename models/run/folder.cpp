@@ -35,8 +35,8 @@ void RunFolder::begin(Start start) const {
 }
 
 std::vector<fs::path> RunFolder::files() const {
-  return {metrics(),     config(), split(),   noise(),        history(),    scores(),
-          good_scores(), model(),  latents(), memorisation(), checkpoint(), machine()};
+  return {metrics(), config(),  split(),        noise(),      history(), scores(),   good_scores(),
+          model(),   latents(), memorisation(), checkpoint(), machine(), threshold()};
 }
 
 void RunFolder::remove_leftovers() const {

@@ -27,6 +27,8 @@ class RunFolder {
   std::filesystem::path config() const { return root_ / "config.json"; }
   std::filesystem::path split() const { return root_ / "split.json"; }
   std::filesystem::path history() const { return root_ / "history.csv"; }
+  /// The rule of the threshold where it was changed after the training.
+  std::filesystem::path threshold() const { return root_ / "threshold.json"; }
   std::filesystem::path metrics() const { return root_ / "metrics.json"; }
   std::filesystem::path scores() const { return root_ / "scores.csv"; }
   /// The machine that trained it, for the report.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <variant>
 #include <vector>
@@ -48,6 +49,13 @@ struct at_least {
 /// UsageError unless the value is "auto" or a number of bits from 8 to 16.
 struct depth_of_bits {
   void operator()(const std::string& flag, const std::string& value) const;
+};
+
+/// UsageError unless the text is empty (not given) or a number between `low` and `high`, exclusive.
+struct optional_number {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  void operator()(const std::string& flag, const std::string& text) const;
 };
 
 /// UsageError unless the value is finite and positive.

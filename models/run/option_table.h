@@ -47,6 +47,12 @@ OPTION(bool, denoise, false, "--denoise", model, anything{},
        "the target of a noisy image is the clean one")
 OPTION(std::string, score, "ssim", "--score", model, (one_of{{"ssim", "mse"}}),
        "ssim (1 - mean SSIM) | mse")
+OPTION(std::string, k, "", "--k", model, (optional_number{}),
+       "defective: more than so many deviations above the mean of held-out good images")
+OPTION(std::string, threshold, "", "--threshold", model, (optional_number{}),
+       "defective: a score above this")
+OPTION(std::string, target_fpr, "", "--target-fpr", model, (optional_number{0, 1}),
+       "defective: a score that at most this share of good images has, by those held out")
 OPTION(int, folds, 5, "--folds", model, at_least{2}, "number of folds of the cross-validation")
 OPTION(bool, class_weights, false, "--class-weights", model, anything{},
        "give the rarer class the same total weight as the other")

@@ -258,6 +258,19 @@ TEST_CASE("a file of options that is broken") {
   refused("epochs = \n", "'epochs' has no value");
   refused("epochs = many\n", "--epochs");
   refused("[train\nepochs = 1\n", "--config");
+  refused("[tarin]\nepochs = 1\n", "[tarin]: there is no verb 'tarin'; there are: info");
+  refused("[train.fast]\nepochs = 1\n", "[train.fast]: there is no verb 'fast'");
+  refused("[evaluate]\nepochz = 1\n", "'epochz' is no option of assay evaluate");
+  refused("epochs = 1\n = 3\n", "line 2 has no name before its '='");
+  refused("\"\" = 3\n", "line 1 has no name before its '='");
+  refused("[]\nepochs = 1\n", "line 1: the section has no name");
+  refused("epochs = 1\nbatch = 2\nepochs = 2\n", "'epochs' ");
+  refused("batch = 1\nbatch = 2\n", "'batch' has 2 values (1, 2); give it once");
+  refused(std::string("epochs = 1\n\0\n", 13), "no text");
+  refused(
+      "\xEF\xBB\xBF"
+      "epochs = many\n",
+      "--epochs");  // a byte order mark is passed over
   CHECK(!fs::exists(folder / "run"));
   // Without a section it speaks of the verb at hand, also where that has two words.
   put(folder / "c.toml", std::string("size = 31\n"));

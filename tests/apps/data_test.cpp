@@ -220,6 +220,15 @@ TEST_CASE("images of 12 bits in 16 are named, scaled by --bit-depth, and predict
                                  (folder / "deep.png").string(), (folder / "flat.png").string()}));
   const std::vector<nlohmann::json> images = json_lines(predicted.out);
   CHECK(images.at(0)["score"] == images.at(1)["score"]);
+  CHECK(!contains(predicted.error, "note"));
+  // predict names unused bits and squashed images too.
+  put(folder / "wide.png", small_image(51, 20, 40));
+  const Outcome odd =
+      require_success(run_assay({"predict", (folder / "plain").string(),
+                                 (folder / "deep.png").string(), (folder / "wide.png").string()}));
+  CHECK(contains(odd.error, "1 of 2 images (" + (folder / "deep.png").string() +
+                                ") have 16 bits a value but use 12"));
+  CHECK(contains(odd.error, "have another shape (40x20) than training images (20x20)"));
   // Resumed with auto again it keeps the number.
   require_success(run_assay(small_training(folder / "data", folder / "auto",
                                            {"--epochs", "1", "--bit-depth", "auto", "--resume"})));
@@ -245,7 +254,7 @@ std::vector<std::string> bars_in(const std::string& text) {
 /// What a training writes to a terminal of so many columns, up to its 8th bar; after the 4th the
 /// terminal gets `later` columns, unless that is 0.
 std::string shown_on_terminal(const TemporaryFolder& folder, uint16_t columns, uint16_t later,
-                              const char* term) {
+                              const char* term, const char* no_color = nullptr) {
   static int count = 0;
   const fs::path out = folder / ("run" + std::to_string(count++));
   winsize size{.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
@@ -255,6 +264,7 @@ std::string shown_on_terminal(const TemporaryFolder& folder, uint16_t columns, u
   if (pid == 0) {
     setenv("TERM", term, 1);
     unsetenv("NO_COLOR");
+    if (no_color != nullptr) setenv("NO_COLOR", no_color, 1);
     std::vector<std::string> words = small_training(
         folder / "data", out,
         {"--epochs", term == std::string("dumb") ? "2" : "100000", "--min-steps", "100000"});
@@ -304,6 +314,9 @@ TEST_CASE("progress fits the terminal, follows a resize, and asks TERM") {
   for (size_t i = 1; i < narrow.size(); ++i) CHECK_MESSAGE(narrow[i].size() < 30, narrow[i]);
   const std::string dumb = shown_on_terminal(folder, 80, 0, "dumb");
   CHECK(!contains(dumb, "\033"));
+  // https://no-color.org: any value but the empty one.
+  CHECK(!contains(shown_on_terminal(folder, 80, 0, "xterm", "1"), "\033[32m"));
+  CHECK(contains(shown_on_terminal(folder, 80, 0, "xterm", ""), "\033[32m"));
 }
 
 }  // namespace assay::testing

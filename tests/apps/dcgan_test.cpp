@@ -67,7 +67,7 @@ TEST_CASE("a DCGAN is trained, described in words, asked for images and reported
   CHECK(run_assay({"predict", run.string(), (folder / "data/tile/test").string()}).code == 2);
   require_success(run_assay({"report", run.string()}));
   const std::string report = read_text(run / "report/index.html");
-  CHECK(contains(report, "Is it memory?"));
+  CHECK(contains(report, "Does it copy training images?"));
   CHECK(contains(report, "after 6 generator steps"));
 }
 

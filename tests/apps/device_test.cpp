@@ -183,6 +183,15 @@ TEST_CASE("cuda: cnn learns, evaluates and predicts as on the CPU") {
                  {"fold0/history.csv", "fold1/history.csv"});
 }
 
+TEST_CASE("cuda: lpd learns, evaluates and predicts as on the CPU") {
+  if (!test::cuda_tested()) return;
+  check_detector("lpd", {"--image-size", "64"});
+}
+TEST_CASE("cuda: kd-cae --density local evaluates and predicts as on the CPU") {
+  if (!test::cuda_tested()) return;
+  check_detector("kd-cae", {"--density", "local", "--image-size", "16", "--epochs", "1"});
+}
+
 TEST_CASE("cuda: dcgan plays as on the CPU and draws the same images") {
   if (!test::cuda_tested()) return;
   const TemporaryFolder folder;

@@ -6,6 +6,7 @@
 
 #include "data/check.h"
 #include "data/mvtec.h"
+#include "data/split.h"
 #include "tests/support/files.h"
 
 namespace assay {
@@ -180,6 +181,31 @@ TEST_CASE("a mask of another size than its image is refused when it is read") {
   const Dataset data = open_mvtec(root.path(), "nut");
   const std::string message = message_of<DataError>([&] { load(data.test[0]); });
   CHECK(contains(message, "000_mask.png: the mask has 6 x 5 pixels but its image has 10 x 12"));
+}
+
+TEST_CASE("good images alone: a class without test/, and a folder without bad ones") {
+  const TemporaryFolder root;
+  for (int i = 0; i < 10; ++i)
+    put(root / "nut/train/good" / fmt::format("{}.png", 10 + i), small_image(i));
+  Dataset data = open_mvtec(root.path(), "nut");
+  CHECK(data.train_good.size() == 10);
+  CHECK(data.test.empty());
+  CHECK(!data.draws_test);
+  hold_out_test(data, 3);
+  CHECK(data.train_good.size() == 8);
+  CHECK(data.test.size() == 2);
+  CHECK(data.draws_test);
+  const Dataset folder = open_folder({.good = root / "nut/train/good", .seed = 3});
+  CHECK(folder.draws_test);
+  REQUIRE(folder.test.size() == 2);
+  for (size_t i = 0; i < 2; ++i)  // the same draw
+    CHECK("train/" + folder.test[i].path == data.test[i].path);
+  for (const Sample& sample : folder.test) CHECK(!sample.defective);
+  data.train_good.resize(1);
+  CHECK(contains(message_of<DataError>([&] { hold_out_test(data, 3); }), "at least 2"));
+  put(root / "nut/ground_truth/crack/10_mask.png", small_image(1));
+  CHECK(contains(message_of<DataError>([&] { open_mvtec(root.path(), "nut"); }),
+                 "test: there is no such folder"));
 }
 
 TEST_CASE("a folder of one's own: a fifth of the good images is held out by the seed") {

@@ -59,7 +59,7 @@ TEST_CASE("16 bits of which fewer are used are named with their range") {
   REQUIRE(notes.size() == 1);
   CHECK(notes[0] ==
         "2 of 3 images (a, b) have 16 bits a value but use 12 (the largest value is "
-        "4000), so they look dark; scaled by --bit-depth 12");
+        "4000), so they look dark; assay train --bit-depth 12 scales them");
   CHECK(check_images(training.images, test.images, 12).notes.empty());
   notes = check_images(training.images, test.images, 11).notes;
   REQUIRE(notes.size() == 1);

@@ -140,7 +140,7 @@ TEST_CASE("algorithms: a row has every pass that it covers, and the last row cov
   }
 }
 
-TEST_CASE("algorithms: every step of the CPU's ladder can be asked for, and what ran is told") {
+TEST_CASE("algorithms: every version of the CPU can be requested, and what ran is told") {
   const Conv2dShape s{2, 16, 16, 32, 32, 3, 3, 1, 1, 1};
   Context ctx;
   for (const char* name : {"naive", "blocked", "fused", "winograd"}) {

@@ -356,7 +356,10 @@ TEST_CASE("what happened is said in words") {
                           .spread_generated = 0.1,
                           .spread_training = 0.11,
                           .generated = 64,
-                          .copies = 0};
+                          .copies = 0,
+                          .far = 0,
+                          .generated_distance = 0.03,
+                          .held_out_distance = 0.02};
   const auto said = [](const DcganOutcome& outcome) {
     std::string text;
     for (const std::string& sentence : diagnostics_of(outcome)) text += sentence + "\n";
@@ -369,6 +372,8 @@ TEST_CASE("what happened is said in words") {
   other.last.d_real = 0.99;
   other.last.d_fake = 0.02;
   CHECK(contains(said(other), "The discriminator won"));
+  CHECK(contains(said(other), "try more --steps, a smaller --batch"));
+  CHECK(!contains(said(other), "fewer"));
   other.last.loss_g = 50;
   CHECK(contains(said(other), "blew up"));
   other = fair;
@@ -380,4 +385,16 @@ TEST_CASE("what happened is said in words") {
   CHECK(!collapsed(other));
   other.copies = 3;
   CHECK(contains(said(other), "3 of 64"));
+  CHECK(!contains(said(other), "nothing is copied"));
+
+  // Noise is not praised for copying nothing.
+  other = fair;
+  CHECK(other.near_bound() == doctest::Approx(0.06));
+  CHECK(!looks_unlike(other));
+  other.far = 33;
+  other.generated_distance = 0.28;
+  CHECK(looks_unlike(other));
+  CHECK(contains(said(other), "do not resemble the training images: 33 of 64"));
+  CHECK(contains(said(other), "try more --steps"));
+  CHECK(!contains(said(other), "nothing is copied"));
 }

@@ -106,6 +106,32 @@ TEST_CASE("loo: no other bandwidth of the grid makes the points more likely") {
         doctest::Approx(mean_leave_one_out(points, 0.7)).epsilon(1e-12));
 }
 
+TEST_CASE("median and loo search 2,000 latents of more, and can be stopped") {
+  constexpr int kMany = 2100;
+  const auto points = random_points(kMany, 6);
+  const Tensor z = Tensor::from({kMany, kD}, points);
+  std::vector<double> squared;
+  for (int i = 0; i < kMany; ++i)
+    for (int j = 0; j < kMany; ++j) squared.push_back(squared_distance(points, i, points, j));
+  const double h = KdeDetector::fit(z, parse_bandwidth("loo")).bandwidth();
+  // Within a step of the grid of what all latents would choose.
+  const auto likelihood = [&](double bandwidth) {
+    return leave_one_out_log_likelihood(squared, kMany, kD, bandwidth);
+  };
+  CHECK(likelihood(h) > likelihood(h / 1.4));
+  CHECK(likelihood(h) > likelihood(h * 1.4));
+
+  std::vector<double> distances;
+  for (int i = 0; i < kMany; ++i)
+    for (int j = 0; j < i; ++j) distances.push_back(std::sqrt(squared[i * kMany + j]));
+  std::nth_element(distances.begin(), distances.begin() + distances.size() / 2, distances.end());
+  CHECK(KdeDetector::fit(z, parse_bandwidth("median")).bandwidth() ==
+        doctest::Approx(distances[distances.size() / 2] / std::sqrt(2.0)).epsilon(0.02));
+
+  struct Stopped {};
+  CHECK_THROWS_AS(KdeDetector::fit(z, parse_bandwidth("loo"), [] { throw Stopped(); }), Stopped);
+}
+
 TEST_CASE("latents without a spread still have a bandwidth") {
   const Tensor same = Tensor::full({4, kD}, 0.5);
   const KdeDetector density = KdeDetector::fit(same, parse_bandwidth("loo"));

@@ -8,9 +8,11 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "models/detectors/kd_cae_detector.h"
 #include "models/detectors/lpd/eigen.h"
 #include "models/detectors/lpd_detector.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/registry.h"
 #include "models/training/checkpoint.h"
 #include "tests/models/golden.h"
 #include "tests/support/files.h"
@@ -154,8 +156,8 @@ TEST_CASE("one seed, one model: at any number of threads, to the bit") {
     for (const char* bank : {"local", "global"}) {
       LpdOptions options;
       options.seed = 3;
-      options.bank = bank;
-      options.bank_size = 200;
+      options.places.bank = bank;
+      options.places.bank_size = 200;
       options.features.filters = filters;
       CAPTURE(filters);
       CAPTURE(bank);
@@ -163,11 +165,53 @@ TEST_CASE("one seed, one model: at any number of threads, to the bit") {
       CpuContext ctx_one(1), ctx_three(3);
       CHECK(one.fit(ctx_one, source(images.good)).cells ==
             three.fit(ctx_three, source(images.good)).cells);
-      CHECK(one.state().bank == three.state().bank);
+      CHECK(one.places().state().bank == three.places().state().bank);
       CHECK(one.state().threshold == three.state().threshold);
       CHECK(one.score(ctx_one, source(images.test)).cells ==
             three.score(ctx_three, source(images.test)).cells);
     }
+}
+
+TEST_CASE("aligned_share is the share of the variance that the place explains") {
+  constexpr int kImages = 50, kCells = 64, kChannels = 2;
+  // Channel 0 depends on the place alone; channel 1 has independent values, whose mean over n
+  // images keeps 1/n of the variance.
+  std::vector<float> x;
+  for (int i = 0; i < kImages; ++i)
+    for (int p = 0; p < kCells; ++p)
+      x.insert(x.end(),
+               {static_cast<float>(formula(5, p)), static_cast<float>(formula(6, i * kCells + p))});
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {0}) == doctest::Approx(1));
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {1}) < 2.0 / kImages);
+  CHECK(aligned_share(x, kImages, kCells, kChannels, {0, 1}) == doctest::Approx(0.5).epsilon(0.05));
+}
+
+TEST_CASE("a global bank does not know places: the score moves with the image") {
+  constexpr int kSide = 128, kRow = kSide * 3;
+  const Images images("leather", kSide);
+  CpuContext ctx(2);
+  LpdOptions options;
+  options.pose = "never";
+  options.places.bank = "global";
+  options.places.bank_size = 300;
+  options.places.smoothing = 0;
+  Lpd lpd(options);
+  lpd.fit(ctx, source(images.good));
+  // Rolled downwards by 8 pixels, which are a cell.
+  const LpdImages rolled{1, kSide, [&](size_t, std::span<float> out) {
+                           std::vector<float> image(out.size());
+                           source(images.test).get(0, image);
+                           std::rotate_copy(image.begin(), image.end() - 8 * kRow, image.end(),
+                                            out.begin());
+                         }};
+  const std::vector<float> cells = lpd.score(ctx, source(images.test)).cells;
+  const std::vector<float> moved = lpd.score(ctx, rolled).cells;
+  const int width = lpd.grid_width();
+  REQUIRE(width == 16);
+  // The features of these rows see neither the upper nor the lower edge.
+  for (int y = 6; y < 10; ++y)
+    for (int x = 0; x < width; ++x)
+      CHECK(moved[(y + 1) * width + x] == doctest::Approx(cells[y * width + x]).epsilon(1e-4));
 }
 
 TEST_CASE("objects are compared place by place, a texture with all places, screws in one pose") {
@@ -176,16 +220,16 @@ TEST_CASE("objects are compared place by place, a texture with all places, screw
     const Images images(object_class, 256);
     Lpd lpd({});
     lpd.fit(ctx, source(images.good));
-    return lpd.state();
+    return lpd;
   };
-  const LpdState ring = fitted("ring"), leather = fitted("leather"), screw = fitted("screw");
-  CHECK(ring.local);
-  CHECK(!ring.posed);
-  CHECK(!leather.local);
-  CHECK(!leather.posed);
-  CHECK(leather.shape.n == 2000);
-  CHECK(screw.posed);
-  CHECK(screw.local);
+  const Lpd ring = fitted("ring"), leather = fitted("leather"), screw = fitted("screw");
+  CHECK(ring.places().state().local);
+  CHECK(!ring.state().posed);
+  CHECK(!leather.places().state().local);
+  CHECK(!leather.state().posed);
+  CHECK(leather.places().state().shape.n == 2000);
+  CHECK(screw.state().posed);
+  CHECK(screw.places().state().local);
 }
 
 TEST_CASE("the score of a batch is that of its images; what explains it is the nearest of all") {
@@ -205,9 +249,9 @@ TEST_CASE("the score of a batch is that of its images; what explains it is the n
     const Lpd::Explanation why = lpd.explain(ctx, pixels);
     const auto first = alone.cells.begin();
     CHECK(why.cell == std::max_element(first, first + cells) - first);
-    CHECK(why.image >= 0);
-    CHECK(why.image < static_cast<int>(images.good.size()));
-    CHECK(why.distance > 0);
+    CHECK(why.nearest.image >= 0);
+    CHECK(why.nearest.image < static_cast<int>(images.good.size()));
+    CHECK(why.nearest.distance > 0);
   }
 }
 
@@ -215,11 +259,11 @@ TEST_CASE("a bandwidth as wide as the bank's nearest neighbours changes little, 
   const Images images("chip");
   CpuContext ctx(2);
   LpdOptions with_bandwidth;
-  with_bandwidth.bandwidth = "loo";
+  with_bandwidth.places.bandwidth = "loo";
   Lpd nearest({}), density(with_bandwidth);
   nearest.fit(ctx, source(images.good));
   density.fit(ctx, source(images.good));
-  CHECK(density.state().s > 0);
+  CHECK(density.places().state().s > 0);
   const auto a = nearest.score(ctx, source(images.test)).score;
   const auto b = density.score(ctx, source(images.test)).score;
   // Ranks agree: the images of the largest score are the same half.
@@ -270,6 +314,48 @@ TEST_CASE("a saved detector is the same detector; a damaged one is refused") {
   refused([](SafeTensors& f) { f.metadata["bank"] = "299"; });
   refused([](SafeTensors& f) { f.tensors["place"].bytes[1] = 0x7f; });
   refused([](SafeTensors& f) { std::fill_n(f.tensors["norms"].bytes.begin(), 4, uint8_t{0xff}); });
+}
+
+TEST_CASE("kd-cae --density local finds the place of a defect, and is the same once it is loaded") {
+  const testing::TemporaryFolder folder;
+  const RunFolder run(folder / "run");
+  run.create();
+  const Images images("chip");
+  RunConfig config = default_config("kd-cae");
+  config.image_size = 64;
+  config.own_values["density"] = std::string("local");
+  const auto make = [&] {
+    return KdCaeDetector(config, factory_of<KdCae, KdCae::Variant::pooled>());
+  };
+  KdCaeDetector detector = make(), loaded = make();
+  init_parameters(detector.network(), Init::he, 4);
+  std::vector<size_t> train, rest;
+  for (size_t i = 0; i < images.good.size(); ++i) (i % 5 == 0 ? rest : train).push_back(i);
+  detector.learn(images.good, train, [] {});
+  std::vector<Prediction> held_out;
+  held_out.push_back(detector.predict(images.good.batch(rest)));
+  detector.calibrate_on(held_out);
+
+  const std::vector<size_t> one = {rest.front()};
+  const Tensor good = images.good.batch(one);
+  std::vector<float> pixels = good.to_floats();
+  for (int y = 40; y < 48; ++y)
+    for (int x = 20; x < 28; ++x)
+      for (int c = 0; c < 3; ++c) pixels[(y * 64 + x) * 3 + c] = c == (x + y) % 3 ? 1.0f : 0.0f;
+  const Tensor defective = Tensor::from(good.shape(), pixels);
+  const Prediction p = detector.predict(defective);
+  CHECK(p.components[0][1] > 2 * detector.predict(good).components[0][1]);
+  const auto hottest = std::max_element(p.heat.begin(), p.heat.end()) - p.heat.begin();
+  CHECK(std::abs(hottest / 64 - 43.5) <= 8);
+  CHECK(std::abs(hottest % 64 - 23.5) <= 8);
+
+  detector.save(run);
+  loaded.load(run);
+  const Prediction again = loaded.predict(defective);
+  CHECK(again.components == p.components);
+  CHECK(again.heat == p.heat);
+  config.own_values["density"] = std::string("global");
+  CHECK_THROWS_AS(make().load(run), CheckpointError);
 }
 
 TEST_CASE("lpd: options that cannot be are refused") {

@@ -65,7 +65,9 @@ TEST_CASE("the networks have exactly the parameters of the study's description")
   CHECK(count("kd-cae-strided") == 333955);
   CHECK(count("kd-cae", 1) == 333955 - 2 * 9 * 32 - 2 * 9 * 32 - 2);
   CHECK(count("ni-cae") == 433545);
-  Dcgan small(64, 3), large(128, 3);
+  Dcgan tiny(32, 3), small(64, 3), large(128, 3);
+  CHECK(tiny.generator().parameter_count() == 1068928);
+  CHECK(tiny.discriminator().parameter_count() == 663296);
   CHECK(small.generator().parameter_count() == 3576704);
   CHECK(small.discriminator().parameter_count() == 2765568);
   CHECK(large.generator().parameter_count() == 12786560);

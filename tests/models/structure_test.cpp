@@ -44,15 +44,15 @@ std::string included_folder(const std::string& text) {
   return std::regex_search(text, match, include) ? match[1].str() : "";
 }
 
-/// The rooms of models/: each includes itself and those before it.
-const std::vector<std::string> kRooms = {"networks", "run",       "evaluation",
-                                         "training", "detectors", "experiments"};
+/// The folders of models/: each includes itself and those before it.
+const std::vector<std::string> kFolders = {"networks", "run",       "evaluation",
+                                           "training", "detectors", "experiments"};
 
-ptrdiff_t room_of(const std::string& path) {
-  const auto at = std::find_if(kRooms.begin(), kRooms.end(), [&](const std::string& room) {
-    return (path + "/").starts_with("models/" + room + "/");
+ptrdiff_t folder_index(const std::string& path) {
+  const auto at = std::find_if(kFolders.begin(), kFolders.end(), [&](const std::string& name) {
+    return (path + "/").starts_with("models/" + name + "/");
   });
-  return at == kRooms.end() ? -1 : at - kRooms.begin();
+  return at == kFolders.end() ? -1 : at - kFolders.begin();
 }
 
 /// Whether a line of models/ includes against the direction. networks and run are both at the
@@ -60,7 +60,7 @@ ptrdiff_t room_of(const std::string& path) {
 bool breaks_direction(const std::string& file, const std::string& text) {
   const std::string folder = included_folder(text);
   if (folder == "apps" || folder.starts_with("apps/")) return true;
-  const ptrdiff_t from = room_of(file), to = room_of(folder);
+  const ptrdiff_t from = folder_index(file), to = folder_index(folder);
   return to >= 0 && (to > from || (from == 1 && to == 0));
 }
 
@@ -100,7 +100,7 @@ void check_none(const std::vector<std::string>& folders,
 
 }  // namespace
 
-TEST_CASE("the rooms of models/ include in one direction") {
+TEST_CASE("the folders of models/ include in one direction") {
   CHECK(breaks_direction("models/run/config.cpp", "#include \"models/detectors/detector.h\""));
   CHECK(breaks_direction("models/run/config.cpp", "#include \"models/networks/network.h\""));
   CHECK(breaks_direction("models/training/step.h", "#include \"apps/suite/suite.h\""));
@@ -108,9 +108,9 @@ TEST_CASE("the rooms of models/ include in one direction") {
   check_none({"models"}, [](const Line& line) { return breaks_direction(line.file, line.text); });
 }
 
-TEST_CASE("every file of models/ is in a room") {
+TEST_CASE("every file of models/ is in one of its folders") {
   for (const Line& line : lines_below("models"))
-    if (line.number == 1) CHECK_MESSAGE(room_of(line.file) >= 0, line.file);
+    if (line.number == 1) CHECK_MESSAGE(folder_index(line.file) >= 0, line.file);
 }
 
 TEST_CASE("only the registry and a model's own files name a model") {

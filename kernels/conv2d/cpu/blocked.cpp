@@ -1,4 +1,4 @@
-// Step 2 of the CPU's ladder: im2col and a matrix product that is blocked for registers and caches
+// Version 2 of the CPU: im2col and a matrix product that is blocked for registers and caches
 // (blocked_simd.cpp). With `taps` = R*S*C and the pixels of z as rows:
 //
 //   fprop   z (pixels,K)      = columns(x) (pixels,taps) * w^T (taps,K)   then pool and activation

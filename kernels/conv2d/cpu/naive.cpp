@@ -1,4 +1,4 @@
-// Step 1 of the CPU's ladder: the sums of conv2d.h as plain loops, one output after the other. dz
+// Version 1 of the CPU: the sums of conv2d.h as plain loops, one output after the other. dz
 // is formed where it is read. Tasks write different outputs, so the number of threads changes no
 // bit.
 #include <algorithm>

@@ -38,9 +38,9 @@ struct SlopeOfY {
     }
   }
   /// f' of an activation whose slope follows from the sign of y; cheaper than operator().
-  __device__ float steep(float y) const { return y > 0.0f ? 1.0f : below; }
+  __device__ float from_sign(float y) const { return y > 0.0f ? 1.0f : below; }
   __device__ float operator()(float y) const {
-    const uint32_t by_the_sign = __float_as_uint(steep(y));
+    const uint32_t by_the_sign = __float_as_uint(from_sign(y));
     const uint32_t smooth = __float_as_uint(fmaf(y, fmaf(c2, y, c1), c0));
     return __uint_as_float((by_the_sign & by_sign) | (smooth & ~by_sign));
   }
@@ -89,8 +89,8 @@ struct GradientOfZ {
   }
 };
 
-/// Whether f' follows from the sign of y, so that SlopeOfY::steep() suffices.
-inline bool is_steep(Activation a) {
+/// Whether f' follows from the sign of y, so that SlopeOfY::from_sign() suffices.
+inline bool slope_from_sign(Activation a) {
   return SlopeOfY(a, 1).by_sign != 0;
 }
 

@@ -145,8 +145,8 @@ inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2
 class SteepGradient {
  public:
   SteepGradient(Context& ctx, const Conv2dShape& s, Conv2dEpilogue e, Conv2dGrad<float> g)
-      : steep_(is_steep(e.activation)),
-        scratch_(ctx, steep_ ? 0 : outputs(s, e) * sizeof(float)),
+      : from_sign_(slope_from_sign(e.activation)),
+        scratch_(ctx, from_sign_ ? 0 : outputs(s, e) * sizeof(float)),
         dz_(make(ctx, s, e, g)) {}
   const GradientOfZ& get() const { return dz_; }
 
@@ -155,7 +155,7 @@ class SteepGradient {
     return static_cast<size_t>(int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K);
   }
   GradientOfZ make(Context& ctx, const Conv2dShape& s, Conv2dEpilogue e, Conv2dGrad<float> g) {
-    if (!steep_) {
+    if (!from_sign_) {
       activation_bprop(ctx, e.activation, e.slope, static_cast<int64_t>(outputs(s, e)), g.y, g.dy,
                        scratch_.as<float>());
       g.dy = scratch_.as<float>();
@@ -164,7 +164,7 @@ class SteepGradient {
     return {s, e, g};
   }
 
-  bool steep_;
+  bool from_sign_;
   Scratch scratch_;
   GradientOfZ dz_;
 };

@@ -69,9 +69,9 @@ struct ImageSource {
 };
 
 /// dz(pixel of y, place in its window, k .. k+3), or 0 if `inside` is false. Element 0 is read in
-/// that case, because a branch would separate the loads of several pixels. kSteep: f' follows from
-/// the sign of y.
-template <bool kPooled, bool kSteep, class Index>
+/// that case, because a branch would separate the loads of several pixels. kFromSign: f' follows
+/// from the sign of y.
+template <bool kPooled, bool kFromSign, class Index>
 __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel, int place,
                                  int k) {
   const Index at = inside ? pixel * dz.K + k : 0;
@@ -80,7 +80,7 @@ __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel
   if constexpr (kPooled)
     elsewhere |= ldv<uint32_t>(dz.argmax + at) ^ static_cast<uint32_t>(place) * 0x01010101u;
   const auto one = [&](float d, float of, uint32_t byte) {
-    const float slope = kSteep ? dz.slope.steep(of) : dz.slope(of);
+    const float slope = kFromSign ? dz.slope.from_sign(of) : dz.slope(of);
     return (elsewhere & byte) == 0 ? d * slope : 0.0f;
   };
   return make_float4(one(dy.x, y.x, 0xffu), one(dy.y, y.y, 0xff00u), one(dy.z, y.z, 0xff0000u),
@@ -88,7 +88,7 @@ __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel
 }
 
 /// dz that must be computed, so it goes through registers; other warps hide the latency.
-template <bool kPooled, bool kSteep>
+template <bool kPooled, bool kFromSign>
 struct GradientSource {
   GradientOfZ dz;
 
@@ -115,7 +115,7 @@ struct GradientSource {
     const int pixel = row.image + i * dz.columns + j;
     const int place = kPooled ? dz.place(p, q) : 0;
     if constexpr (kCount == 4) {
-      const float4 v = load_dz<kPooled, kSteep>(dz, in, pixel, place, tap.c);
+      const float4 v = load_dz<kPooled, kFromSign>(dz, in, pixel, place, tap.c);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;

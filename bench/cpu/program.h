@@ -1,0 +1,41 @@
+// What the programs in bench/cpu on Google Benchmark share: counters of a row, and the run.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+
+#include "kernels/runtime/peaks.h"
+
+namespace assay::bench {
+
+/// FLOP/s of a row and its share of the machine's measured peak.
+inline void count_flops(benchmark::State& state, double flops, const Peaks& peaks) {
+  using benchmark::Counter;
+  state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
+  state.counters["of_FMA_peak"] =
+      Counter(flops / peaks.fma_flops, Counter::kIsIterationInvariantRate);
+}
+
+/// B/s of a row, where `bytes` is the least it must move, and its share of a copy's.
+inline void count_bytes(benchmark::State& state, double bytes, const Peaks& peaks) {
+  using benchmark::Counter;
+  state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate);
+  state.counters["of_copy_peak"] =
+      Counter(bytes / peaks.copy_bytes, Counter::kIsIterationInvariantRate);
+}
+
+inline void print_peaks(const Peaks& peaks) {
+  std::printf("FMA peak %.0f GFLOP/s, copy peak %.0f GB/s\n", peaks.fma_flops * 1e-9,
+              peaks.copy_bytes * 1e-9);
+}
+
+/// Runs the registered benchmarks by Google Benchmark's flags; the program's exit code.
+inline int run_benchmarks(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace assay::bench
