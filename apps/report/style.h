@@ -137,7 +137,7 @@ dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin:
 @media (max-width: 620px) {
   body { padding: 18px 14px 48px; }
   h1 { font-size: 1.45rem; } h2 { font-size: 1.25rem; }
-  .tiles span { font-size: .66rem; } .tiles .whole, .tiles .beside { font-size: .75rem; }
+  .tiles span { font-size: .66rem; hyphens: auto; } .tiles .whole, .tiles .beside { font-size: .75rem; }
   .numbers { gap: 10px; } .numbers b { font-size: 1.45rem; } .numbers span { font-size: .8rem; }
   .of-class { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 6px 14px; }
   .of-class p { grid-column: 1 / -1; } .of-class small { display: inline; margin-left: .5em; }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/report/text.h"
+#include "apps/suite/step_profile.h"
 #include "models/evaluation/scoring.h"
 #include "models/experiments/configure.h"
 #include "models/run/folder.h"
@@ -245,6 +246,51 @@ TEST_CASE("strings of a run cannot become tags of the page") {
   put(folder / "profile.json", "{\"machine\": \"<img src=x>\"}");
   CHECK(contains(report_text(folder.path()), "&lt;img src=x onerror=1&gt;"));
   CHECK(!contains(read_text(folder / "report/index.html"), "<img src=x"));
+}
+
+TEST_CASE("a profile is written for the report, and a damaged one left out") {
+  const TemporaryFolder folder;
+  const fs::path file = folder / "profile.json";
+  MachineProfile profile{"a machine, 2 threads", Peaks{100e9, 10e9}, {}};
+  profile.steps.push_back({.model = "kd-cae",
+                           .preset = "kd-cae",
+                           .image_size = 64,
+                           .batch = 8,
+                           .steps = 3,
+                           .device = "2 threads",
+                           .ops = {{"conv2d",
+                                    {8, 64, 64, 3},
+                                    false,
+                                    0.5,
+                                    int64_t{25'000'000'000},
+                                    int64_t{1'000'000'000},
+                                    "winograd"},
+                                   {"optimizer", {}, false, 0.5}}});
+  write_profile(file, profile);
+  const auto read = read_profile(file);
+  REQUIRE(read);
+  CHECK(read->machine == profile.machine);
+  REQUIRE(read->steps.size() == 1);
+  const StepProfile& step = read->steps.front();
+  CHECK(step.ops.size() == 2);
+  CHECK(step.ops[0].output == Shape{8, 64, 64, 3});
+  CHECK(step.ops[0].algorithm == "winograd");
+  CHECK(step.seconds() == 1);
+  CHECK(step.share_of_layers() == 0.5);
+  CHECK(step.ops[0].roofline_share(*read->peaks) == 0.5);  // 25 GFLOP at 100 GFLOP/s in 0.5 s
+  CHECK(step.roofline_share(*read->peaks) == 0.5);
+
+  write_run(folder.path(), {.shift = 9.0});
+  const std::string text = report_text(folder.path());
+  CHECK(contains(text, "Training steps on a machine, 2 threads."));
+  CHECK(contains(text, "Roofline: one dot an operation"));
+  std::string damaged = read_text(file);
+  damaged.replace(damaged.find("0.5"), 3, "-1 ");
+  for (const std::string& content : {damaged, std::string("{}"), std::string("[[[")}) {
+    put(file, content);
+    CHECK(!read_profile(file));
+    CHECK(!contains(report_text(folder.path()), "Training steps on"));
+  }
 }
 
 TEST_CASE("an end of an interval that is not 0 does not read like it") {
