@@ -13,6 +13,7 @@
 
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/read_file.h"
 
 namespace assay {
 namespace {
@@ -30,6 +31,7 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& file) {
   ASSAY_CHECK_AS(DataError, !error, "{}: cannot be read: {}", file.string(), error.message());
   ASSAY_CHECK_AS(DataError, size <= INT_MAX, "{}: the file is larger than 2 GB", file.string());
   const File in(std::fopen(file.c_str(), "rb"));
+  if (!in) check_not_refused(file, errno);
   ASSAY_CHECK_AS(DataError, in, "{}: cannot be read: {}", file.string(), std::strerror(errno));
   std::vector<uint8_t> bytes(size);
   const size_t got = std::fread(bytes.data(), 1, bytes.size(), in.get());

@@ -11,6 +11,7 @@
 
 #include "data/image_format.h"
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/read_file.h"
 
 namespace assay {
 namespace {
@@ -62,8 +63,8 @@ class Walk {
   void enter(const fs::path& folder, const std::string& prefix) {
     std::error_code error;
     std::vector<std::string> names;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-      names.push_back(it->path().filename().string());
+    for (const fs::path& entry : list_folder(folder, error))
+      names.push_back(entry.filename().string());
     if (error) {
       ASSAY_CHECK_AS(DataError, !prefix.empty(), "{}: cannot be listed: {}", folder.string(),
                      error.message());

@@ -74,6 +74,12 @@ Image at_size(const Image& image, int height, int width, int channels) {
                                     : resize(with_channels(image, channels), height, width);
 }
 
+std::vector<float> unit_pixels(const Image& image) {
+  std::vector<float> values(image.size());
+  fill_image(image, {}, values.data());
+  return values;
+}
+
 ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options options)
     : options_(options),
       samples_(std::move(samples)),
@@ -209,7 +215,8 @@ struct BatchLoader::State {
       fill_image(store.image(i), draw_motion(options, members.passes[n], i), x);
       if (clean != nullptr) std::copy(x, x + each, clean);
       if (is_noisy[i]) {
-        add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path));
+        add_noise({x, static_cast<size_t>(each)}, options.seed, fnv_of(store.sample(i).path),
+                  options.noise_variance);
       }
       x += each;
       if (clean != nullptr) clean += each;

@@ -8,12 +8,16 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/noise.h"
 #include "tensor/tensor.h"
 
 namespace assay {
 
 /// Converts an image to the input of a model: resized (resize.h), grey or RGB.
 Image at_size(const Image& image, int height, int width, int channels);
+
+/// The values of an image in [0,1]. // (H,W,C)
+std::vector<float> unit_pixels(const Image& image);
 
 /// Images of one size as a tensor (n,H,W,C) in [0,1], without noise or augmentation. Error if there
 /// are none or their sizes differ.
@@ -61,9 +65,10 @@ struct BatchOptions {
   bool flips = false;   ///< mirrors half of the images left to right
   int shifts = 0;       ///< moves by up to this many pixels each way; the edge is repeated
   std::vector<size_t> noisy = {};  ///< positions in the store that get noise, the same every epoch
-  bool clean_target = false;       ///< fill Batch::clean
-  bool labels = false;             ///< fill Batch::labels
-  bool endless = false;  ///< every batch is full: the next pass over the images continues it
+  double noise_variance = kNoiseVariance;
+  bool clean_target = false;  ///< fill Batch::clean
+  bool labels = false;        ///< fill Batch::labels
+  bool endless = false;       ///< every batch is full: the next pass over the images continues it
 };
 
 struct Batch {

@@ -14,6 +14,7 @@
 #include "data/image_format.h"
 #include "data/split.h"
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/read_file.h"
 
 namespace assay {
 namespace {
@@ -50,9 +51,9 @@ struct Entry {
 std::vector<Entry> entries_of(const fs::path& folder) {
   std::error_code error;
   std::vector<Entry> entries;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name[0] != '.') entries.push_back({name, is_folder(it->path())});
+  for (const fs::path& path : list_folder(folder, error)) {
+    const std::string name = path.filename().string();
+    if (name[0] != '.') entries.push_back({name, is_folder(path)});
   }
   ASSAY_CHECK_AS(DataError, !error, "{}: cannot be listed: {}", folder.string(), error.message());
   std::sort(entries.begin(), entries.end(),

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <string>
@@ -12,6 +11,7 @@
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
+#include "tensor/json.h"
 
 namespace assay {
 namespace {
@@ -111,8 +111,14 @@ class Lists {
   std::set<size_t> seen_;
 };
 
+/// Discarded where it is no JSON.
+Json parse(const std::filesystem::path& file) {
+  const std::vector<uint8_t> bytes = read_bytes(file);
+  return parse_json<Json>({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 Json read_split_json(const std::filesystem::path& file) {
-  Json json = Json::parse(read_bytes(file), nullptr, false);
+  Json json = parse(file);
   ASSAY_CHECK_AS(DataError, json.is_object(),
                  "{}: not a split: it must hold {{\"train\": [...], \"validation\": [...]}}",
                  file.string());
@@ -159,9 +165,16 @@ void write_split(const std::filesystem::path& file, const Split& split,
 std::set<std::string> paths_in_split(const std::filesystem::path& file) {
   const Json json = read_split_json(file);
   std::set<std::string> paths;
-  for (const char* list : {"train", "validation"})
-    for (const Json& path : json.value(list, Json::array()))
-      if (path.is_string()) paths.insert(path.get<std::string>());
+  for (const char* part : {"train", "validation"}) {
+    const auto list = json.find(part);
+    ASSAY_CHECK_AS(DataError, list != json.end() && list->is_array(),
+                   "{}: not a split: \"{}\" must be a list of images", file.string(), part);
+    for (const Json& path : *list) {
+      ASSAY_CHECK_AS(DataError, path.is_string(), "{}: \"{}\" holds something that is no file name",
+                     file.string(), part);
+      paths.insert(path.get<std::string>());
+    }
+  }
   return paths;
 }
 
@@ -238,7 +251,7 @@ void write_folds(const std::filesystem::path& file, const std::vector<Fold>& fol
 std::vector<Fold> read_folds(const std::filesystem::path& file,
                              const std::vector<Sample>& samples) {
   const std::string source = file.string();
-  const Json json = Json::parse(read_bytes(file), nullptr, false);
+  const Json json = parse(file);
   ASSAY_CHECK_AS(DataError,
                  json.is_object() && json.contains("folds") && json["folds"].is_array() &&
                      json["folds"].size() >= 2,

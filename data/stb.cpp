@@ -28,6 +28,10 @@ void* noted(void* block) {
   allowance.out_of_memory = allowance.out_of_memory || block == nullptr;
   return block;
 }
+void* or_bad_alloc(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
 
 }  // namespace
 
@@ -53,6 +57,10 @@ void* noted(void* block) {
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>
+// stb's writer does not look whether it got what it asked for.
+#define STBIW_MALLOC(bytes) or_bad_alloc(std::malloc(bytes))
+#define STBIW_REALLOC(block, bytes) or_bad_alloc(std::realloc(block, bytes))
+#define STBIW_FREE(block) std::free(block)
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION

@@ -146,6 +146,7 @@ ImageStream::ImageStream(std::function<void(const Push&)> source, Options option
               "stream: {} threads and {} images ahead; at least 1 of each", options.threads,
               options.ahead);
   State* state = state_.get();
+  state->decoders.reserve(static_cast<size_t>(options.threads));
   try {
     for (int i = 0; i < options.threads; ++i)
       state->decoders.emplace_back([state] { state->run_decoder(); });

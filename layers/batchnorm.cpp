@@ -32,7 +32,9 @@ Shape BatchNorm::describe(const std::string& name, const Shape& input,
                   .output = input,
                   .parameters = parameter_count(),
                   .flops = 2 * numel(input),  // y = scale x + shift
-                  .min_bytes = (2 * numel(input) + 4 * config_.C) * 4});
+                  .min_bytes = (2 * numel(input) + 4 * config_.C) * 4,
+                  .activation = config_.activation,
+                  .slope = config_.slope});
   return input;
 }
 

@@ -69,7 +69,9 @@ Shape Conv2d::describe(const std::string& name, const Shape& input,
                   .parameters = parameter_count(),
                   .flops = conv2d_flops(s),
                   .min_bytes = conv2d_min_bytes(s, epilogue),
-                  .conv = ConvCall{s, epilogue}});
+                  .conv = ConvCall{s, epilogue},
+                  .activation = o.activation,
+                  .slope = o.slope});
   return output;
 }
 
@@ -117,7 +119,9 @@ Shape ConvTranspose2d::describe(const std::string& name, const Shape& input,
                   .parameters = parameter_count(),
                   .flops = flops,
                   .min_bytes = elements * 4,
-                  .conv = ConvCall{s, {}, true}});
+                  .conv = ConvCall{s, {}, true},
+                  .activation = o.activation,
+                  .slope = o.slope});
   return output;
 }
 

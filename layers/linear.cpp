@@ -61,7 +61,8 @@ Shape Linear::describe(const std::string& name, const Shape& input,
        .parameters = parameter_count(),
        .flops = 2 * input[0] * config_.in * config_.out,
        .min_bytes = (numel(input) + numel(output) + parameter_count()) * 4,
-       .is_dense = true});
+       .is_dense = true,
+       .activation = config_.activation});
   return output;
 }
 

@@ -59,6 +59,8 @@ struct LayerRow {
   int64_t min_bytes = 0;  ///< moved by a forward pass in fp32: every operand and the output once
   std::optional<ConvCall> conv = {};  ///< set by convolution layers
   bool is_dense = false;              ///< dense layers, whose passes are matrix products
+  Activation activation = Activation::none;
+  float slope = 0;  ///< of leaky_relu
 };
 
 /// A layer or a network. It cannot be copied, but handles of its tensors can.

@@ -4,12 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "kernels/runtime/atomic_file.h"
+#include "kernels/runtime/read_file.h"
+#include "tensor/json.h"
 
 namespace assay {
 
@@ -23,6 +23,13 @@ namespace fs = std::filesystem;
 // Enough for 40,000 tensors. The reference implementation allows 100 MB, which take 1.5 GB to
 // parse.
 constexpr size_t kMaxHeader = 4'000'000;
+constexpr uint64_t kMaxFile = uint64_t{1} << 32;
+
+/// A value of the header for a message, cut where it is long.
+std::string shortened(const json& value) {
+  const std::string text = value.dump();
+  return text.size() <= 60 ? text : text.substr(0, 60) + "...";
+}
 
 StoredType type_from_name(const std::string& name) {
   for (const StoredType t : {StoredType::f32, StoredType::f64, StoredType::i64, StoredType::u8})
@@ -45,12 +52,13 @@ size_t byte_count(const Shape& shape, StoredType type) {
 /// An array of integers at least 0: JSON would silently round 2.5 and wrap -1.
 Shape counts(const json& array) {
   Shape values;
-  ASSAY_CHECK_AS(CheckpointError, array.is_array(), "has {} where a list was due", array.dump());
+  ASSAY_CHECK_AS(CheckpointError, array.is_array(), "has {} where a list was due",
+                 shortened(array));
   for (const json& item : array) {
     ASSAY_CHECK_AS(CheckpointError,
                    item.is_number_unsigned() &&
                        item.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()},
-                   "has {} where a count was due", item.dump());
+                   "has {} where a count was due", shortened(item));
     values.push_back(item.get<int64_t>());
   }
   return values;
@@ -96,7 +104,7 @@ void check_cover(std::vector<Entry> entries, size_t data_bytes) {
                  "the tensors need {} bytes of data but the file holds {}", at, data_bytes);
 }
 
-SafeTensors parse(const std::vector<uint8_t>& file) {
+SafeTensors parse(std::string_view file) {
   uint64_t header_bytes = 0;
   ASSAY_CHECK_AS(CheckpointError, file.size() >= 8, "the file has {} bytes, too few for a header",
                  file.size());
@@ -106,8 +114,7 @@ SafeTensors parse(const std::vector<uint8_t>& file) {
   ASSAY_CHECK_AS(CheckpointError, header_bytes <= file.size() - 8,
                  "the header should have {} bytes but the file ends after {}", header_bytes,
                  file.size() - 8);
-  const uint8_t* text = file.data() + 8;
-  const json header = json::parse(text, text + header_bytes, nullptr, false);
+  const json header = parse_json(file.substr(8, header_bytes));
   ASSAY_CHECK_AS(CheckpointError, header.is_object(), "the header is not a JSON object");
 
   SafeTensors content;
@@ -123,7 +130,7 @@ SafeTensors parse(const std::vector<uint8_t>& file) {
       content.metadata[key] = item.get<std::string>();
     }
   }
-  const uint8_t* data = text + header_bytes;
+  const auto* data = reinterpret_cast<const uint8_t*>(file.data()) + 8 + header_bytes;
   check_cover(entries, file.size() - 8 - header_bytes);
   for (const Entry& e : entries)
     content.tensors[e.name] = {e.type, e.shape, std::vector<uint8_t>(data + e.begin, data + e.end)};
@@ -146,18 +153,6 @@ std::string header_of(const SafeTensors& content) {
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin at a multiple of 8
   return text;
-}
-
-std::vector<uint8_t> read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  ASSAY_CHECK_AS(CheckpointError, in && !fs::is_directory(path), "cannot open {}: {}",
-                 path.string(),
-                 fs::exists(path) ? "it is not a readable file" : "there is no such file");
-  std::vector<uint8_t> bytes(static_cast<size_t>(in.tellg()));
-  in.seekg(0);
-  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  ASSAY_CHECK_AS(CheckpointError, in, "cannot read {}", path.string());
-  return bytes;
 }
 
 template <class T>
@@ -267,9 +262,11 @@ std::optional<double> StoredTensor::not_finite() const {
 }
 
 SafeTensors read_safetensors(const fs::path& path) {
-  const std::vector<uint8_t> file = read_file(path);
+  const FileContent file = read_whole_file(path, kMaxFile, Links::refuse);
+  ASSAY_CHECK_AS(CheckpointError, file.failure.empty(), "cannot open {}: {}", path.string(),
+                 file.failure);
   try {
-    return parse(file);
+    return parse(file.bytes);
   } catch (const CheckpointError& error) {
     throw CheckpointError(path.string() + " is damaged or no safetensors file: " + error.what());
   }

@@ -53,7 +53,8 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws CheckpointError, which names the file and what is wrong with it.
+/// Throws CheckpointError that names the file and what is wrong with it, as a symbolic link in its
+/// place or more than 4 GiB.
 SafeTensors read_safetensors(const std::filesystem::path& path);
 /// Throws Error if the file cannot be written (no such folder, full disk).
 void write_safetensors(const std::filesystem::path& path, const SafeTensors& content);

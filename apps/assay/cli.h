@@ -28,6 +28,7 @@ void add_data(CLI::App& app, Action& run);
 void add_train(CLI::App& app, Action& run);
 void add_evaluate(CLI::App& app, Action& run);
 void add_predict(CLI::App& app, Action& run);
+void add_export(CLI::App& app, Action& run);
 void add_generate(CLI::App& app, Action& run);
 void add_profile(CLI::App& app, Action& run);
 void add_suite(CLI::App& app, Action& run);
@@ -52,6 +53,8 @@ void check_is_new(const std::filesystem::path& file);
 
 /// Adds --threads N; 0 means all threads that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
+/// The number of threads that the option means. UsageError for a bad one.
+int checked_threads(int threads);
 
 /// The context of a run, current until the end of the scope. DeviceError for a device that this
 /// build or machine lacks; UsageError for a bad number of threads or an unsupported precision.

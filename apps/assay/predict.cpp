@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <set>
@@ -19,8 +18,7 @@
 #include "data/stream.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/figures.h"
-#include "models/experiments/configure.h"
-#include "models/experiments/registry.h"
+#include "models/experiments/predictor.h"
 #include "models/run/data.h"
 
 namespace assay {
@@ -165,12 +163,14 @@ class HeatMapNames {
 /// Predicts images in batches as they arrive.
 class PredictionRun {
  public:
-  PredictionRun(Detector& detector, const PredictArguments& arguments, PredictionOutput& output)
-      : detector_(detector),
+  PredictionRun(const Predictor& predictor, const PredictArguments& arguments,
+                PredictionOutput& output)
+      : predictor_(predictor),
+        detector_(predictor.detector()),
         arguments_(arguments),
         output_(output),
         names_(arguments),
-        findings_(detector.training_size(), bit_depth_of(detector.config())) {}
+        findings_(detector_.training_size(), bit_depth_of(detector_.config())) {}
 
   void run() {
     if (!arguments_.out.empty() && !arguments_.reads_stdin()) names_.check_all();
@@ -245,55 +245,32 @@ class PredictionRun {
     std::vector<const Image*> images;
     images.reserve(batch.size());
     for (const StreamedImage& image : batch) images.push_back(&image.image);
-    const Tensor x = batch_of(images);
-    const Prediction prediction = detector_.predict(x);
-    const std::vector<float> originals =
-        arguments_.out.empty() ? std::vector<float>() : x.to_floats();
+    std::vector<ImagePrediction> predictions = predictor_.predict_at_size(images);
     for (size_t n = 0; n < batch.size(); ++n) {
-      ScoredImage scored;
-      scored.path = batch[n].file.string();
-      scored.components = prediction.components[n];
-      detector_.scoring().predict(scored);
       fs::path map;
       if (!arguments_.out.empty()) {
         map = names_.name(batch[n].file, batch[n].name);
-        write_heat_map(map, originals, prediction, n);
-        if (arguments_.explain) write_explanation(map, originals, n);
+        make_folder(map.parent_path());
+        write_png(map, predictor_.heat_map(view_of(*images[n]), predictions[n]));
+        if (arguments_.explain) write_explanation(map, *images[n]);
       }
-      findings_.add(printable(scored.path), batch[n].facts);
+      findings_.add(printable(batch[n].file.string()), batch[n].facts);
       ++predicted_;
-      defective_ += scored.predicted_defective;
+      defective_ += predictions[n].defective;
+      ScoredImage scored;
+      scored.path = batch[n].file.string();
+      scored.components = std::move(predictions[n].components);
+      scored.score = predictions[n].score;
+      scored.predicted_defective = predictions[n].defective;
       output_.image(scored, map);
     }
     say_held_failure();
     std::fflush(stdout);
   }
 
-  void write_heat_map(const fs::path& file, const std::vector<float>& originals,
-                      const Prediction& prediction, size_t n) {
-    const int side = detector_.config().image_size, channels = detector_.config().channels();
-    const size_t pixels = static_cast<size_t>(side) * side, values = pixels * channels;
-    make_folder(file.parent_path());
-    write_png(file, heat_map({side,
-                              side,
-                              channels,
-                              std::span(originals).subspan(n * values, values),
-                              {},
-                              std::span(prediction.heat).subspan(n * pixels, pixels),
-                              {}},
-                             detector_.heat_scale()));
-  }
-
   /// Writes NAME_why.png beside the heat map NAME.png.
-  void write_explanation(const fs::path& map, const std::vector<float>& originals, size_t n) {
-    const RunConfig& config = detector_.config();
-    const int side = config.image_size;
-    const size_t values = static_cast<size_t>(side) * side * config.channels();
-    const auto image = std::span(originals).subspan(n * values, values);
-    const Explanation why = detector_.explain(image).value();
-    Image here(side, side, config.channels());
-    for (size_t i = 0; i < values; ++i)
-      here.pixels[i] = static_cast<uint8_t>(std::lround(image[i] * 255));
+  void write_explanation(const fs::path& map, const Image& here) {
+    const Explanation why = detector_.explain(unit_pixels(here)).value();
     const Image there = training_image(why.nearest_image);
     fs::path file = map;
     file.replace_filename(map.stem().string() + "_why.png");
@@ -322,7 +299,8 @@ class PredictionRun {
   }
 
   std::vector<Sample> training_;  // listed when --explain first needs one
-  Detector& detector_;
+  const Predictor& predictor_;
+  const Detector& detector_;
   const PredictArguments& arguments_;
   PredictionOutput& output_;
   HeatMapNames names_;
@@ -350,15 +328,15 @@ bool prints_summary(const PredictArguments& arguments) {
 using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfig&)>;
 
 int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_threshold) {
-  const RunFolder folder(arguments.run);
-  const RunConfig config = load_config(folder.config());
-  const RunContext context(arguments.threads, config.device, config.precision);
-  const auto detector = load_detector(folder);
-  ASSAY_CHECK_AS(UsageError, arguments.out.empty() || detector->draws_heat_maps(),
+  Predictor predictor(arguments.run, {.threads = checked_threads(arguments.threads)});
+  const ContextScope scope(predictor.context());
+  const Detector& detector = predictor.detector();
+  const RunConfig& config = detector.config();
+  ASSAY_CHECK_AS(UsageError, arguments.out.empty() || detector.draws_heat_maps(),
                  "--out: {} scores whole images and draws no heat maps", config.model);
   ASSAY_CHECK_AS(UsageError, !arguments.explain || !arguments.out.empty(),
                  "--explain: writes images, so it needs --out");
-  ASSAY_CHECK_AS(UsageError, !arguments.explain || detector->explains(),
+  ASSAY_CHECK_AS(UsageError, !arguments.explain || detector.explains(),
                  "--explain: {} does not compare patches of images", config.model);
   ASSAY_CHECK_AS(UsageError,
                  arguments.explain || (arguments.good.empty() && arguments.data.empty()),
@@ -366,11 +344,11 @@ int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_
   ASSAY_CHECK_AS(UsageError, config.good.empty() ? arguments.good.empty() : arguments.data.empty(),
                  "{}: learnt from {}; give that one's place", arguments.run,
                  config.good.empty() ? "--data" : "--good");
-  if (const auto rule = given_threshold(config)) detector->set_threshold(*rule);
+  if (const auto rule = given_threshold(config)) predictor.set_threshold(*rule);
   stop_on_interrupt();
-  const auto output = make_output(form_of(arguments), detector->scoring());
-  PredictionRun run(*detector, arguments, *output);
-  const Scoring& scoring = detector->scoring();
+  const Scoring& scoring = detector.scoring();
+  const auto output = make_output(form_of(arguments), scoring);
+  PredictionRun run(predictor, arguments, *output);
   if (prints_summary(arguments))
     fmt::print(stderr, "assay: threshold {:.3f}: {}\n", scoring.threshold,
                scoring.threshold_text());

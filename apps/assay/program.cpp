@@ -15,6 +15,7 @@
 #include <new>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 #include <string_view>
 
 #include "apps/assay/cli.h"
@@ -140,8 +141,12 @@ int run_guarded(const Action& run) {
     return fail(kExitDevice, e.what());
   } catch (const std::bad_alloc&) {
     return fail(kExitFailure, "the memory is too small; try a smaller --batch or --image-size");
+  } catch (const std::length_error&) {
+    return fail(kExitFailure, "a size is beyond what memory can hold; try a smaller --batch");
   } catch (const std::filesystem::filesystem_error& e) {
     return fail(kExitFailure, e.path1().string() + ": " + e.code().message());
+  } catch (const std::system_error& e) {
+    return fail(kExitFailure, fmt::format("the system refuses: {}", e.code().message()));
   } catch (const std::exception& e) {
     return fail(kExitFailure, e.what());
   }
@@ -208,6 +213,7 @@ int run_command_line(int argc, char** argv) {
   add_evaluate(app, run);
   add_predict(app, run);
   add_generate(app, run);
+  add_export(app, run);
   add_profile(app, run);
   add_suite(app, run);
   add_report(app, run);
@@ -217,7 +223,7 @@ int run_command_line(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
     return fail(kExitUsage, usage_text(app, e, argc, argv));
   }
-  return run_guarded(run);
+  return run();
 }
 
 }  // namespace
@@ -240,7 +246,7 @@ int run_program(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   hold_standard_streams();
-  return flushed(run_command_line(argc, argv));
+  return flushed(run_guarded([&] { return run_command_line(argc, argv); }));
 }
 
 }  // namespace assay

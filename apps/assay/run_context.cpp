@@ -11,13 +11,13 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+}  // namespace
+
 int checked_threads(int threads) {
   ASSAY_CHECK_AS(UsageError, threads >= 0 && threads <= kMaxThreads,
                  "--threads: {} is not from 0 to {}", threads, kMaxThreads);
   return threads == 0 ? available_threads() : threads;
 }
-
-}  // namespace
 
 CLI::Validator whole_number() {
   return {[](const std::string& text) -> std::string {

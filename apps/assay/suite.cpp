@@ -21,6 +21,7 @@ namespace {
 struct SuiteArguments {
   SuiteOptions options;
   std::string out, shard;
+  std::vector<std::string> variants;
   bool list = false;
   int threads = 0;
 };
@@ -83,6 +84,10 @@ int suite_verb(SuiteArguments arguments) {
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   options.out = arguments.out;
   parse_shard(arguments.shard, options);
+  if (arguments.variants == std::vector<std::string>{"none"})
+    options.variants.emplace();
+  else if (!arguments.variants.empty())
+    options.variants = arguments.variants;
   if (arguments.list) return list_cells(options);
   const RunContext context(arguments.threads, "cpu", "fp32");
   stop_on_interrupt();
@@ -122,6 +127,10 @@ void add_suite(CLI::App& app, Action& run) {
                    "comma-separated; those of the profile unless given")
       ->delimiter(',');
   verb->add_option("--models", options.models, "comma-separated; those of the profile unless given")
+      ->delimiter(',');
+  verb->add_option("--variants", arguments->variants,
+                   "comma-separated, or none: runs with other options, as untrained; those of the "
+                   "profile unless --models is given")
       ->delimiter(',');
   verb->add_option("--noise", options.noise,
                    "noise of the autoencoders: training/test, each clean or noisy, for example "

@@ -5,6 +5,7 @@
 
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
+#include "models/experiments/configure.h"
 
 namespace assay {
 namespace {
@@ -45,6 +46,16 @@ class Gathering {
   std::vector<std::string> keys_;
 };
 
+/// Whether a run only shows what another value of an option does, which has a table of its own.
+bool is_variant(const RunConfig& config) {
+  const std::vector<std::string> changed =
+      differences(default_config(config.model, config.preset), config);
+  return std::any_of(changed.begin(), changed.end(), [](const std::string& option) {
+    return option == "latent" || option == "keep_last";
+  });
+}
+
+/// Groups without noise where the model has such, and of these the ones that are no variants.
 void choose_compared(ClassFindings& of_class) {
   const auto has_clean = [&](const std::string& model) {
     return std::any_of(of_class.groups.begin(), of_class.groups.end(), [&](const SeedGroup* g) {
@@ -53,6 +64,15 @@ void choose_compared(ClassFindings& of_class) {
   };
   for (const SeedGroup* group : of_class.groups)
     if (group->clean() || !has_clean(group->config().model)) of_class.compared.push_back(group);
+  const auto has_usual = [&](const std::string& model) {
+    return std::any_of(of_class.compared.begin(), of_class.compared.end(), [&](const SeedGroup* g) {
+      return g->config().model == model && !is_variant(g->config());
+    });
+  };
+  std::vector<const SeedGroup*> usual;
+  for (const SeedGroup* group : of_class.compared)
+    if (!is_variant(group->config()) || !has_usual(group->config().model)) usual.push_back(group);
+  of_class.compared = usual;
 }
 
 /// The best groups of the best two models, or of the only one.

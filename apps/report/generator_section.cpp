@@ -6,6 +6,7 @@
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
+#include "models/run/csv.h"
 #include "models/run/history.h"
 
 namespace assay {
@@ -44,14 +45,19 @@ fs::path last_grid(const RunResult& run) {
   return last;
 }
 
+/// "250" of step_000250.png.
+std::string steps_of(const fs::path& grid) {
+  const std::optional<double> steps =
+      grid.empty() ? std::nullopt : parse_number(grid.stem().string().substr(5));
+  return steps ? fmt::format("{:.0f}", *steps) : "";
+}
+
 /// Generated images beside real ones, as figure 6 of arXiv:2107.09204.
 std::string sheets(const RunResult& run) {
   const fs::path grid = last_grid(run), figures = run.folder.figures();
-  const std::string steps =
-      grid.empty() ? "" : std::to_string(std::stoll(grid.stem().string().substr(5)));
   return fmt::format(
       "<div class=\"sheets\">\n{}{}{}</div>\n",
-      captioned_image(grid, "Generated, after " + steps + " generator steps"),
+      captioned_image(grid, "Generated, after " + steps_of(grid) + " generator steps"),
       captioned_image(figures / "real.png", "Real: training images as the network sees them"),
       captioned_image(figures / "nearest.png",
                       "Generated above, below each the training image nearest to it"));

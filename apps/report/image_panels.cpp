@@ -23,25 +23,7 @@ namespace {
 constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480, kStripSide = 96,
               kShowpieceSide = 200;
 
-constexpr const char* kNoisePrefix = "noise_";
-
-/// Figures of a run by file name, those of good images last.
-std::vector<fs::path> figures_of(const RunResult& run, bool noise) {
-  std::vector<fs::path> files;
-  if (!fs::exists(run.folder.figures())) return files;
-  for (const auto& entry : fs::directory_iterator(run.folder.figures())) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() == ".png" && (name.rfind(kNoisePrefix, 0) == 0) == noise)
-      files.push_back(entry.path());
-  }
-  const auto good = [](const fs::path& file) {
-    return file.filename().string().rfind("good_", 0) == 0;
-  };
-  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {
-    return std::pair(good(a), a.filename()) < std::pair(good(b), b.filename());
-  });
-  return files;
-}
+constexpr std::string_view kNoisePrefix = "noise_";
 
 /// An image of scores.csv.
 struct Scored {
@@ -90,14 +72,38 @@ std::vector<Scored> scored_images(const RunResult& run) {
   return images;
 }
 
-/// The images of a run by the stem of their figure.
-std::map<std::string, Scored> by_figure(const RunResult& run) {
-  std::map<std::string, Scored> images;
+/// Images of a run by the stem of their figure.
+using Images = std::map<std::string, Scored>;
+
+Images by_figure(const RunResult& run) {
+  Images images;
   for (Scored& image : scored_images(run)) {
     const std::string stem = image.defect + "_" + fs::path(image.path).stem().string();
     images.emplace(stem, std::move(image));
   }
   return images;
+}
+
+/// Figures of a run's images by file name, those of good images last. A kind of defect may be
+/// called "noise"; files that belong to no image are somebody else's.
+std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Images& images) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(run.folder.figures(), ignored)) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() != ".png" || entry.is_symlink(ignored)) continue;
+    const bool plain = images.contains(stem);
+    const bool noisy = !plain && stem.starts_with(kNoisePrefix) &&
+                       images.contains(stem.substr(kNoisePrefix.size()));
+    if (noise ? noisy : plain) files.push_back(entry.path());
+  }
+  const auto good = [](const fs::path& file) {
+    return file.filename().string().rfind("good_", 0) == 0;
+  };
+  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {
+    return std::pair(good(a), a.filename()) < std::pair(good(b), b.filename());
+  });
+  return files;
 }
 
 /// Keeps the first `max` files, but the last one kept is the last file, a good image.
@@ -106,6 +112,22 @@ void shorten(std::vector<fs::path>& files, size_t max) {
   const fs::path last = files.back();
   files.resize(max);
   files.back() = last;
+}
+
+/// A link could lead out of the run.
+bool is_file(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(fs::symlink_status(file, ignored));
+}
+
+/// A damaged figure costs its own place on the page.
+template <class F>
+std::string image_or_reason(const F& html) {
+  try {
+    return html();
+  } catch (const Error& damage) {
+    return fmt::format("<span class=\"whole\">left out: {}</span>", escape_html(damage.what()));
+  }
 }
 
 std::string tiles_html(const fs::path& file, int rows, int columns,
@@ -140,22 +162,45 @@ std::string colour_scale(const RunResult& run) {
       text.heat(run.config), end, text.heat_scale);
 }
 
-std::string verdict_of(const std::map<std::string, Scored>& images, const fs::path& figure) {
+std::string verdict_of(const Images& images, const fs::path& figure) {
   const auto image = images.find(figure.stem().string());
   return image == images.end() ? "" : image->second.text();
 }
 
 /// The nearest training image and the difference, where the density of the latent decided.
 std::string nearest_html(const fs::path& file) {
-  if (!fs::exists(file)) return "";
-  const std::vector<Image> tiles = tiles_of(read_image(file), 1, kNearestTiles);
-  const std::string of = file.stem().string() + ": ";
-  return embedded_image(tiles[1], of + "nearest training image", kTileSide) +
-         embedded_image(tiles[2], of + "difference", kTileSide) +
-         span(
-             "The density decided: the training image with the nearest latent, and the squared "
-             "difference from it.",
-             "beside");
+  if (!is_file(file)) return "";
+  return image_or_reason([&] {
+    const std::vector<Image> tiles = tiles_of(read_image(file), 1, kNearestTiles);
+    const std::string of = file.stem().string() + ": ";
+    return embedded_image(tiles[1], of + "nearest training image", kTileSide) +
+           embedded_image(tiles[2], of + "difference", kTileSide) +
+           span(
+               "The density decided: the training image with the nearest latent, and the squared "
+               "difference from it.",
+               "beside");
+  });
+}
+
+/// The first `shown` of `images`, which are those of the strip in its order.
+std::string strip_html(const fs::path& file, const std::vector<Scored>& images, size_t shown,
+                       bool misses) {
+  const std::vector<Image> tiles = tiles_of(read_image(file), 2, static_cast<int>(shown));
+  std::string html =
+      paragraph(fmt::format("{}: {}, the {} scores first.", misses ? "Misses" : "False alarms",
+                            shown < images.size() ? fmt::format("{} of {}", shown, images.size())
+                                                  : std::to_string(shown),
+                            misses ? "lowest" : "highest"),
+                "soft");
+  html += "<div class=\"strip\">\n";
+  for (size_t i = 0; i < shown; ++i) {
+    const std::string name = (misses ? "miss: " : "false alarm: ") + images[i].path;
+    html += fmt::format("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
+                        embedded_image(tiles[i], name, kStripSide),
+                        embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
+                        escape_html(images[i].defect), decimal(images[i].score, 2));
+  }
+  return html + "</div>\n";
 }
 
 }  // namespace
@@ -172,24 +217,27 @@ std::string embedded_image(const Image& image, const std::string& description, i
 }
 
 std::string captioned_image(const fs::path& png, const std::string& caption) {
-  if (!fs::exists(png)) return "";
-  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
-                     embedded_image(read_image(png), caption, kSheetWidth), caption);
+  if (!is_file(png)) return "";
+  const std::string image =
+      image_or_reason([&] { return embedded_image(read_image(png), caption, kSheetWidth); });
+  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
 }
 
 std::string panels_of(const RunResult& run, size_t max) {
-  std::vector<fs::path> files = figures_of(run, false);
+  const Images images = by_figure(run);
+  std::vector<fs::path> files = figures_of(run, false, images);
   if (files.empty()) return "";
   shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
-  const auto images = by_figure(run);
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
   for (const fs::path& file : files) {
-    html += fmt::format("\n{}{}", tiles_html(file, 1, kPanelTiles, names),
+    html += fmt::format("\n{}{}",
+                        image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
                         span(verdict_of(images, file), "whole"));
-    html += nearest_html(run.folder.nearest() / file.filename());
+    html += nearest_html(run.folder.figures() /
+                         (std::string(RunFolder::kNearestPrefix) + file.filename().string()));
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
@@ -197,8 +245,8 @@ std::string panels_of(const RunResult& run, size_t max) {
 std::string strips_of(const RunResult& run) {
   std::string html;
   for (const bool misses : {true, false}) {
-    const fs::path file = run.folder.strips() / (misses ? "misses.png" : "false_alarms.png");
-    if (!fs::exists(file)) continue;
+    const fs::path file = misses ? run.folder.misses() : run.folder.false_alarms();
+    if (!is_file(file)) continue;
     std::vector<Scored> images = scored_images(run);
     std::erase_if(images, [&](const Scored& image) {
       return image.defective != misses || image.predicted_defective == misses;
@@ -209,32 +257,16 @@ std::string strips_of(const RunResult& run) {
     });
     const size_t shown = std::min(images.size(), kStripImages);
     if (shown == 0) continue;
-    const std::vector<Image> tiles = tiles_of(read_image(file), 2, static_cast<int>(shown));
-    html +=
-        paragraph(fmt::format("{}: {}, the {} scores first.", misses ? "Misses" : "False alarms",
-                              shown < images.size() ? fmt::format("{} of {}", shown, images.size())
-                                                    : std::to_string(shown),
-                              misses ? "lowest" : "highest"),
-                  "soft") +
-        "<div class=\"strip\">\n";
-    for (size_t i = 0; i < shown; ++i) {
-      const std::string name =
-          (misses ? "miss" : "false alarm") + std::string(": ") + images[i].path;
-      html += fmt::format("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
-                          embedded_image(tiles[i], name, kStripSide),
-                          embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
-                          escape_html(images[i].defect), decimal(images[i].score, 2));
-    }
-    html += "</div>\n";
+    html += image_or_reason([&] { return strip_html(file, images, shown, misses); });
   }
   return html;
 }
 
 std::vector<Showpiece> showpieces_of(const RunResult& run) {
-  const auto images = by_figure(run);
+  const Images images = by_figure(run);
   const fs::path* shown[2] = {};  // defective, good
   double highest = 0;
-  const std::vector<fs::path> files = figures_of(run, false);
+  const std::vector<fs::path> files = figures_of(run, false, images);
   for (const fs::path& file : files) {
     const auto image = images.find(file.stem().string());
     if (image == images.end()) continue;
@@ -247,10 +279,13 @@ std::vector<Showpiece> showpieces_of(const RunResult& run) {
   for (const fs::path* file : shown) {
     if (file == nullptr) continue;
     const Scored& image = images.at(file->stem().string());
-    const std::vector<Image> tiles = tiles_of(read_image(*file), 1, kPanelTiles);
+    const auto tiles_of_piece = [&] {
+      const std::vector<Image> tiles = tiles_of(read_image(*file), 1, kPanelTiles);
+      return embedded_image(tiles[0], "shown: " + image.path, kShowpieceSide) +
+             embedded_image(tiles[3], "heat map: " + image.path, kShowpieceSide);
+    };
     pieces.push_back(
-        {embedded_image(tiles[0], "shown: " + image.path, kShowpieceSide) +
-             embedded_image(tiles[3], "heat map: " + image.path, kShowpieceSide),
+        {image_or_reason(tiles_of_piece),
          fmt::format("<b>{}</b>: score {}, called <b>{}</b>{}", escape_html(image.defect),
                      decimal(image.score, 2), image.predicted_defective ? "defective" : "good",
                      image.predicted_defective == image.defective ? "" : " &ndash; wrong")});
@@ -259,20 +294,22 @@ std::vector<Showpiece> showpieces_of(const RunResult& run) {
 }
 
 std::string noise_panels_of(const RunResult& run, size_t max) {
-  std::vector<fs::path> files = figures_of(run, true);
+  const Images images = by_figure(run);
+  std::vector<fs::path> files = figures_of(run, true, images);
   if (files.empty()) return "";
   files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
-  const auto images = by_figure(run);
   std::string html = "<figure><div class=\"tiles of3\">\n";
   for (size_t i = 0; i < kNoisePanelColumns; ++i)
     html += span(i == 0   ? "above without, below with noise"
                  : i == 1 ? "reconstruction"
                           : "residual");
   for (const fs::path& file : files) {
-    html += fmt::format("\n{}", tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names));
-    const std::string stem = file.stem().string().substr(std::string(kNoisePrefix).size());
+    html += "\n" + image_or_reason([&] {
+              return tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names);
+            });
+    const std::string stem = file.stem().string().substr(kNoisePrefix.size());
     html += span(fmt::format("with noise, {}", verdict_of(images, stem + ".png")), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));

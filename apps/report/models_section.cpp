@@ -5,6 +5,7 @@
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 #include "models/experiments/registry.h"
+#include "models/experiments/study.h"
 
 namespace assay {
 namespace {
@@ -65,6 +66,12 @@ std::string published(const std::map<std::string, std::string>& by_class, const 
   return c.synthetic || found == by_class.end() ? kNone : found->second;
 }
 
+/// The drop of F1 by noise that the study prints, of its own classes alone.
+std::string published_drop(const std::string& model, const ClassFindings& c) {
+  const auto percent = c.synthetic ? std::nullopt : published_noise_drop(model, c.name);
+  return percent ? decimal(*percent, 2) + " %" : kNone;
+}
+
 std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
   const auto d = difference_of(noisy, clean);
   if (!d) return kNone;
@@ -90,8 +97,7 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
                escape_html(config.train_noise), escape_html(config.test_noise),
                summary_text(group->summary(&DetectorMetrics::image_auroc)),
                clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
-               f1_text(*group), drop,
-               both ? published(find_model(model).report.published_noise_drop, c) : kNone});
+               f1_text(*group), drop, both ? published_drop(model, c) : kNone});
   }
 }
 
@@ -246,6 +252,7 @@ void add_models(Page& page, const Findings& findings) {
   const std::vector<const ModelSpec*> models = models_of(findings);
   for (const ModelSpec* model : models) add_by_class(page, findings, *model);
   add_noise(page, findings);
+  add_noise_sweeps(page, findings);
   for (const ModelSpec* model : models)
     if (model->learns_from_defects) add_cross_validated(page, findings, *model);
   add_all_metrics(page, findings);

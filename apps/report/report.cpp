@@ -75,6 +75,8 @@ fs::path write_report(const fs::path& root) {
   page.lead(synthetic_note(findings));
   page.lead(warnings(findings));
   add_answer(page, findings);
+  add_training_gain(page, findings);
+  add_claims(page, findings);
   add_data(page, findings);
   add_models(page, findings);
   add_classes(page, findings);

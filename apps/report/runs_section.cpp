@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <set>
 #include <tuple>
@@ -8,6 +7,7 @@
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 #include "models/experiments/registry.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -44,12 +44,16 @@ void add_networks(Page& page, const Findings& findings) {
 
 /// "AMD EPYC, avx512, 2 threads".
 std::string machine_of(const RunResult& run) {
-  std::ifstream in(run.folder.machine());
-  const Json m = Json::parse(in, nullptr, false);
-  if (!m.is_object()) return "not noted";
-  return fmt::format("{}, {}, {}", escape_html(m.value("cpu", "unknown")),
-                     escape_html(m.value("instruction_set", "")),
-                     counted(m.value("threads", 0), "thread"));
+  if (!is_there(run.folder.machine())) return "not noted";
+  try {
+    const Json json = read_run_json(run.folder.machine());
+    const JsonReader m(json, run.folder.machine().string());
+    return fmt::format("{}, {}, {}", escape_html(m.text("cpu")),
+                       escape_html(m.text("instruction_set")),
+                       counted(m.count("threads"), "thread"));
+  } catch (const CheckpointError& damage) {
+    return "not known: " + escape_html(damage.what());
+  }
 }
 
 std::string range_of(std::vector<int64_t> values) {

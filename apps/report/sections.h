@@ -15,11 +15,20 @@ void add_answer(Page& page, const Findings& findings);
 /// The verdict on a class as one sentence.
 std::string verdict_text(const ClassFindings& c);
 
+/// Each trained model against its untrained network and the best baseline.
+void add_training_gain(Page& page, const Findings& findings);
+
+/// Whether the study's claims hold.
+void add_claims(Page& page, const Findings& findings);
+
 /// Images, defects and sizes of each class.
 void add_data(Page& page, const Findings& findings);
 
 /// Models by class, with and without noise, by fold; all metrics of every group.
 void add_models(Page& page, const Findings& findings);
+
+/// What noise on the test images does to each model (noise_sweep.csv). A subsection.
+void add_noise_sweeps(Page& page, const Findings& findings);
 
 /// Curves, histograms and image panels of each class.
 void add_classes(Page& page, const Findings& findings);

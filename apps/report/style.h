@@ -7,11 +7,11 @@ inline constexpr const char* kStyle = R"(
 :root { color-scheme: light dark;
   --page: #ffffff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
   --link: #0a5bb5; --shade: #0000002e; --note: #fff8e1; --note-rule: #d9a400;
-  --c0: #c2570c; --c1: #1f66b8; --c2: #2a7d4a; --c3: #8a4fa8; --c4: #b02a5b; --mark: #b3261e; }
+  --c0: #c2570c; --c1: #1f66b8; --c2: #2a7d4a; --c3: #8a4fa8; --c4: #b02a5b; --c5: #6b7280; --mark: #b3261e; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #14171a; --ink: #e4e7ea; --soft: #a2abb4; --rule: #333b43; --panel: #1c2126;
   --link: #7db7f5; --shade: #ffffff30; --note: #2c2614; --note-rule: #b98d16;
-  --c0: #f39a5c; --c1: #6fb0f4; --c2: #6fc796; --c3: #c9a0e2; --c4: #f084a8; --mark: #ff8a80; } }
+  --c0: #f39a5c; --c1: #6fb0f4; --c2: #6fc796; --c3: #c9a0e2; --c4: #f084a8; --c5: #9aa4b1; --mark: #ff8a80; } }
 * { box-sizing: border-box; }
 html { scroll-padding-top: 12px; -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; max-width: 1220px; padding: 28px 16px 64px; background: var(--page);
@@ -109,9 +109,9 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 3; } .roof { stroke: var(--ink); stroke-width: 1.4; }
 .seen { opacity: .8; }
 .line0 { stroke: var(--c0); } .line1 { stroke: var(--c1); } .line2 { stroke: var(--c2); }
-.line3 { stroke: var(--c3); } .line4 { stroke: var(--c4); }
+.line3 { stroke: var(--c3); } .line4 { stroke: var(--c4); } .line5 { stroke: var(--c5); }
 .fill0 { fill: var(--c0); } .fill1 { fill: var(--c1); } .fill2 { fill: var(--c2); }
-.fill3 { fill: var(--c3); } .fill4 { fill: var(--c4); }
+.fill3 { fill: var(--c3); } .fill4 { fill: var(--c4); } .fill5 { fill: var(--c5); }
 .faint { opacity: .3; }
 .tiles { display: grid; gap: 4px 6px; max-width: 820px; margin: .6rem 0; }
 .tiles.of5 { grid-template-columns: repeat(5, minmax(0, 1fr)); }
@@ -157,7 +157,7 @@ dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin:
 summary { cursor: pointer; color: var(--link); margin: .8rem 0; }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --rule: #bbb; --panel: #fff; --link: #000; --shade: transparent;
-    --note: #fff; --c0: #c2570c; --c1: #1f66b8; --c2: #2a7d4a; --c3: #8a4fa8; --c4: #b02a5b;
+    --note: #fff; --c0: #c2570c; --c1: #1f66b8; --c2: #2a7d4a; --c3: #8a4fa8; --c4: #b02a5b; --c5: #6b7280;
     --mark: #b3261e; color-scheme: light; }
   body { display: block; max-width: none; padding: 0; font-size: 10pt; }
   nav input:not(:checked) ~ ul { display: block; }

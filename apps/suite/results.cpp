@@ -1,7 +1,6 @@
 #include "apps/suite/results.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <set>
 #include <tuple>
@@ -12,6 +11,7 @@
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
 #include "models/run/history.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -34,8 +34,8 @@ std::vector<fs::path> folders_of(const fs::path& root) {
 auto place_of(const RunConfig& c) {
   const std::vector<std::string> all = preset_names();
   const auto at = std::find(all.begin(), all.end(), c.preset);
-  return std::tuple(data_name(c), c.object_class, at - all.begin(), c.train_noise, c.test_noise,
-                    c.seed);
+  return std::tuple(data_name(c), c.object_class, at - all.begin(), c.untrained, c.train_noise,
+                    c.test_noise, c.seed);
 }
 
 bool differ_in_seed_alone(const RunConfig& a, RunConfig b) {
@@ -53,7 +53,8 @@ bool is_copy(const RunResult& a, const RunResult& b) {
 
 std::string label_of(const RunConfig& c) {
   const bool clean = c.train_noise == "clean" && c.test_noise == "clean";
-  return c.preset + (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
+  return c.preset + (c.untrained ? ", untrained" : "") +
+         (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
 }
 
 /// If several groups of a class have one label, adds the options in which they differ.
@@ -69,9 +70,9 @@ void disambiguate(std::vector<SeedGroup>& groups) {
       for (const std::string& option : differences(own, other.config()))
         if (option != "seed" && option != "split_file" && option != "data") options.insert(option);
     }
-    const Json values = Json::parse(to_json(own));
+    const nlohmann::json values = json_of(own);
     for (const std::string& option : options) {
-      const Json& value = values[option];
+      const nlohmann::json& value = values.at(option);
       groups[i].label += fmt::format(", {} {}", option,
                                      value.is_string() ? value.get<std::string>() : value.dump());
     }
@@ -221,14 +222,27 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   return command;
 }
 
+/// CheckpointError unless a table of scores has all that is read of it.
+void check_scores(const fs::path& file) {
+  const CsvTable table = read_csv(file);
+  ASSAY_CHECK_AS(CheckpointError, !table.rows.empty(), "{}: names no image", file.string());
+  for (const char* name : {"path", "defect", "set"}) table.column(name);
+  table.numbers("score");
+  for (const char* name : {"label", "predicted"})
+    for (const size_t column = table.column(name); const auto& row : table.rows)
+      ASSAY_CHECK_AS(CheckpointError, row[column] == "good" || row[column] == "defective",
+                     "{}: {} '{:.40}' is neither good nor defective", file.string(), name,
+                     row[column]);
+}
+
 /// Reads every table of a run that a report needs, so that a damaged one excludes only this run.
 /// CheckpointError.
 void check_tables(const RunResult& run) {
   const RunFolder& folder = run.folder;
   try {
-    if (run.detector()) scores_of(run);
-    if (fs::exists(folder.good_scores())) read_csv(folder.good_scores()).numbers("score");
-  } catch (const Error& error) {
+    if (run.detector()) check_scores(folder.scores());
+    if (is_there(folder.good_scores())) check_scores(folder.good_scores());
+  } catch (const CheckpointError& error) {
     throw CheckpointError(
         fmt::format("{}; run assay evaluate {}", error.what(), quoted(folder.root().string())));
   }
@@ -285,12 +299,12 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
 }
 
 std::map<std::string, std::string> failed_runs(const fs::path& root) {
-  std::ifstream in(root / kFailures);
-  const Json json = Json::parse(in, nullptr, false);
   std::map<std::string, std::string> failed;
-  if (json.is_object())
+  if (is_there(root / kFailures)) {
+    const Json json = read_run_json(root / kFailures);
     for (const auto& [name, reason] : json.items())
       if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  }
   for (const fs::path& path : folders_of(root)) {
     if (!RunFolder(path).finished()) continue;
     try {

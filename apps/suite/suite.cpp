@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,9 @@
 namespace assay {
 namespace fs = std::filesystem;
 namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kResultsInterval(20);
 
 /// The SuiteCells of every model in a profile.
 std::vector<const SuiteCells*> cells_in(const std::string& profile) {
@@ -68,6 +72,31 @@ void check_classes(const std::string& data, const std::vector<std::string>& clas
                    "{}: has no class '{}'; there are: {}", data, name, fmt::join(known, ", "));
 }
 
+/// The variants of a model's cells that the options ask for.
+std::vector<const SuiteVariant*> variants_of(const SuiteOptions& options, const SuiteCells& plan) {
+  std::vector<const SuiteVariant*> chosen;
+  for (const SuiteVariant& variant : plan.variants) {
+    const bool wanted = options.variants
+                            ? std::find(options.variants->begin(), options.variants->end(),
+                                        variant.name) != options.variants->end()
+                            : options.models.empty();
+    if (wanted) chosen.push_back(&variant);
+  }
+  return chosen;
+}
+
+/// UsageError for a variant that no model of the profile has.
+void check_variants(const SuiteOptions& options) {
+  if (!options.variants) return;
+  check_distinct("--variants", *options.variants);
+  std::set<std::string> known;
+  for (const SuiteCells* plan : cells_in(options.profile))
+    for (const SuiteVariant& variant : plan->variants) known.insert(variant.name);
+  for (const std::string& name : *options.variants)
+    ASSAY_CHECK_AS(UsageError, known.contains(name), "--variants: '{}' is none of {}", name,
+                   fmt::join(known, ", "));
+}
+
 void set_noise(RunConfig& config, const std::string& condition) {
   const size_t slash = condition.find('/');
   const auto known = [](const std::string& word) { return word == "clean" || word == "noisy"; };
@@ -78,7 +107,7 @@ void set_noise(RunConfig& config, const std::string& condition) {
 }
 
 Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::string& object_class,
-               uint64_t seed, const std::string& condition) {
+               uint64_t seed, const std::string& condition, const SuiteVariant* variant) {
   Cell cell;
   RunConfig& config = cell.config;
   config = default_config(model_of_preset(plan.preset).name, plan.preset);
@@ -98,6 +127,12 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
   std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);
   if (condition != "clean/clean")
     name += fmt::format("-{}-{}", config.train_noise, config.test_noise);
+  if (variant != nullptr) {
+    variant->set(config);
+    name += "-" + variant->name;
+  }
+  cell.noise_sweep = plan.noise_sweep && config.train_noise == "clean" &&
+                     config.test_noise == "clean" && !config.untrained;
   cell.folder = name;
   check(config);
   cell.command = command_of(config, options.out / cell.folder);
@@ -118,9 +153,12 @@ void sort_by_class(const SuiteOptions& options, std::vector<Cell>& cells) {
                    [&](const Cell& a, const Cell& b) { return sort_key(a) < sort_key(b); });
 }
 
-/// Whether two cells differ only in the test noise, so that one training serves both.
+/// Whether two cells differ only in what follows the training, so that one serves both.
 bool share_training(const Cell& a, const Cell& b) {
-  return differences(a.config, b.config) == std::vector<std::string>{"test_noise"};
+  const std::vector<std::string> changed = differences(a.config, b.config);
+  return std::all_of(changed.begin(), changed.end(), [](const std::string& option) {
+    return option == "test_noise" || option == "score";
+  });
 }
 
 /// Gives each shard every N-th training, with all cells that share it.
@@ -133,6 +171,12 @@ void deal_out(const SuiteOptions& options, std::vector<Cell>& cells) {
     shard[i] = same < i ? shard[same] : next++ % options.shards;
     cells[i].in_this_shard = shard[i] == options.shard - 1;
   }
+}
+
+/// Whether a finished cell of these options still lacks its sweep.
+bool lacks_sweep(const SuiteOptions& options, const Cell& cell) {
+  return cell.noise_sweep && !fs::exists(RunFolder(options.out / cell.folder).noise_sweep()) &&
+         mismatch(options, cell).empty();
 }
 
 /// Copies the training of a finished cell that differs only in the test noise, since training again
@@ -192,6 +236,7 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
                  options.image_size);
   check_classes(options.data, options.classes);
   for (const std::string& model : options.models) find_model(model);
+  check_variants(options);
   std::vector<Cell> cells;
   for (const SuiteCells* plan : cells_in(options.profile)) {
     const std::string model = model_of_preset(plan->preset).name;
@@ -202,9 +247,13 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
     if (!options.noise.empty() && has_option(model, "test_noise")) conditions = options.noise;
     const int seeds = options.seeds > 0 ? options.seeds : plan->seeds;
     for (const std::string& name : classes_of(options, *plan))
-      for (int seed = 1; seed <= seeds; ++seed)
+      for (int seed = 1; seed <= seeds; ++seed) {
+        const auto of_seed = static_cast<uint64_t>(seed);
         for (const std::string& condition : conditions)
-          cells.push_back(make_cell(options, *plan, name, static_cast<uint64_t>(seed), condition));
+          cells.push_back(make_cell(options, *plan, name, of_seed, condition, nullptr));
+        for (const SuiteVariant* variant : variants_of(options, *plan))
+          cells.push_back(make_cell(options, *plan, name, of_seed, "clean/clean", variant));
+      }
   }
   sort_by_class(options, cells);
   deal_out(options, cells);
@@ -219,7 +268,7 @@ std::vector<FailedCell> run_suite(
   std::vector<FailedCell> failed;
   for (const Cell& cell : cells) {
     if (!cell.in_this_shard) continue;
-    if (!RunFolder(options.out / cell.folder).finished())
+    if (!RunFolder(options.out / cell.folder).finished() || lacks_sweep(options, cell))
       open.push_back(&cell);
     else if (const std::string other = mismatch(options, cell); !other.empty())
       failed.push_back(
@@ -227,6 +276,7 @@ std::vector<FailedCell> run_suite(
            fmt::format("the finished run there has {}; choose another --out, or remove that run",
                        other)});
   }
+  Clock::time_point written;  // the first cell's results are written at once
   SuitePosition position{0, static_cast<int>(open.size())};
   for (const Cell* cell : open) {
     ++position.number;
@@ -235,6 +285,8 @@ std::vector<FailedCell> run_suite(
       take_over_training(options, cells, *cell);
       const auto metrics =
           train_run(cell->config, RunFolder(options.out / cell->folder), Start::resume, hooks);
+      const RunFolder folder(options.out / cell->folder);
+      if (cell->noise_sweep) sweep_run(folder);
       hooks.say("finished: " + one_line(metrics));
     } catch (const Interrupted&) {
       throw Interrupted("interrupted; the same command goes on where this one stopped");
@@ -243,11 +295,14 @@ std::vector<FailedCell> run_suite(
       failed.push_back({cell->folder, e.what()});
       continue;
     }
+    // All pairs of groups are compared, which takes longer than the cells of a baseline.
+    if (Clock::now() - written < kResultsInterval) continue;
     try {
       write_results(options.out);
     } catch (const std::exception& e) {
-      hooks.say(e.what());  // they are written again after the next cell, and at the end
+      hooks.say(e.what());  // they are written again later, and at the end
     }
+    written = Clock::now();
   }
   std::map<std::string, std::string> reasons;
   for (const FailedCell& cell : failed) reasons[cell.folder.string()] = cell.reason;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct SuiteOptions {
   /// "clean/clean", "clean/noisy", ...: training/test, for models with options of noise; empty =
   /// those of the profile.
   std::vector<std::string> noise;
+  /// Names of SuiteVariant; those of the profile unless given, but none where `models` is given.
+  std::optional<std::vector<std::string>> variants;
   std::string profile = "quick";  ///< quick | paper
   int64_t steps = 0;              ///< 0 = those of the profile
   int image_size = 0;             ///< 0 = the model's
@@ -35,6 +38,7 @@ struct Cell {
   std::filesystem::path folder;  ///< within the suite's
   std::string command;           ///< makes the same run outside of the suite
   bool in_this_shard = true;
+  bool noise_sweep = false;  ///< sweep the noise of its test images, too
 };
 
 /// How the finished run in the cell's folder differs from the cell: "steps 4, not 3", or "a damaged
@@ -42,7 +46,8 @@ struct Cell {
 std::string mismatch(const SuiteOptions& options, const Cell& cell);
 
 /// All cells, class by class and models in the order of the registry, so that comparable runs
-/// finish early. UsageError for an unknown profile, model, class, noise condition or shard.
+/// finish early. UsageError for an unknown profile, model, class, variant, noise condition or
+/// shard.
 std::vector<Cell> cells_of(const SuiteOptions& options);
 
 /// A cell that ended with an error.

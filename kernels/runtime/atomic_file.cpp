@@ -1,13 +1,19 @@
 #include "kernels/runtime/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/read_file.h"
 
 namespace assay {
 namespace {
@@ -23,6 +29,52 @@ void sync_folder(const fs::path& folder) {
   ::close(descriptor);
 }
 
+std::string host_name() {
+  char host[64] = "";
+  ::gethostname(host, sizeof host - 1);
+  return host;
+}
+
+/// Whether a file is called as temporary_of() calls those of this machine: "x.json.host-123.tmp".
+bool is_temporary(std::string_view name, const std::string& host) {
+  if (!name.ends_with(".tmp")) return false;
+  name.remove_suffix(4);
+  const size_t digits = name.find_last_not_of("0123456789") + 1;
+  return digits < name.size() && name.substr(0, digits).ends_with("." + host + "-");
+}
+
+/// Removes temporary files in `folder` whose writers are gone: their locks, which end with the
+/// process, can be had. Those of the last minute stay, as a writer opens before it locks.
+void sweep(const fs::path& folder) {
+  const std::string host = host_name();
+  std::error_code ignored;
+  for (const fs::path& path : list_folder(folder, ignored)) {
+    if (!is_temporary(path.filename().string(), host)) continue;
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    struct stat about {};
+    if (descriptor < 0) continue;
+    const bool is_old = ::fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) &&
+                        ::time(nullptr) - about.st_mtime > 60;
+    if (is_old && ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
+    ::close(descriptor);
+  }
+}
+
+/// Sweeps a folder when this process first writes into it.
+void sweep_once(const fs::path& folder) {
+  static std::mutex mutex;
+  static std::set<fs::path> swept;
+  {
+    const std::lock_guard lock(mutex);
+    if (!swept.insert(folder).second) return;
+  }
+  sweep(folder);
+}
+
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
 }  // namespace
 
 void cannot_write(const fs::path& file, int reason) {
@@ -32,16 +84,16 @@ void cannot_write(const fs::path& file, int reason) {
 }
 
 fs::path AtomicFile::temporary_of(const fs::path& path) {
-  char host[64] = "";
-  ::gethostname(host, sizeof host - 1);
   fs::path temporary = path;
-  temporary += fmt::format(".{}-{}.tmp", host, ::getpid());
+  temporary += fmt::format(".{}-{}.tmp", host_name(), ::getpid());
   return temporary;
 }
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(temporary_of(path)) {
+  sweep_once(folder_of(path));
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail();
+  ::flock(descriptor_, LOCK_EX | LOCK_NB);  // tells sweep() that the writer lives
 }
 
 AtomicFile::~AtomicFile() {
@@ -65,7 +117,7 @@ void AtomicFile::commit(bool durable) {
   if (::close(std::exchange(descriptor_, -1)) != 0) fail();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
   done_ = true;
-  if (durable) sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+  if (durable) sync_folder(folder_of(path_));
 }
 
 void AtomicFile::fail() const {

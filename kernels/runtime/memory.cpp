@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <new>
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
@@ -66,8 +67,12 @@ void Allocator::deallocate(void* block, size_t bytes) noexcept {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
   stats_.live -= static_cast<int64_t>(size);
-  stats_.cached += static_cast<int64_t>(size);
-  cache_[size].push_back(block);
+  try {
+    cache_[size].push_back(block);
+    stats_.cached += static_cast<int64_t>(size);
+  } catch (const std::bad_alloc&) {  // not even a place in the list is left
+    source_.give(block, size);
+  }
 }
 
 MemoryStats Allocator::stats() const {

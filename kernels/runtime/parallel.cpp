@@ -7,10 +7,13 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "kernels/runtime/context.h"
+#include "kernels/runtime/cpu_limit.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -86,7 +89,13 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   ASSAY_CHECK_AS(UsageError, threads >= 1, "threads: {} asked for, at least 1 needed", threads);
-  for (int i = 1; i < threads; ++i) state_->workers.emplace_back([this] { state_->work(); });
+  state_->workers.reserve(static_cast<size_t>(threads) - 1);
+  try {
+    for (int i = 1; i < threads; ++i)
+      state_->workers.emplace_back([state = state_.get()] { state->work(); });
+  } catch (const std::system_error&) {  // the system gives no more: fewer work
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 ThreadPool::~ThreadPool() {
@@ -135,8 +144,11 @@ void ThreadPool::run(int64_t parts, Body body, const void* closure) {
 int available_threads() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) threads = CPU_COUNT(&set);
+  for (const int limit : {cgroup_cpus(), slurm_cpus()})
+    if (limit > 0) threads = std::min(threads, limit);
+  return std::max(1, threads);
 }
 
 ThreadPool& threads_of(Context& ctx) {

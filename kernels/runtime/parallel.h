@@ -16,7 +16,8 @@ struct Context;
 /// the tasks of the kernels.
 class ThreadPool {
  public:
-  /// `threads` counts the caller. Throws UsageError for less than 1.
+  /// `threads` counts the caller. Throws UsageError for less than 1. Has fewer where the system
+  /// refuses more: see threads().
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -35,7 +36,7 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
-/// Hardware threads that this process may use (its affinity mask).
+/// Hardware threads that affinity, control groups and Slurm let this process use.
 int available_threads();
 
 /// Runs f(part) for every part in [0, parts) on the threads of `pool`.

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <sstream>
 
 #include "data/findings.h"
 #include "models/run/csv.h"
+#include "models/run/reader.h"
 #include "models/training/checkpoint.h"
 
 namespace assay {
@@ -33,13 +33,18 @@ class Metadata {
   double number(const std::string& key,
                 double min = -std::numeric_limits<double>::infinity()) const {
     const std::string& digits = text(key);
-    char* end = nullptr;
-    const double value = std::strtod(digits.c_str(), &end);
-    ASSAY_CHECK_AS(CheckpointError,
-                   !digits.empty() && *end == '\0' && std::isfinite(value) && value >= min,
-                   "{}: its metadata say {} '{}', which cannot be; train again with --force",
+    const std::optional<double> value = parse_number(digits);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= min,
+                   "{}: its metadata say {} '{:.40}', which cannot be; train again with --force",
                    source_, key, digits);
-    return value;
+    return *value;
+  }
+  int64_t count(const std::string& key, double min) const {
+    const double value = number(key, min);
+    ASSAY_CHECK_AS(CheckpointError, value <= 1e9 && value == std::floor(value),
+                   "{}: its metadata say {} {}, which is no count; train again with --force",
+                   source_, key, value);
+    return static_cast<int64_t>(value);
   }
   /// Finite numbers with spaces between them.
   std::vector<double> numbers(const std::string& key) const {
@@ -100,7 +105,9 @@ void Detector::calibrate_on(const std::vector<Prediction>& held_out_good) {
           scoring_.calibration.score(std::span(image).first(scoring_.components_in_score)));
   keep_good_scores(std::move(scores));
   set_threshold(threshold_rule(config_));
-  collapsed_ = output_deviation(held_out_good) < kCollapsedDeviation;
+  collapsed_ = config_.untrained    ? false  // there was nothing to learn
+               : must_reconstruct() ? output_deviation(held_out_good) < kCollapsedDeviation
+                                    : scoring_.calibration.is_constant(0);
   // Twice the 99.9th percentile, so that good images stay dark.
   heat_scale_ = std::clamp(2 * percentile(heat, kScalePercentile), 1e-9, max_heat());
 }
@@ -147,6 +154,11 @@ std::map<std::string, std::string> Detector::metadata() const {
 void Detector::read_metadata(const std::map<std::string, std::string>& entries,
                              const std::string& source) {
   const Metadata m(entries, source);
+  ASSAY_CHECK_AS(CheckpointError, m.text("version") == kVersion,
+                 "{}: has version {:.40} of the format, and this program reads {}; use the program "
+                 "that trained it",
+                 source, m.text("version"), kVersion);
+  m.expect("model", config_.model);
   m.expect("preset", config_.preset);
   m.expect("image_size", std::to_string(config_.image_size));
   m.expect("channels", std::to_string(config_.channels()));
@@ -163,14 +175,14 @@ void Detector::read_metadata(const std::map<std::string, std::string>& entries,
   scoring_.calibration.components.clear();
   for (const std::string& component :
        std::span(scoring_.component_names).first(scoring_.components_in_score))
-    scoring_.calibration.components.push_back(
-        {m.number(component + ".mean"), m.number(component + ".deviation", 0),
-         static_cast<int64_t>(m.number("calibration_images", 2))});
+    scoring_.calibration.components.push_back({m.number(component + ".mean"),
+                                               m.number(component + ".deviation", 0),
+                                               m.count("calibration_images", 2)});
 }
 
 SafeTensors Detector::read_model(const RunFolder& folder) {
   const std::string file = folder.model().string();
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file),
+  ASSAY_CHECK_AS(CheckpointError, is_there(file),
                  "{}: not there; the training has not ended, go on with --resume", file);
   SafeTensors model = read_checked(file);
   read_metadata(model.metadata, file);

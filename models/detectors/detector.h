@@ -66,6 +66,10 @@ class Detector {
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.
   virtual double max_heat() const { return 1; }
 
+  /// Whether reconstructions that hardly vary from image to image mean that nothing was learnt; if
+  /// not, scores that do not vary mean it.
+  virtual bool must_reconstruct() const { return true; }
+
   /// Remembers the typical size of the training's files, so that predict() can name images of
   /// another shape.
   void note_sizes(const ImageStore& training);
@@ -86,14 +90,15 @@ class Detector {
   void set_threshold(const ThresholdRule& rule) { scoring_.set_threshold(rule); }
   /// The heat that gets the brightest colour, the same for all images of the model.
   double heat_scale() const { return heat_scale_; }
+  /// Of model.safetensors: threshold, calibration, and what the model is.
+  std::map<std::string, std::string> metadata() const;
   /// Whether the output was the same for all calibration images, so that nothing was learnt.
   bool collapsed() const { return collapsed_; }
 
  protected:
   /// Sets Scoring::good_scores, in any order.
   void keep_good_scores(std::vector<double> scores);
-  /// Writes and reads __metadata__ of model.safetensors.
-  std::map<std::string, std::string> metadata() const;
+  /// Reads __metadata__ of model.safetensors.
   void read_metadata(const std::map<std::string, std::string>& entries, const std::string& source);
   /// Reads the folder's model.safetensors and its metadata. CheckpointError as for load().
   SafeTensors read_model(const RunFolder& folder);

@@ -178,7 +178,7 @@ void KdCaeDetector::load(const RunFolder& folder) {
   ASSAY_CHECK_AS(CheckpointError, z != latents.tensors.end() && bandwidth != model.metadata.end(),
                  "{}: has no latents 'z', or {} no bandwidth; train again with --force", source,
                  folder.model().string());
-  check_latents(z->second, kd_cae_.latent_size(config_.image_size), source);
+  check_latents(z->second, kd_cae_.latent_size(), source);
   try {
     density_.emplace(z->second.tensor(), parse_bandwidth(bandwidth->second).value);
   } catch (const Error&) {

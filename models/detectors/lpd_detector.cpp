@@ -6,9 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <sstream>
 
-#include "models/detectors/lpd/model_reader.h"
+#include "models/detectors/model_reader.h"
 #include "models/run/csv.h"
 #include "models/training/checkpoint.h"
 

@@ -1,125 +1,46 @@
 #include "models/evaluation/run_metrics.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/transfer.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Typed access to an object of metrics.json. Errors name the file and the path of the key.
-class Reader {
- public:
-  Reader(const Json& json, std::string source, std::string path = "")
-      : json_(json), source_(std::move(source)), path_(std::move(path)) {
-    if (!json_.is_object()) refuse("is no object");
-  }
+std::optional<Interval> read_interval(const JsonReader& in, const char* key) {
+  if (in.is_null(key)) return std::nullopt;
+  const std::vector<double> ends = in.numbers(key);
+  if (ends.size() != 2 || !(0 <= ends[0] && ends[0] <= ends[1] && ends[1] <= 1))
+    in.refuse(key, "is no interval [low, high] from 0 to 1");
+  return Interval{ends[0], ends[1]};
+}
 
-  bool has(const char* key) const { return json_.contains(key); }
-  double number(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_number()) refuse(key, "is no number");
-    return value;
-  }
-  /// Null means that the metric does not exist.
-  std::optional<double> metric(const char* key) const {
-    if (at(key).is_null()) return std::nullopt;
-    return number(key);
-  }
-  int64_t count(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_number_integer()) refuse(key, "is no whole number");
-    return value;
-  }
-  bool flag(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_boolean()) refuse(key, "is neither true nor false");
-    return value;
-  }
-  std::string text(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_string()) refuse(key, "is no text");
-    return value;
-  }
-  std::optional<Interval> interval(const char* key) const {
-    const Json& value = at(key);
-    if (value.is_null()) return std::nullopt;
-    if (!value.is_array() || value.size() != 2 || !value[0].is_number() || !value[1].is_number())
-      refuse(key, "is no interval [low, high]");
-    return Interval{value[0], value[1]};
-  }
-  std::optional<SeedSummary> summary(const char* key) const {
-    if (at(key).is_null()) return std::nullopt;
-    const Reader of = object(key);
-    return SeedSummary{of.number("mean"), of.metric("deviation"), 0};
-  }
-  Reader object(const std::string& key) const { return {at(key), source_, path_ + key + "."}; }
-  std::vector<Reader> objects(const char* key) const {
-    const Json& values = array(key);
-    std::vector<Reader> readers;
-    for (size_t i = 0; i < values.size(); ++i)
-      readers.emplace_back(values[i], source_, fmt::format("{}{}[{}].", path_, key, i));
-    return readers;
-  }
-  std::vector<std::string> texts(const char* key) const {
-    const Json& values = array(key);
-    std::vector<std::string> texts;
-    for (const Json& value : values) {
-      if (!value.is_string()) refuse(key, "holds what is no text");
-      texts.push_back(value);
-    }
-    return texts;
-  }
-  std::vector<std::string> keys() const {
-    std::vector<std::string> keys;
-    for (const auto& item : json_.items()) keys.push_back(item.key());
-    return keys;
-  }
-
- private:
-  const Json& at(const std::string& key) const {
-    const auto found = json_.find(key);
-    if (found == json_.end()) refuse(key, "is missing");
-    return *found;
-  }
-  const Json& array(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_array()) refuse(key, "is no list");
-    return value;
-  }
-  [[noreturn]] void refuse(const std::string& key, const char* what) const {
-    throw CheckpointError(fmt::format("{}: '{}{}' {}", source_, path_, key, what));
-  }
-  [[noreturn]] void refuse(const char* what) const {
-    if (path_.empty()) throw CheckpointError(fmt::format("{}: {}", source_, what));
-    throw CheckpointError(
-        fmt::format("{}: '{}' {}", source_, path_.substr(0, path_.size() - 1), what));
-  }
-
-  const Json& json_;
-  std::string source_, path_;
-};
+std::optional<SeedSummary> read_summary(const JsonReader& in, const char* key) {
+  if (in.is_null(key)) return std::nullopt;
+  const JsonReader of = in.object(key);
+  return SeedSummary{of.number("mean"), of.metric("deviation"), 0};
+}
 
 constexpr const char* kAurocPrefix = "auroc_";
 
-void read_common(const Reader& in, CommonMetrics& m) {
+void read_common(const JsonReader& in, CommonMetrics& m) {
   m.model = in.text("model");
   m.preset = in.text("preset");
   m.object_class = in.text("class");
   m.data = in.text("data");
   m.is_synthetic = in.flag("synthetic");
-  m.seed = static_cast<uint64_t>(in.count("seed"));
+  m.seed = in.unsigned_count("seed");
   m.device = in.text("device");
   m.precision = in.text("precision");
   m.seconds_train = in.number("seconds_train");
   m.epochs = in.count("epochs");
   m.steps = in.count("steps");
-  const Reader images = in.object("images");
+  const JsonReader images = in.object("images");
   m.train_images = images.count("train");
   m.validation_images = images.count("validation");
   if (images.has("sizes")) m.image_sizes = images.text("sizes");
@@ -141,18 +62,18 @@ Json calibration_json(const CalibrationMetrics& calibration) {
   return json;
 }
 
-CalibrationMetrics read_calibration(const Reader& in) {
+CalibrationMetrics read_calibration(const JsonReader& in) {
   CalibrationMetrics calibration;
-  const Reader json = in.object("calibration");
+  const JsonReader json = in.object("calibration");
   for (const std::string& key : json.keys()) {
     if (key == "images" || key == "percentile99") continue;
-    const Reader component = json.object(key);
+    const JsonReader component = json.object(key);
     calibration.components.push_back(
         {key, component.number("mean"), component.number("deviation")});
   }
   calibration.images = json.count("images");
   calibration.percentile99 = json.number("percentile99");
-  calibration.f1_percentile99 = in.metric("f1_percentile99");
+  calibration.f1_percentile99 = in.rate("f1_percentile99");
   return calibration;
 }
 
@@ -172,12 +93,12 @@ Json fold_json(const FoldMetrics& fold) {
           {"seconds_train", fold.seconds_train}};
 }
 
-FoldMetrics read_fold(const Reader& in) {
-  return {.image_auroc = in.metric("image_auroc"),
-          .f1 = in.metric("f1"),
-          .f1_all_positive = in.metric("f1_all_positive"),
+FoldMetrics read_fold(const JsonReader& in) {
+  return {.image_auroc = in.rate("image_auroc"),
+          .f1 = in.rate("f1"),
+          .f1_all_positive = in.rate("f1_all_positive"),
           .validation_threshold = in.number("val_threshold"),
-          .f1_validation_threshold = in.metric("f1_val_threshold"),
+          .f1_validation_threshold = in.rate("f1_val_threshold"),
           .train_images = in.count("train"),
           .validation_images = in.count("validation"),
           .test_images = in.count("test"),
@@ -188,52 +109,51 @@ FoldMetrics read_fold(const Reader& in) {
           .seconds_train = in.number("seconds_train")};
 }
 
-CrossValidationMetrics read_cross_validation(const Reader& in) {
+CrossValidationMetrics read_cross_validation(const JsonReader& in) {
   CrossValidationMetrics result;
-  for (const Reader& fold : in.objects("folds")) result.folds.push_back(read_fold(fold));
-  result.f1_validation_threshold = in.metric("f1_val_threshold");
-  const Reader summary = in.object("folds_summary");
-  result.image_auroc = summary.summary("image_auroc");
-  result.f1 = summary.summary("f1");
-  result.fold_f1_validation_threshold = summary.summary("f1_val_threshold");
+  for (const JsonReader& fold : in.objects("folds")) result.folds.push_back(read_fold(fold));
+  result.f1_validation_threshold = in.rate("f1_val_threshold");
+  const JsonReader summary = in.object("folds_summary");
+  result.image_auroc = read_summary(summary, "image_auroc");
+  result.f1 = read_summary(summary, "f1");
+  result.fold_f1_validation_threshold = read_summary(summary, "f1_val_threshold");
   return result;
 }
 
-DetectorMetrics read_detector(const Reader& in) {
+DetectorMetrics read_detector(const JsonReader& in) {
   DetectorMetrics m;
   read_common(in, m);
-  const Reader conditions = in.object("conditions");
+  const JsonReader conditions = in.object("conditions");
   m.train_noise = conditions.text("train");
   m.test_noise = conditions.text("test");
-  m.image_auroc = in.metric("image_auroc");
-  m.image_ap = in.metric("image_ap");
-  m.f1 = in.metric("f1");
-  m.f1_all_positive = in.metric("f1_all_positive");
+  m.image_auroc = in.rate("image_auroc");
+  m.image_ap = in.rate("image_ap");
+  m.f1 = in.rate("f1");
+  m.f1_all_positive = in.rate("f1_all_positive");
   m.threshold = in.number("threshold");
   if (in.has("threshold_rule")) m.threshold_rule = in.text("threshold_rule");
-  m.precision_at_threshold = in.metric("precision_score");
-  m.recall = in.metric("recall");
-  m.accuracy = in.metric("accuracy");
-  m.balanced_accuracy = in.metric("balanced_accuracy");
-  m.f1_max = in.metric("f1_max");
+  m.precision_at_threshold = in.rate("precision_score");
+  m.recall = in.rate("recall");
+  m.accuracy = in.rate("accuracy");
+  m.balanced_accuracy = in.rate("balanced_accuracy");
+  m.f1_max = in.rate("f1_max");
   m.threshold_f1_max = in.metric("threshold_f1_max");
-  m.fpr95 = in.metric("fpr95");
+  m.fpr95 = in.rate("fpr95");
   m.tp = in.count("tp");
   m.fp = in.count("fp");
   m.tn = in.count("tn");
   m.fn = in.count("fn");
-  m.pixel_auroc = in.metric("pixel_auroc");
-  m.pixel_ap = in.metric("pixel_ap");
-  m.aupro = in.metric("aupro");
+  m.pixel_auroc = in.rate("pixel_auroc");
+  m.pixel_ap = in.rate("pixel_ap");
+  m.aupro = in.rate("aupro");
   if (in.has("absent") && in.object("absent").has("pixel_metrics"))
     m.why_no_pixel_metrics = in.object("absent").text("pixel_metrics");
-  const Reader intervals = in.object("intervals");
-  m.auroc_interval = intervals.interval("image_auroc");
-  m.f1_interval = intervals.interval("f1");
+  const JsonReader intervals = in.object("intervals");
+  m.auroc_interval = read_interval(intervals, "image_auroc");
+  m.f1_interval = read_interval(intervals, "f1");
   for (const std::string& key : in.keys())
     if (key.starts_with(kAurocPrefix))
-      m.components.push_back(
-          {key.substr(std::string(kAurocPrefix).size()), in.metric(key.c_str())});
+      m.components.push_back({key.substr(std::string(kAurocPrefix).size()), in.rate(key)});
   if (in.has("calibration")) m.calibration = read_calibration(in);
   m.best_epoch = in.count("best_epoch");
   m.best_validation_loss = in.number("best_validation_loss");
@@ -297,7 +217,7 @@ Json detector_json(const DetectorMetrics& m) {
   return json;
 }
 
-GeneratorMetrics::Distances read_distances(const Reader& in) {
+GeneratorMetrics::Distances read_distances(const JsonReader& in) {
   // Keys "least" and "most" are kept: files of older versions have them.
   return {in.count("images"), in.number("least"), in.number("median"), in.number("most")};
 }
@@ -306,7 +226,7 @@ Json distances_json(const GeneratorMetrics::Distances& d) {
   return {{"images", d.images}, {"least", d.min}, {"median", d.median}, {"most", d.max}};
 }
 
-GeneratorMetrics read_generator(const Reader& in) {
+GeneratorMetrics read_generator(const JsonReader& in) {
   GeneratorMetrics m;
   read_common(in, m);
   m.k_steps = in.count("k_steps");
@@ -317,7 +237,7 @@ GeneratorMetrics read_generator(const Reader& in) {
   m.d_fake = in.number("d_fake");
   m.spread_generated = in.number("spread_generated");
   m.spread_training = in.number("spread_training");
-  const Reader memorisation = in.object("memorisation");
+  const JsonReader memorisation = in.object("memorisation");
   m.generated = read_distances(memorisation.object("generated"));
   m.training = read_distances(memorisation.object("training"));
   m.held_out = read_distances(memorisation.object("held_out"));
@@ -447,7 +367,7 @@ Json json_of(const RunMetrics& metrics) {
 }
 
 RunMetrics metrics_from(const Json& json, const std::string& source) {
-  const Reader in(json, source);
+  const JsonReader in(json, source);
   if (in.has("memorisation")) {
     GeneratorMetrics metrics = read_generator(in);
     ASSAY_CHECK_AS(CheckpointError, !metrics.diagnostics.empty(), "{}: 'remarks' is empty", source);
@@ -474,12 +394,8 @@ void write_metrics(const RunFolder& folder, const RunMetrics& metrics) {
 RunMetrics read_metrics(const RunFolder& folder) {
   const std::string file = folder.metrics().string();
   const std::string cure = "; run assay evaluate " + folder.root().string();
-  std::ifstream in(folder.metrics());
-  ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: is missing or cannot be read{}", file, cure);
-  const Json json = Json::parse(in, nullptr, false);
-  ASSAY_CHECK_AS(CheckpointError, !json.is_discarded(), "{}: is no JSON{}", file, cure);
   try {
-    return metrics_from(json, file);
+    return metrics_from(read_run_json(folder.metrics()), file);
   } catch (const CheckpointError& error) {
     throw CheckpointError(error.what() + cure);
   }

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "kernels/runtime/error.h"
 #include "models/run/csv.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -64,12 +64,11 @@ void set_threshold_rule(RunConfig& config, const ThresholdRule& rule) {
 
 ThresholdRule kept_threshold_rule(const RunConfig& config, const RunFolder& folder) {
   const std::filesystem::path file = folder.threshold();
-  if (!std::filesystem::exists(file)) return threshold_rule(config);
-  std::ifstream in(file);
-  const auto json = nlohmann::json::parse(in, nullptr, false);
+  if (!is_there(file)) return threshold_rule(config);
+  const nlohmann::ordered_json json = read_run_json(file);
+  const JsonReader in(json, file.string());
   for (const RuleOption& option : kOptions)
-    if (json.is_object() && json.contains(option.name) && json[option.name].is_number())
-      return {option.kind, json[option.name].get<double>()};
+    if (in.has(option.name)) return {option.kind, in.number(option.name)};
   throw CheckpointError(
       fmt::format("{}: is damaged; remove it to return to the threshold of the training, or give "
                   "assay evaluate --k, --threshold or --target-fpr",

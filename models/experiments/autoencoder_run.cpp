@@ -2,21 +2,24 @@
 
 #include <fmt/core.h>
 
+#include "models/experiments/configure.h"
 #include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
 
-/// Trains the network from its initial weights.
+/// Trains the network from its initial weights, or leaves it at these (--untrained).
 TrainingResult fit(AutoencoderDetector& detector, const OneClassImages& images,
                    const TrainingNoise& noise, const RunFolder& folder,
                    const TrainingHooks& hooks) {
   const RunConfig& config = detector.config();
   init_parameters(detector.network(), init_from_name(config.init), config.seed);
+  if (config.untrained) return TrainingResult();
   BatchLoader batches(images.good, images.split.train,
                       {.batch = config.batch,
                        .seed = config.seed,
                        .noisy = noise.train,
+                       .noise_variance = config.noise_variance,
                        .clean_target = config.denoise});
   ReconstructionStep step(detector.network(), config);
   const TrainingTask task{
@@ -64,13 +67,20 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
 ModelSpec autoencoder_model(
     std::function<std::unique_ptr<AutoencoderDetector>(const RunConfig&)> make) {
   ModelSpec model;
-  model.options = {"train_noise", "test_noise", "denoise", "k", "threshold", "target_fpr"};
+  model.options = {"train_noise", "test_noise", "noise_variance", "noise_share", "denoise",
+                   "untrained",   "k",          "threshold",      "target_fpr"};
   model.train = [make](const RunConfig& config, const RunFolder& folder, Start start,
                        const TrainingHooks& hooks) {
     return train_autoencoder(*make(config), folder, start, hooks);
   };
   model.evaluate = evaluate_detector;
   model.make_detector = make;
+  model.export_networks = [make](const RunFolder& folder) {
+    const std::shared_ptr<AutoencoderDetector> detector = make(load_config(folder.config()));
+    detector->load(folder);
+    return OnnxSource{
+        .owner = detector, .networks = {&detector->network()}, .metadata = detector->metadata()};
+  };
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<ReconstructionStep>(network, config);
   };

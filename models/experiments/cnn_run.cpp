@@ -13,6 +13,7 @@
 #include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -26,7 +27,8 @@ std::vector<uint8_t> labels_of(const ImageStore& store, const std::vector<size_t
 std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder, Start start,
                                const ImageStore& store) {
   // A resumed run keeps its folds, even if its --split file no longer exists.
-  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const bool keep = start == Start::resume && is_there(folder.split());
+  if (keep) check_split(folder);
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty())
@@ -58,7 +60,7 @@ class CrossValidation {
   std::vector<TrainingResult> train(const TrainingHooks& hooks) {
     std::vector<TrainingResult> results;
     for (int fold = 0; fold < config_.folds; ++fold) results.push_back(train_fold(fold, hooks));
-    detector_.set_collapsed(collapsed());
+    detector_.set_collapsed(!config_.untrained && collapsed());
     detector_.note_sizes(store_);
     detector_.save(folder_);
     return results;
@@ -86,8 +88,11 @@ class CrossValidation {
   TrainingResult train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
     const uint64_t seed = seed_of_fold(config_.seed, number);
+    const RunFolder of_fold = folder_.fold(number);
+    of_fold.create();
     Network& network = detector_.network(number);
     init_parameters(network, init_from_name(config_.init), seed);
+    if (config_.untrained) return TrainingResult();
     BatchLoader batches(store_, fold.train,
                         {.batch = config_.batch,
                          .seed = seed,
@@ -99,8 +104,6 @@ class CrossValidation {
         .model = config_.preset, .step = step, .batches = batches, .validation_loss = [&] {
           return mean_loss(step, config_, store_, fold.validation);
         }};
-    const RunFolder of_fold = folder_.fold(number);
-    of_fold.create();
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
   }
 
@@ -181,11 +184,11 @@ EvaluatedFold evaluate_fold(int number, const Fold& fold, const CrossValidation&
   return result;
 }
 
+/// Writes into `out`.
 DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
-                               const RunFolder& folder, const ImageStore& store,
-                               const std::vector<Fold>& folds,
+                               const RunFolder& folder, const RunFolder& out,
+                               const ImageStore& store, const std::vector<Fold>& folds,
                                const std::vector<TrainingResult>& trainings) {
-  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const CrossValidation run(detector, folder, store, folds);
   // A pooled image has one score, that of the fold that tested it.
   Scoring pooled = detector.scoring();
@@ -218,7 +221,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
     facts.best_epoch = std::max(facts.best_epoch, static_cast<int>(m.best_epoch));
     facts.best_validation_loss += m.best_validation_loss / config.folds;
   }
-  write_scores(folder.scores(), images, pooled);
+  write_scores(out.scores(), images, pooled);
   over_folds.f1_validation_threshold = at_validation_thresholds.f1();
   over_folds.image_auroc = summary_over(over_folds.folds, &FoldMetrics::image_auroc);
   over_folds.f1 = summary_over(over_folds.folds, &FoldMetrics::f1);
@@ -228,7 +231,7 @@ DetectorMetrics evaluate_folds(CnnDetector& detector, const RunConfig& config,
   metrics.image_sizes = describe_sizes(store.file_sizes());
   metrics.cross_validation = std::move(over_folds);
   metrics.why_no_pixel_metrics = config.model + " predicts whole images";
-  write_metrics(folder, metrics);
+  write_metrics(out, metrics);
   return metrics;
 }
 
@@ -273,20 +276,22 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
     hooks.say(
         "a fold collapsed: its probability is the same for every validation image; try another "
         "--seed, a smaller --lr or --class-weights");
-  return evaluate_folds(detector, config, folder, store, folds, trainings);
+  return evaluate_folds(detector, config, folder, folder, store, folds, trainings);
 }
 
-DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
+                             const RunFolder& out) {
   CnnDetector detector(config, find_preset(config.preset).make);
   detector.load(folder);
+  check_split(folder);
   const Dataset data = open_data(config);
   const ImageStore store = read_images(config, pooled(data), false);
   const std::vector<Fold> folds = choose_folds(config, folder, Start::resume, store);
-  use_threshold(detector, config, folder);
+  use_threshold(detector, config, folder, out);
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
     trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));
-  return evaluate_folds(detector, config, folder, store, folds, trainings);
+  return evaluate_folds(detector, config, folder, out, store, folds, trainings);
 }
 
 }  // namespace assay

@@ -20,7 +20,8 @@ DetectorMetrics train_cnn(const RunConfig& config, const RunFolder& folder, Star
 /// metrics.json has the metrics pooled over these at threshold 0.5; in it "folds" has the values of
 /// each fold, "folds_summary" their mean and deviation, and "f1_val_threshold" the F1 pooled over
 /// the folds when each uses the threshold with the highest F1 on its validation images, which
-/// include defective ones.
-DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder);
+/// include defective ones. Both are written into `out`.
+DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
+                             const RunFolder& out);
 
 }  // namespace assay

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "kernels/runtime/error.h"
 #include "models/evaluation/threshold.h"
 #include "models/experiments/registry.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -80,28 +80,22 @@ void check(const RunConfig& config) {
 }
 
 RunConfig load_config(const std::filesystem::path& file) {
-  std::error_code error;
-  ASSAY_CHECK_AS(CheckpointError, std::filesystem::exists(file, error) || error,
+  ASSAY_CHECK_AS(CheckpointError, is_there(file),
                  "{}: not there, so this is no run folder; train a model into it first",
                  file.string());
-  std::ifstream in(file);
-  ASSAY_CHECK_AS(CheckpointError, in.good(), "{}: cannot be read", file.string());
+  const nlohmann::json json = read_run_json(file);
+  const std::string name = JsonReader(json, file.string()).text("model");
+  const std::vector<std::string> models = model_names();
+  ASSAY_CHECK_AS(CheckpointError, std::find(models.begin(), models.end(), name) != models.end(),
+                 "{}: is a run of '{}', which this program does not have; there are: {}",
+                 file.string(), name, fmt::join(models, ", "));
+  const ModelSpec& model = find_model(name);
   try {
-    const auto json = nlohmann::json::parse(in);
-    const std::string name = json.at("model");
-    const std::vector<std::string> models = model_names();
-    ASSAY_CHECK_AS(CheckpointError, std::find(models.begin(), models.end(), name) != models.end(),
-                   "{}: is a run of '{}', which this program does not have; there are: {}",
-                   file.string(), name, fmt::join(models, ", "));
-    const ModelSpec& model = find_model(name);
     // All options but the model may be missing in a file of an older version.
     RunConfig config = config_from(json, model.own_options);
     if (config.preset.empty()) config.preset = model.presets.front().name;
     check(config);
     return config;
-  } catch (const nlohmann::json::exception&) {
-    throw CheckpointError(
-        fmt::format("{}: is no configuration of a run; train again with --force", file.string()));
   } catch (const UsageError& e) {
     throw CheckpointError(
         fmt::format("{}: was edited ({}); train again with --force", file.string(), e.what()));

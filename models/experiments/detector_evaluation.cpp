@@ -12,6 +12,7 @@
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string figure_name(const Sample& sample) {
-  return sample.defect + "_" + std::filesystem::path(sample.path).stem().string() + ".png";
+  return RunFolder::figure_name(sample.defect, sample.path);
 }
 
 /// Image n of a batch with image m of a prediction. The result has views of the arguments.
@@ -73,8 +74,11 @@ class TrainingImages {
 /// among images with noise, and strips of the wrongly predicted images.
 class FigureWriter {
  public:
-  FigureWriter(const RunFolder& folder, Detector& detector)
-      : folder_(folder), detector_(detector), training_(folder) {}
+  FigureWriter(const RunFolder& run, const RunFolder& out, Detector& detector,
+               const std::vector<Sample>& samples)
+      : folder_(out), detector_(detector), training_(run) {
+    for (const Sample& sample : samples) names_.insert(figure_name(sample));
+  }
 
   void offer(const Sample& sample, const FigureInput& image, const ScoredImage& scored) {
     if (drawn_.insert(sample.defect).second) {
@@ -89,13 +93,16 @@ class FigureWriter {
     if (!drawn_noisy_.insert(sample.defect).second) return;
     const Prediction prediction = detector_.predict(clean);
     const std::vector<float> pixels = clean.to_floats();
-    write_png(folder_.figures() / ("noise_" + figure_name(sample)),
+    // A kind of defect may be called "noise": its figures keep their names.
+    const std::string name = std::string(RunFolder::kNoisePrefix) + figure_name(sample);
+    if (names_.contains(name)) return;
+    write_png(folder_.figures() / name,
               noise_panel(figure_input(detector_.config(), pixels, 0, prediction, 0, {}), noisy,
                           detector_.heat_scale()));
   }
   void write_strips() const {
-    misses_.write(folder_.strips() / "misses.png", detector_.heat_scale());
-    false_alarms_.write(folder_.strips() / "false_alarms.png", detector_.heat_scale());
+    write(misses_, folder_.misses());
+    write(false_alarms_, folder_.false_alarms());
   }
 
  private:
@@ -119,7 +126,6 @@ class FigureWriter {
         view.image = kept.image;
         view.heat = kept.heat;
       }
-      std::filesystem::create_directories(file.parent_path());
       write_png(file, strip(views, heat_scale));
     }
 
@@ -132,19 +138,24 @@ class FigureWriter {
     std::map<std::pair<double, std::string>, Kept> images_;
   };
 
+  void write(const Strip& strip, const std::filesystem::path& file) const {
+    if (!names_.contains(file.filename().string())) strip.write(file, detector_.heat_scale());
+  }
   void draw_nearest(const Sample& sample, const FigureInput& image) {
     const std::optional<size_t> place = detector_.nearest_training_image(image.image);
     if (!place) return;
     const std::optional<std::vector<float>> nearest = training_[*place];
     if (!nearest || nearest->size() != image.image.size()) return;
-    std::filesystem::create_directories(folder_.nearest());
-    write_png(folder_.nearest() / figure_name(sample),
-              nearest_panel(image, *nearest, detector_.heat_scale()));
+    // A kind of defect may be called "nearest": its figures keep their names.
+    const std::string name = std::string(RunFolder::kNearestPrefix) + figure_name(sample);
+    if (!names_.contains(name))
+      write_png(folder_.figures() / name, nearest_panel(image, *nearest, detector_.heat_scale()));
   }
 
   const RunFolder& folder_;
   Detector& detector_;
   TrainingImages training_;
+  std::set<std::string> names_;  // of the figures without noise that there could be
   std::set<std::string> drawn_, drawn_noisy_;
   Strip misses_{false}, false_alarms_{true};
 };
@@ -186,19 +197,15 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 }
 
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
-                            const RunConfig& config, const RunFolder& folder,
+                            const RunConfig& config, const RunFolder& run, const RunFolder& out,
                             const RunFacts& facts) {
-  // metrics.json is removed first: a run without it is unfinished, so --resume repeats an
-  // evaluation that was cut short.
-  std::filesystem::remove(folder.metrics());
-  std::filesystem::remove_all(folder.figures());
-  folder.create();
+  out.create();
   std::vector<ScoredImage> images;
   PixelEvaluation pixel_evaluation;
-  FigureWriter figures(folder, detector);
+  FigureWriter figures(run, out, detector, test.samples());
   const std::vector<size_t> positions = all_of(test);
-  const std::vector<size_t> noisy = noisy_among(positions, config.test_noise, config.seed);
-  note_noise(folder, "test", test, noisy);
+  const std::vector<size_t> noisy = noisy_among(config, positions, config.test_noise);
+  note_noise(out, "test", test, noisy);
   for_each_batch(config, test, positions, noisy, [&](const Batch& batch) {
     const Prediction prediction = detector.predict(batch.x);
     const std::vector<float> originals = batch.x.to_floats();
@@ -214,7 +221,7 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
     }
   });
   figures.write_strips();
-  write_scores(folder.scores(), images, detector.scoring());
+  write_scores(out.scores(), images, detector.scoring());
   std::optional<PixelMetrics> pixel_metrics;
   if (masks) pixel_metrics = pixel_evaluation.metrics();
 
@@ -228,36 +235,41 @@ DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detect
   }
   metrics.heat_scale = detector.heat_scale();
   metrics.image_sizes = describe_sizes(test.file_sizes());
-  write_metrics(folder, metrics);
+  write_metrics(out, metrics);
   return metrics;
 }
 
-void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder) {
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test) {
+  std::vector<std::string> names;
+  for (const Sample& sample : test) names.push_back(figure_name(sample));
+  folder.check_names(names);
+}
+
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
+                   const RunFolder& out) {
   const ThresholdRule rule = threshold_rule(config);
   if (rule.kind == ThresholdRule::Kind::own) {
     detector.set_threshold(kept_threshold_rule(detector.config(), folder));
     return;
   }
   detector.set_threshold(rule);
-  keep_threshold_rule(rule, folder);
-  if (std::filesystem::exists(folder.good_scores()))
-    predict_again(folder.good_scores(), detector.scoring());
+  keep_threshold_rule(rule, out);
+  if (!is_there(folder.good_scores())) return;
+  write_file(out.good_scores(), read_run_file(folder.good_scores()));
+  predict_again(out.good_scores(), detector.scoring());
 }
 
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder) {
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out) {
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
+  check_figure_names(folder, data.test);
   const ImageStore test = read_images(config, data.test, true);
-  use_threshold(*detector, config, folder);
-  std::ifstream in(folder.split());
-  const Json split = Json::parse(in, nullptr, false);
-  const auto count = [&](const char* list) {
-    return split.is_object() && split.contains(list) ? split[list].size() : size_t{0};
-  };
-  const TrainingResult training = read_result(config, folder, count("train"));
-  return evaluate_on(
-      test, data.has_masks(), *detector, config, folder,
-      facts_of(training, count("train"), count("validation"), detector->collapsed()));
+  use_threshold(*detector, config, folder, out);
+  const SplitSizes split = check_split(folder);
+  const TrainingResult training = read_result(config, folder, split.train);
+  return evaluate_on(test, data.has_masks(), *detector, config, folder, out,
+                     facts_of(training, split.train, split.validation, detector->collapsed()));
 }
 
 }  // namespace assay

@@ -19,19 +19,25 @@ RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t va
 inline constexpr size_t kStripImages = 8;
 
 /// Scores every image of `test` and writes scores.csv, the figures and, last, metrics.json, which
-/// it returns. `masks`: every defective image has a mask, so pixel metrics are computed.
+/// it returns, into `out`. `masks`: every defective image has a mask, so pixel metrics are
+/// computed. `run` holds the training, whose images some figures show.
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
-                            const RunConfig& config, const RunFolder& folder,
+                            const RunConfig& config, const RunFolder& run, const RunFolder& out,
                             const RunFacts& facts);
+
+/// Error for an image whose figure would have too long a name: before hours of training.
+void check_figure_names(const RunFolder& folder, const std::vector<Sample>& test);
 
 /// Why there are no pixel metrics on these test images; empty if each defective one has a mask.
 std::string why_no_pixel_metrics(const std::vector<Sample>& test);
 
 /// Gives a loaded detector the threshold that the run keeps (kept_threshold_rule), or the one that
-/// `config` asks for, which the run keeps from now on.
-void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder);
+/// `config` asks for, which is written into `out` for the run to keep from now on.
+void use_threshold(Detector& detector, const RunConfig& config, const RunFolder& folder,
+                   const RunFolder& out);
 
-/// evaluate_on() for the folder's model and the test images that `config` names.
-DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder);
+/// evaluate_on() for the folder's model and the test images that `config` names; writes into `out`.
+DetectorMetrics evaluate_detector(const RunConfig& config, const RunFolder& folder,
+                                  const RunFolder& out);
 
 }  // namespace assay

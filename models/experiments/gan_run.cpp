@@ -168,19 +168,15 @@ GeneratorMetrics generator_metrics(const RunConfig& config, const Split& split,
   return metrics;
 }
 
-GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& folder,
+GeneratorMetrics evaluate(Dcgan& gan, const RunConfig& config, const RunFolder& out,
                           const ImageStore& good, const Split& split,
                           const TrainingResult& training) {
-  std::filesystem::remove(folder.metrics());  // it marks a finished run (see evaluate_on)
   const Memorisation memorisation = look_for_copies(gan, config, good, split);
-  write_memorisation(folder, memorisation, good, split);
-  write_figures(folder, memorisation);
-  ASSAY_CHECK_AS(CheckpointError, !training.history.rows().empty(),
-                 "{}: is missing, and the losses of the training with it; train again with --force",
-                 folder.history().string());
+  write_memorisation(out, memorisation, good, split);
+  write_figures(out, memorisation);
   GeneratorMetrics metrics = generator_metrics(config, split, training, memorisation);
   metrics.image_sizes = describe_sizes(good.file_sizes());
-  write_metrics(folder, metrics);
+  write_metrics(out, metrics);
   return metrics;
 }
 
@@ -202,14 +198,14 @@ GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folde
   return evaluate(*gan, config, folder, images.good, split, training);
 }
 
-GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder) {
+GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder,
+                                    const RunFolder& out) {
   const auto gan = load_dcgan(folder);
+  check_split(folder);
   Dataset data = open_data(config);
   const Split split = choose_split(config, folder, Start::resume, data);
   const ImageStore good = read_images(config, data.train_good, false);
-  folder.create();
-  return evaluate(*gan, config, folder, good, split,
-                  read_result(config, folder, split.train.size()));
+  return evaluate(*gan, config, out, good, split, read_result(config, folder, split.train.size()));
 }
 
 TrainingResult train_dcgan(Dcgan& gan, const ImageStore& store, const std::vector<size_t>& images,

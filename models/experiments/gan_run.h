@@ -17,8 +17,10 @@ namespace assay {
 /// model.safetensors and evaluates. Error; Interrupted.
 GeneratorMetrics train_dcgan_run(const RunConfig& config, const RunFolder& folder, Start start,
                                  const TrainingHooks& hooks);
-/// Writes memorisation.csv, figures and, last, metrics.json from the folder's model and history.
-GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder);
+/// Writes memorisation.csv, figures and, last, metrics.json into `out`, from the folder's model and
+/// history.
+GeneratorMetrics evaluate_dcgan_run(const RunConfig& config, const RunFolder& folder,
+                                    const RunFolder& out);
 
 /// The network of a finished run. CheckpointError if it is missing or damaged.
 std::unique_ptr<Dcgan> load_dcgan(const RunFolder& folder);

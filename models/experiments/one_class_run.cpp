@@ -11,6 +11,7 @@ OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& fol
   std::vector<std::string> remarks = remarks_on(data, config, good, &test);
   if (const std::string why = why_no_pixel_metrics(data.test); masks && !why.empty())
     remarks.push_back(why + ": no pixel metrics");
+  check_figure_names(folder, data.test);
   begin_run(config, folder, start);
   write_split(folder.split(), split, data.train_good);
   return {std::move(data), std::move(split), std::move(good), std::move(test), std::move(remarks)};
@@ -57,6 +58,7 @@ TrainingResult write_single_pass(const RunConfig& config, const RunFolder& folde
 DetectorMetrics finish_one_class_run(Detector& detector, const OneClassImages& images,
                                      const TrainingResult& result, const RunFolder& folder) {
   return evaluate_on(images.test, images.data.has_masks(), detector, detector.config(), folder,
+                     folder,
                      facts_of(result, images.split.train.size(), images.split.validation.size(),
                               detector.collapsed()));
 }

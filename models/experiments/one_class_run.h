@@ -37,8 +37,8 @@ void say_beginning(const TrainingHooks& hooks, const std::string& headline,
 /// store of good images.
 struct TrainingNoise {
   TrainingNoise(const RunConfig& config, const Split& split)
-      : train(noisy_among(split.train, config.train_noise, config.seed)),
-        validation(noisy_among(split.validation, config.train_noise, config.seed)) {}
+      : train(noisy_among(config, split.train, config.train_noise)),
+        validation(noisy_among(config, split.validation, config.train_noise)) {}
   std::vector<size_t> train, validation;
 };
 

@@ -11,6 +11,7 @@
 #include "models/detectors/kernel_density.h"
 #include "models/detectors/reconstruction_detector.h"
 #include "models/experiments/autoencoder_run.h"
+#include "models/experiments/baseline_run.h"
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
@@ -30,6 +31,15 @@ std::unique_ptr<D> detector_of(const RunConfig& config) {
   return std::make_unique<D>(config, find_preset(config.preset).make);
 }
 
+SuiteVariant untrained() {
+  return {"untrained", [](RunConfig& config) { config.untrained = true; }};
+}
+
+SuiteVariant with_latent(int latent) {
+  return {fmt::format("latent-{}", latent),
+          [latent](RunConfig& config) { config.own_values["latent"] = latent; }};
+}
+
 template <class Step>
 std::unique_ptr<TrainingStep> make_step(Network& network, const RunConfig& config) {
   return std::make_unique<Step>(network, config);
@@ -42,10 +52,21 @@ ModelSpec cnn() {
   model.name = "cnn";
   model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
                    {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
-  model.options = {"folds", "class_weights", "flips", "shifts", "threshold"};
+  model.options = {"folds", "class_weights", "flips", "shifts", "untrained", "threshold"};
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<CnnDetector> detector =
+        detector_of<CnnDetector>(load_config(folder.config()));
+    detector->load(folder);
+    OnnxSource source{.owner = detector, .metadata = detector->metadata()};
+    source.output = "probability";
+    source.mean_probability = true;
+    for (int fold = 0; fold < detector->config().folds; ++fold)
+      source.networks.push_back(&detector->network(fold));
+    return source;
+  };
   model.make_step = make_step<ClassifierStep>;
   model.learns_from_defects = true;
   model.draws_heat_maps = false;
@@ -54,8 +75,14 @@ ModelSpec cnn() {
       "--class-weights";
   model.suite = {
       {"quick",
-       {.preset = "cnn", .max_classes = 1, .seeds = 1, .steps = 120, .builtin_class = "leather"}},
-      {"paper", {.preset = "cnn", .max_classes = kAllClasses, .seeds = 5}}};
+       {.preset = "cnn",
+        .max_classes = 1,
+        .seeds = 1,
+        .steps = 120,
+        .builtin_class = "leather",
+        .variants = {untrained()}}},
+      {"paper",
+       {.preset = "cnn", .max_classes = kAllClasses, .seeds = 5, .variants = {untrained()}}}};
   model.report = {.colour = 1,
                   .introduction = "a supervised CNN, which needs images of defects",
                   .loss = "cross-entropy (nats)",
@@ -68,19 +95,63 @@ ModelSpec cnn() {
   return model;
 }
 
+constexpr int kLatentChannels = 128;
+
+/// Channels of a latent of config's size. UsageError where they are not whole.
+int latent_channels(const RunConfig& config) {
+  const auto found = config.own_values.find("latent");
+  const int latent = found == config.own_values.end() ? 0 : std::get<int>(found->second);
+  if (latent == 0) return kLatentChannels;
+  const int side = std::max(config.image_size / 16, 1), cells = side * side;
+  ASSAY_CHECK_AS(UsageError, latent % cells == 0,
+                 "--latent: {} is no multiple of {}, the places of the latent at {} pixels", latent,
+                 cells, config.image_size);
+  return latent / cells;
+}
+
+template <KdCae::Variant variant>
+std::unique_ptr<Network> make_kd_cae(const RunConfig& config) {
+  return std::make_unique<KdCae>(variant, config.image_size, config.channels(),
+                                 latent_channels(config));
+}
+
 ModelSpec kd_cae() {
   ModelSpec model = autoencoder_model(detector_of<KdCaeDetector>);
   model.name = "kd-cae";
-  model.presets = {
-      {"kd-cae", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::pooled>()},
-      {"kd-cae-strided", 128, 3, Init::he, factory_of<KdCae, KdCae::Variant::strided>()}};
+  model.presets = {{"kd-cae", 128, 3, Init::he, make_kd_cae<KdCae::Variant::pooled>},
+                   {"kd-cae-strided", 128, 3, Init::he, make_kd_cae<KdCae::Variant::strided>}};
   model.options.push_back("kde_bandwidth");
-  model.own_options = {own_option(
-      "density", std::string("global"), one_of{{"global", "local"}},
-      "global: of the latent | local: of each place of the encoder's maps, as lpd has it")};
+  model.export_networks = [of_autoencoder =
+                               std::move(model.export_networks)](const RunFolder& folder) {
+    OnnxSource source = of_autoencoder(folder);
+    source.inner_rows = "encoder";
+    source.inner_output = "latent";
+    return source;
+  };
+  model.own_options = {
+      own_option("latent", 0, at_least{0},
+                 "numbers of the latent, a multiple of its places (0: 128 for each "
+                 "place, 8 x 8 places at 128 pixels)"),
+      own_option("density", std::string("global"), one_of{{"global", "local"}},
+                 "global: of the latent | local: of each place of the encoder's maps, as lpd has "
+                 "it")};
   model.check = [](const RunConfig& config) { parse_bandwidth(config.kde_bandwidth); };
-  model.suite = {{"quick", {.preset = "kd-cae", .max_classes = 2, .seeds = 1, .steps = 250}},
-                 {"paper", {.preset = "kd-cae", .max_classes = kAllClasses, .seeds = 5}}};
+  model.suite = {{"quick",
+                  {.preset = "kd-cae",
+                   .max_classes = 2,
+                   .seeds = 1,
+                   .steps = 250,
+                   .variants = {untrained()},
+                   .noise_sweep = true}},
+                 {"paper",
+                  {.preset = "kd-cae",
+                   .max_classes = kAllClasses,
+                   .seeds = 5,
+                   .variants = {untrained(),
+                                with_latent(512),
+                                with_latent(2048),
+                                {"keep-last", [](RunConfig& config) { config.keep_last = true; }}},
+                   .noise_sweep = true}}};
   model.report = {
       .colour = 0,
       .introduction = "the autoencoder KD-CAE, which learns from good images alone",
@@ -100,17 +171,23 @@ ModelSpec ni_cae() {
   model.presets = {{"ni-cae", 256, 1, Init::he, factory_of<NiCae>()},
                    {"ni-cae-128", 128, 1, Init::he, factory_of<NiCae>()}};
   model.options.push_back("score");
+  // The study names no score: both are run, from one training.
+  const SuiteVariant squared_error = {"mse", [](RunConfig& config) { config.score = "mse"; }};
   model.suite = {{"quick",
                   {.preset = "ni-cae-128",
                    .max_classes = 1,
                    .seeds = 1,
                    .steps = 120,
-                   .noise = {"clean/clean", "noisy/noisy"}}},
+                   .noise = {"clean/clean", "noisy/noisy"},
+                   .variants = {squared_error, untrained()},
+                   .noise_sweep = true}},
                  {"paper",
                   {.preset = "ni-cae",
                    .max_classes = kAllClasses,
-                   .seeds = 3,
-                   .noise = {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"}}}};
+                   .seeds = 5,
+                   .noise = {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"},
+                   .variants = {squared_error, untrained()},
+                   .noise_sweep = true}}};
   model.report = {
       .colour = 2,
       .introduction = "the autoencoder NI-CAE, which learns from good images alone",
@@ -119,8 +196,12 @@ ModelSpec ni_cae() {
             return config.score == "ssim" ? "1 &minus; SSIM" : "squared error";
           },
       .max_heat = [](const RunConfig& config) { return config.score == "ssim" ? 2.0 : 1.0; },
-      .noise_is_studied = true,
-      .published_noise_drop = {{"toothbrush", "28.10 %"}, {"transistor", "2.56 %"}}};
+      .by_class = {.title = "NI-CAE by class, with both scores",
+                   .short_title = "NI-CAE by class",
+                   .components = {{"ssim", "1 &minus; SSIM alone"}, {"mse", "squared error alone"}},
+                   .note = "The study names no score of an image. Each run scores by "
+                           "one of them; the AUROC of both stand beside it."},
+      .noise_is_studied = true};
   return model;
 }
 
@@ -142,6 +223,15 @@ ModelSpec dcgan() {
   model.train = train_dcgan_run;
   model.evaluate = evaluate_dcgan_run;
   model.generate = generate_dcgan;
+  model.export_networks = [](const RunFolder& folder) {
+    const std::shared_ptr<Dcgan> gan = load_dcgan(folder);
+    return OnnxSource{.owner = gan,
+                      .networks = {gan.get()},
+                      .rows = "generator",
+                      .input = "z",
+                      .output = "images",
+                      .metadata = {{"range", "-1 to 1"}}};
+  };
   model.make_step = [](Network& network, const RunConfig& config) {
     return std::make_unique<GanStep>(dynamic_cast<Dcgan&>(network), config);
   };
@@ -162,7 +252,11 @@ ModelSpec dcgan() {
 
 // A deque, because references from find_model() stay valid when models are added.
 std::deque<ModelSpec>& registry() {
-  static std::deque<ModelSpec> models = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
+  static std::deque<ModelSpec> models = [] {
+    std::deque<ModelSpec> all = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
+    for (ModelSpec& baseline : baseline_models()) all.push_back(std::move(baseline));
+    return all;
+  }();
   return models;
 }
 

@@ -14,6 +14,7 @@
 #include "layers/init.h"
 #include "models/detectors/detector.h"
 #include "models/evaluation/run_metrics.h"
+#include "models/experiments/onnx.h"
 #include "models/networks/network.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
@@ -38,6 +39,12 @@ NetworkFactory factory_of() {
   };
 }
 
+/// Runs of a model with other options than its own.
+struct SuiteVariant {
+  std::string name;  ///< of `--variants`, and the end of the folders' names
+  std::function<void(RunConfig&)> set;
+};
+
 /// The runs of a model in one profile of `assay suite`.
 struct SuiteCells {
   std::string preset;
@@ -47,6 +54,8 @@ struct SuiteCells {
   std::vector<std::string> noise = {"clean/clean"};  ///< training/test
   std::string builtin_class = "ring";                ///< first class of the built-in data to run
   int image_size = 0, batch = 0;                     ///< 0: the preset's
+  std::vector<SuiteVariant> variants = {};           ///< without noise, after the model's own runs
+  bool noise_sweep = false;  ///< of the runs that are trained without noise (noise_sweep.h)
 };
 
 /// Texts about a model in the report, as HTML.
@@ -75,8 +84,8 @@ struct ReportText {
     std::string note = {};  ///< below the table
   } by_class = {};
   bool noise_is_studied = false;  ///< list the model in the noise table even without noisy runs
-  /// Results printed in the publication, by object class: of the model, and the F1 drop by noise.
-  std::map<std::string, std::string> published = {}, published_noise_drop = {};
+  /// Results of the model that the publication prints, by object class.
+  std::map<std::string, std::string> published = {};
 };
 
 using GeneratedImage = std::function<void(int64_t index, const Image& image)>;
@@ -95,14 +104,17 @@ struct ModelSpec {
   /// Trains (or resumes) in a folder that the caller has locked: reads all images, trains,
   /// evaluates and writes metrics.json.
   std::function<RunMetrics(const RunConfig&, const RunFolder&, Start, const TrainingHooks&)> train;
-  /// Scores the test images of `config` with the folder's model and rewrites metrics.json.
-  std::function<RunMetrics(const RunConfig&, const RunFolder&)> evaluate;
+  /// Scores the test images of `config` with the folder's model and writes scores.csv, figures and
+  /// metrics.json into `out`.
+  std::function<RunMetrics(const RunConfig&, const RunFolder&, const RunFolder& out)> evaluate;
   /// Makes an untrained detector. Empty for a model that scores no images.
   std::function<std::unique_ptr<Detector>(const RunConfig&)> make_detector;
   /// Generates `count` images with the folder's model; image i is a function of (seed, i). Empty
   /// for a model that generates none.
   std::function<void(const RunFolder&, uint64_t seed, int64_t count, const GeneratedImage&)>
       generate;
+  /// The folder's trained networks, for `assay export`. Empty for a model without a network.
+  std::function<OnnxSource(const RunFolder&)> export_networks;
   /// Makes the training step of a network, which outlives it. `assay profile` and the benchmarks
   /// time it.
   std::function<std::unique_ptr<TrainingStep>(Network&, const RunConfig&)> make_step;
@@ -110,6 +122,7 @@ struct ModelSpec {
   /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
+  bool is_baseline = false;  ///< without a network; the report measures trained models against it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};
   /// Printed after "<run> collapsed: ": what that means and what to try.

@@ -1,12 +1,12 @@
 #include "models/experiments/run.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -18,9 +18,12 @@ bool holds_run(const RunFolder& folder) {
   std::error_code ignored;
   for (const auto& file : {folder.checkpoint(), folder.model(), folder.fold(0).checkpoint()})
     if (std::filesystem::exists(file, ignored)) return true;
-  std::ifstream in(folder.config());
-  const Json json = Json::parse(in, nullptr, false);
-  return json.is_object() && json.contains("model") && json.contains("preset");
+  try {
+    const Json json = read_run_json(folder.config());
+    return json.contains("model") && json.contains("preset");
+  } catch (const CheckpointError&) {
+    return false;
+  }
 }
 
 /// Throws for a folder that the run must not use; false if it holds the finished run already.
@@ -68,15 +71,20 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
                      std::filesystem::is_directory(folder.root(), ignored),
                  "{}: is a file, not a folder for a run", name);
   const RunClaim claim(folder);
-  if (!prepare(folder, config, start)) {
+  folder.check_names({});
+  const bool is_finished = !prepare(folder, config, start);
+  folder.recover();
+  if (is_finished) {
     hooks.say(folder.root().string() + " is finished; nothing is left to do");
     return read_metrics(folder);
   }
-  folder.remove_leftovers();
   return model.train(with_bit_depth(config, folder, start), folder, start, hooks);
 }
 
-RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+namespace {
+
+/// The folder's configuration with what the options change.
+RunConfig config_to_evaluate(const RunFolder& folder, const EvaluationOptions& options) {
   RunConfig config = load_config(folder.config());
   if (options.data) {
     config.data = *options.data;
@@ -92,9 +100,25 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
   config.test_noise = options.test_noise.value_or(config.test_noise);
   set_threshold_rule(config, options.threshold.value_or(ThresholdRule()));
   check(config);
+  return config;
+}
+
+}  // namespace
+
+RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options) {
+  const RunConfig config = config_to_evaluate(folder, options);
   const RunClaim claim(folder);
-  folder.remove_leftovers();
-  return find_model(config.model).evaluate(config, folder);
+  folder.recover();
+  StagedFiles staged(folder);
+  RunMetrics metrics = find_model(config.model).evaluate(config, folder, staged.folder());
+  staged.commit();
+  return metrics;
+}
+
+std::vector<NoisePoint> sweep_run(const RunFolder& folder, const EvaluationOptions& options) {
+  const RunConfig config = config_to_evaluate(folder, options);
+  const RunClaim claim(folder);
+  return sweep_noise(config, folder);
 }
 
 }  // namespace assay

@@ -6,6 +6,7 @@
 
 #include "models/evaluation/run_metrics.h"
 #include "models/evaluation/threshold.h"
+#include "models/experiments/noise_sweep.h"
 #include "models/run/config.h"
 #include "models/run/folder.h"
 #include "models/training/trainer.h"
@@ -24,6 +25,9 @@ struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
   std::optional<ThresholdRule> threshold;  ///< the run keeps it
 };
+/// noise_sweep.h for the folder's model on those test images.
+std::vector<NoisePoint> sweep_run(const RunFolder& folder, const EvaluationOptions& options = {});
+
 /// Scores the test images with the folder's model and rewrites scores.csv, figures and
 /// metrics.json.
 RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& options = {});

@@ -5,7 +5,8 @@
 
 namespace assay {
 
-KdCae::KdCae(Variant variant, int image_size, int channels) : Network(image_size, channels) {
+KdCae::KdCae(Variant variant, int image_size, int channels, int latent_channels)
+    : Network(image_size, channels), latent_channels_(latent_channels) {
   check_image_size("kd-cae", image_size, 16, 16);
   const bool strided = variant == Variant::strided;
   const auto conv = [](int C, int K, Conv2dOptions op) {
@@ -16,11 +17,11 @@ KdCae::KdCae(Variant variant, int image_size, int channels) : Network(image_size
   encoder_
       .add<Conv2d>(conv(channels, 32, {.pool = 2}))  // (N,H/2,W/2,32)
       .add<Conv2d>(conv(32, 64, {.pool = 2}))        // (N,H/4,W/4,64)
-      .add<Conv2d>(conv(64, 128,
+      .add<Conv2d>(conv(64, latent_channels,
                         strided ? Conv2dOptions{.stride = 2, .pool = 2}
-                                : Conv2dOptions{.pool = 4}));  // (N,H/16,W/16,128)
+                                : Conv2dOptions{.pool = 4}));  // (N,H/16,W/16,latent_channels)
   decoder_
-      .add<Conv2d>(conv(128, 128, {}))  // (N,H/16,W/16,128)
+      .add<Conv2d>(conv(latent_channels, 128, {}))  // (N,H/16,W/16,128)
       .add<Conv2d>(conv(128, 64, {.upsample = strided ? 2 : 4}))
       .add<Conv2d>(conv(64, 32, {.upsample = 2}))
       .add<Conv2d>(

@@ -9,9 +9,9 @@ namespace assay {
 class KdCae : public Network {
  public:
   enum class Variant : uint8_t { pooled, strided };
-  KdCae(Variant variant, int image_size, int channels);
+  KdCae(Variant variant, int image_size, int channels, int latent_channels = 128);
 
-  /// x (N,H,W,c) in [0,1] -> latent (N,H/16,W/16,128).
+  /// x (N,H,W,c) in [0,1] -> latent (N,H/16,W/16,latent_channels).
   Tensor encode(const Tensor& x) { return encoder_(x); }
   /// The encoder in two steps: a vector for each 4 x 4 pixels (N,H/4,W/4,64), and the latent from
   /// these maps.
@@ -23,16 +23,17 @@ class KdCae : public Network {
   Tensor forward(const Tensor& x) override { return decode(encode(x)); }
   /// The latents (N,d) in NCHW order, as latents.safetensors and the density hold them.
   Tensor latents(const Tensor& x);
-  /// d, the length of a latent, for images of `image_size` pixels a side.
-  static int64_t latent_size(int image_size) {
-    const int64_t side = image_size / 16;
-    return 128 * side * side;
+  /// d, the length of a latent.
+  int64_t latent_size() const {
+    const int64_t side = image_size() / 16;
+    return latent_channels_ * side * side;
   }
 
   Shape describe(const std::string& name, const Shape& input,
                  std::vector<LayerRow>& rows) const override;
 
  private:
+  int latent_channels_;
   Sequential encoder_, decoder_;
 };
 

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
 
 #include "data/file.h"
 #include "kernels/runtime/context.h"
@@ -86,6 +88,10 @@ void positive::operator()(const std::string& flag, double value) const {
                  flag, value);
 }
 
+void share::operator()(const std::string& flag, double value) const {
+  ASSAY_CHECK_AS(UsageError, value >= 0 && value <= 1, "{}: {} is not from 0 to 1", flag, value);
+}
+
 void one_of::operator()(const std::string& flag, const std::string& value) const {
   ASSAY_CHECK_AS(UsageError, std::find(names.begin(), names.end(), value) != names.end(),
                  "{}: '{}' is none of {}", flag, value, fmt::join(names, ", "));
@@ -131,12 +137,39 @@ nlohmann::json json_of(const RunConfig& config) {
   return json;
 }
 
+namespace {
+
+/// nlohmann's get() would turn 2.5 into 2, true into 1 and wrap 2^32.
+template <class T>
+T typed(const nlohmann::json& value, const std::string& name) {
+  bool fits = false;
+  if constexpr (std::is_same_v<T, std::string>) {
+    fits = value.is_string();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    fits = value.is_boolean();
+  } else if constexpr (std::is_same_v<T, double>) {
+    fits = value.is_number();
+  } else if (value.is_number_unsigned()) {
+    fits = std::in_range<T>(value.get<uint64_t>());
+  } else if (value.is_number_integer()) {
+    fits = std::in_range<T>(value.get<int64_t>());
+  }
+  ASSAY_CHECK_AS(UsageError, fits, "{} cannot be {:.40}", name, value.dump());
+  return value.get<T>();
+}
+
+}  // namespace
+
 RunConfig config_from(const nlohmann::json& json, std::span<const Option> own) {
   RunConfig config;
-  config.model = json.at("model");
-  config.preset = json.value("preset", config.preset);
+  const auto value = [&](const std::string& name, const auto& initial) {
+    const auto found = json.find(name);
+    return found == json.end() ? initial : typed<std::decay_t<decltype(initial)>>(*found, name);
+  };
+  config.model = value("model", config.model);
+  config.preset = value("preset", config.preset);
   const auto read = [&](const Option& option) {
-    std::visit([&](const auto& initial) { option.set(config, json.value(option.name, initial)); },
+    std::visit([&](const auto& initial) { option.set(config, value(option.name, initial)); },
                option.initial);
   };
   std::for_each(option_table().begin(), option_table().end(), read);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "data/noise.h"
 #include "models/run/option.h"
 
 namespace assay {
@@ -44,7 +45,7 @@ std::string quoted(const std::string& word);
 /// Model, preset and all options by name, sorted.
 nlohmann::json json_of(const RunConfig& config);
 /// The inverse of json_of(); options that the JSON lacks keep their default. `own`: the model's own
-/// options. nlohmann::json::exception if a value has another type.
+/// options. UsageError that names the first value of another type or out of its range.
 RunConfig config_from(const nlohmann::json& json, std::span<const Option> own);
 /// The text of config.json.
 std::string to_json(const RunConfig& config);

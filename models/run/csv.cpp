@@ -1,12 +1,11 @@
 #include "models/run/csv.h"
 
 #include <charconv>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <cmath>
 #include <utility>
 
 #include "kernels/runtime/error.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -66,30 +65,40 @@ std::string csv_number(double value) {
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
+std::optional<double> parse_number(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || at != end || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
 size_t CsvTable::column(const std::string& name) const {
   for (size_t i = 0; i < columns.size(); ++i)
     if (columns[i] == name) return i;
-  throw Error(fmt::format("csv: there is no column '{}'", name));
+  throw CheckpointError(fmt::format("{}: there is no column '{}'", source, name));
 }
 
 std::vector<double> CsvTable::numbers(const std::string& name) const {
   const size_t i = column(name);
   std::vector<double> values;
-  for (const auto& row : rows) values.push_back(std::strtod(row[i].c_str(), nullptr));
+  for (size_t row = 0; row < rows.size(); ++row) {
+    const std::optional<double> value = parse_number(rows[row][i]);
+    ASSAY_CHECK_AS(CheckpointError, value, "{}: row {} has '{:.40}' for '{}', which is no number",
+                   source, row + 2, rows[row][i], name);
+    values.push_back(*value);
+  }
   return values;
 }
 
 CsvTable read_csv(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  ASSAY_CHECK(in.good(), "{}: cannot be read", file.string());
-  std::vector<std::vector<std::string>> rows =
-      parse({std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
-  ASSAY_CHECK(!rows.empty(), "{}: is empty", file.string());
-  CsvTable table{std::move(rows.front()), {}};
+  std::vector<std::vector<std::string>> rows = parse(read_run_file(file));
+  ASSAY_CHECK_AS(CheckpointError, !rows.empty(), "{}: is empty", file.string());
+  CsvTable table{std::move(rows.front()), {}, file.string()};
   for (size_t i = 1; i < rows.size(); ++i) {
-    ASSAY_CHECK(rows[i].size() == table.columns.size(),
-                "{}: row {} has {} fields but the first has {}", file.string(), i + 1,
-                rows[i].size(), table.columns.size());
+    ASSAY_CHECK_AS(CheckpointError, rows[i].size() == table.columns.size(),
+                   "{}: row {} has {} fields but the first has {}", file.string(), i + 1,
+                   rows[i].size(), table.columns.size());
     table.rows.push_back(std::move(rows[i]));
   }
   return table;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -12,6 +11,7 @@
 #include "data/noise.h"
 #include "kernels/runtime/parallel.h"
 #include "models/run/machine.h"
+#include "models/run/reader.h"
 
 namespace assay {
 
@@ -43,8 +43,23 @@ void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data) {
 
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder) {
   Dataset data = open_data(config);
+  check_split(folder);
   if (data.draws_test) test_on_the_rest(paths_in_split(folder.split()), data);
   return data;
+}
+
+SplitSizes check_split(const RunFolder& folder) {
+  const nlohmann::ordered_json json = read_run_json(folder.split());
+  const JsonReader in(json, folder.split().string());
+  SplitSizes sizes;
+  if (in.has("folds")) {
+    for (const JsonReader& fold : in.objects("folds"))
+      for (const char* part : {"train", "validation", "test"}) fold.texts(part);
+    return sizes;
+  }
+  sizes.train = static_cast<int64_t>(in.texts("train").size());
+  sizes.validation = static_cast<int64_t>(in.texts("validation").size());
+  return sizes;
 }
 
 void begin_run(const RunConfig& config, const RunFolder& folder, Start start) {
@@ -78,7 +93,8 @@ ImageStore read_images(const RunConfig& config, std::vector<Sample> samples, boo
 }
 
 Split choose_split(const RunConfig& config, const RunFolder& folder, Start start, Dataset& data) {
-  const bool keep = start == Start::resume && std::filesystem::exists(folder.split());
+  const bool keep = start == Start::resume && is_there(folder.split());
+  if (keep) check_split(folder);
   const std::filesystem::path file =
       keep ? folder.split() : std::filesystem::path(config.split_file);
   if (file.empty()) return draw_split(data.train_good.size(), config.seed);
@@ -95,9 +111,9 @@ RunConfig with_bit_depth(const RunConfig& config, const RunFolder& folder, Start
   if (config.bit_depth != "auto") return config;
   RunConfig known = config;
   if (start == Start::resume && std::filesystem::exists(folder.config())) {
-    std::ifstream in(folder.config());
-    const auto json = nlohmann::json::parse(in, nullptr, false);
-    known.bit_depth = json.is_object() ? json.value("bit_depth", "16") : "16";
+    const nlohmann::ordered_json json = read_run_json(folder.config());
+    const JsonReader in(json, folder.config().string());
+    known.bit_depth = in.has("bit_depth") ? in.text("bit_depth") : "16";
     return known;
   }
   const std::vector<Sample> samples = open_data(config).train_good;
@@ -138,21 +154,20 @@ std::vector<size_t> all_of(const ImageStore& store) {
   return positions;
 }
 
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed) {
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition) {
   if (condition != "noisy") return {};
   std::vector<size_t> noisy;
-  for (const size_t i : draw_noisy_images(listed.size(), seed)) noisy.push_back(listed[i]);
+  for (const size_t i : draw_noisy_images(listed.size(), config.seed, config.noise_share))
+    noisy.push_back(listed[i]);
   return noisy;
 }
 
 void note_noise(const RunFolder& folder, const char* set, const ImageStore& store,
                 const std::vector<size_t>& noisy) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  if (std::filesystem::exists(folder.noise())) {
-    std::ifstream in(folder.noise());
-    json = nlohmann::ordered_json::parse(in, nullptr, false);
-    if (!json.is_object()) json = nlohmann::ordered_json::object();  // damaged: start a new object
+  if (is_there(folder.noise())) {
+    json = read_run_json(folder.noise());
   } else if (noisy.empty()) {
     return;
   }
@@ -169,6 +184,7 @@ void for_each_batch(const RunConfig& config, const ImageStore& store,
                       .seed = config.seed,
                       .shuffle = false,
                       .noisy = noisy,
+                      .noise_variance = config.noise_variance,
                       .clean_target = true,
                       .labels = true});
   loader.start_epoch(0);

@@ -21,8 +21,16 @@ Dataset open_data(const RunConfig& config);
 void test_on_the_rest(const std::set<std::string>& learnt, Dataset& data);
 
 /// The data to evaluate a finished training on. Uses split.json, because the data folder may have
-/// changed since the training. DataError also for a damaged split.json.
+/// changed since the training. CheckpointError for a missing or damaged split.json.
 Dataset open_data_of(const RunConfig& config, const RunFolder& folder);
+
+/// Numbers of images in a run's split; zeros for a split into folds.
+struct SplitSizes {
+  int64_t train = 0, validation = 0;
+};
+/// Reads split.json of a run. CheckpointError if it is missing or no split. Whether its images
+/// exist is checked by read_split and read_folds.
+SplitSizes check_split(const RunFolder& folder);
 
 /// Deletes an old run if `start` is force, and writes config.json and machine.json. Call it after
 /// all images were read; then write the split, and metrics.json last.
@@ -57,9 +65,9 @@ std::vector<std::string> remarks_on(const Dataset& data, const RunConfig& config
 std::vector<size_t> all_of(const ImageStore& store);
 
 /// The positions among `listed` that get noise (equation 7 of the study) under `condition`, clean
-/// or noisy.
-std::vector<size_t> noisy_among(const std::vector<size_t>& listed, const std::string& condition,
-                                uint64_t seed);
+/// or noisy: the share of `config`, drawn from its seed.
+std::vector<size_t> noisy_among(const RunConfig& config, const std::vector<size_t>& listed,
+                                const std::string& condition);
 
 /// Writes into noise.json which images of a set (train, validation, test) have noise. A run without
 /// noise has no such file.

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/runtime/atomic_file.h"
@@ -38,13 +39,24 @@ class RunFolder {
   std::filesystem::path model() const { return root_ / "model.safetensors"; }
   std::filesystem::path latents() const { return root_ / "latents.safetensors"; }
   std::filesystem::path memorisation() const { return root_ / "memorisation.csv"; }
+  /// Metrics over variance and share of noisy test images.
+  std::filesystem::path noise_sweep() const { return root_ / "noise_sweep.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
-  /// Figures of the wrongly predicted images, and of nearest training images.
-  std::filesystem::path strips() const { return figures() / "strips"; }
-  std::filesystem::path nearest() const { return figures() / "nearest"; }
+  /// Strips of the wrongly predicted images.
+  std::filesystem::path misses() const { return figures() / "strip_misses.png"; }
+  std::filesystem::path false_alarms() const { return figures() / "strip_false_alarms.png"; }
+  /// Names of the figure of an image of a kind of defect; the figures with its noise and
+  /// of the nearest training image have a prefix.
+  static std::string figure_name(const std::string& defect, const std::filesystem::path& image);
+  static constexpr std::string_view kNoisePrefix = "noise_";
+  static constexpr std::string_view kNearestPrefix = "nearest_";
   /// The folder of fold i (from 0) of a cross-validation.
-  RunFolder fold(int i) const { return RunFolder(root_ / fmt::format("fold{}", i)); }
+  RunFolder fold(int i) const {
+    RunFolder fold(root_ / fmt::format("fold{}", i));
+    fold.is_fold_ = true;
+    return fold;
+  }
 
   /// Whether the folder does not exist or is empty; temporary files and empty folders do not count.
   bool empty() const;
@@ -53,19 +65,56 @@ class RunFolder {
     std::error_code ignored;  // a folder that cannot be read counts as unfinished
     return std::filesystem::exists(metrics(), ignored);
   }
-  /// Creates the folder; Error if that fails.
+  /// Creates the folder; Error if that fails, or if the folder of a fold or of the figures is a
+  /// symbolic link: writing never leaves the run.
   void create() const;
   /// As create(); with Start::force the old run is deleted first.
   void begin(Start start) const;
-  /// Removes the files of a run and nothing else.
+  /// Removes the files of a run and nothing else; a symbolic link in the place of one is removed,
+  /// not followed.
   void clear() const;
-  /// Removes temporary files of a killed process. Requires a RunClaim.
-  void remove_leftovers() const;
+  /// Removes temporary files of a killed process, and completes an evaluation that was killed while
+  /// it replaced the old one. Requires a RunClaim.
+  void recover() const;
+  /// Error if a file of the run would have a longer name or path, with the suffix that it has while
+  /// it is written, than the file system takes. `figures`: names of figures that will be written.
+  void check_names(const std::vector<std::string>& figures) const;
 
  private:
+  friend class StagedFiles;
   std::vector<std::filesystem::path> files() const;
+  void remove_leftovers() const;
+  /// Where an evaluation stands that is whole and replaces the old one.
+  std::filesystem::path evaluation() const { return root_ / "evaluation.new"; }
+  void take_evaluation() const;
+  /// Names of the figures that scores.csv speaks of.
+  std::vector<std::string> scored_figures() const;
+  /// Of the trainings of a cross-validation, those that there are and are no symbolic links.
+  std::vector<RunFolder> folds() const;
 
   std::filesystem::path root_;
+  bool is_fold_ = false;
+};
+
+/// A new evaluation of a run, prepared beside the old one. Until commit() the run stays as it was;
+/// a kill within commit() is made good by the next recover().
+class StagedFiles {
+ public:
+  /// CheckpointError where a folder stands in the place of a file.
+  explicit StagedFiles(const RunFolder& run);
+  ~StagedFiles();
+  StagedFiles(const StagedFiles&) = delete;
+  StagedFiles& operator=(const StagedFiles&) = delete;
+
+  /// Takes scores.csv, noise.json, memorisation.csv, metrics.json and figures.
+  const RunFolder& folder() const { return staged_; }
+  /// Puts these files in the place of the run's; old figures of its images go, files of somebody
+  /// else's stay.
+  void commit();
+
+ private:
+  const RunFolder run_;
+  RunFolder staged_;
 };
 
 /// A lock of one process on a run folder, until the end of a scope. It creates the folder if there

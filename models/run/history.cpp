@@ -3,11 +3,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "kernels/runtime/atomic_file.h"
 #include "kernels/runtime/error.h"
 #include "models/run/csv.h"
+#include "models/run/reader.h"
 
 namespace assay {
 namespace {
@@ -16,6 +19,8 @@ CheckpointError damaged(const std::string& source, const std::string& why) {
   return CheckpointError(fmt::format(
       "{}: is damaged ({}); remove it to go on without the losses of past epochs", source, why));
 }
+
+constexpr double kMaxCount = std::numeric_limits<int>::max();
 
 /// Counts are written as integers: csv_number() would write 100000 as 1e+05.
 bool is_count(const std::string& column) {
@@ -29,18 +34,25 @@ History::History(std::vector<std::string> columns)
 
 History History::read(const std::filesystem::path& file) {
   History history;
-  if (!std::filesystem::exists(file)) return history;
+  if (!is_there(file)) return history;
   history.source_ = file.string();
   try {
     const CsvTable table = read_csv(file);
     history.columns_ = table.columns;
     std::vector<std::vector<double>> columns;
-    for (const std::string& name : table.columns) columns.push_back(table.numbers(name));
+    for (const std::string& name : table.columns) {
+      columns.push_back(table.numbers(name));
+      for (const double value : columns.back())
+        ASSAY_CHECK_AS(
+            CheckpointError,
+            !is_count(name) || (value >= 0 && value <= kMaxCount && value == std::floor(value)),
+            "{} {} is no count", name, value);
+    }
     for (size_t i = 0; i < table.rows.size(); ++i) {
       std::vector<double>& row = history.rows_.emplace_back();
       for (const std::vector<double>& column : columns) row.push_back(column[i]);
     }
-  } catch (const Error& error) {
+  } catch (const CheckpointError& error) {
     throw damaged(history.source_, error.what());
   }
   for (const char* name : {"epoch", "seconds"}) history.position(name);

@@ -63,6 +63,11 @@ struct positive {
   void operator()(const std::string& flag, double value) const;
 };
 
+/// UsageError unless 0 <= value <= 1.
+struct share {
+  void operator()(const std::string& flag, double value) const;
+};
+
 /// UsageError unless the value is one of the names.
 struct one_of {
   std::vector<std::string> names;

@@ -37,22 +37,28 @@ OPTION(std::string, device, "cpu", "--device", training, (one_of{{"cpu", "cuda"}
 OPTION(std::string, precision, "fp32", "--precision", training, known_precision{},
        "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
 
+OPTION(bool, untrained, false, "--untrained", model, anything{},
+       "keep the weights as drawn; density and threshold are fitted as ever")
 OPTION(std::string, kde_bandwidth, "loo", "--kde-bandwidth", model, utf8{},
        "a number, scott, silverman, median or loo")
 OPTION(std::string, train_noise, "clean", "--train-noise", model, (one_of{{"clean", "noisy"}}),
        "clean | noisy")
 OPTION(std::string, test_noise, "clean", "--test-noise", model, (one_of{{"clean", "noisy"}}),
        "clean | noisy")
+OPTION(double, noise_variance, kNoiseVariance, "--noise-variance", model, at_least{0},
+       "of the Gaussian noise, for values from 0 to 1")
+OPTION(double, noise_share, kNoiseShare, "--noise-share", model, share{},
+       "of the images that get noise, 0 to 1")
 OPTION(bool, denoise, false, "--denoise", model, anything{},
        "the target of a noisy image is the clean one")
 OPTION(std::string, score, "ssim", "--score", model, (one_of{{"ssim", "mse"}}),
        "ssim (1 - mean SSIM) | mse")
 OPTION(std::string, k, "", "--k", model, (optional_number{}),
-       "defective: more than so many deviations above the mean of held-out good images")
+       "threshold: so many deviations above the mean of held-out good scores")
 OPTION(std::string, threshold, "", "--threshold", model, (optional_number{}),
-       "defective: a score above this")
+       "threshold: this score")
 OPTION(std::string, target_fpr, "", "--target-fpr", model, (optional_number{0, 1}),
-       "defective: a score that at most this share of good images has, by those held out")
+       "threshold: at most this share of good images is called defective, by those held out")
 OPTION(int, folds, 5, "--folds", model, at_least{2}, "number of folds of the cross-validation")
 OPTION(bool, class_weights, false, "--class-weights", model, anything{},
        "give the rarer class the same total weight as the other")

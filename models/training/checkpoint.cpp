@@ -2,7 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <cstdlib>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 
@@ -82,8 +83,11 @@ std::string write_checked(const std::filesystem::path& file, SafeTensors content
 SafeTensors read_checked(const std::filesystem::path& file) {
   SafeTensors content = read_safetensors(file);
   const auto found = content.metadata.find(kChecksum);
-  ASSAY_CHECK_AS(CheckpointError,
-                 found == content.metadata.end() || found->second == checksum_of(content),
+  ASSAY_CHECK_AS(
+      CheckpointError, found != content.metadata.end(),
+      "{}: has no checksum, so nobody knows whether it is whole; train again with --force",
+      file.string());
+  ASSAY_CHECK_AS(CheckpointError, found->second == checksum_of(content),
                  "{}: was damaged or edited (its checksum does not fit); train again with --force",
                  file.string());
   return content;
@@ -115,13 +119,23 @@ TrainingPosition load_checkpoint(const std::filesystem::path& file, const Traini
   const std::string model = entry(content, "model", source);
   ASSAY_CHECK_AS(CheckpointError, model == state.model, "{}: is of {}, not of {}", source, model,
                  state.model);
-  entry(content, kChecksum, source);  // read_checked() compares it only where there is one
+  const auto number = [&](const std::string& key) {
+    const std::optional<double> value = parse_number(entry(content, key, source));
+    ASSAY_CHECK_AS(CheckpointError, value, "{}: '{}' is no number; train again with --force",
+                   source, key);
+    return *value;
+  };
   const auto count = [&](const char* key) {
-    return std::strtoll(entry(content, key, source).c_str(), nullptr, 10);
+    const double value = number(key);
+    ASSAY_CHECK_AS(
+        CheckpointError,
+        value >= 0 && value <= std::numeric_limits<int>::max() && value == std::floor(value),
+        "{}: '{}' is {}, which is no count; train again with --force", source, key, value);
+    return static_cast<int64_t>(value);
   };
   TrainingPosition at;
   for (const std::string& metric : state.step.metric_names())
-    at.sums.push_back(std::strtod(entry(content, sum_key(metric), source).c_str(), nullptr));
+    at.sums.push_back(number(sum_key(metric)));
   state.step.load(content.tensors, source);
   if (state.early_stopping != nullptr) {
     state.early_stopping->load(content.tensors, source);

@@ -42,8 +42,7 @@ TrainingPosition load_checkpoint(const std::filesystem::path& file, const Traini
 /// Writes a weight file of Assay: safetensors with a checksum of all tensors and metadata under
 /// "checksum". Returns the checksum.
 std::string write_checked(const std::filesystem::path& file, SafeTensors content);
-/// CheckpointError if the content does not fit its checksum. A file without a checksum, as PyTorch
-/// writes, is accepted.
+/// CheckpointError if the content does not fit its checksum, or has none.
 SafeTensors read_checked(const std::filesystem::path& file);
 
 }  // namespace assay

@@ -194,7 +194,10 @@ TrainingResult train(const TrainingTask& task, const RunConfig& config, const Ru
 
 TrainingResult read_result(const RunConfig& config, const RunFolder& folder, size_t train_images) {
   TrainingResult result{.history = History::read(folder.history())};
-  if (result.history.rows().empty()) return result;
+  ASSAY_CHECK_AS(CheckpointError, !result.history.rows().empty(),
+                 "{}: is missing or has no epoch, and the metrics need them; put it back, or train "
+                 "again with --force",
+                 folder.history().string());
   const std::vector<double> epochs = result.history.column("epoch");
   result.epochs = static_cast<int>(epochs.back());
   if (result.history.has("step")) {

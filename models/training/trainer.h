@@ -63,8 +63,8 @@ struct TrainingResult {
 TrainingResult train(const TrainingTask& task, const RunConfig& config, const RunFolder& folder,
                      const TrainingHooks& hooks);
 
-/// The result of train() for a training that has ended, read from its history.csv; all 0 if there
-/// is none. `train_images`: images per epoch.
+/// The result of train() for a training that has ended, read from its history.csv; CheckpointError
+/// if there is none. `train_images`: images per epoch.
 TrainingResult read_result(const RunConfig& config, const RunFolder& folder, size_t train_images);
 
 /// Mean loss of the step's network over `images` of the store, in inference mode. Those in `noisy`

@@ -24,6 +24,8 @@ struct Fake {
   double shift = 0;    ///< of the defective images' scores above those of the good ones
   double spread = 10;  ///< of all scores
   std::string preset = {};
+  bool untrained = false;
+  int latent = 0;
 };
 
 void write_run(const fs::path& root, const Fake& fake) {
@@ -33,8 +35,10 @@ void write_run(const fs::path& root, const Fake& fake) {
   config.seed = fake.seed;
   config.lr = fake.lr;
   config.train_noise = config.test_noise = fake.noise;
-  std::string name = fmt::format("{}-{}-{}-{}{:f}", config.preset, config.object_class, fake.seed,
-                                 fake.noise, fake.lr);
+  config.untrained = fake.untrained;
+  if (fake.latent > 0) config.own_values["latent"] = fake.latent;
+  std::string name = fmt::format("{}-{}-{}-{}{:f}-{}-{}", config.preset, config.object_class,
+                                 fake.seed, fake.noise, fake.lr, fake.untrained, fake.latent);
   const RunFolder folder(root / name);
   folder.create();
   save(config, folder.config());
@@ -219,8 +223,11 @@ TEST_CASE("the study's numbers stand beside its classes, and never beside synthe
                                 .shift = 9.0});
     write_run(folder.path(), {.model = "cnn", .object_class = c.object_class, .data = c.data});
     const std::string text = report_text(folder.path());
-    CHECK(contains(text, "28.10 %") == c.drop28);
-    CHECK(contains(text, "2.56 %") == c.drop2);
+    const std::string noise_table = text.substr(text.find("With and without noise"));
+    CHECK(contains(noise_table, "28.10 %") == c.drop28);
+    CHECK(contains(noise_table, "2.56 %") == c.drop2);
+    // The claims are listed as soon as one class is real.
+    CHECK(contains(text, "28.10") == (std::string(c.data) != "builtin"));
     CHECK(contains(text, "about 65 %") == c.cnn);
     CHECK(contains(text, "Synthetic data.") == (std::string(c.data) == "builtin"));
   }
@@ -291,6 +298,83 @@ TEST_CASE("a profile is written for the report, and a damaged one left out") {
     CHECK(!read_profile(file));
     CHECK(!contains(report_text(folder.path()), "Training steps on"));
   }
+}
+
+namespace {
+
+/// The part of a text from `begin` to `end`, both of which must be there.
+std::string part_of(const std::string& text, const std::string& begin, const std::string& end) {
+  const size_t from = text.find(begin);
+  REQUIRE(from != std::string::npos);
+  const size_t to = text.find(end, from + begin.size());
+  REQUIRE(to != std::string::npos);
+  return text.substr(from, to - from);
+}
+
+}  // namespace
+
+TEST_CASE("what training bought is said against the untrained network and the best baseline") {
+  for (const int seeds : {2, 3}) {
+    const TemporaryFolder folder;
+    for (uint64_t seed = 1; seed <= static_cast<uint64_t>(seeds); ++seed) {
+      write_run(folder.path(), {.seed = seed, .shift = 6.0});
+      write_run(folder.path(), {.seed = seed, .shift = 0.0, .untrained = true});
+      write_run(folder.path(), {.model = "pca", .seed = seed, .shift = 10.0});
+      write_run(folder.path(), {.model = "mean", .seed = seed, .shift = 1.0});
+    }
+    const std::string text = report_text(folder.path());
+    const std::string section = part_of(text, "Against the same network", "Image AUROC. Untrained");
+    if (seeds == 2) {
+      CHECK(contains(section, "run with too few seeds to say in 1; 1 pair of"));
+      CHECK(!contains(section, "better in"));
+    } else {
+      CHECK(contains(section, "weights as drawn, the trained model is better in 1; 1 pair of"));
+      CHECK(contains(section, "the best baseline, the trained model is worse in 1; 1 pair of"));
+      CHECK(contains(section, "PCA"));
+      CHECK(!contains(section, "MEAN"));
+    }
+  }
+}
+
+TEST_CASE("a claim holds, falls or stays open by the intervals of three seeds") {
+  const auto claims_of = [](double kd_cae, double cnn, int seeds) {
+    const TemporaryFolder folder;
+    for (uint64_t seed = 1; seed <= static_cast<uint64_t>(seeds); ++seed) {
+      write_run(folder.path(), {.seed = seed, .shift = kd_cae});
+      write_run(folder.path(), {.model = "cnn", .seed = seed, .shift = cnn});
+    }
+    const std::string text = report_text(folder.path());
+    return part_of(text, "KD-CAE detects better than the CNN", "KD-CAE detects better than NI-CAE");
+  };
+  CHECK(contains(claims_of(9, 1, 3), "holds"));
+  CHECK(contains(claims_of(1, 9, 3), "refuted"));
+  CHECK(contains(claims_of(4, 4, 3), "undecided"));
+  CHECK(contains(claims_of(9, 1, 2), "undecided"));  // two seeds decide nothing
+}
+
+TEST_CASE("claims of noise, of an option and of what was not run") {
+  const TemporaryFolder folder;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    for (const char* noise : {"clean", "noisy"})
+      write_run(folder.path(), {.model = "ni-cae",
+                                .object_class = "toothbrush",
+                                .seed = seed,
+                                .noise = noise,
+                                .shift = 9.0});
+    write_run(folder.path(), {.object_class = "toothbrush", .seed = seed, .shift = 9.0});
+    write_run(folder.path(),
+              {.object_class = "toothbrush", .seed = seed, .shift = 1.0, .latent = 512});
+  }
+  const std::string text = report_text(folder.path());
+  const auto row = [&](const char* claim, const char* next) { return part_of(text, claim, next); };
+  // The scores with and without noise are the same, so F1 does not fall at all.
+  CHECK(contains(row("by 28.10 % on toothbrush", "by 2.56 %"), "refuted"));
+  CHECK(contains(row("by 2.56 % on transistor", "NI-CAE is most robust"), "not testable here"));
+  CHECK(contains(row("A smaller latent detects worse", "A little overfitting"), "holds"));
+  CHECK(contains(row("A little overfitting helps", "Screws are"), "not testable here"));
+  CHECK(contains(row("Generated images are", "The claims are those"), "not testable here"));
+  // The variant has its row there and is left out of the comparison of models.
+  CHECK(!contains(text.substr(0, text.find("What did training buy?")), "latent 512"));
 }
 
 TEST_CASE("an end of an interval that is not 0 does not read like it") {

@@ -1,14 +1,21 @@
 // The thread pool, the allocator, the weight cache and the choice of the instruction set.
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
+#include "kernels/runtime/cpu_limit.h"
 #include "kernels/runtime/error.h"
 #include "tests/support/kernel_test.h"
 
 namespace assay {
 namespace {
+namespace fs = std::filesystem;
 
 TEST_CASE("ThreadPool: every part runs once, at any number of threads and parts") {
   const int64_t counts[] = {0, 1, 2, 7, 1000};
@@ -78,6 +85,56 @@ TEST_CASE("ThreadPool: callers of several threads take turns") {
 
 TEST_CASE("ThreadPool: no threads is an error") {
   CHECK_THROWS_AS(ThreadPool(0), UsageError);
+}
+
+TEST_CASE("cgroup_cpus: the lowest quota of the group and all above it, rounded up") {
+  const fs::path root = fs::temp_directory_path() / fmt::format("assay-cgroup-{}", getpid());
+  const auto put = [&](const std::string& file, const std::string& text) {
+    fs::create_directories((root / file).parent_path());
+    std::ofstream(root / file) << text;
+  };
+  CHECK(cgroup_cpus(root) == 0);  // no control groups at all
+  put("proc/self/cgroup", "0::/job/step\n");
+  CHECK(cgroup_cpus(root) == 0);
+  put("sys/fs/cgroup/job/step/cpu.max", "max 100000\n");
+  CHECK(cgroup_cpus(root) == 0);
+  put("sys/fs/cgroup/job/cpu.max", "250000 100000\n");
+  CHECK(cgroup_cpus(root) == 3);
+  put("sys/fs/cgroup/job/step/cpu.max", "150000 100000\n");
+  CHECK(cgroup_cpus(root) == 2);
+  put("sys/fs/cgroup/cpu.max", "5000 100000\n");
+  CHECK(cgroup_cpus(root) == 1);
+  for (const char* broken : {"", "x y", "-5 100000", "5 0", "5"}) {
+    put("sys/fs/cgroup/cpu.max", broken);
+    CHECK(cgroup_cpus(root) == 2);
+  }
+  // Version 1; a container sees its own group at the mount, under the host's path.
+  put("proc/self/cgroup", "4:memory:/a\n3:cpu,cpuacct:/docker/abc\n2:cpuset:/b\n");
+  CHECK(cgroup_cpus(root) == 0);
+  put("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  put("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  CHECK(cgroup_cpus(root) == 0);
+  put("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "400000\n");
+  CHECK(cgroup_cpus(root) == 4);
+  fs::remove_all(root);
+}
+
+TEST_CASE("available_threads: no more than Slurm gave the task, and at least one") {
+  const char* const before = std::getenv("SLURM_CPUS_PER_TASK");
+  const std::string kept = before == nullptr ? "" : before;
+  unsetenv("SLURM_CPUS_PER_TASK");
+  const int all = available_threads();
+  CHECK(all >= 1);
+  setenv("SLURM_CPUS_PER_TASK", "1", 1);
+  CHECK(available_threads() == 1);
+  setenv("SLURM_CPUS_PER_TASK", "100000", 1);
+  CHECK(available_threads() == all);
+  for (const char* none : {"0", "-1", "x", ""}) {
+    setenv("SLURM_CPUS_PER_TASK", none, 1);
+    CHECK(available_threads() == all);
+  }
+  unsetenv("SLURM_CPUS_PER_TASK");
+  if (before != nullptr) setenv("SLURM_CPUS_PER_TASK", kept.c_str(), 1);
 }
 
 TEST_CASE("parallel_blocks: the blocks cover the range") {

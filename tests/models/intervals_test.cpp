@@ -207,7 +207,7 @@ TEST_CASE("a perfect model has an interval") {
 
 TEST_CASE("95 % intervals contain a known AUROC in 93 to 97 % of test sets") {
   // 2000 rounds have a standard error of 0.6 % at 93 % and 0.4 % at 97 %; three of them on either
-  // side. README.md has the table of 40000 rounds with what falls short.
+  // side. bench/results/intervals.md has the table of 40000 rounds and what falls short.
   const int rounds = 2000;
   for (const int p : {0, 2})
     for (const auto& [good, defective] : {std::pair(12, 30), std::pair(60, 40)})
@@ -221,7 +221,7 @@ TEST_CASE("95 % intervals contain a known AUROC in 93 to 97 % of test sets") {
       }
 }
 
-TEST_CASE("the table of README.md" * doctest::skip()) {
+TEST_CASE("the table of intervals.md" * doctest::skip()) {
   for (const Population& population : kPopulations)
     for (const auto& [good, defective] : {std::pair(12, 30), std::pair(60, 40)}) {
       fmt::print("| {} | {} + {} |", population.name, good, defective);

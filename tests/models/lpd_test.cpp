@@ -8,8 +8,8 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "models/detectors/eigen.h"
 #include "models/detectors/kd_cae_detector.h"
-#include "models/detectors/lpd/eigen.h"
 #include "models/detectors/lpd_detector.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/registry.h"

@@ -23,7 +23,9 @@ ModelSpec small_model(const std::string& name) {
   model.train = [](const RunConfig&, const RunFolder&, Start, const TrainingHooks&) {
     return DetectorMetrics();
   };
-  model.evaluate = [](const RunConfig&, const RunFolder&) { return DetectorMetrics(); };
+  model.evaluate = [](const RunConfig&, const RunFolder&, const RunFolder&) {
+    return DetectorMetrics();
+  };
   model.make_detector = [](const RunConfig&) { return nullptr; };
   return model;
 }

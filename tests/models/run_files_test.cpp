@@ -1,8 +1,13 @@
 // The files of a run: CSV, configuration, whole replacement.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "kernels/runtime/error.h"
@@ -142,6 +147,93 @@ TEST_CASE("clearing a run folder leaves what is not its own") {
   run.clear();
   CHECK(!run.finished());
   CHECK(fs::exists(run.root() / "notes.txt"));
+}
+
+TEST_CASE("a new evaluation replaces the old one at its end, and leaves files of others") {
+  const Folder folder;
+  const RunFolder run(folder.path / "run");
+  const std::string head = "path,label,defect,score,predicted,set\n";
+  const auto write = [&](const RunFolder& to, const std::string& text, const std::string& defect) {
+    to.create();
+    write_file(to.figures() / RunFolder::figure_name(defect, "test/000.png"), text);
+    write_file(to.scores(), head + "test/000.png,good," + defect + ",1,good,test\n");
+    write_file(to.metrics(), text);
+  };
+  const auto text_of = [](const fs::path& file) {
+    std::ifstream in(file);
+    return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  };
+  write(run, "old", "crack");
+  write_file(run.noise(), "{}");
+  write_file(run.figures() / "thesis.png", "mine");
+  {
+    const StagedFiles staged(run);  // never committed, as where writing fails
+    write(staged.folder(), "new", "scratch");
+    CHECK(fs::exists(staged.folder().noise()));
+  }
+  CHECK(text_of(run.metrics()) == "old");
+  CHECK(fs::exists(run.figures() / "crack_000.png"));
+  CHECK(!fs::exists(run.figures() / "scratch_000.png"));
+  CHECK(std::distance(fs::directory_iterator(run.root()), fs::directory_iterator()) == 4);
+  StagedFiles staged(run);
+  write(staged.folder(), "new", "scratch");
+  staged.commit();
+  CHECK(text_of(run.metrics()) == "new");
+  CHECK(text_of(run.figures() / "scratch_000.png") == "new");
+  CHECK(!fs::exists(run.figures() / "crack_000.png"));
+  CHECK(text_of(run.figures() / "thesis.png") == "mine");
+  CHECK(std::distance(fs::directory_iterator(run.root()), fs::directory_iterator()) == 4);
+}
+
+TEST_CASE("an evaluation that was killed while it replaced the old one is made good") {
+  const Folder folder;
+  const RunFolder run(folder.path / "run");
+  run.create();
+  write_file(run.metrics(), "old");
+  fs::create_directories(run.root() / "evaluation.new/figures");
+  write_file(run.root() / "evaluation.new/metrics.json", "new");
+  write_file(run.root() / "evaluation.new/figures/good_1.png", "new");
+  fs::create_directories(run.root() / "evaluation.new.host-1.tmp/figures");
+  write_file(run.figures() / "good_1.png.host-1.tmp", "");
+  run.recover();
+  CHECK(fs::file_size(run.metrics()) == 3);
+  CHECK(fs::exists(run.figures() / "good_1.png"));
+  CHECK(std::distance(fs::directory_iterator(run.root()), fs::directory_iterator()) == 2);
+  CHECK(std::distance(fs::directory_iterator(run.figures()), fs::directory_iterator()) == 1);
+  std::ifstream in(run.metrics());
+  std::string text;
+  CHECK((in >> text && text == "new"));
+}
+
+TEST_CASE("temporary files of killed processes go when their folder is next written into") {
+  const Folder folder;
+  const fs::path own = AtomicFile::temporary_of(folder.path / "x.json");
+  const std::string suffix = own.filename().string().substr(6);  // ".host-123.tmp"
+  const auto put = [&](const std::string& name, int seconds) {
+    std::ofstream(folder.path / name) << "x";
+    fs::last_write_time(folder.path / name,
+                        fs::file_time_type::clock::now() - std::chrono::seconds(seconds));
+    return folder.path / name;
+  };
+  const fs::path dead = put("a.json" + suffix, 600), young = put("b.json" + suffix, 1),
+                 other_host = put("c.json.elsewhere-1.tmp", 600), plain = put("d.tmp", 600),
+                 alive = put("e.json" + suffix, 600);
+  const int lock = open(alive.c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(flock(lock, LOCK_EX) == 0);
+  write_file(folder.path / "new.json", "{}");
+  close(lock);
+  CHECK(!fs::exists(dead));
+  for (const fs::path& file : {young, other_host, plain, alive}) CHECK(fs::exists(file));
+}
+
+TEST_CASE("names that are too long are refused before anything is written") {
+  const Folder folder;
+  const RunFolder run(folder.path / "run");
+  CHECK_NOTHROW(run.check_names({"good_000.png"}));
+  CHECK_THROWS_AS(run.check_names({std::string(250, 'x') + ".png"}), Error);
+  fs::path deep = folder.path;
+  while (deep.string().size() < 4060) deep /= std::string(200, 'd');
+  CHECK_THROWS_AS(RunFolder(deep).check_names({}), Error);
 }
 
 TEST_CASE("options out of range are named") {

@@ -180,7 +180,8 @@ TEST_CASE("a count is a whole number, an interval two numbers") {
   CHECK(error_of(json) == "run/metrics.json: 'tp' is no whole number");
   json = json_of(RunMetrics(detector()));
   json["intervals"]["image_auroc"] = {1};
-  CHECK(error_of(json) == "run/metrics.json: 'intervals.image_auroc' is no interval [low, high]");
+  CHECK(error_of(json) ==
+        "run/metrics.json: 'intervals.image_auroc' is no interval [low, high] from 0 to 1");
   CHECK(error_of(Json(3)) == "run/metrics.json: is no object");
 }
 
@@ -189,14 +190,14 @@ TEST_CASE("a metrics.json that cannot be read says how to write it again") {
   const RunFolder folder(root / "run");
   folder.create();
   const std::string cure = "; run assay evaluate " + folder.root().string();
+  CHECK_THROWS_WITH_AS(read_metrics(folder),
+                       (folder.metrics().string() + ": there is no such file" + cure).c_str(),
+                       CheckpointError);
+  write_file(folder.metrics(), "{");
   CHECK_THROWS_WITH_AS(
       read_metrics(folder),
-      (folder.metrics().string() + ": is missing or cannot be read" + cure).c_str(),
+      (folder.metrics().string() + ": is damaged: it holds no JSON object" + cure).c_str(),
       CheckpointError);
-  write_file(folder.metrics(), "{");
-  CHECK_THROWS_WITH_AS(read_metrics(folder),
-                       (folder.metrics().string() + ": is no JSON" + cure).c_str(),
-                       CheckpointError);
   write_file(folder.metrics(), "{}");
   CHECK_THROWS_WITH_AS(read_metrics(folder),
                        (folder.metrics().string() + ": 'model' is missing" + cure).c_str(),

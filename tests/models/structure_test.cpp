@@ -82,6 +82,7 @@ bool is_of_one_model(const std::string& file) {
                                                "models/experiments/registry.cpp",
                                                "models/experiments/cnn_run.",
                                                "models/experiments/gan_run.",
+                                               "models/experiments/study.",
                                                "models/experiments/lpd"};
   return std::any_of(own.begin(), own.end(),
                      [&](const std::string& start) { return file.starts_with(start); });

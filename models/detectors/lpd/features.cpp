@@ -8,7 +8,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
-#include "models/detectors/lpd/eigen.h"
+#include "models/detectors/eigen.h"
 #include "models/detectors/lpd/pose.h"
 
 namespace assay {

@@ -10,8 +10,8 @@
 #include "kernels/runtime/memory.h"
 #include "kernels/runtime/philox.h"
 #include "kernels/runtime/transfer.h"
-#include "models/detectors/lpd/model_reader.h"
 #include "models/detectors/lpd/planes.h"
+#include "models/detectors/model_reader.h"
 #include "models/evaluation/statistics.h"
 #include "models/run/csv.h"
 

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/error.h"
+#include "models/run/csv.h"
 #include "tensor/safetensors.h"
 
 namespace assay {
@@ -29,6 +31,16 @@ class ModelReader {
                      "{}: its {} hold {}; train again with --force", name_, key, v);
     return values;
   }
+  /// A u8 tensor of any number of rows of this shape.
+  std::vector<uint8_t> bytes(const std::string& key, const Shape& row) const {
+    const StoredTensor& t = tensor(key, StoredType::u8);
+    ASSAY_CHECK_AS(CheckpointError,
+                   t.shape.size() == row.size() + 1 && t.shape[0] > 0 &&
+                       std::equal(row.begin(), row.end(), t.shape.begin() + 1),
+                   "{}: its {} are {}, not rows of {}; train again with --force", name_, key,
+                   to_string(t.shape), to_string(row));
+    return t.bytes;
+  }
   /// Integers, each from 0 to `end` - 1.
   std::vector<int> indices(const std::string& key, int end) const {
     std::vector<int> values;
@@ -45,21 +57,28 @@ class ModelReader {
                    "{}: its metadata say no {}; train again with --force", name_, key);
     return found->second;
   }
+  /// All finite.
   std::vector<double> doubles(const std::string& key) const {
-    return tensor(key, StoredType::f64).doubles();
+    std::vector<double> values = tensor(key, StoredType::f64).doubles();
+    for (const double value : values)
+      ASSAY_CHECK_AS(CheckpointError, std::isfinite(value),
+                     "{}: its {} hold {}; train again with --force", name_, key, value);
+    return values;
   }
   double number(const std::string& key, double low, double high) const {
     const auto found = file_.metadata.find(key);
-    const double value =
-        found == file_.metadata.end() ? NAN : std::strtod(found->second.c_str(), nullptr);
-    ASSAY_CHECK_AS(CheckpointError, value >= low && value <= high,
+    const std::optional<double> value =
+        found == file_.metadata.end() ? std::nullopt : parse_number(found->second);
+    ASSAY_CHECK_AS(CheckpointError, value && *value >= low && *value <= high,
                    "{}: its metadata say no {} from {} to {}; train again with --force", name_, key,
                    low, high);
-    return value;
+    return *value;
   }
   int whole(const std::string& key, int low, int high) const {
     return static_cast<int>(number(key, low, high));
   }
+
+  const std::string& name() const { return name_; }
 
  private:
   const StoredTensor& tensor(const std::string& key, StoredType type) const {

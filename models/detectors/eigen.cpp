@@ -1,4 +1,4 @@
-#include "models/detectors/lpd/eigen.h"
+#include "models/detectors/eigen.h"
 
 #include <algorithm>
 #include <cmath>

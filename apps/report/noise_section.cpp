@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "apps/report/charts.h"
+#include "apps/report/sections.h"
+#include "apps/report/text.h"
+#include "data/noise.h"
+#include "models/experiments/noise_sweep.h"
+#include "models/experiments/study.h"
+
+namespace assay {
+namespace {
+
+/// The sweeps of a group's runs, point by point.
+struct GroupSweep {
+  const SeedGroup* group;
+  std::vector<std::vector<NoisePoint>> runs;  ///< of equal grids
+
+  size_t points() const { return runs.front().size(); }
+  const NoisePoint& at(size_t i) const { return runs.front()[i]; }
+  /// Mean over the runs; from the lowest to the highest of all runs and draws.
+  DrawnMetric over_runs(size_t i, DrawnMetric NoisePoint::*metric) const {
+    DrawnMetric all{0, std::numeric_limits<double>::max(), std::numeric_limits<double>::lowest()};
+    for (const std::vector<NoisePoint>& run : runs) {
+      const DrawnMetric& m = run[i].*metric;
+      all.mean += m.mean / static_cast<double>(runs.size());
+      all.low = std::min(all.low, m.low);
+      all.high = std::max(all.high, m.high);
+    }
+    return all;
+  }
+  /// The drop of F1 in per cent of the run's own F1 without noise. Empty where some run has an F1
+  /// of 0 without noise.
+  std::optional<DrawnMetric> f1_drop(size_t i) const {
+    DrawnMetric all{0, std::numeric_limits<double>::max(), std::numeric_limits<double>::lowest()};
+    for (const std::vector<NoisePoint>& run : runs) {
+      const double clean = run.front().f1.mean;
+      if (clean <= 0) return std::nullopt;
+      const auto drop = [&](double f1) { return 100 * (clean - f1) / clean; };
+      all.mean += drop(run[i].f1.mean) / static_cast<double>(runs.size());
+      all.low = std::min(all.low, drop(run[i].f1.high));
+      all.high = std::max(all.high, drop(run[i].f1.low));
+    }
+    return all;
+  }
+  /// The point of equation 7 of the study; empty where the grid lacks it.
+  std::optional<size_t> study_point() const {
+    for (size_t i = 0; i < points(); ++i)
+      if (at(i).variance == kNoiseVariance && at(i).share == kNoiseShare) return i;
+    return std::nullopt;
+  }
+};
+
+bool same_grid(const std::vector<NoisePoint>& a, const std::vector<NoisePoint>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const NoisePoint& x, const NoisePoint& y) {
+                      return x.variance == y.variance && x.share == y.share;
+                    });
+}
+
+std::vector<GroupSweep> sweeps_of(const ClassFindings& c) {
+  std::vector<GroupSweep> sweeps;
+  for (const SeedGroup* group : c.groups) {
+    GroupSweep sweep{group, {}};
+    for (const RunResult* run : group->runs) {
+      std::vector<NoisePoint> points = read_noise_sweep(run->folder);
+      if (points.empty() || (!sweep.runs.empty() && !same_grid(points, sweep.runs.front())))
+        continue;
+      sweep.runs.push_back(std::move(points));
+    }
+    if (!sweep.runs.empty()) sweeps.push_back(std::move(sweep));
+  }
+  return sweeps;
+}
+
+/// A metric of all models along one side of the grid: the mean, and the band as thin lines.
+std::string sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string& title,
+                        const Axis& x, const Axis& y, DrawnMetric NoisePoint::*metric,
+                        double NoisePoint::*along,
+                        const std::function<bool(const NoisePoint&)>& is_shown) {
+  std::vector<Series> lines;
+  for (const GroupSweep& sweep : sweeps) {
+    const int colour = colour_of(sweep.group->config().model);
+    Series mean{sweep.group->label, {}, colour}, low{"", {}, colour, true, true},
+        high{"", {}, colour, true, true};
+    for (size_t i = 0; i < sweep.points(); ++i) {
+      if (!is_shown(sweep.at(i))) continue;
+      const DrawnMetric m = sweep.over_runs(i, metric);
+      const double at = sweep.at(i).*along;
+      mean.points.emplace_back(at, m.mean);
+      low.points.emplace_back(at, m.low);
+      high.points.emplace_back(at, m.high);
+    }
+    lines.insert(lines.end(), {mean, low, high});
+  }
+  return line_chart({.title = title, .x = x, .y = y}, lines);
+}
+
+std::string percent_text(double value) {
+  return decimal(value, 1) + "&nbsp;%";
+}
+
+/// What the study's noise does to F1, and whether that is what the study prints.
+std::string drop_sentence(const GroupSweep& sweep, const ClassFindings& c) {
+  const auto at = sweep.study_point();
+  const auto drop = at ? sweep.f1_drop(*at) : std::nullopt;
+  if (!drop) return "";
+  std::string text = fmt::format(
+      "{}: noise of the study&rsquo;s variance {:g} on {:g}&nbsp;% of the test images changes F1 "
+      "by "
+      "{} ({} to {} over {} and choices of the images)",
+      name_of_group(*sweep.group), kNoiseVariance, 100 * kNoiseShare, percent_text(-drop->mean),
+      percent_text(-drop->high), percent_text(-drop->low),
+      counted(static_cast<int64_t>(sweep.runs.size()), "seed"));
+  const auto published =
+      c.synthetic ? std::nullopt : published_noise_drop(sweep.group->config().model, c.name);
+  if (!published) return text + ".";
+  text += fmt::format("; the study prints a fall of {:.2f}&nbsp;%, which lies {} that range",
+                      *published,
+                      drop->low <= *published && *published <= drop->high ? "in" : "outside");
+  for (size_t i = 0; i < sweep.points(); ++i)
+    if (const auto other = sweep.f1_drop(i); other && other->mean >= *published)
+      return fmt::format(
+          "{}. The mildest noise of the sweep whose mean fall reaches it has a variance of {:g} on "
+          "{:g}&nbsp;% of the images.",
+          text, sweep.at(i).variance, 100 * sweep.at(i).share);
+  return text + ". No noise of the sweep lowers F1 so far on average.";
+}
+
+}  // namespace
+
+void add_noise_sweeps(Page& page, const Findings& findings) {
+  std::vector<std::pair<const ClassFindings*, std::vector<GroupSweep>>> classes;
+  for (const ClassFindings& c : findings.classes)
+    if (std::vector<GroupSweep> sweeps = sweeps_of(c); !sweeps.empty())
+      classes.emplace_back(&c, std::move(sweeps));
+  if (classes.empty()) return;
+  page.subsection("noise-sweep", "Noise on the test images alone", "Noise sweep");
+  for (const auto& [c, sweeps] : classes) {
+    page.add(fmt::format("<h4>{}{}</h4>\n", escape_html(c->name), synthetic_tag(c->synthetic)));
+    page.add("<div class=\"charts\">\n" +
+             sweep_chart(sweeps, "All test images noisy", {.title = "variance of the noise"},
+                         {.title = "image AUROC", .low = 0.4, .high = 1}, &NoisePoint::image_auroc,
+                         &NoisePoint::variance, [](const NoisePoint& p) { return p.share == 1; }) +
+             sweep_chart(sweeps, fmt::format("Noise of variance {:g}", kNoiseVariance),
+                         {.title = "share of noisy test images"},
+                         {.title = "F1", .low = 0, .high = 1}, &NoisePoint::f1, &NoisePoint::share,
+                         [](const NoisePoint& p) { return p.variance == kNoiseVariance; }) +
+             "</div>\n");
+    for (const GroupSweep& sweep : sweeps)
+      if (const std::string text = drop_sentence(sweep, *c); !text.empty())
+        page.add(paragraph(text));
+  }
+  page.add(
+      paragraph("One training serves a whole curve: the threshold stays that of the training. "
+                "Line: mean over seeds and over 20 choices of the noisy images; dashed: the lowest "
+                "and the highest of them.",
+                "soft"));
+}
+
+}  // namespace assay
