@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -15,6 +14,7 @@
 #include "models/experiments/registry.h"
 #include "models/run/folder.h"
 #include "models/run/machine.h"
+#include "models/run/reader.h"
 #include "tensor/tape.h"
 
 namespace assay {
@@ -244,10 +244,8 @@ void write_profile(const std::filesystem::path& file, const MachineProfile& prof
 }
 
 std::optional<MachineProfile> read_profile(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  if (!in) return {};
   try {
-    const Json json = Json::parse(in);
+    const Json json = read_run_json(file);
     MachineProfile profile{.machine = json.at("machine"), .peaks = {}, .steps = {}};
     if (json.contains("peaks")) {
       profile.peaks = Peaks{json["peaks"].at("fma_flops"), json["peaks"].at("copy_bytes")};

@@ -1,7 +1,6 @@
 #include "models/experiments/detector_evaluation.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -46,10 +45,9 @@ class TrainingImages {
   explicit TrainingImages(const RunFolder& folder) : folder_(folder) {}
 
   std::optional<std::vector<float>> operator[](size_t place) {
-    std::ifstream in(folder_.split());
-    const Json split = Json::parse(in, nullptr, false);
-    if (!split.is_object() || !split.contains("train") || place >= split["train"].size()) return {};
     try {
+      const Json split = read_run_json(folder_.split());
+      if (!split.contains("train") || place >= split["train"].size()) return {};
       const RunConfig config = load_config(folder_.config());
       if (!data_) data_ = open_data(config);
       for (const Sample& sample : data_->train_good) {
