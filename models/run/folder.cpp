@@ -105,7 +105,10 @@ std::vector<std::string> RunFolder::scored_figures() const {
       if (name.find('/') != std::string::npos) continue;  // nothing of ours is called so
       names.push_back(name);
       names.push_back(std::string(kNoisePrefix) + name);
+      names.push_back(std::string(kNearestPrefix) + name);
     }
+    for (const fs::path& strip : {misses(), false_alarms()})
+      names.push_back(strip.filename().string());
   } catch (const CheckpointError&) {  // it speaks of none
   }
   return names;
@@ -149,7 +152,8 @@ void RunFolder::check_names(const std::vector<std::string>& figures) const {
   };
   for (const fs::path& file : files()) check(fold(99).root() / file.filename());
   for (const std::string& name : figures)
-    check(AtomicFile::temporary_of(evaluation()) / "figures" / (std::string(kNoisePrefix) + name));
+    check(AtomicFile::temporary_of(evaluation()) / "figures" /
+          (std::string(kNearestPrefix) + name));
 }
 
 void RunFolder::clear() const {
