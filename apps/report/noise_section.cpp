@@ -74,7 +74,7 @@ std::vector<GroupSweep> sweeps_of(const ClassFindings& c) {
   return sweeps;
 }
 
-/// A metric of all models along one side of the grid: the mean, and the band as thin lines.
+/// A metric of all models along one side of the grid: the mean and its band.
 std::string sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string& title,
                         const Axis& x, const Axis& y, DrawnMetric NoisePoint::*metric,
                         double NoisePoint::*along,
@@ -82,17 +82,15 @@ std::string sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string
   std::vector<Series> lines;
   for (const GroupSweep& sweep : sweeps) {
     const int colour = colour_of(sweep.group->config().model);
-    Series mean{sweep.group->label, {}, colour}, low{"", {}, colour, true, true},
-        high{"", {}, colour, true, true};
+    Series mean{sweep.group->label, {}, colour};
     for (size_t i = 0; i < sweep.points(); ++i) {
       if (!is_shown(sweep.at(i))) continue;
       const DrawnMetric m = sweep.over_runs(i, metric);
       const double at = sweep.at(i).*along;
       mean.points.emplace_back(at, m.mean);
-      low.points.emplace_back(at, m.low);
-      high.points.emplace_back(at, m.high);
+      mean.band.push_back({at, m.low, m.high});
     }
-    lines.insert(lines.end(), {mean, low, high});
+    lines.push_back(std::move(mean));
   }
   return line_chart({.title = title, .x = x, .y = y}, lines);
 }

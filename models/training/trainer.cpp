@@ -193,7 +193,7 @@ TrainingResult train(const TrainingTask& task, const RunConfig& config, const Ru
 }
 
 TrainingResult read_result(const RunConfig& config, const RunFolder& folder, size_t train_images) {
-  if (config.untrained) return {};
+  if (config.untrained) return TrainingResult();
   TrainingResult result{.history = History::read(folder.history())};
   ASSAY_CHECK_AS(CheckpointError, !result.history.rows().empty(),
                  "{}: is missing or has no epoch, and the metrics need them; put it back, or train "
