@@ -349,13 +349,14 @@ int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_
   const Scoring& scoring = detector.scoring();
   const auto output = make_output(form_of(arguments), scoring);
   PredictionRun run(predictor, arguments, *output);
-  if (prints_summary(arguments))
-    fmt::print(stderr, "assay: threshold {:.3f}: {}\n", scoring.threshold,
-               scoring.threshold_text());
   run.run();
   run.end();
   for (const std::string& note : run.notes()) fmt::print(stderr, "assay: note: {}\n", note);
-  if (prints_summary(arguments)) fmt::print(stderr, "assay: {}\n", run.summary());
+  if (prints_summary(arguments)) {
+    fmt::print(stderr, "assay: {}\n", run.summary());
+    fmt::print(stderr, "assay: threshold {:.3f}: {}\n", scoring.threshold,
+               scoring.threshold_text());
+  }
   ASSAY_CHECK(!stop_requested(),
               "interrupted after {} images; the results printed so far are valid", run.predicted());
   // An image that was not read may be defective.

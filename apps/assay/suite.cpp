@@ -5,11 +5,14 @@
 
 #include <charconv>
 #include <cstdio>
+#include <set>
 
 #include "apps/assay/cli.h"
 #include "apps/assay/progress.h"
 #include "apps/report/report.h"
 #include "apps/suite/results.h"
+#include "apps/suite/step_profile.h"
+#include "models/experiments/registry.h"
 #include "models/experiments/run.h"
 
 namespace assay {
@@ -60,6 +63,22 @@ void print_findings(const std::vector<RunResult>& runs, const SuiteOptions& opti
   if (open > 0) std::printf("note: %d runs of other shards are not finished\n", open);
 }
 
+/// Writes profile.json for the report: three steps of each preset of the suite, on this machine.
+/// The first shard does it, once.
+void profile_machine(const SuiteOptions& options) {
+  const std::filesystem::path file = options.out / "profile.json";
+  if (options.shard != 1 || std::filesystem::exists(file) ||
+      !std::filesystem::is_directory(options.out))
+    return;
+  constexpr int kSteps = 3;
+  MachineProfile profile{machine_text(), measure_peaks(current_context()), {}};
+  std::set<std::string> done;
+  for (const Cell& cell : cells_of(options))
+    if (find_model(cell.config.model).make_step && done.insert(cell.config.preset).second)
+      profile.steps.push_back(profile_step(cell.config, kSteps));
+  if (!profile.steps.empty()) write_profile(file, profile);
+}
+
 int suite_verb(SuiteArguments arguments) {
   SuiteOptions& options = arguments.options;
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
@@ -80,6 +99,7 @@ int suite_verb(SuiteArguments arguments) {
         return hooks_of(*progress);
       });
   progress.reset();
+  profile_machine(options);
   const std::vector<RunResult> runs = finished_runs(options.out);
   if (!runs.empty()) {
     print_findings(runs, options);

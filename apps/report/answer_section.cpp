@@ -95,13 +95,15 @@ std::string means_over_classes(const Findings& findings) {
 
 /// On how many classes each model is clearly ahead; empty for one class.
 std::string overall(const Findings& findings) {
-  std::map<std::string, int> clear;
+  std::map<std::string, int> clear, ahead;
   int compared = 0, undecided = 0;
   for (const ClassFindings& c : findings.classes) {
     if (!c.difference) continue;
     ++compared;
     if (c.verdict.kind == Verdict::Kind::decided)
       ++clear[name_of_group(*c.verdict.leader)];
+    else if (c.verdict.kind == Verdict::Kind::few_seeds)
+      ++ahead[name_of_group(*c.verdict.leader)];
     else
       ++undecided;
   }
@@ -110,6 +112,9 @@ std::string overall(const Findings& findings) {
   for (const auto& [name, n] : clear)
     parts.push_back(fmt::format("<b>{}</b> is clearly ahead on {}", name,
                                 n == compared ? "all" : std::to_string(n)));
+  for (const auto& [name, n] : ahead)
+    parts.push_back(fmt::format("<b>{}</b> is ahead on {} with fewer than {} seeds", name,
+                                n == compared ? "all" : std::to_string(n), kMinSeeds));
   if (undecided > 0)
     parts.push_back(fmt::format("on {} the data does not tell the best two apart", undecided));
   const std::string text =

@@ -64,6 +64,19 @@ std::string outline(const std::vector<double>& shares, const Scale& x, const Sca
   return fmt::format("<polygon class=\"{}\" points=\"{}\"/>", kind, points);
 }
 
+/// The area of a series' band; "" where it has none.
+std::string band(const Series& series, const Scale& x, const Scale& y) {
+  std::string upper, lower;
+  for (const Series::Between& b : series.band) {
+    if (!y.shows(b.low) || !y.shows(b.high)) continue;
+    upper += fmt::format("{:.1f},{:.1f} ", x(b.x), y(b.high));
+    lower = fmt::format("{:.1f},{:.1f} ", x(b.x), y(b.low)) + lower;
+  }
+  if (upper.empty()) return "";
+  return fmt::format("<polygon class=\"faint fill{}\" points=\"{}{}\"/>", series.colour, upper,
+                     lower);
+}
+
 }  // namespace
 
 std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
@@ -78,6 +91,9 @@ std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
       ys.take(y);
       any = true;
     }
+    for (const Series::Between& b : s.band)
+      for (const double y : {b.low, b.high})
+        if (std::isfinite(y) && (chart.y.kind != ScaleKind::logarithmic || y > 0)) ys.take(y);
     if (!s.name.empty())
       entries.push_back({s.name, line_kind(s.colour) + (s.dashed ? " dashed" : "")});
   }
@@ -91,12 +107,46 @@ std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
     std::vector<std::pair<double, double>> points;
     for (const auto& [px, py] : s.points)
       if (x.shows(px) && y.shows(py)) points.emplace_back(x(px), y(py));
-    body += polyline(points,
-                     line_kind(s.colour) + (s.dashed ? " dashed" : "") + (s.thin ? " thin" : ""));
+    body += band(s, x, y) + polyline(points, line_kind(s.colour) + (s.dashed ? " dashed" : ""));
   }
   if (chart.mark) body += marked(x, chart.mark->x, kTop, bottom, chart.mark->text);
   const double below = bottom + kAxisRoom;
   return framed(chart.title, below + legend_height(entries, kLeft) + 8,
+                body + legend(entries, kLeft, below));
+}
+
+std::string roofline_chart(const std::string& title, double peak_rate, double peak_bytes,
+                           const std::vector<std::string>& names, const std::vector<int>& colours,
+                           const std::vector<RooflinePoint>& points) {
+  constexpr double kLeft = 56, kPlot = 230, kGiga = 1e-9;
+  if (points.empty()) return "";
+  const double ridge = peak_rate / peak_bytes;
+  Range xs{ridge / 4, ridge * 4}, ys{peak_rate * kGiga, peak_rate * kGiga * 1.5};
+  for (const RooflinePoint& p : points) {
+    xs.take(p.intensity);
+    ys.take(p.rate * kGiga);
+  }
+  const double bottom = kTop + kPlot;
+  const Scale x(xs.low, xs.high, ScaleKind::logarithmic, kLeft, kChartWidth - kRight);
+  const Scale y(ys.low, ys.high, ScaleKind::logarithmic, bottom, kTop);
+  std::string body = axes(x, y, "FLOP per byte", "GFLOP/s");
+  // Where the slope of the memory leaves the chart at the bottom.
+  const double start = std::max(xs.low, ys.low / (peak_bytes * kGiga));
+  body += polyline({{x(start), y(start * peak_bytes * kGiga)},
+                    {x(ridge), y(peak_rate * kGiga)},
+                    {x.last(), y(peak_rate * kGiga)}},
+                   "roof");
+  body += text_at(
+      kLeft + 8, kTop + 12, "start",
+      fmt::format("roof: {:.0f} GFLOP/s, {:.1f} GB/s", peak_rate * kGiga, peak_bytes * kGiga),
+      "name");
+  for (const RooflinePoint& p : points)
+    body += fmt::format("<circle class=\"fill{} seen\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.6\"/>",
+                        colours[p.series], x(p.intensity), y(p.rate * kGiga));
+  std::vector<LegendEntry> entries;
+  for (size_t i = 0; i < names.size(); ++i) entries.push_back({names[i], line_kind(colours[i])});
+  const double below = bottom + kAxisRoom;
+  return framed(title, below + legend_height(entries, kLeft) + 8,
                 body + legend(entries, kLeft, below));
 }
 

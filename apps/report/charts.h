@@ -17,12 +17,16 @@ struct Axis {
   double low = 0, high = 0;
 };
 
-/// A line. `colour`: index into the palette.
+/// A line, and the area between `low` and `high` of its `band`. `colour`: index into the palette.
 struct Series {
   std::string name;  ///< in the legend; no entry when empty
   std::vector<std::pair<double, double>> points;
   int colour = 0;
-  bool dashed = false, thin = false;
+  bool dashed = false;
+  struct Between {
+    double x, low, high;
+  };
+  std::vector<Between> band = {};
 };
 
 struct Chart {
@@ -38,6 +42,17 @@ struct Chart {
 /// Points that are not finite (or not positive on a logarithmic axis) are left out; "" if none is
 /// left.
 std::string line_chart(const Chart& chart, const std::vector<Series>& series);
+
+/// One operation: FLOP per byte and FLOP per second.
+struct RooflinePoint {
+  double intensity, rate;
+  int series = 0;  ///< an index into the names
+};
+/// Rates against intensity, both logarithmic, under what multiply-adds (`peak_rate`, FLOP/s) and
+/// memory (`peak_bytes`, byte/s) allow. Names carry the colours of `colours`.
+std::string roofline_chart(const std::string& title, double peak_rate, double peak_bytes,
+                           const std::vector<std::string>& names, const std::vector<int>& colours,
+                           const std::vector<RooflinePoint>& points);
 
 /// Values of one group, counted in the same bins as the others.
 struct Group {

@@ -90,6 +90,12 @@ class Checker {
   }
 
  private:
+  bool were_run(const BetterModelClaim& rule, const std::string& object_class) const {
+    return std::any_of(classes_.begin(), classes_.end(), [&](const ClassFindings* c) {
+      return c->name == object_class && !trained_groups(c->compared, rule.first).empty() &&
+             !trained_groups(c->compared, rule.second).empty();
+    });
+  }
   Votes votes_on(const BetterModelClaim& rule) const {
     Votes votes;
     for (const ClassFindings* c : classes_) {
@@ -102,6 +108,10 @@ class Checker {
                       fmt::format("{}: {} &minus; {} {}", name_of_class(*c), name_of_group(*first),
                                   name_of_group(*second), difference_text(d->auroc, d->seeds)));
     }
+    // A claim with exceptions says nothing before these were run, too.
+    if (!votes.votes.empty())
+      for (const std::string& name : rule.except)
+        if (!were_run(rule, name)) votes.add(Vote::open, escape_html(name) + ": not run");
     return votes;
   }
 

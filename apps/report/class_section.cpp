@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "apps/report/charts.h"
@@ -7,6 +8,7 @@
 #include "apps/report/text.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/metrics.h"
+#include "models/evaluation/statistics.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
 #include "models/run/history.h"
@@ -93,32 +95,43 @@ std::string curve_charts(const ClassFindings& c) {
   return "<div class=\"charts\">\n" + charts + "</div>\n";
 }
 
-/// Training and validation loss; one pair of lines per fold.
+/// Losses of a column by epoch: the only training's, or the median of several with the band from
+/// the least to the largest. A fold that stopped early has no part in later epochs.
+Series loss_series(const std::vector<History>& histories, const char* column,
+                   const std::string& name, int colour) {
+  std::map<double, std::vector<double>> by_epoch;
+  for (const History& history : histories) {
+    const std::vector<double> epochs = history.column("epoch"), losses = history.column(column);
+    for (size_t i = 0; i < epochs.size(); ++i)
+      if (std::isfinite(losses[i])) by_epoch[epochs[i]].push_back(losses[i]);
+  }
+  Series series{.name = name, .points = {}, .colour = colour};
+  for (auto& [epoch, losses] : by_epoch) {
+    std::sort(losses.begin(), losses.end());
+    series.points.emplace_back(epoch, percentile_of_sorted(losses, 50));
+    if (histories.size() > 1) series.band.push_back({epoch, losses.front(), losses.back()});
+  }
+  return series;
+}
+
+/// Training and validation loss; of several folds the median and the band.
 std::string loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
-  const std::vector<RunFolder> folders = training_folders(run.config, run.folder);
-  std::vector<Series> lines;
-  for (const RunFolder& folder : folders) {
-    const bool first = lines.empty(), thin = folders.size() > 1;
-    Series train{first ? "training" : "", {}, 1, false, thin};
-    Series validation{first ? "held out" : "", {}, 0, false, thin};
-    const History history = History::read(folder.history());
-    const std::vector<double> epochs = history.column("epoch");
-    for (const auto& [line, column] :
-         {std::pair(&train, "train_loss"), std::pair(&validation, "validation_loss")}) {
-      const std::vector<double> losses = history.column(column);
-      for (size_t i = 0; i < epochs.size(); ++i) line->points.emplace_back(epochs[i], losses[i]);
-    }
-    lines.push_back(train);
-    lines.push_back(validation);
-  }
+  std::vector<History> histories;
+  for (const RunFolder& folder : training_folders(run.config, run.folder))
+    histories.push_back(History::read(folder.history()));
+  const std::vector<Series> losses = {loss_series(histories, "train_loss", "training", 1),
+                                      loss_series(histories, "validation_loss", "held out", 0)};
+  if (losses.front().points.size() < 2) return "";  // learnt in one pass
   const bool folds = model.learns_from_defects;
-  Chart chart{.title = folds ? fmt::format("Loss of the {} folds", folders.size()) : "Loss",
+  Chart chart{.title = folds ? fmt::format("Loss of the {} folds: median, least to largest",
+                                           histories.size())
+                             : "Loss",
               .x = {.title = "epoch"},
               .y = {.title = model.report.loss, .kind = ScaleKind::logarithmic}};
   if (const int64_t best = run.detector()->best_epoch; !folds && best > 0)
     chart.mark = {static_cast<double>(best), fmt::format("best epoch {}", best)};
-  return line_chart(chart, lines);
+  return line_chart(chart, losses);
 }
 
 /// For each kind of defect: images that a model calls defective, and all images.
@@ -186,6 +199,7 @@ void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
                        "soft"));
   page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
   page.add(panels_of(run, max_panels));
+  page.add(strips_of(run));
 }
 
 void add_class(Page& page, const ClassFindings& c, size_t max_panels) {

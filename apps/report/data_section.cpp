@@ -98,7 +98,7 @@ void add_data(Page& page, const Findings& findings) {
                escape_html(data_name(run.config)),
                defects.empty() ? kNone
                                : fmt::format("<span class=\"wrap\">{}</span>", enumerated(defects)),
-               size_text(run.common().image_sizes), split_text(run),
+               size_text(escape_html(run.common().image_sizes)), split_text(run),
                run.detector() ? std::to_string(good) : kNone,
                run.detector() ? std::to_string(defective) : kNone});
   }

@@ -21,6 +21,9 @@ std::string escape_html(const std::string& text) {
       case '"':
         out += "&quot;";
         break;
+      case '\'':
+        out += "&#39;";
+        break;
       default:
         out += c;
     }
@@ -59,13 +62,30 @@ std::string Page::html(const std::string& title) const {
       "style-src 'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, "
       "initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light "
       "dark\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<header>\n{}</header>\n<nav "
-      "aria-label=\"Contents\"><p>Contents</p>\n<ul>\n{}</ul></nav>\n<main>\n{}</main>\n</body>\n</"
+      "aria-label=\"Contents\"><input type=\"checkbox\" id=\"open-contents\"><label "
+      "for=\"open-contents\">Contents</label>\n<ul>\n{}</ul></nav>\n<main>\n{}</main>\n</body>\n</"
       "html>\n",
       escape_html(title), kStyle, lead_, contents, body_);
 }
 
+namespace {
+
+std::string without_tags(const std::string& html) {
+  std::string text;
+  bool tag = false;
+  for (const char c : html) {
+    if (c == '<') tag = true;
+    if (!tag) text += c;
+    if (c == '>') tag = false;
+  }
+  return text;
+}
+
+}  // namespace
+
 Table::Table(const std::vector<std::string>& columns, size_t numeric_from)
     : columns_(columns.size()), numeric_from_(numeric_from) {
+  for (const std::string& title : columns) labels_.push_back(without_tags(title));
   body_ = "<thead><tr>";
   for (size_t i = 0; i < columns_; ++i) body_ += fmt::format("<th{}>{}</th>", kind(i), columns[i]);
   body_ += "</tr></thead>\n<tbody>\n";
@@ -79,7 +99,9 @@ void Table::row(const std::vector<std::string>& cells) {
   ASSAY_CHECK(cells.size() == columns_, "table: a row of {} cells for {} columns", cells.size(),
               columns_);
   body_ += "<tr>";
-  for (size_t i = 0; i < columns_; ++i) body_ += fmt::format("<td{}>{}</td>", kind(i), cells[i]);
+  for (size_t i = 0; i < columns_; ++i)
+    body_ +=
+        fmt::format("<td{} data-label=\"{}\"><span>{}</span></td>", kind(i), labels_[i], cells[i]);
   body_ += "</tr>\n";
   ++rows_;
 }

@@ -35,7 +35,7 @@ class Page {
   std::string lead_, body_;
 };
 
-/// A table, filled row by row. Cells are HTML.
+/// A table, filled row by row; on a phone each row is a card of titles and values. Cells are HTML.
 class Table {
  public:
   /// `columns`: the titles; columns from `numeric_from` on are right-aligned.
@@ -50,6 +50,7 @@ class Table {
  private:
   std::string kind(size_t column) const;
 
+  std::vector<std::string> labels_;  ///< titles without tags, of the cells on a phone
   size_t columns_, numeric_from_, rows_ = 0;
   std::string body_;
 };

@@ -1,6 +1,8 @@
 #include "apps/report/image_panels.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <map>
 
 #include "apps/report/html.h"
@@ -10,6 +12,7 @@
 #include "data/resize.h"
 #include "kernels/runtime/error.h"
 #include "models/evaluation/figures.h"
+#include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
 
@@ -17,24 +20,81 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480;
+constexpr int kQuality = 80, kTileSide = 128, kSheetWidth = 480, kStripSide = 96,
+              kShowpieceSide = 200;
 
 constexpr std::string_view kNoisePrefix = "noise_";
 
-/// Score and prediction of an image, by the stem of its figure.
-using Captions = std::map<std::string, std::string>;
+/// An image of scores.csv.
+struct Scored {
+  std::string path, defect;
+  double score = 0;
+  bool defective = false, predicted_defective = false;
+  std::string decided = {};  ///< "density 5.1, reconstruction 2.0 deviations", the first decides
+
+  std::string text() const {
+    return fmt::format("{}: score {}{}, called {}", escape_html(path), decimal(score, 2),
+                       decided.empty() ? "" : " (" + decided + ")",
+                       predicted_defective ? "defective" : "good");
+  }
+};
+
+/// The components of a score as deviations from held-out good images, the largest first. "" for a
+/// score of one component.
+std::string deciding_components(const DetectorMetrics& metrics, const CsvTable& table,
+                                const std::vector<std::string>& row) {
+  if (!metrics.calibration || metrics.calibration->components.size() < 2) return "";
+  std::vector<std::pair<double, std::string>> deviations;
+  for (const auto& component : metrics.calibration->components) {
+    const double value = std::strtod(row[table.column(component.name)].c_str(), nullptr);
+    const double divisor = std::max(component.deviation, 1e-6 * std::abs(component.mean) + 1e-12);
+    deviations.emplace_back((value - component.mean) / divisor, component.name);
+  }
+  std::sort(deviations.rbegin(), deviations.rend());
+  std::vector<std::string> words;
+  for (const auto& [deviation, name] : deviations)
+    words.push_back(fmt::format("{} {}", escape_html(name), decimal(deviation, 1)));
+  return enumerated(words);
+}
+
+std::vector<Scored> scored_images(const RunResult& run) {
+  const CsvTable table = read_csv(run.folder.scores());
+  const std::vector<double> scores = table.numbers("score");
+  const size_t path = table.column("path"), defect = table.column("defect"),
+               label = table.column("label"), predicted = table.column("predicted");
+  std::vector<Scored> images;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const auto& row = table.rows[i];
+    images.push_back({row[path], row[defect], scores[i], row[label] == "defective",
+                      row[predicted] == "defective",
+                      deciding_components(*run.detector(), table, row)});
+  }
+  return images;
+}
+
+/// Images of a run by the stem of their figure.
+using Images = std::map<std::string, Scored>;
+
+Images by_figure(const RunResult& run) {
+  Images images;
+  for (Scored& image : scored_images(run)) {
+    const std::string stem = image.defect + "_" + fs::path(image.path).stem().string();
+    images.emplace(stem, std::move(image));
+  }
+  return images;
+}
 
 /// Figures of a run's images by file name, those of good images last. A kind of defect may be
 /// called "noise"; files that belong to no image are somebody else's.
-std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Captions& captions) {
+std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Images& images) {
   std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(run.folder.figures(), ignored)) {
     const std::string stem = entry.path().stem().string();
     if (entry.path().extension() != ".png" || entry.is_symlink(ignored)) continue;
-    const bool plain = captions.contains(stem);
+    const bool plain = images.contains(stem);
     const bool noisy = !plain && stem.starts_with(kNoisePrefix) &&
-                       captions.contains(stem.substr(kNoisePrefix.size()));
+                       images.contains(stem.substr(kNoisePrefix.size()));
     if (noise ? noisy : plain) files.push_back(entry.path());
   }
   const auto good = [](const fs::path& file) {
@@ -46,26 +106,18 @@ std::vector<fs::path> figures_of(const RunResult& run, bool noise, const Caption
   return files;
 }
 
-Captions captions_of(const RunResult& run) {
-  const CsvTable table = read_csv(run.folder.scores());
-  const std::vector<double> scores = table.numbers("score");
-  const size_t path = table.column("path"), defect = table.column("defect"),
-               predicted = table.column("predicted");
-  Captions captions;
-  for (size_t i = 0; i < table.rows.size(); ++i) {
-    const auto& row = table.rows[i];
-    captions[row[defect] + "_" + fs::path(row[path]).stem().string()] = fmt::format(
-        "{}: score {}, called {}", escape_html(row[path]), decimal(scores[i], 2), row[predicted]);
-  }
-  return captions;
-}
-
 /// Keeps the first `max` files, but the last one kept is the last file, a good image.
 void shorten(std::vector<fs::path>& files, size_t max) {
   if (files.size() <= max || max == 0) return;
   const fs::path last = files.back();
   files.resize(max);
   files.back() = last;
+}
+
+/// A link could lead out of the run.
+bool is_file(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(fs::symlink_status(file, ignored));
 }
 
 /// A damaged figure costs its own place on the page.
@@ -97,14 +149,58 @@ bool has_masks(const RunResult& run) {
   return run.detector()->pixel_auroc.has_value();
 }
 
-/// The colour scale of the heat maps. Runs of older versions do not store its end.
+/// The colour scale of the heat maps. Runs of older versions do not store its end. A scale that
+/// ends at the largest heat there is has nothing beyond.
 std::string colour_scale(const RunResult& run) {
-  const std::optional<double> top = run.detector()->heat_scale;
   const ReportText& text = find_model(run.config.model).report;
+  const std::optional<double> top = run.detector()->heat_scale;
+  const bool is_largest = top && *top >= text.max_heat(run.config);
+  const std::string end = !top ? "more" : tick_text(*top) + (is_largest ? "" : " and more");
   return fmt::format(
       "<div class=\"scale\">{}: 0 <i></i> {}; one scale for all images of this model, set on {}"
       "</div>\n",
-      text.heat(run.config), top ? tick_text(*top) + " and more" : "more", text.heat_scale);
+      text.heat(run.config), end, text.heat_scale);
+}
+
+std::string verdict_of(const Images& images, const fs::path& figure) {
+  const auto image = images.find(figure.stem().string());
+  return image == images.end() ? "" : image->second.text();
+}
+
+/// The nearest training image and the difference, where the density of the latent decided.
+std::string nearest_html(const fs::path& file) {
+  if (!is_file(file)) return "";
+  return image_or_reason([&] {
+    const std::vector<Image> tiles = tiles_of(read_image(file), 1, kNearestTiles);
+    const std::string of = file.stem().string() + ": ";
+    return embedded_image(tiles[1], of + "nearest training image", kTileSide) +
+           embedded_image(tiles[2], of + "difference", kTileSide) +
+           span(
+               "The density decided: the training image with the nearest latent, and the squared "
+               "difference from it.",
+               "beside");
+  });
+}
+
+/// The first `shown` of `images`, which are those of the strip in its order.
+std::string strip_html(const fs::path& file, const std::vector<Scored>& images, size_t shown,
+                       bool misses) {
+  const std::vector<Image> tiles = tiles_of(read_image(file), 2, static_cast<int>(shown));
+  std::string html =
+      paragraph(fmt::format("{}: {}, the {} scores first.", misses ? "Misses" : "False alarms",
+                            shown < images.size() ? fmt::format("{} of {}", shown, images.size())
+                                                  : std::to_string(shown),
+                            misses ? "lowest" : "highest"),
+                "soft");
+  html += "<div class=\"strip\">\n";
+  for (size_t i = 0; i < shown; ++i) {
+    const std::string name = (misses ? "miss: " : "false alarm: ") + images[i].path;
+    html += fmt::format("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
+                        embedded_image(tiles[i], name, kStripSide),
+                        embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
+                        escape_html(images[i].defect), decimal(images[i].score, 2));
+  }
+  return html + "</div>\n";
 }
 
 }  // namespace
@@ -121,32 +217,85 @@ std::string embedded_image(const Image& image, const std::string& description, i
 }
 
 std::string captioned_image(const fs::path& png, const std::string& caption) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(fs::symlink_status(png, ignored))) return "";
+  if (!is_file(png)) return "";
   const std::string image =
       image_or_reason([&] { return embedded_image(read_image(png), caption, kSheetWidth); });
   return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
 }
 
 std::string panels_of(const RunResult& run, size_t max) {
-  Captions captions = captions_of(run);
-  std::vector<fs::path> files = figures_of(run, false, captions);
+  const Images images = by_figure(run);
+  std::vector<fs::path> files = figures_of(run, false, images);
   if (files.empty()) return "";
   shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
   std::string html = "<figure><div class=\"tiles of5\">\n";
   for (const std::string& name : names) html += span(name);
-  for (const fs::path& file : files)
+  for (const fs::path& file : files) {
     html += fmt::format("\n{}{}",
                         image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
-                        span(captions[file.stem().string()], "whole"));
+                        span(verdict_of(images, file), "whole"));
+    html += nearest_html(run.folder.figures() /
+                         (std::string(RunFolder::kNearestPrefix) + file.filename().string()));
+  }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }
 
+std::string strips_of(const RunResult& run) {
+  std::string html;
+  for (const bool misses : {true, false}) {
+    const fs::path file = misses ? run.folder.misses() : run.folder.false_alarms();
+    if (!is_file(file)) continue;
+    std::vector<Scored> images = scored_images(run);
+    std::erase_if(images, [&](const Scored& image) {
+      return image.defective != misses || image.predicted_defective == misses;
+    });
+    std::sort(images.begin(), images.end(), [&](const Scored& a, const Scored& b) {
+      const double sign = misses ? 1 : -1;
+      return std::pair(sign * a.score, a.path) < std::pair(sign * b.score, b.path);
+    });
+    const size_t shown = std::min(images.size(), kStripImages);
+    if (shown == 0) continue;
+    html += image_or_reason([&] { return strip_html(file, images, shown, misses); });
+  }
+  return html;
+}
+
+std::vector<Showpiece> showpieces_of(const RunResult& run) {
+  const Images images = by_figure(run);
+  const fs::path* shown[2] = {};  // defective, good
+  double highest = 0;
+  const std::vector<fs::path> files = figures_of(run, false, images);
+  for (const fs::path& file : files) {
+    const auto image = images.find(file.stem().string());
+    if (image == images.end()) continue;
+    const bool good = !image->second.defective;
+    if (shown[good] != nullptr && (good || image->second.score <= highest)) continue;
+    shown[good] = &file;
+    if (!good) highest = image->second.score;
+  }
+  std::vector<Showpiece> pieces;
+  for (const fs::path* file : shown) {
+    if (file == nullptr) continue;
+    const Scored& image = images.at(file->stem().string());
+    const auto tiles_of_piece = [&] {
+      const std::vector<Image> tiles = tiles_of(read_image(*file), 1, kPanelTiles);
+      return embedded_image(tiles[0], "shown: " + image.path, kShowpieceSide) +
+             embedded_image(tiles[3], "heat map: " + image.path, kShowpieceSide);
+    };
+    pieces.push_back(
+        {image_or_reason(tiles_of_piece),
+         fmt::format("<b>{}</b>: score {}, called <b>{}</b>{}", escape_html(image.defect),
+                     decimal(image.score, 2), image.predicted_defective ? "defective" : "good",
+                     image.predicted_defective == image.defective ? "" : " &ndash; wrong")});
+  }
+  return pieces;
+}
+
 std::string noise_panels_of(const RunResult& run, size_t max) {
-  Captions captions = captions_of(run);
-  std::vector<fs::path> files = figures_of(run, true, captions);
+  const Images images = by_figure(run);
+  std::vector<fs::path> files = figures_of(run, true, images);
   if (files.empty()) return "";
   files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
@@ -161,7 +310,7 @@ std::string noise_panels_of(const RunResult& run, size_t max) {
               return tiles_html(file, kNoisePanelRows, kNoisePanelColumns, names);
             });
     const std::string stem = file.stem().string().substr(kNoisePrefix.size());
-    html += span(fmt::format("with noise, {}", captions[stem]), "whole");
+    html += span(fmt::format("with noise, {}", verdict_of(images, stem + ".png")), "whole");
   }
   return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
 }

@@ -20,6 +20,19 @@ std::string captioned_image(const std::filesystem::path& png, const std::string&
 /// run, with its colour scale. "" if the run has no figures.
 std::string panels_of(const RunResult& run, size_t max);
 
+/// The images that the run predicts wrongly, those whose scores are furthest on the wrong side
+/// first: misses, then false alarms. "" when there are none.
+std::string strips_of(const RunResult& run);
+
+/// An image of a class with its heat map and what the run says of it.
+struct Showpiece {
+  std::string tiles;    ///< original and overlay
+  std::string verdict;  ///< "scratch: score 5.21, called defective"
+};
+/// A defective test image of the run, the one with the highest score of those that have a figure,
+/// then a good one. Empty for a run without figures.
+std::vector<Showpiece> showpieces_of(const RunResult& run);
+
 /// At most `max` images without and with noise, with their reconstructions and residuals.
 std::string noise_panels_of(const RunResult& run, size_t max);
 

@@ -93,8 +93,9 @@ void add_noise_rows(Table& table, const ClassFindings& c, const std::string& mod
           b = group->summary(&DetectorMetrics::f1);
           a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
-    table.row({class_cell(c), model_name(config.model, config.preset), config.train_noise,
-               config.test_noise, summary_text(group->summary(&DetectorMetrics::image_auroc)),
+    table.row({class_cell(c), model_name(config.model, config.preset),
+               escape_html(config.train_noise), escape_html(config.test_noise),
+               summary_text(group->summary(&DetectorMetrics::image_auroc)),
                clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
                f1_text(*group), drop, both ? published_drop(model, c) : kNone});
   }
@@ -202,7 +203,7 @@ void add_all_metrics(Page& page, const Findings& findings) {
                  summary_text(g->summary(&DetectorMetrics::pixel_ap)),
                  summary_text(g->summary(&DetectorMetrics::aupro))});
   }
-  page.add(table.html());
+  page.add(folded("All metrics", table.html()));
   const std::vector<std::string> without_heat = names_of_models(
       findings, [](const ModelSpec& m) { return m.make_detector && !m.draws_heat_maps; });
   const std::string heat =

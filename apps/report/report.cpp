@@ -70,6 +70,7 @@ fs::path write_report(const fs::path& root) {
                  root.string());
   Page page;
   page.lead("<h1>Finding defects in images of manufactured objects</h1>\n");
+  page.lead(front(findings));
   page.lead(introduction(findings));
   page.lead(synthetic_note(findings));
   page.lead(warnings(findings));
@@ -80,6 +81,7 @@ fs::path write_report(const fs::path& root) {
   add_models(page, findings);
   add_classes(page, findings);
   add_generators(page, findings);
+  add_speed(page, root);
   add_runs(page, findings);
 
   fs::path file = root / "report" / "index.html";

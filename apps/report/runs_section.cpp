@@ -34,7 +34,7 @@ void add_networks(Page& page, const Findings& findings) {
                     fmt::format("{}, {}&thinsp;&times;&thinsp;{}{}", model_name(c.model, c.preset),
                                 c.image_size, c.image_size, c.grey ? ", grey" : ", colour"),
                     model_name(c.model, c.preset));
-    page.add(table.html());
+    page.add(folded("Layers", table.html()));
     page.add(paragraph(
         fmt::format("{} parameters; {} GFLOP forward for an image (a multiply-add counts as two).",
                     network->parameter_count(), decimal(flops / 1e9, 3)),
@@ -94,7 +94,7 @@ void add_times(Page& page, const Findings& findings) {
       epochs.push_back(run->common().epochs);
     }
     table.row({escape_html(c.object_class), model_name(c.model, c.preset),
-               c.train_noise + "/" + c.test_noise, machine_of(*runs.front()),
+               escape_html(c.train_noise + "/" + c.test_noise), machine_of(*runs.front()),
                escape_html(c.device + ", " + c.precision), std::to_string(runs.size()),
                range_of(steps), range_of(epochs),
                duration_text(seconds / static_cast<double>(runs.size())), duration_text(seconds)});

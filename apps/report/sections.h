@@ -6,6 +6,10 @@
 
 namespace assay {
 
+/// Three numbers and, for each class, images with their heat maps and verdicts: above everything
+/// else.
+std::string front(const Findings& findings);
+
 /// The best model of each class, by how much, with intervals.
 void add_answer(Page& page, const Findings& findings);
 /// The verdict on a class as one sentence.
@@ -31,6 +35,10 @@ void add_classes(Page& page, const Findings& findings);
 
 /// Generated images, and whether they are copies of training images.
 void add_generators(Page& page, const Findings& findings);
+
+/// Time of each operation of a training step and its share of the machine's peaks, from the
+/// suite's profile.json; nothing where there is none.
+void add_speed(Page& page, const std::filesystem::path& root);
 
 /// Layers of the networks; machine, time and command of each run.
 void add_runs(Page& page, const Findings& findings);

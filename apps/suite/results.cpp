@@ -217,7 +217,7 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   if (differences(started, evaluated).empty()) return "";
   std::string command = " && assay evaluate " + quoted(folder.root().string());
   if (evaluated.test_noise != started.test_noise)
-    command += " --test-noise " + evaluated.test_noise;
+    command += " --test-noise " + quoted(evaluated.test_noise);
   if (evaluated.data != started.data) command += " --data " + quoted(evaluated.data);
   return command;
 }

@@ -56,6 +56,11 @@ class Detector {
   /// Explains the score of one image (H,W,C) of the kind that predict() takes.
   virtual std::optional<Explanation> explain(std::span<const float>) const { return {}; }
 
+  /// The training image whose latent is nearest to that of an image (H,W,C), by its place in the
+  /// list that the model was trained on. Empty where a model knows no latents, or where another
+  /// component than their density decides on the image.
+  virtual std::optional<size_t> nearest_training_image(std::span<const float>) { return {}; }
+
   /// Whether predict() returns reconstructions and heat maps.
   virtual bool draws_heat_maps() const { return true; }
   /// The upper bound of a pixel's heat: 1 for the squared error of values from 0 to 1.

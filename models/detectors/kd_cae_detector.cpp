@@ -117,6 +117,32 @@ Prediction KdCaeDetector::predict(const Tensor& x) {
   return prediction;
 }
 
+std::optional<size_t> KdCaeDetector::nearest_training_image(std::span<const float> image) {
+  if (is_local()) return {};
+  network_->eval();
+  const int64_t side = config_.image_size;
+  const Tensor x = Tensor::from({1, side, side, config_.channels()}, {image.begin(), image.end()});
+  const std::vector<double> components = predict(x).components.front();
+  if (scoring_.calibration.z(1, components[1]) <= scoring_.calibration.z(0, components[0]))
+    return {};
+  const std::vector<float> z = kd_cae_.latents(x).to_floats();
+  const std::vector<float> known = density_->latents().to_floats();
+  size_t nearest = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < known.size() / z.size(); ++i) {
+    double squares = 0;
+    for (size_t j = 0; j < z.size(); ++j) {
+      const double difference = double{z[j]} - known[i * z.size() + j];
+      squares += difference * difference;
+    }
+    if (squares < least) {
+      least = squares;
+      nearest = i;
+    }
+  }
+  return nearest;
+}
+
 void KdCaeDetector::save(const RunFolder& folder) const {
   SafeTensors model{save_state(*network_), metadata()};
   SafeTensors latents;

@@ -23,6 +23,7 @@ class KdCaeDetector : public AutoencoderDetector {
   void learn(const ImageStore& good, const std::vector<size_t>& train,
              const std::function<void()>& between_blocks) override;
   Prediction predict(const Tensor& x) override;
+  std::optional<size_t> nearest_training_image(std::span<const float> image) override;
   double max_heat() const override;
   void save(const RunFolder& folder) const override;
   void load(const RunFolder& folder) override;

@@ -26,10 +26,11 @@ uint8_t to_byte(double v) {
 }
 
 /// Colour map from black over red and yellow to white. Its brightness is monotonic, so that it
-/// works in grey too.
+/// works in grey too. Good
+/// images reach half of the scale, which is a dark red.
 Colour heat_colour(double t) {
   t = std::clamp(t, 0.0, 1.0);
-  return {to_byte(t * 2.5), to_byte((t - 0.4) * 2.5), to_byte((t - 0.8) * 5)};
+  return {to_byte(t * 1.6), to_byte((t - 0.5) * 2.5), to_byte((t - 0.8) * 5)};
 }
 
 Colour pixel_of(const FigureInput& in, std::span<const float> values, int x, int y) {
@@ -37,11 +38,12 @@ Colour pixel_of(const FigureInput& in, std::span<const float> values, int x, int
   return {to_byte(v[0]), to_byte(v[in.C == 3 ? 1 : 0]), to_byte(v[in.C == 3 ? 2 : 0])};
 }
 
-/// Heat over the grey image; its opacity grows with the heat.
+/// Heat over the grey image; its opacity grows from 0.4 of the scale on, which is about what good
+/// images reach.
 Colour overlaid(const FigureInput& in, double t, int x, int y) {
   const Colour p = pixel_of(in, in.image, x, y);
   const double grey = (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) * 0.85 + 30;
-  const double weight = std::clamp(t * 1.5, 0.0, 0.9);
+  const double weight = std::clamp((t - 0.4) * 2, 0.0, 0.9);
   const Colour heat = heat_colour(0.3 + 0.7 * std::clamp(t, 0.0, 1.0));
   Colour mixed;
   for (int c = 0; c < 3; ++c)
@@ -121,6 +123,38 @@ Image noise_panel(const FigureInput& clean, const FigureInput& noisy, double hea
   draw_seen(canvas, 0, clean, heat_scale);
   draw_seen(canvas, 1, noisy, heat_scale);
   draw_colour_bar(canvas, kNoisePanelColumns * (clean.W + kGap), heat_scale);
+  return canvas;
+}
+
+Image nearest_panel(const FigureInput& in, std::span<const float> nearest, double heat_scale) {
+  Image canvas = canvas_for(in, 1, kNearestTiles);
+  draw_tile(canvas, 0, 0, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+  draw_tile(canvas, 0, 1, in, [&](int x, int y) { return pixel_of(in, nearest, x, y); });
+  draw_tile(canvas, 0, 2, in, [&](int x, int y) {
+    const size_t first = (static_cast<size_t>(y) * in.W + x) * in.C;
+    double squares = 0;
+    for (int c = 0; c < in.C; ++c) {
+      const double difference = in.image[first + c] - nearest[first + c];
+      squares += difference * difference / in.C;
+    }
+    return heat_colour(squares / heat_scale);
+  });
+  draw_colour_bar(canvas, kNearestTiles * (in.W + kGap), heat_scale);
+  return canvas;
+}
+
+Image strip(const std::vector<FigureInput>& images, double heat_scale) {
+  ASSAY_CHECK(!images.empty(), "strip: needs at least one image");
+  const int n = static_cast<int>(images.size());
+  Image canvas = canvas_for(images.front(), 2, n);
+  for (int i = 0; i < n; ++i) {
+    const FigureInput& in = images[i];
+    draw_tile(canvas, 0, i, in, [&](int x, int y) { return pixel_of(in, in.image, x, y); });
+    draw_tile(canvas, 1, i, in, [&](int x, int y) {
+      return overlaid(in, in.heat[static_cast<size_t>(y) * in.W + x] / heat_scale, x, y);
+    });
+  }
+  draw_colour_bar(canvas, n * (images.front().W + kGap), heat_scale);
   return canvas;
 }
 

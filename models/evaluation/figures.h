@@ -28,8 +28,16 @@ inline constexpr int kPanelTiles = 5;
 Image noise_panel(const FigureInput& clean, const FigureInput& noisy, double heat_scale);
 inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 
-/// Splits a panel or a noise panel into its tiles, row by row, without gaps and colour bar. Error
-/// if the tiles are not square, since the image is then no such figure.
+/// original | nearest training image | their squared difference (mean over the channels), in the
+/// colours of the residuals.
+Image nearest_panel(const FigureInput& image, std::span<const float> nearest, double heat_scale);
+inline constexpr int kNearestTiles = 3;
+
+/// Originals above overlays, an image a column.
+Image strip(const std::vector<FigureInput>& images, double heat_scale);
+
+/// Splits a figure of one of these kinds into its tiles, row by row, without gaps and colour bar.
+/// Error if the tiles are not square, since the image is then no such figure.
 std::vector<Image> tiles_of(const Image& figure, int rows, int columns);
 
 /// A square of an image: its middle and side, pixels.

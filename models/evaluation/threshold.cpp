@@ -69,10 +69,8 @@ ThresholdRule kept_threshold_rule(const RunConfig& config, const RunFolder& fold
   const JsonReader in(json, file.string());
   for (const RuleOption& option : kOptions)
     if (in.has(option.name)) return {option.kind, in.number(option.name)};
-  throw CheckpointError(
-      fmt::format("{}: is damaged; remove it to return to the threshold of the training, or give "
-                  "assay evaluate --k, --threshold or --target-fpr",
-                  file.string()));
+  throw CheckpointError(fmt::format(
+      "{}: is damaged; remove it, which returns to the threshold of the training", file.string()));
 }
 
 void keep_threshold_rule(const ThresholdRule& rule, const RunFolder& folder) {

@@ -15,10 +15,14 @@ ScoredImage scored(const Sample& sample, const std::string& set,
 RunFacts facts_of(const TrainingResult& training, size_t train_images, size_t validation_images,
                   bool collapsed);
 
+/// Images in each strip of misses and of false alarms.
+inline constexpr size_t kStripImages = 8;
+
 /// Scores every image of `test` and writes scores.csv, the figures and, last, metrics.json, which
-/// it returns. `masks`: every defective image has a mask, so pixel metrics are computed.
+/// it returns, into `out`. `masks`: every defective image has a mask, so pixel metrics are
+/// computed. `run` holds the training, whose images some figures show.
 DetectorMetrics evaluate_on(const ImageStore& test, bool masks, Detector& detector,
-                            const RunConfig& config, const RunFolder& folder,
+                            const RunConfig& config, const RunFolder& run, const RunFolder& out,
                             const RunFacts& facts);
 
 /// Error for an image whose figure would have too long a name: before hours of training.

@@ -58,6 +58,7 @@ TrainingResult write_single_pass(const RunConfig& config, const RunFolder& folde
 DetectorMetrics finish_one_class_run(Detector& detector, const OneClassImages& images,
                                      const TrainingResult& result, const RunFolder& folder) {
   return evaluate_on(images.test, images.data.has_masks(), detector, detector.config(), folder,
+                     folder,
                      facts_of(result, images.split.train.size(), images.split.validation.size(),
                               detector.collapsed()));
 }

@@ -195,6 +195,7 @@ ModelSpec ni_cae() {
           [](const RunConfig& config) {
             return config.score == "ssim" ? "1 &minus; SSIM" : "squared error";
           },
+      .max_heat = [](const RunConfig& config) { return config.score == "ssim" ? 2.0 : 1.0; },
       .by_class = {.title = "NI-CAE by class, with both scores",
                    .short_title = "NI-CAE by class",
                    .components = {{"ssim", "1 &minus; SSIM alone"}, {"mse", "squared error alone"}},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -69,6 +70,10 @@ struct ReportText {
   /// The quantity that the heat maps show.
   std::function<std::string(const RunConfig&)> heat = [](const RunConfig&) {
     return "squared error";
+  };
+  /// The largest heat that a pixel can have; the colour scale ends there at the latest.
+  std::function<double(const RunConfig&)> max_heat = [](const RunConfig&) {
+    return std::numeric_limits<double>::infinity();
   };
   /// A table of this model's runs by class; omitted if it has no title.
   struct ByClass {

@@ -105,15 +105,19 @@ std::vector<std::string> RunFolder::scored_figures() const {
       if (name.find('/') != std::string::npos) continue;  // nothing of ours is called so
       names.push_back(name);
       names.push_back(std::string(kNoisePrefix) + name);
+      names.push_back(std::string(kNearestPrefix) + name);
     }
+    for (const fs::path& strip : {misses(), false_alarms()})
+      names.push_back(strip.filename().string());
   } catch (const CheckpointError&) {  // it speaks of none
   }
   return names;
 }
 
 void RunFolder::take_evaluation() const {
-  create();
   std::error_code ignored;
+  if (fs::is_symlink(fs::symlink_status(figures(), ignored))) fs::remove(figures(), ignored);
+  create();
   const RunFolder staged(evaluation());
   // In this order, which a second call can go on with: scores.csv says which figures are old.
   fs::remove(noise_sweep(), ignored);  // it belongs to the evaluation that goes
@@ -148,7 +152,8 @@ void RunFolder::check_names(const std::vector<std::string>& figures) const {
   };
   for (const fs::path& file : files()) check(fold(99).root() / file.filename());
   for (const std::string& name : figures)
-    check(AtomicFile::temporary_of(evaluation()) / "figures" / (std::string(kNoisePrefix) + name));
+    check(AtomicFile::temporary_of(evaluation()) / "figures" /
+          (std::string(kNearestPrefix) + name));
 }
 
 void RunFolder::clear() const {

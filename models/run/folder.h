@@ -43,9 +43,14 @@ class RunFolder {
   std::filesystem::path noise_sweep() const { return root_ / "noise_sweep.csv"; }
   std::filesystem::path checkpoint() const { return root_ / "checkpoint.safetensors"; }
   std::filesystem::path figures() const { return root_ / "figures"; }
-  /// Names of the figure of an image of a kind of defect; the figure with its noise has the prefix.
+  /// Strips of the wrongly predicted images.
+  std::filesystem::path misses() const { return figures() / "strip_misses.png"; }
+  std::filesystem::path false_alarms() const { return figures() / "strip_false_alarms.png"; }
+  /// Names of the figure of an image of a kind of defect; the figures with its noise and
+  /// of the nearest training image have a prefix.
   static std::string figure_name(const std::string& defect, const std::filesystem::path& image);
   static constexpr std::string_view kNoisePrefix = "noise_";
+  static constexpr std::string_view kNearestPrefix = "nearest_";
   /// The folder of fold i (from 0) of a cross-validation.
   RunFolder fold(int i) const {
     RunFolder fold(root_ / fmt::format("fold{}", i));

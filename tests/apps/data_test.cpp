@@ -88,7 +88,7 @@ TEST_CASE("results come as they are made, and an unreadable file stops nothing")
   CHECK(nlohmann::json::parse(array.out) == nlohmann::json(images));
   const Outcome table = run_assay({"predict", run, in, "--csv"});
   CHECK(std::count(table.out.begin(), table.out.end(), '\n') == 6);
-  CHECK(contains(table.out, "in/2.png,,unreadable,,\n"));
+  CHECK(contains(table.out, "in/2.png,,unreadable,,,\n"));
   CHECK(run_assay({"predict", run, "--json", (folder / "none.png").string()}).code == kData);
 }
 

@@ -40,7 +40,7 @@ TEST_CASE("--good alone trains, calibrates, tests on good images and predicts") 
         model == "lpd"
             ? good_training(model, folder / "fine", run,
                             {"--image-size", "64", "--filter-count", "4"})
-            : good_training(model, folder / "fine", run, {"--image-size", "16", "--epochs", "1"})));
+            : good_training(model, folder / "fine", run, {"--image-size", "32", "--epochs", "1"})));
     check_good_only(trained, run);
     CHECK(contains(trained.error, "files: 15 images read, no file ignored"));
     const Outcome predicted =

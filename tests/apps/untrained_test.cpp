@@ -162,7 +162,7 @@ TEST_CASE("a suite runs variants where they are asked for, and sweeps the noise"
                                       "--out",
                                       (folder / "out").string(),
                                       "--image-size",
-                                      "32",
+                                      "64",  // the smallest that LPD takes
                                       "--steps",
                                       "2",
                                       "--threads",

@@ -61,6 +61,29 @@ TEST_CASE("a noise panel has the clean image above the noisy one") {
   CHECK(at(tiles[2], 7) == at(tiles[5], 7));  // one scale for both
 }
 
+TEST_CASE("a nearest panel shows both images and their squared difference") {
+  const Example example(0.5f);
+  std::vector<float> nearest(kSide * kSide, 0.5f);
+  nearest[9] = 1;
+  const auto tiles = tiles_of(nearest_panel(example.view(), nearest, 0.25), 1, kNearestTiles);
+  REQUIRE(tiles.size() == 3);
+  CHECK(at(tiles[0], 9) == 128);
+  CHECK(at(tiles[1], 9) == 255);
+  CHECK(at(tiles[2], 9) == 255);  // 0.5^2 is as far as this scale goes
+  CHECK(at(tiles[2], 8) == 0);
+}
+
+TEST_CASE("a strip has originals above overlays") {
+  const Example dark(0.2f), light(1.0f);
+  const auto tiles = tiles_of(strip({dark.view(), light.view()}, 2.0), 2, 2);
+  REQUIRE(tiles.size() == 4);
+  CHECK(at(tiles[0], 0) == 51);
+  CHECK(at(tiles[1], 0) == 255);
+  CHECK(at(tiles[2], 7) > at(tiles[2], 0));  // the hot pixel
+  CHECK(at(tiles[3], 7) > 200);
+  CHECK_THROWS_AS(strip({}, 1.0), Error);
+}
+
 TEST_CASE("tiles of another kind of figure are refused") {
   const Example example(0.5f);
   CHECK_THROWS_AS(tiles_of(panel(example.view(), 1.0), kNoisePanelRows, kNoisePanelColumns), Error);
