@@ -234,7 +234,7 @@ void write_profile(const std::filesystem::path& file, const MachineProfile& prof
     for (const OpTime& op : step.ops) ops.push_back(json_of(op));
     json["steps"].push_back({{"model", step.model},
                              {"preset", step.preset},
-                             {"image_size", step.image_size},
+                             {"side", step.image_size},
                              {"batch", step.batch},
                              {"steps", step.steps},
                              {"device", step.device},
@@ -256,7 +256,7 @@ std::optional<MachineProfile> read_profile(const std::filesystem::path& file) {
       StepProfile& read =
           profile.steps.emplace_back(StepProfile{.model = step.at("model"),
                                                  .preset = step.at("preset"),
-                                                 .image_size = step.at("image_size"),
+                                                 .image_size = step.at("side"),
                                                  .batch = step.at("batch"),
                                                  .steps = step.at("steps"),
                                                  .device = step.at("device"),

@@ -56,7 +56,8 @@ DetectorMetrics train_lpd(const RunConfig& config, const RunFolder& folder, Star
   write_scores(folder.good_scores(), scored_images, detector.scoring());
   const double mean =
       std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  const TrainingResult result = write_single_pass(config, folder, images.size(), mean, seconds);
+  const TrainingResult result =
+      write_single_pass(config, folder, run.split.train.size(), mean, seconds);
   detector.save(folder);
   return finish_one_class_run(detector, run, result, folder);
 }

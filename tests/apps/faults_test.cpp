@@ -85,12 +85,22 @@ std::map<std::string, std::string> files_of(const fs::path& run) {
   return files;
 }
 
+/// Both texts around the first byte that differs.
+std::string first_difference(const std::string& a, const std::string& b) {
+  size_t i = 0;
+  while (i < a.size() && i < b.size() && a[i] == b[i]) ++i;
+  const size_t from = i < 60 ? 0 : i - 60;
+  return fmt::format("...{}... and ...{}...", a.substr(from, 120), b.substr(from, 120));
+}
+
 void check_same_files(const fs::path& expected, const fs::path& found) {
   const auto a = files_of(expected), b = files_of(found);
   for (const auto& file : a) {
     CAPTURE(file.first);
     CHECK(b.contains(file.first));
-    if (b.contains(file.first)) CHECK((b.at(file.first) == file.second));
+    if (b.contains(file.first))
+      CHECK_MESSAGE(b.at(file.first) == file.second,
+                    first_difference(b.at(file.first), file.second));
   }
   for (const auto& file : b) {
     CAPTURE(file.first);
@@ -158,9 +168,9 @@ TEST_CASE("a killed run of each kind goes on to the same files, and leaves no te
     return line;
   };
   unsigned random = 12345;  // a linear congruential generator: the same kills every time
-  for (const char* model : {"kd-cae", "cnn", "lpd"}) {
+  for (const std::string model : {"kd-cae", "cnn", "lpd"}) {
     CAPTURE(model);
-    const fs::path whole = folder / (std::string(model) + "-whole"), run = folder / "run";
+    const fs::path whole = folder / (model + "-whole"), run = folder / "run";
     const auto begin = std::chrono::steady_clock::now();
     require_success(run_assay(words(model, whole)));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
