@@ -10,7 +10,7 @@ namespace {
 /// generators.
 void run_small_suite(const fs::path& out) {
   const Outcome outcome = run_assay({"suite", "--data", "builtin", "--out", out.string(), "--steps",
-                                     "2", "--image-size", "64", "--seeds", "2"});
+                                     "4", "--image-size", "64", "--seeds", "2"});
   CAPTURE(outcome.error);
   REQUIRE(outcome.code == 0);
 }
@@ -44,15 +44,18 @@ void check_figures(const nlohmann::json& seen) {
         "Precision and recall: leather", "Loss of the 5 folds: median, least to largest",
         "Roofline: one dot an operation"})
     CHECK_MESSAGE(count_of(title) == 1, title);
-  CHECK(count_of("Scores by kind of image") == 6);     // KD-CAE and LPD twice, NI-CAE, CNN
-  CHECK(count_of("Loss") == 3);                        // LPD learns in one pass
+  CHECK(count_of("Scores by kind of image") == 17);  // each model and variant of a class
+  CHECK(count_of("Loss") ==
+        4);  // KD-CAE of both classes and both scores of NI-CAE; others learn in one pass
   CHECK(count_of("Losses of the two networks") == 2);  // each DCGAN
   CHECK(count_of("What the discriminator believes") == 2);
 
   std::map<std::string, int> tiles;
   for (const std::string image : seen["images"]) ++tiles[image.substr(image.find(": ") + 2)];
-  // KD-CAE, NI-CAE and LPD: six of ring; KD-CAE and LPD: five of leather.
-  CHECK(tiles["original"] == 28);
+  // Six of ring and five of leather, for each model and variant that draws heat maps.
+  CHECK(tiles["original"] == 75);
+  CHECK(tiles["nearest training image"] > 0);
+  CHECK(tiles["nearest training image"] == tiles["difference"]);
   for (const char* tile : {"reconstruction", "residual", "overlay", "ground truth"})
     CHECK_MESSAGE(tiles[tile] == tiles["original"], tile);
   CHECK(tiles["with noise"] >= 1);
