@@ -253,14 +253,13 @@ std::optional<MachineProfile> read_profile(const std::filesystem::path& file) {
                   "profile: a peak is not positive");
     }
     for (const Json& step : json.at("steps")) {
-      StepProfile& read =
-          profile.steps.emplace_back(StepProfile{.model = step.at("model"),
-                                                 .preset = step.at("preset"),
-                                                 .image_size = step.at("side"),
-                                                 .batch = step.at("batch"),
-                                                 .steps = step.at("steps"),
-                                                 .device = step.at("device"),
-                                                 .ops = {}});
+      StepProfile& read = profile.steps.emplace_back(StepProfile{.model = step.at("model"),
+                                                                 .preset = step.at("preset"),
+                                                                 .image_size = step.at("side"),
+                                                                 .batch = step.at("batch"),
+                                                                 .steps = step.at("steps"),
+                                                                 .device = step.at("device"),
+                                                                 .ops = {}});
       for (const Json& op : step.at("ops")) read.ops.push_back(op_of(op));
       ASSAY_CHECK(!read.ops.empty(), "profile: a step without operations");
     }

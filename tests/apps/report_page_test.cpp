@@ -45,8 +45,8 @@ void check_figures(const nlohmann::json& seen) {
         "Roofline: one dot an operation"})
     CHECK_MESSAGE(count_of(title) == 1, title);
   CHECK(count_of("Scores by kind of image") == 17);  // each model and variant of a class
-  CHECK(count_of("Loss") ==
-        4);  // KD-CAE of both classes and both scores of NI-CAE; others learn in one pass
+  // KD-CAE of both classes and both scores of NI-CAE; others learn in one pass.
+  CHECK(count_of("Loss") == 4);
   CHECK(count_of("Losses of the two networks") == 2);  // each DCGAN
   CHECK(count_of("What the discriminator believes") == 2);
 
