@@ -210,8 +210,9 @@ TEST_CASE("95 % intervals contain a known AUROC in 93 to 97 % of test sets") {
   // side. bench/results/intervals.md has the table of 40000 rounds and what falls short.
   const int rounds = 2000;
   for (const int p : {0, 2})
-    for (const auto& [good, defective] : {std::pair(12, 30), std::pair(60, 40)})
+    for (const auto& counts : {std::pair(12, 30), std::pair(60, 40)})
       for (const double auroc : kAurocs) {
+        const int good = counts.first, defective = counts.second;
         CAPTURE(kPopulations[p].name);
         CAPTURE(good);
         CAPTURE(auroc);
