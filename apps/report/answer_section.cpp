@@ -192,7 +192,7 @@ std::string interval_charts(const Findings& findings) {
     for (const SeedGroup* group : c.compared) {
       const auto sure = group->estimate(ScoreMetric::auroc);
       if (!sure) continue;
-      IntervalRow row{.name = model_name(group->config().model, group->config().preset),
+      IntervalRow row{.name = name_of_group(*group),
                       .value = mean_auroc(*group),
                       .low = sure->interval.low,
                       .high = sure->interval.high,
