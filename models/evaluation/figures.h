@@ -30,7 +30,7 @@ inline constexpr int kNoisePanelRows = 2, kNoisePanelColumns = 3;
 
 /// original | nearest training image | their squared difference (mean over the channels), in the
 /// colours of the residuals.
-Image nearest_panel(const FigureInput& image, std::span<const float> nearest, double heat_scale);
+Image nearest_panel(const FigureInput& in, std::span<const float> nearest, double heat_scale);
 inline constexpr int kNearestTiles = 3;
 
 /// Originals above overlays, an image a column.

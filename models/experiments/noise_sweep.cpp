@@ -101,7 +101,7 @@ std::vector<NoisePoint> sweep_noise(const RunConfig& config, const RunFolder& fo
   const std::unique_ptr<Detector> detector = load_detector(folder);
   const Dataset data = open_data_of(config, folder);
   const ImageStore test = read_images(config, data.test, false);
-  const std::vector<NoisePoint> points = sweep_noise(*detector, test);
+  std::vector<NoisePoint> points = sweep_noise(*detector, test);
   std::string text = csv_row(kSweepColumns);
   for (const NoisePoint& p : points) {
     std::vector<std::string> row;
