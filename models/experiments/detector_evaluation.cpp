@@ -51,7 +51,7 @@ class TrainingImages {
       const RunConfig config = load_config(folder_.config());
       if (!data_) data_ = open_data(config);
       for (const Sample& sample : data_->train_good) {
-        if (sample.path != split["train"][place]) continue;
+        if (Json(sample.path) != split["train"][place]) continue;
         std::vector<float> pixels;
         const ImageStore store = read_images(config, {sample}, false);
         for_each_batch(config, store, {0}, {},
