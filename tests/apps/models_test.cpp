@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 
+#include "models/run/csv.h"
 #include "tests/apps/program.h"
 
 namespace assay::testing {
@@ -34,17 +35,8 @@ std::vector<std::string> training(const std::string& model, const fs::path& data
   return words;
 }
 
-/// Rows of scores.csv, header left out; no field of ours has a comma.
 std::vector<std::vector<std::string>> score_rows(const fs::path& file) {
-  std::istringstream text(read_text(file));
-  std::vector<std::vector<std::string>> rows;
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream fields(line);
-    std::vector<std::string>& row = rows.emplace_back();
-    for (std::string field; std::getline(fields, field, ',');) row.push_back(field);
-  }
-  rows.erase(rows.begin());
-  return rows;
+  return read_csv(file).rows;
 }
 
 }  // namespace
