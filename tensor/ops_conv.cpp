@@ -143,13 +143,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOpt
   const Conv2dEpilogue e{o.activation, o.slope, o.pool};
   const Conv2dOutput out = fprop(s, e, x, w, b, Tape::records({x, w, b}));
   Tensor y = out.y;
-  Tape::record("conv2d", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
-    Tensor dx;
-    FilterGrad g;
-    if (needs[0]) dx = dgrad(s, e, out, dy, w);
-    if (needs[1] || needs[2]) g = wgrad(s, e, out, x, dy, needs[2]);
-    return std::vector<Tensor>{dx, g.dw, g.db};
-  });
+  Tape::record("conv2d", {x, w, b}, y,
+               [=](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 Tensor dx;
+                 FilterGrad g;
+                 if (needs_input_grad[0]) dx = dgrad(s, e, out, dy, w);
+                 if (needs_input_grad[1] || needs_input_grad[2])
+                   g = wgrad(s, e, out, x, dy, needs_input_grad[2]);
+                 return std::vector<Tensor>{dx, g.dw, g.db};
+               });
   return y;
 }
 
@@ -170,14 +172,15 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
       activation_fprop<T>(current_context(), o.activation, o.slope, y.size(), elements, elements);
   });
   const Tensor kept = y;
-  Tape::record("conv_transpose2d", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
-    const Tensor dz = activation_backward(o.activation, o.slope, kept, dy);
-    Tensor dx, dw, db;
-    if (needs[0]) dx = fprop(s, {}, dz, w, {}, false).y;
-    if (needs[1]) dw = wgrad(s, {}, {}, dz, x, false).dw;
-    if (needs[2]) db = sum_rows(dz);
-    return std::vector<Tensor>{dx, dw, db};
-  });
+  Tape::record("conv_transpose2d", {x, w, b}, y,
+               [=](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 const Tensor dz = activation_backward(o.activation, o.slope, kept, dy);
+                 Tensor dx, dw, db;
+                 if (needs_input_grad[0]) dx = fprop(s, {}, dz, w, {}, false).y;
+                 if (needs_input_grad[1]) dw = wgrad(s, {}, {}, dz, x, false).dw;
+                 if (needs_input_grad[2]) db = sum_rows(dz);
+                 return std::vector<Tensor>{dx, dw, db};
+               });
   return y;
 }
 

@@ -51,14 +51,15 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation acti
   Tensor y = product(x, false, w, true, w.version(), b,
                      {.activation = activation, .slope = slope});  // (N,O)
   const Tensor kept = activation == Activation::none ? Tensor() : y;
-  Tape::record("linear", {x, w, b}, y, [=](const Tensor& dy, const Needs& needs) {
-    const Tensor dz = activation_backward(activation, slope, kept, dy);  // (N,O)
-    Tensor dx, dw, db;
-    if (needs[0]) dx = product(dz, false, w, false, w.version());  // (N,I)
-    if (needs[1]) dw = product(dz, true, x, false, 0);             // (O,I)
-    if (needs[2]) db = sum_rows(dz);                               // (O)
-    return std::vector<Tensor>{dx, dw, db};
-  });
+  Tape::record("linear", {x, w, b}, y,
+               [=](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 const Tensor dz = activation_backward(activation, slope, kept, dy);  // (N,O)
+                 Tensor dx, dw, db;
+                 if (needs_input_grad[0]) dx = product(dz, false, w, false, w.version());  // (N,I)
+                 if (needs_input_grad[1]) dw = product(dz, true, x, false, 0);             // (O,I)
+                 if (needs_input_grad[2]) db = sum_rows(dz);                               // (O)
+                 return std::vector<Tensor>{dx, dw, db};
+               });
   return y;
 }
 

@@ -19,7 +19,7 @@ void check_loss(std::string_view op, const Tensor& x, const Tensor& target) {
 }
 
 void record_loss(std::string_view op, const Tensor& x, Tensor& loss, const Tensor& dx) {
-  Tape::record(op, {x}, loss, [dx](const Tensor& dloss, const Needs&) {
+  Tape::record(op, {x}, loss, [dx](const Tensor& dloss, const NeedsInputGrad&) {
     return std::vector<Tensor>{scaled(dx, dloss)};
   });
 }

@@ -39,7 +39,7 @@ Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tenso
                             .y = y.mutable_data<T>()});
   });
   Tape::record("batch_norm", {x, gamma, beta}, y,
-               [](const Tensor&, const Needs&) -> std::vector<Tensor> {
+               [](const Tensor&, const NeedsInputGrad&) -> std::vector<Tensor> {
                  throw Error("batch_norm: has no derivative in inference mode; call train()");
                });
   return y;
@@ -69,7 +69,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Batc
   });
   ++state.batches;
   const Tensor kept = op.activation == Activation::none ? Tensor() : y;
-  Tape::record("batch_norm", {x, gamma, beta}, y, [=](const Tensor& dy, const Needs&) {
+  Tape::record("batch_norm", {x, gamma, beta}, y, [=](const Tensor& dy, const NeedsInputGrad&) {
     const Tensor dx = Tensor::empty(x.shape(), x.dtype());
     const Tensor dgamma = Tensor::empty({s.C}, x.dtype()), dbeta = Tensor::empty({s.C}, x.dtype());
     with_float_type("batch_norm", x, [&]<class T>() {

@@ -44,7 +44,7 @@ Tensor activation(const Tensor& x, Activation a, float slope) {
     activation_fprop<T>(current_context(), a, slope, x.size(), x.data<T>(), y.mutable_data<T>());
   });
   const Tensor kept = y;
-  Tape::record("activation", {x}, y, [=](const Tensor& dy, const Needs&) {
+  Tape::record("activation", {x}, y, [=](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{activation_backward(a, slope, kept, dy)};
   });
   return y;
@@ -69,7 +69,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   with_float_type("add", a, [&]<class T>() {
     add<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("add", {a, b}, y, [](const Tensor& dy, const Needs&) {
+  Tape::record("add", {a, b}, y, [](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{dy, dy};
   });
   return y;
@@ -81,8 +81,8 @@ Tensor subtract(const Tensor& a, const Tensor& b) {
   with_float_type("subtract", a, [&]<class T>() {
     subtract<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("subtract", {a, b}, y, [](const Tensor& dy, const Needs& needs) {
-    return std::vector<Tensor>{dy, needs[1] ? affine(dy, -1, 0) : Tensor()};
+  Tape::record("subtract", {a, b}, y, [](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+    return std::vector<Tensor>{dy, needs_input_grad[1] ? affine(dy, -1, 0) : Tensor()};
   });
   return y;
 }
@@ -93,10 +93,11 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
   with_float_type("multiply", a, [&]<class T>() {
     multiply<T>(current_context(), a.size(), a.data<T>(), b.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("multiply", {a, b}, y, [a, b](const Tensor& dy, const Needs& needs) {
-    return std::vector<Tensor>{needs[0] ? multiply(dy, b) : Tensor(),
-                               needs[1] ? multiply(dy, a) : Tensor()};
-  });
+  Tape::record("multiply", {a, b}, y,
+               [a, b](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 return std::vector<Tensor>{needs_input_grad[0] ? multiply(dy, b) : Tensor(),
+                                            needs_input_grad[1] ? multiply(dy, a) : Tensor()};
+               });
   return y;
 }
 
@@ -106,7 +107,7 @@ Tensor affine(const Tensor& x, double scale, double shift) {
     affine<T>(current_context(), x.size(), static_cast<T>(scale), static_cast<T>(shift),
               x.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("affine", {x}, y, [scale](const Tensor& dy, const Needs&) {
+  Tape::record("affine", {x}, y, [scale](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{affine(dy, scale, 0)};
   });
   return y;
@@ -117,7 +118,7 @@ Tensor sum(const Tensor& x) {
   with_float_type("sum", x, [&]<class T>() {
     reduce_sum<T>(current_context(), x.size(), x.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("sum", {x}, y, [shape = x.shape()](const Tensor& dy, const Needs&) {
+  Tape::record("sum", {x}, y, [shape = x.shape()](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{scaled(Tensor::full(shape, 1, dy.dtype()), dy)};
   });
   return y;

@@ -32,7 +32,7 @@ Tensor max_pool2d(const Tensor& x, int window, int stride) {
     max_pool_fprop<T>(current_context(), s, x.data<T>(), y.mutable_data<T>(),
                       argmax.defined() ? argmax.mutable_data<uint8_t>() : nullptr);
   });
-  Tape::record("max_pool2d", {x}, y, [s, argmax](const Tensor& dy, const Needs&) {
+  Tape::record("max_pool2d", {x}, y, [s, argmax](const Tensor& dy, const NeedsInputGrad&) {
     const Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
     with_float_type("max_pool2d", dy, [&]<class T>() {
       max_pool_bprop<T>(current_context(), s, dy.data<T>(), argmax.data<uint8_t>(),
@@ -49,7 +49,7 @@ Tensor avg_pool2d(const Tensor& x, int window, int stride) {
   with_float_type("avg_pool2d", x, [&]<class T>() {
     avg_pool_fprop<T>(current_context(), s, x.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("avg_pool2d", {x}, y, [s](const Tensor& dy, const Needs&) {
+  Tape::record("avg_pool2d", {x}, y, [s](const Tensor& dy, const NeedsInputGrad&) {
     const Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
     with_float_type("avg_pool2d", dy, [&]<class T>() {
       avg_pool_bprop<T>(current_context(), s, dy.data<T>(), dx.mutable_data<T>());
@@ -68,7 +68,7 @@ Tensor upsample2d(const Tensor& x, int factor) {
   with_float_type("upsample2d", x, [&]<class T>() {
     upsample_fprop<T>(current_context(), s, x.data<T>(), y.mutable_data<T>());
   });
-  Tape::record("upsample2d", {x}, y, [s](const Tensor& dy, const Needs&) {
+  Tape::record("upsample2d", {x}, y, [s](const Tensor& dy, const NeedsInputGrad&) {
     const Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
     with_float_type("upsample2d", dy, [&]<class T>() {
       upsample_bprop<T>(current_context(), s, dy.data<T>(), dx.mutable_data<T>());

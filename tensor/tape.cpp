@@ -72,7 +72,7 @@ void set_check_finite(bool on) {
   check_finite_flag() = on;
 }
 
-std::string op_to_blame(const std::function<void()>& f) {
+std::string first_nonfinite_op(const std::function<void()>& f) {
   const bool before = check_finite();
   set_check_finite(true);
   std::string blame;
@@ -142,15 +142,15 @@ void Tape::backward(const Tensor& y, Tensor dy) {
     const Tensor gradient = take_grad(node.output);
     if (!gradient.defined()) continue;  // not on a path to y
 
-    Needs needs;
-    for (const Tensor& input : node.inputs) needs.push_back(input.requires_grad());
+    NeedsInputGrad needs_input_grad;
+    for (const Tensor& input : node.inputs) needs_input_grad.push_back(input.requires_grad());
     const ProfileRange range("backward");
-    std::vector<Tensor> gradients = node.vjp(gradient, needs);
+    std::vector<Tensor> gradients = node.vjp(gradient, needs_input_grad);
     if (op_observer) op_observer(node.op, node.output, true);
     ASSAY_CHECK(gradients.size() == node.inputs.size(), "{}: has {} inputs but {} gradients",
                 node.op, node.inputs.size(), gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
-      if (!needs[i] || !gradients[i].defined()) continue;
+      if (!needs_input_grad[i] || !gradients[i].defined()) continue;
       require_finite(node.op, "a gradient", gradients[i]);
       accumulate(node.inputs[i], std::move(gradients[i]));
     }

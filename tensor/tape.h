@@ -13,10 +13,11 @@
 namespace assay {
 
 /// Whether each input of an operation needs a gradient.
-using Needs = std::vector<bool>;
+using NeedsInputGrad = std::vector<bool>;
 /// Vector-Jacobian product: from the gradient of the output to those of the inputs, undefined for
 /// inputs that need none.
-using Vjp = std::function<std::vector<Tensor>(const Tensor& dy, const Needs& needs)>;
+using Vjp =
+    std::function<std::vector<Tensor>(const Tensor& dy, const NeedsInputGrad& needs_input_grad)>;
 
 /// Records operations while it lives; of several, the thread's innermost records. Without a tape
 /// operations are inference.
@@ -69,6 +70,6 @@ void set_check_finite(bool on);
 
 /// The first operation of `f` whose output is not finite, as text for a message: " (relu: the
 /// output (2,4) holds NaN or infinity)". "" if there is none.
-std::string op_to_blame(const std::function<void()>& f);
+std::string first_nonfinite_op(const std::function<void()>& f);
 
 }  // namespace assay

@@ -223,7 +223,7 @@ Tensor Tensor::reshape(Shape shape) const {
   ASSAY_CHECK(numel(shape) == size() && (unknown == nullptr || known > 0),
               "reshape: {} does not fit into {}", to_string(old), to_string(wanted));
   Tensor y = view(std::move(shape), impl_->first);
-  Tape::record("reshape", {*this}, y, [old](const Tensor& dy, const Needs&) {
+  Tape::record("reshape", {*this}, y, [old](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{dy.reshape(old)};
   });
   return y;

@@ -52,7 +52,7 @@ Context context_of(const DescribeArguments& arguments) {
   Context ctx;
   ctx.device = {arguments.device == "cuda" ? DeviceType::cuda : DeviceType::cpu};
   ctx.precision = precision_from_name(arguments.precision.c_str());
-  ctx.conv = conv2d_algorithm_from_name(ctx.device, arguments.algorithm);
+  ctx.algorithm = conv2d_algorithm_from_name(ctx.device, arguments.algorithm);
   return ctx;
 }
 
@@ -77,7 +77,7 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
   for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
     if (&row == choice.conv) break;
     // Rows of the requested algorithm; all rows under automatic.
-    if (ctx.conv != ConvAlgo::automatic && row.algo != ctx.conv) continue;
+    if (ctx.algorithm != Algorithm::automatic && row.algo != ctx.algorithm) continue;
     const Coverage coverage = row.covers(ctx, pass, choice.shape, choice.epilogue);
     if (row.has(pass)) std::printf("         not %s: %s\n", row.name, coverage.reason);
   }
@@ -124,7 +124,7 @@ int describe_verb(const DescribeArguments& arguments) {
     std::printf(
         "%s, batch of %d, %s, %s, algorithm %s\n\n", preset.c_str(), arguments.batch,
         ctx.device.is_cuda() ? "cuda" : fmt::format("cpu ({})", name_of(active_isa())).c_str(),
-        name_of(ctx.precision), name_of(ctx.conv));
+        name_of(ctx.precision), name_of(ctx.algorithm));
     print_algorithms(rows, ctx);
     return 0;
   }

@@ -72,7 +72,7 @@ int profile_verb(const ProfileArguments& arguments) {
   check(config);
   ASSAY_CHECK_AS(UsageError, arguments.steps >= 1, "--repeat: {} is less than 1", arguments.steps);
   const RunContext context(arguments.threads, config.device, config.precision);
-  current_context().conv =
+  current_context().algorithm =
       conv2d_algorithm_from_name(current_context().device, arguments.algorithm);
   const StepProfile step = profile_step(config, arguments.steps);
   std::printf("%s, %d pixels, batch %d, %s, minimum of %d steps.\n", step.preset.c_str(),

@@ -58,7 +58,7 @@ int option(int& argc, char** argv, const std::string& name, int fallback) {
 int run(int argc, char** argv) {
   const int batch = option(argc, argv, "--batch", 32);
   CpuContext ctx(option(argc, argv, "--threads", available_threads()));
-  ctx.get().conv =
+  ctx.get().algorithm =
       conv2d_algorithm_from_name(Device::cpu(), option(argc, argv, "--algorithm", "automatic"));
   const Peaks peaks = measure_peaks(ctx);
   std::printf(

@@ -87,7 +87,7 @@ Bench::Bench(const Settings& s)
       timer(ctx),
       dnn(open_dnn(ctx.stream)),
       blas(open_blas(ctx.stream)) {
-  ctx.conv = s.algo;
+  ctx.algorithm = s.algo;
   std::ifstream file(s.plans);
   for (std::string line; std::getline(file, line);) {
     const Row row = Row::parse(line, nullptr, false);
@@ -190,7 +190,7 @@ int run_program(int argc, char** argv,
   const double start = now();
   for (Cell& cell : cells(settings)) {
     // Each algorithm has rows of its own, so that they stand side by side in the results.
-    if (settings.algo != ConvAlgo::automatic)
+    if (settings.algo != Algorithm::automatic)
       cell.name += fmt::format("/{}", name_of(settings.algo));
     if (wanted && !wanted->contains(cell.name)) continue;
     if (list) std::cout << cell.name << '\n';

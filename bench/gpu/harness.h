@@ -42,7 +42,7 @@ struct Settings {
   double plan_seconds = 0.8;  ///< length of a search after which no further plan is built
   bool exhaustive = false;    ///< all engines, all algorithms, no limit
   double seconds = 0;         ///< time after which no further cell starts; 0: no limit
-  ConvAlgo algo = ConvAlgo::automatic;
+  Algorithm algo = Algorithm::automatic;
   std::string plans;  ///< file of remembered plans
 };
 

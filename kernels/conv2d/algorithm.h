@@ -15,7 +15,7 @@ namespace assay {
 /// A row of the table. Its passes are those of conv2d.h, with a null argmax where pool is 1.
 struct Conv2dAlgorithm {
   const char* name;         ///< unique in the table: "winograd_narrow"
-  ConvAlgo algo;            ///< the request that this row serves; several rows may share one
+  Algorithm algo;           ///< the request that this row serves; several rows may share one
   const char* covers_text;  ///< what it covers and how, for `describe --algorithms`
   const char* file;         ///< the file that has fprop and dgrad
   const char* wgrad_file;   ///< the file that has wgrad
@@ -42,7 +42,7 @@ std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device);
 
 /// The algorithm of that name on a device, or automatic. Throws UsageError, which lists the known
 /// names, for any other.
-ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name);
+Algorithm conv2d_algorithm_from_name(Device device, std::string_view name);
 
 /// What a call runs: a lowering, under `automatic` alone, and then a row of a table.
 struct Conv2dChoice {
@@ -53,7 +53,7 @@ struct Conv2dChoice {
   const GemmAlgorithm* gemm = nullptr;    ///< null unless the lowering is gemm
 
   const char* name() const { return gemm != nullptr ? gemm->name : conv->name; }
-  ConvAlgo algo() const { return gemm != nullptr ? gemm->algo : conv->algo; }
+  Algorithm algo() const { return gemm != nullptr ? gemm->algo : conv->algo; }
   const char* file(ConvPass pass) const;
 };
 

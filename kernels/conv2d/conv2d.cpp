@@ -14,12 +14,12 @@ namespace {
 
 /// The lowering of a call, none if the caller named an algorithm.
 Lowering lowering_in(const Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  return ctx.conv == ConvAlgo::automatic ? lowering_of(s, e) : Lowering::none;
+  return ctx.algorithm == Algorithm::automatic ? lowering_of(s, e) : Lowering::none;
 }
 
 const Conv2dAlgorithm& row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                               const Conv2dEpilogue& e) {
-  return select_algorithm(conv2d_algorithms(ctx.device), ctx.conv,
+  return select_algorithm(conv2d_algorithms(ctx.device), ctx.algorithm,
                           [&](const Conv2dAlgorithm& row) { return row.covers(ctx, pass, s, e); });
 }
 
@@ -33,9 +33,9 @@ std::span<const Conv2dAlgorithm> conv2d_algorithms(Device device) {
   return cpu::conv2d_table();
 }
 
-ConvAlgo conv2d_algorithm_from_name(Device device, std::string_view name) {
-  std::string known = name_of(ConvAlgo::automatic);
-  if (name == known) return ConvAlgo::automatic;
+Algorithm conv2d_algorithm_from_name(Device device, std::string_view name) {
+  std::string known = name_of(Algorithm::automatic);
+  if (name == known) return Algorithm::automatic;
   for (const Conv2dAlgorithm& row : conv2d_algorithms(device)) {
     if (name == name_of(row.algo)) return row.algo;
     if (known.find(name_of(row.algo)) == std::string::npos)

@@ -1,5 +1,5 @@
 // Convolutions that reduce to a matrix product or to another image, above both backends. Lowerings
-// are applied under ConvAlgo::automatic alone: a named algorithm runs on the shape as it is.
+// are applied under Algorithm::automatic alone: a named algorithm runs on the shape as it is.
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -23,7 +23,7 @@ Conv2dShape on_upsampled_image(Conv2dShape s);
 /// The shape that is convolved after a lowering to small_image or upsampled_image; else s.
 Conv2dShape lowered_shape(Lowering lowering, const Conv2dShape& s);
 
-/// The passes of conv2d.h for a shape with this lowering; ctx.conv is `automatic`.
+/// The passes of conv2d.h for a shape with this lowering; ctx.algorithm is `automatic`.
 void lowered_fprop(Context& ctx, Lowering lowering, const Conv2dShape& s, const Conv2dEpilogue& e,
                    const float* x, Weights<float> w, const float* bias, float* y, uint8_t* argmax);
 void lowered_dgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const Conv2dEpilogue& e,

@@ -13,7 +13,7 @@ namespace assay {
 /// A row of the table. Every row computes every shape and transpose.
 struct GemmAlgorithm {
   const char* name;
-  ConvAlgo algo;            ///< the request that this row serves
+  Algorithm algo;           ///< the request that this row serves
   const char* covers_text;  ///< how it works, for `describe --algorithms`
   const char* file;
   Coverage (*covers)(const Context& ctx);

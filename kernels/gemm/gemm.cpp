@@ -17,7 +17,7 @@ std::span<const GemmAlgorithm> gemm_algorithms(Device device) {
 }
 
 const GemmAlgorithm& gemm_algorithm(const Context& ctx) {
-  return select_algorithm(gemm_algorithms(ctx.device), ctx.conv,
+  return select_algorithm(gemm_algorithms(ctx.device), ctx.algorithm,
                           [&](const GemmAlgorithm& row) { return row.covers(ctx); });
 }
 

@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads)
 
 void run(Context& ctx, const KdeShape& s, const float* train, const float* queries,
          const KdeOutputs& out) {
-  if (ctx.conv == ConvAlgo::naive)
+  if (ctx.algorithm == Algorithm::naive)
     kde_naive(ctx, s, train, queries, out);
   else
     kde_product(ctx, s, train, queries, out);

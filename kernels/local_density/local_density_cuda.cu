@@ -180,14 +180,14 @@ void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& 
       .scale = nearest ? 0.0f : static_cast<float>(1 / (2 * kernel.s * kernel.s)),
       .scores = scores};
   const bool fp32 = ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict;
-  switch (ctx.conv) {
-    case ConvAlgo::naive:
+  switch (ctx.algorithm) {
+    case Algorithm::naive:
       return local_density_naive(ctx, p);
-    case ConvAlgo::tiled:
+    case Algorithm::tiled:
       return local_density_tiled(ctx, p);
-    case ConvAlgo::pipelined:
+    case Algorithm::pipelined:
       return local_density_product(ctx, p, false);
-    case ConvAlgo::tensor_core:
+    case Algorithm::tensor_core:
       return local_density_product(ctx, p, true);
     default:
       return local_density_product(ctx, p, !fp32);

@@ -27,7 +27,7 @@ struct Coverage {
 /// the algorithm's first possible row, else the first possible row below all of its rows. The last
 /// row of a table is possible for every call.
 template <class Row, class Covers>
-const Row& select_algorithm(std::span<const Row> table, ConvAlgo wanted, const Covers& covers) {
+const Row& select_algorithm(std::span<const Row> table, Algorithm wanted, const Covers& covers) {
   const auto last = &table.back();
   const Row* below = nullptr;  // the row after the last one of the named algorithm
   for (const Row& row : table) {
@@ -44,10 +44,10 @@ const Row& select_algorithm(std::span<const Row> table, ConvAlgo wanted, const C
 
 /// Whether `algo` is automatic or names a row of the table.
 template <class Row>
-bool has_algorithm(std::span<const Row> table, ConvAlgo algo) {
+bool has_algorithm(std::span<const Row> table, Algorithm algo) {
   for (const Row& row : table)
     if (row.algo == algo) return true;
-  return algo == ConvAlgo::automatic;
+  return algo == Algorithm::automatic;
 }
 
 }  // namespace assay

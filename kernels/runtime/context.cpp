@@ -64,7 +64,7 @@ WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size
 const char* name_of(Precision p) {
   return kPrecisionNames[static_cast<int>(p)];
 }
-const char* name_of(ConvAlgo algo) {
+const char* name_of(Algorithm algo) {
   return kAlgoNames[static_cast<int>(algo)];
 }
 

@@ -19,10 +19,10 @@ namespace assay {
 ///   bf16         operands rounded to bfloat16 (CUDA)
 enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
 
-/// The algorithms of the convolution and of the matrix product. `automatic` lets the dispatcher
-/// choose. Each backend has some of them (kernels/conv2d/algorithm.h, kernels/gemm/algorithm.h); a
-/// kernel that lacks the named one chooses as under `automatic`.
-enum class ConvAlgo : uint8_t {
+/// The algorithms of the kernels. `automatic` lets the dispatcher choose. Each backend has some of
+/// them (kernels/conv2d/algorithm.h, kernels/gemm/algorithm.h); a kernel that lacks the named one
+/// chooses as under `automatic`.
+enum class Algorithm : uint8_t {
   automatic,
   naive,        ///< plain loops
   blocked,      ///< CPU: register and cache blocking
@@ -45,7 +45,7 @@ struct Context {
   WeightCache* weights = nullptr;  ///< never null
   void* stream = nullptr;          ///< a cudaStream_t on a CUDA device
   OwnedContext* owner = nullptr;   ///< from make_context(); null in a CpuContext
-  ConvAlgo conv = ConvAlgo::automatic;
+  Algorithm algorithm = Algorithm::automatic;
   Precision precision = Precision::fp32;
 };
 
@@ -79,7 +79,7 @@ class ContextScope {
 };
 
 const char* name_of(Precision p);
-const char* name_of(ConvAlgo algo);
+const char* name_of(Algorithm algo);
 /// Throws UsageError, which lists the known names, for an unknown name.
 Precision precision_from_name(const char* name);
 

@@ -239,7 +239,7 @@ __global__ void __launch_bounds__(kThreads)
 /// Calls f.operator()<Window>() for the version of the context.
 template <class F>
 void with_window(const Context& ctx, const F& f) {
-  if (ctx.conv == ConvAlgo::naive)
+  if (ctx.algorithm == Algorithm::naive)
     f.template operator()<NaiveWindow>();
   else
     f.template operator()<TiledWindow>();

@@ -64,7 +64,7 @@ std::vector<StepResult> StepRunner::run(std::span<const Batch> batches) {
               value.loss = term.loss.item();
               if (term.logits.defined()) value.logits = term.logits.to_floats();
               if (!std::isfinite(value.loss))
-                check(value.loss, term.index, number, op_to_blame(term.run_forward));
+                check(value.loss, term.index, number, first_nonfinite_op(term.run_forward));
             }});
   done.push_back({number, images, step_.metrics(terms)});
   return done;

@@ -126,14 +126,14 @@ TEST_CASE("every layer of the models on the CPU") {
 }
 
 struct Way {
-  ConvAlgo algorithm;
+  Algorithm algorithm;
   Precision precision;
 };
 constexpr Way kWays[] = {
-    {ConvAlgo::naive, Precision::fp32},         {ConvAlgo::tiled, Precision::fp32},
-    {ConvAlgo::direct, Precision::fp32},        {ConvAlgo::pipelined, Precision::fp32},
-    {ConvAlgo::tensor_core, Precision::tf32},   {ConvAlgo::tensor_core, Precision::bf16},
-    {ConvAlgo::tensor_core, Precision::tf32x3},
+    {Algorithm::naive, Precision::fp32},         {Algorithm::tiled, Precision::fp32},
+    {Algorithm::direct, Precision::fp32},        {Algorithm::pipelined, Precision::fp32},
+    {Algorithm::tensor_core, Precision::tf32},   {Algorithm::tensor_core, Precision::bf16},
+    {Algorithm::tensor_core, Precision::tf32x3},
 };
 
 /// A few large layers are most of the work, and the emulator is slow. So every layer runs at its
@@ -159,9 +159,9 @@ bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
   CAPTURE(std::string(name_of(pass)));
   CAPTURE(std::string(name_of(way.algorithm)));
   CAPTURE(std::string(name_of(way.precision)));
-  ctx.conv = way.algorithm;
+  ctx.algorithm = way.algorithm;
   ctx.precision = way.precision;
-  if (way.algorithm != ConvAlgo::automatic &&
+  if (way.algorithm != Algorithm::automatic &&
       conv2d_algorithm(ctx, pass, p.h.s, p.h.e).algo() != way.algorithm)
     return false;
   run(ctx, p, pass);
@@ -171,9 +171,9 @@ bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
 TEST_CASE("every layer of the models on CUDA: every pass with every algorithm that covers it") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
-  constexpr Way kDefault{ConvAlgo::automatic, Precision::fp32};
+  constexpr Way kDefault{Algorithm::automatic, Precision::fp32};
   constexpr Pass kPasses[] = {Pass::fprop, Pass::dgrad, Pass::wgrad};
-  std::map<std::tuple<ConvAlgo, Precision, Pass>, int> layers;
+  std::map<std::tuple<Algorithm, Precision, Pass>, int> layers;
   for (const Layer& layer : model_layers(1)) {
     {
       const Problem whole(layer);

@@ -16,13 +16,13 @@ namespace {
 
 struct Row {
   const char* name;
-  ConvAlgo algo;
+  Algorithm algo;
   Coverage coverage;
 };
 constexpr Coverage kYes = Coverage::yes(), kNo = Coverage::no("shape"),
                    kSlower = Coverage::but_slower("speed");
 
-std::string chosen(const std::vector<Row>& table, ConvAlgo wanted) {
+std::string chosen(const std::vector<Row>& table, Algorithm wanted) {
   return select_algorithm(std::span<const Row>(table), wanted,
                           [](const Row& row) { return row.coverage; })
       .name;
@@ -31,8 +31,8 @@ std::string chosen(const std::vector<Row>& table, ConvAlgo wanted) {
 TEST_CASE("algorithms: automatic takes the first row that is chosen, else the last") {
   const auto automatic = [](Coverage a, Coverage b, Coverage c) {
     return chosen(
-        {{"a", ConvAlgo::winograd, a}, {"b", ConvAlgo::fused, b}, {"c", ConvAlgo::naive, c}},
-        ConvAlgo::automatic);
+        {{"a", Algorithm::winograd, a}, {"b", Algorithm::fused, b}, {"c", Algorithm::naive, c}},
+        Algorithm::automatic);
   };
   CHECK(automatic(kYes, kYes, kYes) == "a");
   CHECK(automatic(kSlower, kYes, kYes) == "b");
@@ -41,13 +41,13 @@ TEST_CASE("algorithms: automatic takes the first row that is chosen, else the la
 
 TEST_CASE("algorithms: a named one runs where it is possible, else the first possible row below") {
   const std::vector<Row> table = {
-      {"special", ConvAlgo::fused, kNo},       {"winograd", ConvAlgo::winograd, kSlower},
-      {"winograd2", ConvAlgo::winograd, kYes}, {"fused", ConvAlgo::fused, kNo},
-      {"blocked", ConvAlgo::blocked, kSlower}, {"naive", ConvAlgo::naive, kSlower}};
-  CHECK(chosen(table, ConvAlgo::winograd) == "winograd");
-  CHECK(chosen(table, ConvAlgo::fused) == "blocked");
-  CHECK(chosen(table, ConvAlgo::naive) == "naive");
-  CHECK(chosen(table, ConvAlgo::tiled) == "winograd2");  // not of this table: as automatic
+      {"special", Algorithm::fused, kNo},       {"winograd", Algorithm::winograd, kSlower},
+      {"winograd2", Algorithm::winograd, kYes}, {"fused", Algorithm::fused, kNo},
+      {"blocked", Algorithm::blocked, kSlower}, {"naive", Algorithm::naive, kSlower}};
+  CHECK(chosen(table, Algorithm::winograd) == "winograd");
+  CHECK(chosen(table, Algorithm::fused) == "blocked");
+  CHECK(chosen(table, Algorithm::naive) == "naive");
+  CHECK(chosen(table, Algorithm::tiled) == "winograd2");  // not of this table: as automatic
 }
 
 /// A source row and the filter row that multiplies it in the sum of an output row.
@@ -132,7 +132,7 @@ TEST_CASE("algorithms: a row has every pass that it covers, and the last row cov
           }
           if (!table.back().covers(ctx, pass, s, {.pool = pool}).is_possible())
             FAIL("the last row does not cover everything");
-          ctx.conv = ConvAlgo::automatic;
+          ctx.algorithm = Algorithm::automatic;
           const Conv2dChoice choice = conv2d_algorithm(ctx, pass, s, {.pool = pool});
           if (choice.gemm == nullptr && !choice.conv->has(pass))
             FAIL("chose ", choice.name(), ", which lacks the pass");
@@ -144,13 +144,13 @@ TEST_CASE("algorithms: every version of the CPU can be requested, and what ran i
   const Conv2dShape s{2, 16, 16, 32, 32, 3, 3, 1, 1, 1};
   Context ctx;
   for (const char* name : {"naive", "blocked", "fused", "winograd"}) {
-    ctx.conv = conv2d_algorithm_from_name(Device::cpu(), name);
+    ctx.algorithm = conv2d_algorithm_from_name(Device::cpu(), name);
     for (const ConvPass pass : kPasses)
       CHECK(std::string(name_of(conv2d_algorithm(ctx, pass, s, {}).algo())) == name);
   }
-  ctx.conv = ConvAlgo::winograd;
+  ctx.algorithm = Algorithm::winograd;
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, {1, 8, 8, 3, 5, 5, 5}, {}).algo() ==
-        ConvAlgo::fused);
+        Algorithm::fused);
   CHECK_THROWS_WITH_AS(conv2d_algorithm_from_name(Device::cpu(), "tiled"),
                        "algorithm: 'tiled' is none of those on cpu: automatic, fused, winograd, "
                        "blocked, naive",
@@ -169,12 +169,12 @@ TEST_CASE("algorithms: a lowering is applied under automatic alone") {
   const Conv2dChoice big = conv2d_algorithm(ctx, ConvPass::fprop, upsampled_and_pooled, pooled);
   CHECK(big.lowering == Lowering::upsampled_image);
   CHECK(big.shape.H == 16);
-  ctx.conv = ConvAlgo::fused;
+  ctx.algorithm = Algorithm::fused;
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, dense, {}).gemm == nullptr);
   CHECK(conv2d_algorithm(ctx, ConvPass::dgrad, pixelwise, {}).lowering == Lowering::none);
   // fused does not cover this shape without a lowering.
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, upsampled_and_pooled, pooled).algo() ==
-        ConvAlgo::blocked);
+        Algorithm::blocked);
 }
 
 }  // namespace

@@ -21,11 +21,12 @@ using test::conv4x4s2;
 using test::kPasses;
 
 /// Runs a pass with `lowest` and each higher version of the ladder and checks its error bound.
-void check_from(ConvAlgo lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
+void check_from(Algorithm lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));
   for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
-    if (way.row == nullptr || way.row->algo < lowest || way.row->algo == ConvAlgo::direct) continue;
+    if (way.row == nullptr || way.row->algo < lowest || way.row->algo == Algorithm::direct)
+      continue;
     CAPTURE(way);
     REQUIRE(way.covers(ctx, pass, p.c));
     check_bound(p, pass, way.precision, run(ctx, p, pass, way));
@@ -39,18 +40,19 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   for (const Conv2dCase& c :
        {conv1x1(130, 132, 4, 36).relu(), conv3x3(130, 132, 4, 36).pool(2).relu(),
         conv3x3(65, 66, 4, 36).upsample(2).leaky(0.2f)})
-    check_from(ConvAlgo::pipelined, *ctx, Conv2dProblem(c), ConvPass::fprop);
+    check_from(Algorithm::pipelined, *ctx, Conv2dProblem(c), ConvPass::fprop);
   for (const Conv2dCase& c : {conv1x1(130, 132, 36, 4).pool(2).relu(), conv1x1(130, 132, 36, 4),
                               conv3x3(130, 132, 36, 4).pool(2).relu(), conv4x4s2(132, 132, 36, 4)})
-    check_from(ConvAlgo::pipelined, *ctx, Conv2dProblem(c), ConvPass::dgrad);
+    check_from(Algorithm::pipelined, *ctx, Conv2dProblem(c), ConvPass::dgrad);
 }
 
 TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one below") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   Context& ctx = *context;
-  const auto version = [&](ConvAlgo conv, Precision precision, ConvPass pass, const Conv2dCase& c) {
-    ctx.conv = conv;
+  const auto version = [&](Algorithm conv, Precision precision, ConvPass pass,
+                           const Conv2dCase& c) {
+    ctx.algorithm = conv;
     ctx.precision = precision;
     return conv2d_algorithm(ctx, pass, c.s, c.e).algo();
   };
@@ -61,26 +63,27 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   constexpr ConvPass kFprop = ConvPass::fprop, kDgrad = ConvPass::dgrad, kWgrad = ConvPass::wgrad;
   constexpr Precision kFp32 = Precision::fp32, kTf32 = Precision::tf32;
 
-  CHECK(version(ConvAlgo::hopper, kTf32, kFprop, wide) == ConvAlgo::tensor_core);
-  CHECK(version(ConvAlgo::hopper, kFp32, kFprop, wide) == ConvAlgo::pipelined);
-  CHECK(version(ConvAlgo::tensor_core, kTf32, kWgrad, odd) == ConvAlgo::tiled);
-  CHECK(version(ConvAlgo::tensor_core, kTf32, kDgrad, first) == ConvAlgo::tensor_core);
-  CHECK(version(ConvAlgo::tensor_core, kTf32, kFprop, first) == ConvAlgo::tiled);
-  CHECK(version(ConvAlgo::tensor_core, kTf32, kFprop, pooled_behind_upsampling) == ConvAlgo::naive);
-  CHECK(version(ConvAlgo::tensor_core, kTf32, kDgrad, pooled_behind_upsampling) ==
-        ConvAlgo::tensor_core);
-  CHECK(version(ConvAlgo::naive, kTf32, kFprop, wide) == ConvAlgo::naive);
-  CHECK(version(ConvAlgo::direct, kFp32, kFprop, wide) == ConvAlgo::pipelined);
-  CHECK(version(ConvAlgo::automatic, kFp32, kFprop, wide) == ConvAlgo::pipelined);
-  CHECK(version(ConvAlgo::automatic, Precision::bf16, kFprop, wide) == ConvAlgo::tensor_core);
-  CHECK(version(ConvAlgo::automatic, Precision::bf16, kFprop, first) == ConvAlgo::direct);
+  CHECK(version(Algorithm::hopper, kTf32, kFprop, wide) == Algorithm::tensor_core);
+  CHECK(version(Algorithm::hopper, kFp32, kFprop, wide) == Algorithm::pipelined);
+  CHECK(version(Algorithm::tensor_core, kTf32, kWgrad, odd) == Algorithm::tiled);
+  CHECK(version(Algorithm::tensor_core, kTf32, kDgrad, first) == Algorithm::tensor_core);
+  CHECK(version(Algorithm::tensor_core, kTf32, kFprop, first) == Algorithm::tiled);
+  CHECK(version(Algorithm::tensor_core, kTf32, kFprop, pooled_behind_upsampling) ==
+        Algorithm::naive);
+  CHECK(version(Algorithm::tensor_core, kTf32, kDgrad, pooled_behind_upsampling) ==
+        Algorithm::tensor_core);
+  CHECK(version(Algorithm::naive, kTf32, kFprop, wide) == Algorithm::naive);
+  CHECK(version(Algorithm::direct, kFp32, kFprop, wide) == Algorithm::pipelined);
+  CHECK(version(Algorithm::automatic, kFp32, kFprop, wide) == Algorithm::pipelined);
+  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, wide) == Algorithm::tensor_core);
+  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, first) == Algorithm::direct);
 
   int few_channels = 0;
   for (const Conv2dCase& c : test::conv2d_cases()) {
     if (c.emulated != test::Emulated::direct) continue;
     CAPTURE(c);
     ++few_channels;
-    CHECK(version(ConvAlgo::direct, kFp32, kWgrad, c) == ConvAlgo::direct);
+    CHECK(version(Algorithm::direct, kFp32, kWgrad, c) == Algorithm::direct);
   }
   CHECK(few_channels >= 10);
 }
@@ -94,8 +97,8 @@ TEST_CASE("conv2d on CUDA: filters may lie anywhere, images by fours at multiple
   std::copy(p.w.begin(), p.w.end(), shifted.begin() + 1);
   const Array<float> x(ctx, p.x), w(ctx, p.w), w1(ctx, shifted);
   const Array<float> y(ctx, p.outputs()), y1(ctx, p.outputs());
-  for (const ConvAlgo conv : {ConvAlgo::direct, ConvAlgo::pipelined}) {
-    ctx.conv = conv;
+  for (const Algorithm conv : {Algorithm::direct, Algorithm::pipelined}) {
+    ctx.algorithm = conv;
     REQUIRE(conv2d_algorithm(ctx, ConvPass::fprop, p.c.s, p.c.e).algo() == conv);
     conv2d_fprop<float>(ctx, p.c.s, p.c.e, x, w.get(), nullptr, y, nullptr);
     conv2d_fprop<float>(ctx, p.c.s, p.c.e, x, w1.get() + 1, nullptr, y1, nullptr);
@@ -113,9 +116,9 @@ TEST_CASE("conv2d on CUDA: no bank conflicts") {
   emulator::clear_profile();
   const Conv2dProblem problem(conv3x3(8, 8, 32, 64).pool(2).relu());
   const auto ctx = make_context(Device::cuda(), 1);
-  for (const ConvPass pass : kPasses) check_from(ConvAlgo::tiled, *ctx, problem, pass);
+  for (const ConvPass pass : kPasses) check_from(Algorithm::tiled, *ctx, problem, pass);
   for (const Conv2dAlgorithm& row : conv2d_algorithms(Device::cuda()))
-    if (row.algo == ConvAlgo::direct)
+    if (row.algo == Algorithm::direct)
       run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad, {&row});
   emulator::config() = before;
   int lines = 0;

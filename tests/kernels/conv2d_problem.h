@@ -19,7 +19,7 @@ struct Conv2dWay {
   Precision precision = Precision::fp32;
 
   bool covers(Context& ctx, ConvPass pass, const Conv2dCase& c) const {
-    ctx.conv = ConvAlgo::automatic;
+    ctx.algorithm = Algorithm::automatic;
     ctx.precision = precision;
     return row == nullptr || row->covers(ctx, pass, c.s, c.e).is_possible();
   }
@@ -35,7 +35,7 @@ inline std::vector<Conv2dWay> conv2d_ways(Device device) {
   std::vector<Conv2dWay> ways;
   const auto table = conv2d_algorithms(device);
   for (auto row = table.rbegin(); row != table.rend(); ++row)
-    if (row->algo == ConvAlgo::tensor_core)
+    if (row->algo == Algorithm::tensor_core)
       for (const Precision p : {Precision::tf32, Precision::tf32x3, Precision::bf16})
         ways.push_back({&*row, p});
     else

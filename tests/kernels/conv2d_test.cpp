@@ -69,7 +69,7 @@ void check_on_cpu(const Conv2dProblem& p, Runs& runs, bool with_naive) {
     for (const Conv2dWay& way : test::conv2d_ways(Device::cpu())) {
       CAPTURE(way);
       if (!way.covers(one, pass, p.c)) continue;
-      if (way.row != nullptr && way.row->algo == ConvAlgo::naive && !with_naive) continue;
+      if (way.row != nullptr && way.row->algo == Algorithm::naive && !with_naive) continue;
       ++runs[key_of(way, pass)];
       const Conv2dResult got = run(one, p, pass, way, true);
       for (const int threads : {2, 3}) {
@@ -80,7 +80,7 @@ void check_on_cpu(const Conv2dProblem& p, Runs& runs, bool with_naive) {
       const Conv2dAlgorithm* row = way.row != nullptr ? way.row : chosen_row(one, pass, p.c);
       if (way.row == nullptr && row != nullptr) {
         if (results.contains(row)) CHECK(got == results.at(row));
-      } else if (row != nullptr && row->algo == ConvAlgo::winograd) {
+      } else if (row != nullptr && row->algo == Algorithm::winograd) {
         REQUIRE(plain != nullptr);
         check_winograd(p, pass, got, *plain);
       } else {
@@ -88,7 +88,7 @@ void check_on_cpu(const Conv2dProblem& p, Runs& runs, bool with_naive) {
       }
       if (way.row == nullptr) continue;
       const auto kept = results.emplace(way.row, got).first;
-      if (way.row->algo == ConvAlgo::fused) plain = &kept->second;
+      if (way.row->algo == Algorithm::fused) plain = &kept->second;
     }
   }
 }
@@ -99,7 +99,7 @@ void check_on_cuda(const Conv2dProblem& p, Runs& runs) {
     for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
 #if ASSAY_EMULATED
       if (p.c.emulated == test::Emulated::direct &&
-          (way.row == nullptr || way.row->algo != ConvAlgo::direct))
+          (way.row == nullptr || way.row->algo != Algorithm::direct))
         continue;
 #endif
       for (const ConvPass pass : kPasses) {

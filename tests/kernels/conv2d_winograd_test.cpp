@@ -45,8 +45,8 @@ Results passes(Context& ctx, const Conv2dCase& c, const Operands& o) {
   return r;
 }
 
-Context with(Context ctx, ConvAlgo algorithm, Precision precision = Precision::fp32) {
-  ctx.conv = algorithm;
+Context with(Context ctx, Algorithm algorithm, Precision precision = Precision::fp32) {
+  ctx.algorithm = algorithm;
   ctx.precision = precision;
   return ctx;
 }
@@ -74,7 +74,7 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
       {conv(3, 3, 8, 8, 32, 32).stride(2).pad(1), false, false, false},
       {conv4x4s2(8, 8, 32, 32).pool(2), false, false, false},
   };
-  const auto results = [&](const Conv2dCase& c, const Operands& o, ConvAlgo algorithm,
+  const auto results = [&](const Conv2dCase& c, const Operands& o, Algorithm algorithm,
                            Precision precision) {
     Context ctx = with(own, algorithm, precision);
     const Results r = passes(ctx, c, o);
@@ -84,21 +84,21 @@ TEST_CASE("conv2d winograd: chosen where it saves work, never where it is ruled 
     const Conv2dCase& c = choice.c;
     CAPTURE(c);
     const Operands o(c);
-    const auto fused = results(c, o, ConvAlgo::fused, Precision::fp32);
-    const auto winograd = results(c, o, ConvAlgo::winograd, Precision::fp32);
+    const auto fused = results(c, o, Algorithm::fused, Precision::fp32);
+    const auto winograd = results(c, o, Algorithm::winograd, Precision::fp32);
     for (size_t pass = 0; pass < 3; ++pass)
       CHECK((winograd[pass] != fused[pass]) == choice.possible);
-    const auto chosen = results(c, o, ConvAlgo::automatic, Precision::fp32);
+    const auto chosen = results(c, o, Algorithm::automatic, Precision::fp32);
     CHECK(chosen[0] == (choice.fprop ? winograd : fused)[0]);
     CHECK(chosen[1] == (choice.dgrad ? winograd : fused)[1]);
-    CHECK(results(c, o, ConvAlgo::automatic, Precision::fp32_strict) == fused);
-    CHECK(results(c, o, ConvAlgo::winograd, Precision::fp32_strict) == fused);
+    CHECK(results(c, o, Algorithm::automatic, Precision::fp32_strict) == fused);
+    CHECK(results(c, o, Algorithm::winograd, Precision::fp32_strict) == fused);
   }
 }
 
 TEST_CASE("conv2d winograd: an image has the same output and gradient in every batch") {
   CpuContext own(2);
-  Context ctx = with(own, ConvAlgo::winograd);
+  Context ctx = with(own, Algorithm::winograd);
   for (const Conv2dCase& c :
        {conv3x3(8, 8, 64, 32).batch(5).upsample(2).relu(),
         conv4x4s2(18, 16, 64, 160).batch(5).relu(), conv4x4s2(8, 8, 32, 64).batch(40).relu()}) {

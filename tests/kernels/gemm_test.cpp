@@ -84,7 +84,7 @@ TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float6
   test::for_each_isa([&] {
     CpuContext ctx(2);
     for (const GemmAlgorithm& algorithm : gemm_algorithms(Device::cpu())) {
-      ctx.get().conv = algorithm.algo;
+      ctx.get().algorithm = algorithm.algo;
       CAPTURE(std::string(algorithm.name));
       for (const Case& c : kCases)
         for_each_transpose(c.s, [&](const GemmShape& s) { check_epilogues(ctx, s); });
@@ -96,7 +96,7 @@ TEST_CASE("gemm: every instruction set, transpose and epilogue equals the float6
 /// TF32 rounds to 11 significant bits, an error of 2^-11 each; bf16 to 8. Three TF32 products leave
 /// out low * low, 2^-22, and round the low parts, which is as little again.
 struct Version {
-  ConvAlgo algo;
+  Algorithm algo;
   Precision precision;
   double operands;
 };
@@ -104,19 +104,19 @@ std::ostream& operator<<(std::ostream& out, const Version& v) {
   return out << name_of(v.algo) << ", " << name_of(v.precision);
 }
 constexpr Version kVersions[] = {
-    {ConvAlgo::naive, Precision::fp32, 0},
-    {ConvAlgo::tiled, Precision::fp32, 0},
-    {ConvAlgo::pipelined, Precision::fp32, 0},
-    {ConvAlgo::tensor_core, Precision::tf32x3, 8},
-    {ConvAlgo::tensor_core, Precision::tf32, 8192 * 1.001},
-    {ConvAlgo::tensor_core, Precision::bf16, 65536 * 1.01},
+    {Algorithm::naive, Precision::fp32, 0},
+    {Algorithm::tiled, Precision::fp32, 0},
+    {Algorithm::pipelined, Precision::fp32, 0},
+    {Algorithm::tensor_core, Precision::tf32x3, 8},
+    {Algorithm::tensor_core, Precision::tf32, 8192 * 1.001},
+    {Algorithm::tensor_core, Precision::bf16, 65536 * 1.01},
 };
 
 TEST_CASE("gemm: every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
     for (const Version& version : kVersions) {
       CAPTURE(version);
-      ctx.conv = version.algo;
+      ctx.algorithm = version.algo;
       ctx.precision = version.precision;
       for (const Case& c : kCases) {
 #if ASSAY_EMULATED
@@ -126,7 +126,7 @@ TEST_CASE("gemm: every version on the CUDA device equals the float64 reference")
                            [&](const GemmShape& s) { check(ctx, s, {}, true, version.operands); });
       }
     }
-    ctx.conv = ConvAlgo::automatic;
+    ctx.algorithm = Algorithm::automatic;
     ctx.precision = Precision::fp32;
     for (const GemmShape& s : {GemmShape{5, 9, 3}, GemmShape{16, 20, 272}}) check_epilogues(ctx, s);
   });
@@ -140,7 +140,7 @@ TEST_CASE("gemm: the CNN's dense layer with every version on the CUDA device") {
   Context& ctx = *context;
   for (const Version& version : kVersions) {
     CAPTURE(version);
-    ctx.conv = version.algo;
+    ctx.algorithm = version.algo;
     ctx.precision = version.precision;
     check(ctx, {.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu},
           true, version.operands);
@@ -153,12 +153,12 @@ TEST_CASE("gemm: the CNN's dense layer with every version on the CUDA device") {
 constexpr cuda::GemmTile kTiles[] = {{64, 64}, {128, 64}, {128, 128}};
 
 /// The version with a tile of our choice, at any shape.
-Product with_tile(ConvAlgo version, cuda::GemmTile tile) {
+Product with_tile(Algorithm version, cuda::GemmTile tile) {
   return [=](Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
              Weights<float> b, const float* bias, float* c) {
-    const auto run = version == ConvAlgo::tiled       ? cuda::gemm_tiled
-                     : version == ConvAlgo::pipelined ? cuda::gemm_pipelined
-                                                      : cuda::gemm_tensor_core;
+    const auto run = version == Algorithm::tiled       ? cuda::gemm_tiled
+                     : version == Algorithm::pipelined ? cuda::gemm_pipelined
+                                                       : cuda::gemm_tensor_core;
     run(ctx, {s, e, a, b.data, bias, c}, tile);
   };
 }
@@ -166,7 +166,7 @@ Product with_tile(ConvAlgo version, cuda::GemmTile tile) {
 TEST_CASE("gemm: every tile of every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
     for (const Version& version : kVersions) {
-      if (version.algo == ConvAlgo::naive) continue;
+      if (version.algo == Algorithm::naive) continue;
       for (const cuda::GemmTile tile : kTiles) {
         CAPTURE(version);
         CAPTURE(tile.M);
@@ -212,7 +212,7 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
   const auto ctx = make_context(Device::cuda(), 1);
   for (const Version& version : kVersions)
     for (const cuda::GemmTile tile : kTiles) {
-      if (version.algo == ConvAlgo::naive) continue;
+      if (version.algo == Algorithm::naive) continue;
       ctx->get().precision = version.precision;
       for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})
         for_each_transpose(shape, [&](const GemmShape& s) {

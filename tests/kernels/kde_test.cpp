@@ -81,9 +81,9 @@ TEST_CASE("kde_log_density on the CUDA device is within .05 nats at D = 8192 and
   kde_log_density<double>(cpu, s, 0.2, test::widen(train).data(), test::widen(queries).data(),
                           want.data());
   test::for_each_cuda_run([&](Context& ctx) {
-    for (const ConvAlgo algorithm : {ConvAlgo::automatic, ConvAlgo::naive})
+    for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::naive})
       for (const Precision precision : {Precision::fp32, Precision::tf32x3}) {
-        ctx.conv = algorithm;
+        ctx.algorithm = algorithm;
         ctx.precision = precision;
         CHECK(within_absolute(densities(ctx, s, 0.2, train, queries), want, 0.05));
       }

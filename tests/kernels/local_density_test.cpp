@@ -18,8 +18,8 @@ constexpr LocalDensityShape kShapes[] = {
     {1, 1, 0, 1, 1, 1},    {2, 3, 1, 5, 3, 7},    {1, 2, 1, 33, 13, 17}, {2, 2, 2, 3, 4, 5},
     {1, 1, 0, 70, 130, 9}, {3, 2, 1, 32, 12, 32}, {2, 1, 1, 31, 25, 81}};
 
-constexpr ConvAlgo kCudaVersions[] = {ConvAlgo::naive, ConvAlgo::tiled, ConvAlgo::pipelined,
-                                      ConvAlgo::tensor_core};
+constexpr Algorithm kCudaVersions[] = {Algorithm::naive, Algorithm::tiled, Algorithm::pipelined,
+                                       Algorithm::tensor_core};
 
 struct Problem {
   LocalDensityShape s;
@@ -119,11 +119,11 @@ TEST_CASE("local_density is within its bound of the float64 definition") {
             CHECK(worst_share(got, want, bound) <= 1);
           };
           test::every_way_on_cpu(run, is_within);
-          for (const ConvAlgo algo : kCudaVersions) {
+          for (const Algorithm algo : kCudaVersions) {
             CAPTURE(name_of(algo));
             test::every_way_on_cuda(
                 [&](Context& c) {
-                  c.conv = algo;
+                  c.algorithm = algo;
                   return run(c);
                 },
                 is_within);

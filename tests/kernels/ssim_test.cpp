@@ -29,8 +29,8 @@ Images images(const SsimShape& s, float contrast) {
 template <class F>
 std::vector<float> by_every_algorithm(Context& ctx, const F& f) {
   std::vector<float> outputs;
-  for (const ConvAlgo algorithm : {ConvAlgo::automatic, ConvAlgo::naive}) {
-    ctx.conv = algorithm;
+  for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::naive}) {
+    ctx.algorithm = algorithm;
     for (const float v : f()) outputs.push_back(v);
   }
   return outputs;

@@ -39,7 +39,7 @@ void on_tensor_cores(const std::function<void(Context&, float shift)>& f) {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   Context& ctx = *context;
-  ctx.conv = ConvAlgo::tensor_core;
+  ctx.algorithm = Algorithm::tensor_core;
   ctx.precision = Precision::tf32x3;
   for (const float shift : {0.0f, 1.0f}) {  // sums near 0, and sums that only grow
     CAPTURE(shift);

@@ -90,7 +90,7 @@ TEST_CASE("the check finds a wrong derivative") {
   RandomTensors random(5);
   const Function wrong = [](const std::vector<Tensor>& in) {
     Tensor y = affine(in[0].detach(), 2, 0);
-    Tape::record("wrong", {in[0]}, y, [](const Tensor& dy, const Needs&) {
+    Tape::record("wrong", {in[0]}, y, [](const Tensor& dy, const NeedsInputGrad&) {
       return std::vector<Tensor>{affine(dy, 2.00001, 0)};
     });
     return y;

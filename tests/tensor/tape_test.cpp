@@ -88,15 +88,16 @@ DEVICE_TEST_CASE("what is not on a path to y gets nothing") {
 DEVICE_TEST_CASE("gradients that nobody needs are not computed") {
   Tensor x = leaf({1}), constant = leaf({2});
   constant.set_requires_grad(false);
-  Needs asked;
+  NeedsInputGrad asked;
   Tape tape;
   Tensor y = affine(constant, 1, 0);
-  Tape::record("spy", {x, constant}, y, [&](const Tensor& dy, const Needs& needs) {
-    asked = needs;
-    return std::vector<Tensor>{dy, dy};
-  });
+  Tape::record("spy", {x, constant}, y,
+               [&](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 asked = needs_input_grad;
+                 return std::vector<Tensor>{dy, dy};
+               });
   tape.backward(y);
-  CHECK(asked == Needs{true, false});
+  CHECK(asked == NeedsInputGrad{true, false});
   CHECK_FALSE(constant.grad().defined());
 }
 

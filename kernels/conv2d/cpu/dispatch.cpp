@@ -7,7 +7,7 @@ namespace {
 
 constexpr Conv2dAlgorithm kTable[] = {
     {.name = "fused_one_channel",
-     .algo = ConvAlgo::fused,
+     .algo = Algorithm::fused,
      .covers_text = "fprop, 3x3, 1 channel, stride 1, pool 2, filters in 16s: the nine taps and a "
                     "window's four sums stay in registers",
      .file = "kernels/conv2d/cpu/one_channel.cpp",
@@ -17,7 +17,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = nullptr,
      .wgrad = nullptr},
     {.name = "winograd_narrow",
-     .algo = ConvAlgo::winograd,
+     .algo = Algorithm::winograd,
      .covers_text = "fprop of 1 to 3 or 16 channels, dgrad of 16 filters, 3x3, stride 1, pad 1, "
                     "64 pixels or more: 36 products for 16 outputs, all in the first-level cache",
      .file = "kernels/conv2d/cpu/winograd/narrow.cpp",
@@ -27,7 +27,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = winograd_narrow::dgrad,
      .wgrad = nullptr},
     {.name = "fused_pooled_wgrad",
-     .algo = ConvAlgo::fused,
+     .algo = Algorithm::fused,
      .covers_text = "wgrad, 3x3, stride 1, pooled, channels in 16s or (AVX-512) at most 3: one "
                     "product for each pooling window, none with a zero of dz",
      .file = nullptr,
@@ -37,7 +37,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = nullptr,
      .wgrad = pooled_wgrad::wgrad},
     {.name = "winograd",
-     .algo = ConvAlgo::winograd,
+     .algo = Algorithm::winograd,
      .covers_text = "3x3, stride 1, pad 1, upsampling 1 or 2, channels and filters in 16s, 64 "
                     "pixels or more: 36 products for 16 outputs in place of 144",
      .file = "kernels/conv2d/cpu/winograd/plain.cpp",
@@ -47,7 +47,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = winograd::dgrad,
      .wgrad = winograd::wgrad},
     {.name = "winograd_strided",
-     .algo = ConvAlgo::winograd,
+     .algo = Algorithm::winograd,
      .covers_text = "4x4, stride 2, pad 1, no pool, channels and filters in 16s, two images or "
                     "more: 100 products for 16 outputs in place of 256",
      .file = "kernels/conv2d/cpu/winograd/strided.cpp",
@@ -57,7 +57,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = winograd_strided::dgrad,
      .wgrad = winograd_strided::wgrad},
     {.name = "fused",
-     .algo = ConvAlgo::fused,
+     .algo = Algorithm::fused,
      .covers_text = "every shape but an upsampling with a stride or a pool: register tiles over "
                     "staged rows, no products with zeros, epilogue in registers",
      .file = "kernels/conv2d/cpu/fused.cpp",
@@ -67,7 +67,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = fused::dgrad,
      .wgrad = fused::wgrad},
     {.name = "blocked",
-     .algo = ConvAlgo::blocked,
+     .algo = Algorithm::blocked,
      .covers_text = "every shape: im2col and a matrix product blocked for registers and caches",
      .file = "kernels/conv2d/cpu/blocked.cpp",
      .wgrad_file = "kernels/conv2d/cpu/blocked.cpp",
@@ -76,7 +76,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .dgrad = blocked::dgrad,
      .wgrad = blocked::wgrad},
     {.name = "naive",
-     .algo = ConvAlgo::naive,
+     .algo = Algorithm::naive,
      .covers_text = "every shape: plain loops in the order of the formula",
      .file = "kernels/conv2d/cpu/naive.cpp",
      .wgrad_file = "kernels/conv2d/cpu/naive.cpp",
