@@ -393,7 +393,7 @@ void write_metrics(const RunFolder& folder, const RunMetrics& metrics) {
 
 RunMetrics read_metrics(const RunFolder& folder) {
   const std::string file = folder.metrics().string();
-  const std::string cure = "; run assay evaluate " + folder.root().string();
+  const std::string cure = "; run assay evaluate " + quoted(folder.root().string());
   try {
     return metrics_from(read_run_json(folder.metrics()), file);
   } catch (const CheckpointError& error) {
