@@ -38,7 +38,7 @@ struct Votes {
 };
 
 std::string name_of_class(const ClassFindings& c) {
-  return escape_html(c.name);
+  return c.name;
 }
 
 /// "0.130 [0.05, 0.21], 3 seeds"
@@ -84,7 +84,7 @@ class Checker {
     if (const auto* untestable = std::get_if<UntestableClaim>(&claim.rule))
       text = untestable->reason;
     else if (votes.votes.empty())
-      text = classes_.empty() ? "only synthetic classes were run, which are not the study&rsquo;s"
+      text = classes_.empty() ? "only synthetic classes were run, which are not the study\u2019s"
                               : "the runs that it needs were not made";
     return {&claim, kind, text};
   }
@@ -105,13 +105,13 @@ class Checker {
         for (const SeedGroup* second : trained_groups(c->compared, rule.second))
           if (const auto d = difference_of(*first, *second))
             votes.add(vote_of(gain_of(*d), expected),
-                      fmt::format("{}: {} &minus; {} {}", name_of_class(*c), name_of_group(*first),
+                      fmt::format("{}: {} \u2212 {} {}", name_of_class(*c), name_of_group(*first),
                                   name_of_group(*second), difference_text(d->auroc, d->seeds)));
     }
     // A claim with exceptions says nothing before these were run, too.
     if (!votes.votes.empty())
       for (const std::string& name : rule.except)
-        if (!were_run(rule, name)) votes.add(Vote::open, escape_html(name) + ": not run");
+        if (!were_run(rule, name)) votes.add(Vote::open, name + ": not run");
     return votes;
   }
 
@@ -218,7 +218,7 @@ class Checker {
             continue;
           if (const auto d = difference_of(*changed, *usual))
             votes.add(vote_of(gain_of(*d), rule.changed_is_better),
-                      fmt::format("{}: {} &minus; {} {}, validation loss {} against {}",
+                      fmt::format("{}: {} \u2212 {} {}, validation loss {} against {}",
                                   name_of_class(*c), name_of_group(*changed), name_of_group(*usual),
                                   difference_text(d->auroc, d->seeds), loss_of(*changed),
                                   loss_of(*usual)));

@@ -1,9 +1,12 @@
 // Style sheet of the report: light, dark and print, from a phone's width up.
 #pragma once
 
+#include "apps/report/html.h"
+
 namespace assay {
 
-inline constexpr const char* kStyle = R"(
+inline Html style_sheet() {
+  return R"(
 :root { color-scheme: light dark;
   --page: #ffffff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
   --link: #0a5bb5; --shade: #0000002e; --note: #fff8e1; --note-rule: #d9a400;
@@ -67,7 +70,9 @@ th, td { padding: .38rem 1.1rem .38rem 0; border-bottom: 1px solid var(--rule); 
   vertical-align: baseline; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: .2rem; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
-.group th { padding-top: .9rem; font-weight: 600; }
+.group th { padding-top: .9rem; font-weight: 600; white-space: normal; }
+.group small { color: var(--soft); font-weight: 400; margin-left: .6em; }
+td:first-child { white-space: normal; min-width: 9rem; }
 .n { text-align: right; }
 thead th.n { min-width: 4.2rem; }
 .wrap { white-space: normal; display: inline-block; min-width: 13rem; }
@@ -132,7 +137,7 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 code { background: var(--panel); padding: .1em .35em; border-radius: 3px; font-size: .86em;
   overflow-wrap: anywhere; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .commands code { display: block; padding: .3rem .5rem; margin: .3rem 0; font-size: .78rem;
-  line-height: 1.45; }
+  line-height: 1.45; white-space: pre-wrap; }
 dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; }
 @media (max-width: 620px) {
   body { padding: 18px 14px 48px; }
@@ -168,6 +173,7 @@ summary { cursor: pointer; color: var(--link); margin: .8rem 0; }
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   h2, h3, h4 { break-after: avoid; }
   figure, tr, .tiles, .answer li { break-inside: avoid; } }
-)";
+)"_html;
+}
 
 }  // namespace assay
