@@ -120,9 +120,9 @@ def tables(result):
     text = f"""# LPD, {result['date']}
 
 {result['machine']}; commit {result['commit']},
-where a row of the JSON names no other; made by `bench/lpd_quality.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the interval is of 95 % over seed 1's test images,
-{result['intervals']}. F1 is at the threshold of the
-options: the 95th percentile of the good images' leave-one-out scores.
+where a row of the JSON names no other; made by `bench/lpd_quality.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the interval
+is of 95 % over seed 1's test images, {result['intervals']}. F1 is at the threshold of
+the options: the 95th percentile of the good images' leave-one-out scores.
 
 **Developed on these classes**: scales, power, floor and ridge of the prototype were chosen while its AUROC on the test images of bottle, toothbrush and
 transistor was in view. The built-in classes had no part in that. The control is the same pipeline with random filters, which look at no image.
