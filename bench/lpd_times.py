@@ -101,8 +101,8 @@ def tables(r):
     for name, k in r["kernel"]["rows"].items():
         text += row([name, f"{k['ms']:.1f}", f"{k['of_FMA_peak']:.2f}" if k["of_FMA_peak"] else ""])
     text += """
-Beside others, in turns, 83 queries a cell (`bottle_test`). Ours includes the queries' transform, the norms and the minimum. The others get the windows gathered and whitened
-(627 MB) before they are timed; oneDNN's is the batched product alone.
+Beside others, in turns, 83 queries a cell (`bottle_test`). PyTorch's time, like ours, goes from queries to scores; it gets the windows gathered and whitened (627 MB) before it is
+timed. oneDNN's is the batched product alone.
 
 """
     text += row(["baseline", "version", "ours, ms", "baseline, ms", "ratio (quartiles)"]) + row(["--"] * 5)

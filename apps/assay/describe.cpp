@@ -92,7 +92,7 @@ void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
     if (row.is_dense) {
       const GemmAlgorithm& gemm = gemm_algorithm(ctx);
-      for (const char* pass : {"y", "dx", "dw"}) print_choice(pass, "gemm", gemm.file);
+      for (const char* pass : {"fprop", "dgrad", "wgrad"}) print_choice(pass, "gemm", gemm.file);
       explanations["gemm"] = gemm.covers_text;
       continue;
     }
@@ -100,8 +100,9 @@ void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
     const auto print = [&](const char* name, ConvPass pass) {
       print_conv_pass(ctx, *row.conv, name, pass, explanations);
     };
-    print(transposed ? "dx" : "fprop", ConvPass::fprop);
-    print(transposed ? "y" : "dgrad", ConvPass::dgrad);
+    // A transposed convolution's output is the convolution's dgrad, and the reverse.
+    print("fprop", transposed ? ConvPass::dgrad : ConvPass::fprop);
+    print("dgrad", transposed ? ConvPass::fprop : ConvPass::dgrad);
     print("wgrad", ConvPass::wgrad);
   }
   std::printf("\n");

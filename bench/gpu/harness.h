@@ -7,7 +7,7 @@
 //
 // --list prints the names of the cells; --cells runs only those whose names are lines of FILE.
 //
-// --algo asks for one algorithm (Context::conv), and its cells end in that name. A row's
+// --algo asks for one algorithm (Context::algorithm), and its cells end in that name. A row's
 // "algorithm" is the one that ran: if the requested one does not cover a shape, the next lower one
 // that does.
 //

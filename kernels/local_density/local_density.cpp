@@ -13,6 +13,8 @@ void check(const LocalDensityShape& s) {
       "local_density: a grid of {} x {}, radius {}, {} bank features, {} queries, {} channels; "
       "every number but radius and queries must be at least 1",
       s.height, s.width, s.radius, s.n, s.m, s.C);
+  ASSAY_CHECK(s.radius <= LocalDensityShape::kMaxRadius, "local_density: radius {} is above {}",
+              s.radius, LocalDensityShape::kMaxRadius);
 }
 }  // namespace
 

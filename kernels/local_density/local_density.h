@@ -20,9 +20,11 @@
 
 namespace assay {
 
+/// Throws Error from each function below if a number is out of its range.
 struct LocalDensityShape {
+  static constexpr int kMaxRadius = 4;
   int height, width;  ///< cells of the grid
-  int radius;         ///< of the window, in cells; at most 4 on the CPU, which else throws Error
+  int radius;         ///< of the window, in cells; 0 to kMaxRadius
   int n;              ///< bank features per cell: one per image
   int m;              ///< queries per cell
   int C;              ///< channels

@@ -12,8 +12,8 @@
 namespace assay::cpu {
 namespace {
 
-/// Windows up to 9 x 9.
-constexpr int kMaxWindow = 81;
+constexpr int kMaxSide = 2 * LocalDensityShape::kMaxRadius + 1;
+constexpr int kMaxWindow = kMaxSide * kMaxSide;
 
 }  // namespace
 
@@ -72,7 +72,6 @@ void local_bank_norms(Context& ctx, const LocalDensityShape& s, const float* fea
 void local_density(Context& ctx, const LocalDensityShape& s, const LocalKernel& kernel,
                    const LocalBank<float>& bank, const float* queries, const int* query_image,
                    float* scores) {
-  ASSAY_CHECK(s.window() <= kMaxWindow, "local_density: radius {} is above 4", s.radius);
   const bool nearest = kernel.kind == LocalKernel::Kind::nearest;
   const double scale = nearest ? 0 : 1 / (2 * kernel.s * kernel.s);
   std::vector<int> images(static_cast<size_t>(s.n));

@@ -1,7 +1,7 @@
 // SSIM on a CUDA device. A block makes a tile of kTileH x kTileW pixels of one channel, a thread
 // one pixel. There are two versions, which differ in how the 11x11 window around a pixel is summed:
 //
-// NaiveWindow (Context::conv = naive): as the definition says, 121 neighbours read where they lie.
+// NaiveWindow (Context::algorithm = naive): as defined, 121 neighbours read where they lie.
 // TiledWindow: the window is separable, so the tile and its halo of 5 pixels, in shared memory, are
 // summed down the columns first: 22 in place of 121 products, and a pixel is read from global
 // memory about 3 times in place of 121:

@@ -207,6 +207,9 @@ TEST_CASE("local_density: bad shapes and bandwidths are refused") {
   Problem none = p;
   none.s.n = 0;
   CHECK_THROWS_AS(scores(ctx, none, {Kind::nearest}, false), Error);
+  Problem wide = p;
+  wide.s.radius = LocalDensityShape::kMaxRadius + 1;
+  CHECK_THROWS_AS(scores(ctx, wide, {Kind::nearest}, false), Error);
   Problem flat = p;
   CHECK_THROWS_AS(
       local_metric<float>(ctx, p.s, 0.0, p.features.data(), flat.centre.data(), flat.metric.data()),
