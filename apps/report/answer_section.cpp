@@ -193,7 +193,8 @@ Html interval_charts(const Findings& findings) {
     html += interval_chart("Image AUROC by class and model", "image AUROC (dashed line: guessing)",
                            0.4, 1, kChance, {groups.begin() + static_cast<ptrdiff_t>(begin), end});
   }
-  return beside(html);
+  return groups.size() > kClasses ? beside(html)
+                                  : markup("<div class=\"charts wide-chart\">\n{}</div>\n", html);
 }
 
 /// Whether a model was evaluated on more than the compared images: a cross-validated one is.

@@ -45,6 +45,13 @@ std::string line_kind(int colour) {
   return fmt::format("line{}", colour);
 }
 
+/// Classes of a line of a series.
+std::string line_kind(const Series& series) {
+  constexpr int kDashes = 3;  // of the style sheet
+  const int dash = series.dash % (kDashes + 1);
+  return line_kind(series.colour) + (dash == 0 ? "" : fmt::format(" dash{}", dash));
+}
+
 /// A vertical line with its text on the side that has more room.
 Html marked(const Scale& x, double at, double top, double bottom, const std::string& text) {
   const bool left = x(at) > (x.first() + x.last()) / 2;
@@ -75,7 +82,7 @@ Html outline(const std::vector<double>& shares, const Scale& x, const Scale& y,
   return markup("<polygon class=\"{}\" points=\"{}\"/>", kind, points);
 }
 
-/// The area of a series' band; "" where it has none.
+/// The area of a series' band; empty where it has none.
 Html band(const Series& series, const Scale& x, const Scale& y) {
   std::string upper, lower;
   for (const Series::Between& b : series.band) {
@@ -104,8 +111,7 @@ Html line_chart(const Chart& chart, const std::vector<Series>& series) {
     for (const Series::Between& b : s.band)
       for (const double y : {b.low, b.high})
         if (std::isfinite(y) && (chart.y.kind != ScaleKind::logarithmic || y > 0)) ys.take(y);
-    if (!s.name.empty())
-      entries.push_back({s.name, line_kind(s.colour) + (s.dashed ? " dashed" : "")});
+    if (!s.name.empty()) entries.push_back({s.name, line_kind(s)});
   }
   if (!any) return {};
   const double bottom = kTop + kPlot;
@@ -117,7 +123,7 @@ Html line_chart(const Chart& chart, const std::vector<Series>& series) {
     std::vector<std::pair<double, double>> points;
     for (const auto& [px, py] : s.points)
       if (x.shows(px) && y.shows(py)) points.emplace_back(x(px), y(py));
-    body += band(s, x, y) + polyline(points, line_kind(s.colour) + (s.dashed ? " dashed" : ""));
+    body += band(s, x, y) + polyline(points, line_kind(s));
   }
   if (chart.mark) body += marked(x, chart.mark->x, kTop, bottom, chart.mark->text);
   const double below = bottom + kAxisRoom;

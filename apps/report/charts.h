@@ -22,7 +22,7 @@ struct Series {
   std::string name;  ///< in the legend; no entry when empty
   std::vector<std::pair<double, double>> points;
   int colour = 0;
-  bool dashed = false;
+  int dash = 0;  ///< 0: solid; lines of one colour differ in it
   struct Between {
     double x, low, high;
   };

@@ -131,30 +131,23 @@ class Checker {
   std::vector<Drop> drops(const std::string& model) const {
     std::vector<Drop> found;
     for (const ClassFindings* c : classes_)
-      for (const SeedGroup* clean : trained_groups(c->groups, model))
-        for (const SeedGroup* noisy : trained_groups(c->groups, model)) {
-          if (!clean->clean() || !differ_in_noise(clean->config(), noisy->config())) continue;
-          const auto d = difference_of(*clean, *noisy);
-          const auto f1 = clean->summary(&DetectorMetrics::f1);
-          if (!d || !f1 || f1->mean <= 0) continue;
-          const double scale = 100 / f1->mean;
-          found.push_back({c,
-                           noisy,
-                           scale * d->f1.estimate,
-                           {scale * d->f1.interval.low, scale * d->f1.interval.high},
-                           d->seeds});
-        }
+      for (const SeedGroup* noisy : trained_groups(c->groups, model)) {
+        const RunConfig& config = noisy->config();
+        if (config.train_noise != "noisy" || config.test_noise != "noisy") continue;
+        const SeedGroup* clean = clean_partner(*c, *noisy);
+        if (clean == nullptr) continue;
+        const auto d = difference_of(*clean, *noisy);
+        const auto f1 = clean->summary(&DetectorMetrics::f1);
+        if (!d || !f1 || f1->mean <= 0) continue;
+        const double scale = 100 / f1->mean;
+        found.push_back({c,
+                         noisy,
+                         scale * d->f1.estimate,
+                         {scale * d->f1.interval.low, scale * d->f1.interval.high},
+                         d->seeds});
+      }
     return found;
   }
-  static bool differ_in_noise(const RunConfig& clean, RunConfig noisy) {
-    if (noisy.train_noise != "noisy" || noisy.test_noise != "noisy") return false;
-    noisy.train_noise = noisy.test_noise = "clean";
-    noisy.seed = clean.seed;
-    noisy.split_file = clean.split_file;
-    noisy.data = clean.data;
-    return differences(clean, noisy).empty();
-  }
-
   Votes votes_on(const NoiseDropClaim& rule) const {
     Votes votes;
     for (const Drop& drop : drops(rule.model)) {

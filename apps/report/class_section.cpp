@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "apps/report/charts.h"
 #include "apps/report/image_panels.h"
@@ -57,18 +58,16 @@ struct Curves {
 
 Curves curves_of(const ClassFindings& c) {
   Curves curves;
-  std::map<std::string, int> of_model;
+  std::map<int, int> of_colour;
   for (const SeedGroup* group : c.compared) {
     const CsvTable test = read_csv(group->runs.front()->folder.scores());
     const std::vector<double> scores = test.numbers("score");
     std::vector<uint8_t> labels;
     for (const auto& row : test.rows) labels.push_back(row[test.column("label")] == "defective");
     const std::vector<Level> levels = rank_scores(scores, labels);
-    const std::string& model = group->config().model;
-    const Series line{.name = model_name(model, group->config().preset),
-                      .points = {},
-                      .colour = colour_of(model),
-                      .dashed = of_model[model]++ > 0};
+    const int colour = colour_of(group->config().model);
+    const Series line{
+        .name = name_of_group(*group), .points = {}, .colour = colour, .dash = of_colour[colour]++};
     Series &roc = curves.roc.emplace_back(line), &pr = curves.pr.emplace_back(line);
     for (const CurvePoint& p : roc_curve(levels)) roc.points.emplace_back(p.x, p.y);
     double recall = 0;  // precision holds from one recall to the next, as average precision sums it
@@ -148,28 +147,29 @@ std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult
 }
 
 Html kinds_table(const ClassFindings& c) {
-  std::vector<std::string> titles = {"kind"};
   std::vector<std::map<std::string, std::pair<int64_t, int64_t>>> found;
-  std::map<std::string, bool> kinds;
+  std::set<std::string> kinds;
   for (const SeedGroup* group : c.compared) {
-    titles.push_back(name_of_group(*group));
     found.push_back(found_by_kind(*group->runs.front()));
-    for (const auto& [kind, counts] : found.back()) kinds[kind] = true;
+    for (const auto& [kind, counts] : found.back()) kinds.insert(kind);
   }
+  std::vector<std::string> order(kinds.begin(), kinds.end());
+  std::stable_partition(order.begin(), order.end(),
+                        [](const std::string& kind) { return kind != "good"; });
+  std::vector<std::string> titles = {"model"};
+  for (const std::string& kind : order)
+    titles.push_back(kind == "good" ? "good (false alarms)" : kind);
   Table table(titles);
-  const auto add = [&](const std::string& kind, const std::string& name) {
-    std::vector<Html> cells = {name};
-    for (const auto& of_model : found) {
-      const auto counts = of_model.find(kind);
-      cells.push_back(counts == of_model.end()
+  for (size_t i = 0; i < found.size(); ++i) {
+    std::vector<Html> cells = {name_of_group(*c.compared[i])};
+    for (const std::string& kind : order) {
+      const auto counts = found[i].find(kind);
+      cells.push_back(counts == found[i].end()
                           ? kNone
                           : fmt::format("{} of {}", counts->second.first, counts->second.second));
     }
     table.row(cells);
-  };
-  for (const auto& [kind, there] : kinds)
-    if (kind != "good") add(kind, kind);
-  if (kinds.count("good") != 0) add("good", "good (false alarms)");
+  }
   return table.html();
 }
 

@@ -177,7 +177,8 @@ Html nearest_html(const fs::path& file) {
            span(
                "The density decided: the training image with the nearest latent, and the squared "
                "difference from it.",
-               "beside");
+               "beside") +
+           span({}, "gap");
   });
 }
 

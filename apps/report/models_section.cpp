@@ -3,6 +3,7 @@
 
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
+#include "apps/report/training_gain.h"
 #include "kernels/runtime/error.h"
 #include "models/experiments/registry.h"
 #include "models/experiments/study.h"
@@ -76,24 +77,20 @@ Html difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
 }
 
 void add_noise_rows(Table& table, const ClassFindings& c, const std::string& model) {
-  const SeedGroup* clean = nullptr;
-  for (const SeedGroup* group : c.groups)
-    if (group->config().model == model && group->clean()) clean = group;
   for (const SeedGroup* group : c.groups) {
     const RunConfig& config = group->config();
-    if (config.model != model) continue;
+    if (config.model != model || config.untrained) continue;
     const bool both = config.train_noise == "noisy" && config.test_noise == "noisy";
+    const SeedGroup* clean = group->clean() ? nullptr : clean_partner(c, *group);
     std::string drop = kNone;
-    if (clean != nullptr && group != clean && clean->config().preset == config.preset)
+    if (clean != nullptr)
       if (const auto a = clean->summary(&DetectorMetrics::f1),
           b = group->summary(&DetectorMetrics::f1);
           a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
-    table.row({fmt::format("{}, {}/{}", model_name(config.model, config.preset), config.train_noise,
-                           config.test_noise),
-               summary_text(group->summary(&DetectorMetrics::image_auroc)),
-               clean == nullptr || group == clean ? Html(kNone) : difference_cells(*clean, *group),
-               f1_text(*group), drop, both ? published_drop(model, c) : kNone});
+    table.row({name_of_group(*group), summary_text(group->summary(&DetectorMetrics::image_auroc)),
+               clean == nullptr ? Html(kNone) : difference_cells(*clean, *group), f1_text(*group),
+               drop, both ? published_drop(model, c) : kNone});
   }
 }
 
@@ -123,9 +120,12 @@ void add_noise(Page& page, const Findings& findings) {
   }
   page.add(table.html());
   page.add(
-      paragraph("Noise is Gaussian, of variance 0.001, on a tenth of the images of each set. "
-                "F1 drop: (F1 clean \u2212 F1) / F1 clean. The study prints a drop for two "
-                "classes; it stands beside where the class is the same and the data is real.",
+      paragraph("Noise is Gaussian, of variance 0.001, on a tenth of the "
+                "images of each set. "
+                "F1 drop: (F1 clean \u2212 F1) / F1 clean. The study "
+                "prints a drop for two "
+                "classes; it stands beside where the class is the same "
+                "and the data is real.",
                 "soft"));
 }
 
@@ -176,8 +176,10 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
   }
   page.add(runs.html());
   page.add(
-      paragraph("Each image is scored once, by the fold that did not see it. Pooled: over all "
-                "images together, with the probabilities of different networks side by side. "
+      paragraph("Each image is scored once, by the fold that did not see it. Pooled: "
+                "over all "
+                "images together, with the probabilities of different networks side by "
+                "side. "
                 "A fold\u2019s own threshold is the best on its validation images.",
                 "soft"));
   for (const std::string& quote : quotes) page.add(paragraph(quote, "soft"));
@@ -211,22 +213,23 @@ void add_all_metrics(Page& page, const Findings& findings) {
     }
   }
   page.add(folded("All image metrics", table.html()));
-  page.add(paragraph(
-      "AP: average precision. FPR at 95\u00a0% TPR: false alarms when 95\u00a0% of the defects are "
-      "found. Oracle F1: at the threshold that is best on the test images themselves, which no one "
-      "has in practice. \u2013 stands where a metric does not exist.",
-      "soft"));
+  page.add(
+      paragraph("AP: average precision. FPR at 95\u00a0% TPR: false alarms "
+                "when 95\u00a0% of the defects are "
+                "found. Oracle F1: at the threshold that is best on the test "
+                "images themselves, which no one "
+                "has in practice. \u2013 stands where a metric does not exist.",
+                "soft"));
   page.subsection("pixels", "Heat maps against the masks of the defects", "Pixel metrics");
   if (!pixels.empty()) page.add(pixels.html());
   const std::vector<std::string> without_heat = names_of_models(
       findings, [](const ModelSpec& m) { return m.make_detector && !m.draws_heat_maps; });
   const std::string heat =
       without_heat.empty() ? "" : "No heat maps come from " + enumerated(without_heat) + ". ";
-  page.add(paragraph(
-      heat +
-          "Without masks no heat map can be measured. AUPRO counts each defective region alike, up "
-          "to a false positive rate of 0.3.",
-      "soft"));
+  page.add(paragraph(heat + "Without masks no heat map can be measured. AUPRO "
+                            "counts each defective region alike, up "
+                            "to a false positive rate of 0.3.",
+                     "soft"));
 }
 
 /// A table with one row per run, for groups of several runs.

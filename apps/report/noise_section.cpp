@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "apps/report/charts.h"
 #include "apps/report/sections.h"
@@ -79,9 +80,10 @@ Html sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string& title
                  const Axis& y, DrawnMetric NoisePoint::*metric, double NoisePoint::*along,
                  const std::function<bool(const NoisePoint&)>& is_shown) {
   std::vector<Series> lines;
+  std::map<int, int> of_colour;
   for (const GroupSweep& sweep : sweeps) {
     const int colour = colour_of(sweep.group->config().model);
-    Series mean{sweep.group->label, {}, colour};
+    Series mean{name_of_group(*sweep.group), {}, colour, of_colour[colour]++};
     for (size_t i = 0; i < sweep.points(); ++i) {
       if (!is_shown(sweep.at(i))) continue;
       const DrawnMetric m = sweep.over_runs(i, metric);
@@ -148,11 +150,11 @@ void add_noise_sweeps(Page& page, const Findings& findings) {
       if (const std::string text = drop_sentence(sweep, *c); !text.empty())
         page.add(paragraph(text));
   }
-  page.add(
-      paragraph("One training serves a whole curve: the threshold stays that of the training. "
-                "Line: mean over seeds and over 20 choices of the noisy images; dashed: the lowest "
-                "and the highest of them.",
-                "soft"));
+  page.add(paragraph(
+      "One training serves a whole curve: the threshold stays that of the training. "
+      "Line: mean over seeds and over 20 choices of the noisy images; area: from the lowest "
+      "to the highest of them.",
+      "soft"));
 }
 
 }  // namespace assay

@@ -29,7 +29,7 @@ void train_runs(const fs::path& data, const fs::path& out) {
   };
   train("kd-cae", {"--image-size", "16", "--batch", "2", "--steps", "2"});
   require_success(run_assay({"evaluate", (out / "kd-cae").string(), "--noise-sweep"}));
-  train("cnn", {"--image-size", "16", "--batch", "2", "--steps", "2", "--folds", "2"});
+  train("cnn", {"--image-size", "32", "--batch", "2", "--steps", "2", "--folds", "2"});
   train("mean", {"--image-size", "16"});
   train("dcgan", {"--batch", "1", "--steps", "1"});
   for (const auto& entry : fs::recursive_directory_iterator(out))
@@ -43,6 +43,7 @@ class Copies {
       : run_(std::move(run)), root_(std::move(root)), hostile_(std::move(hostile)) {}
 
   void write() {
+    fs::create_directories(root_);
     for (const auto& entry : fs::recursive_directory_iterator(run_)) {
       const fs::path file = fs::relative(entry.path(), run_);
       if (file.extension() == ".json") replace_in_json(file);
