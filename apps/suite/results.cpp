@@ -387,6 +387,16 @@ std::optional<Estimate> SeedGroup::estimate(ScoreMetric metric) const {
   return assay::estimate(metric, views_of(all));
 }
 
+std::optional<Estimate> SeedGroup::pixel_estimate() const {
+  std::vector<PixelValue> seeds;
+  for (const RunResult* run : runs) {
+    const DetectorMetrics& m = *run->detector();
+    if (!m.pixel_auroc || !m.pixel_auroc_error) return std::nullopt;
+    seeds.push_back({*m.pixel_auroc, *m.pixel_auroc_error, *m.pixel_auroc_degrees});
+  }
+  return assay::pixel_estimate(seeds, first().defective_images());
+}
+
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {
   std::vector<SeedGroup> groups;
   for (const RunResult& run : runs) {
