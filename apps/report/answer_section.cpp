@@ -243,7 +243,7 @@ Html how_to_read(const Findings& findings) {
 
 Html verdict_text(const ClassFindings& c) {
   const Verdict& v = c.verdict;
-  const std::string name = c.name;
+  const std::string& name = c.name;
   switch (v.kind) {
     case Verdict::Kind::no_detector:
       return fmt::format("No model that detects defects was run on {}.", name);

@@ -37,10 +37,6 @@ struct Votes {
   std::string text() const { return fmt::format("{}", fmt::join(numbers, "; ")); }
 };
 
-std::string name_of_class(const ClassFindings& c) {
-  return c.name;
-}
-
 /// "0.130 [0.05, 0.21], 3 seeds"
 std::string difference_text(const Difference& d, int64_t seeds) {
   return fmt::format("{} {}, {}", decimal(d.estimate, 3), interval_text(d.interval),
@@ -105,7 +101,7 @@ class Checker {
         for (const SeedGroup* second : trained_groups(c->compared, rule.second))
           if (const auto d = difference_of(*first, *second))
             votes.add(vote_of(gain_of(*d), expected),
-                      fmt::format("{}: {} \u2212 {} {}", name_of_class(*c), name_of_group(*first),
+                      fmt::format("{}: {} \u2212 {} {}", c->name, name_of_group(*first),
                                   name_of_group(*second), difference_text(d->auroc, d->seeds)));
     }
     // A claim with exceptions says nothing before these were run, too.
@@ -124,7 +120,7 @@ class Checker {
     int64_t seeds;
 
     std::string text() const {
-      return fmt::format("{}: {} {} % {}, {}", name_of_class(*of_class), name_of_group(*noisy),
+      return fmt::format("{}: {} {} % {}, {}", of_class->name, name_of_group(*noisy),
                          decimal(percent, 1), interval_text(interval, 0), counted(seeds, "seed"));
     }
   };
@@ -190,7 +186,7 @@ class Checker {
         const auto seeds = static_cast<int64_t>(group->runs.size());
         if (seeds >= kMinSeeds && interval.high <= rule.max_auroc) vote = Vote::agrees;
         if (seeds >= kMinSeeds && interval.low > rule.max_auroc) vote = Vote::contradicts;
-        votes.add(vote, fmt::format("{}: {} {} {}, {}", name_of_class(*c), name_of_group(*group),
+        votes.add(vote, fmt::format("{}: {} {} {}, {}", c->name, name_of_group(*group),
                                     decimal(mean_auroc(*group), 3), interval_text(interval),
                                     counted(seeds, "seed")));
       }
@@ -211,8 +207,8 @@ class Checker {
             continue;
           if (const auto d = difference_of(*changed, *usual))
             votes.add(vote_of(gain_of(*d), rule.changed_is_better),
-                      fmt::format("{}: {} \u2212 {} {}, validation loss {} against {}",
-                                  name_of_class(*c), name_of_group(*changed), name_of_group(*usual),
+                      fmt::format("{}: {} \u2212 {} {}, validation loss {} against {}", c->name,
+                                  name_of_group(*changed), name_of_group(*usual),
                                   difference_text(d->auroc, d->seeds), loss_of(*changed),
                                   loss_of(*usual)));
         }
@@ -245,10 +241,9 @@ class Checker {
               if (a->interval.high < b->interval.low) vote = Vote::agrees;
               if (a->interval.low > b->interval.high) vote = Vote::contradicts;
             }
-            votes.add(vote,
-                      fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
-                                  interval_text(a->interval), decimal(mean_auroc(*theirs), 3),
-                                  interval_text(b->interval) + " on " + name_of_class(*other)));
+            votes.add(vote, fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
+                                        interval_text(a->interval), decimal(mean_auroc(*theirs), 3),
+                                        interval_text(b->interval) + " on " + other->name));
           }
     }
     return votes;
