@@ -41,7 +41,6 @@ enum class RandomStream : uint64_t {
   noise = 4,      ///< which images are noisy (equation 7) and their noise
   augment = 5,    ///< flips and shifts; + epoch << 8
   latent = 6,     ///< z of the DCGAN; + step << 8
-  bootstrap = 7,  ///< resamples
   builtin = 8,    ///< the procedural images
   fold = 9,       ///< the seed of a fold's training; + fold << 8
   patches = 10,   ///< LPD: images, patches and filters; + use << 8
