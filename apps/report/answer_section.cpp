@@ -121,7 +121,7 @@ Html overall(const Findings& findings) {
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
-/// "<class>: KD-CAE \u2212 PCA 0.012 [-0.03, 0.05], contains 0"
+/// "<class>: A \u2212 B 0.012 [-0.03, 0.05], contains 0"
 Html class_heading(const ClassFindings& c) {
   Html heading = class_link(c);
   if (!c.difference) return heading;
