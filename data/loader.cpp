@@ -99,6 +99,17 @@ ImageStore::ImageStore(Context& ctx, std::vector<Sample> samples, Options option
   });
 }
 
+void ImageStore::add(Sample sample, Image image) {
+  ASSAY_CHECK(image.height == options_.height && image.width == options_.width &&
+                  image.channels == options_.channels,
+              "store: an image of {} x {} x {} among those of {} x {} x {}", image.height,
+              image.width, image.channels, options_.height, options_.width, options_.channels);
+  samples_.push_back(std::move(sample));
+  images_.push_back(std::move(image));
+  masks_.emplace_back();
+  facts_.emplace_back();
+}
+
 std::vector<ImageSize> ImageStore::file_sizes() const {
   std::vector<ImageSize> sizes;
   for (const ImageFacts& facts : facts_) sizes.push_back(facts.size);

@@ -35,6 +35,10 @@ class ImageStore {
   /// image, in the order of the samples, that cannot be read.
   ImageStore(Context& ctx, std::vector<Sample> samples, Options options);
 
+  /// Adds an image that is in memory, without a mask or facts. Error unless it has the store's
+  /// size.
+  void add(Sample sample, Image image);
+
   size_t size() const { return samples_.size(); }
   const Options& options() const { return options_; }
   const Sample& sample(size_t i) const { return samples_[i]; }

@@ -19,6 +19,7 @@ class Sequential : public Module {
   }
   Sequential& add(std::unique_ptr<Module> layer);
 
+  size_t size() const { return items_.size(); }
   Tensor forward(const Tensor& x) override;
   /// Through the layers from `first` to before `last`.
   Tensor forward_between(const Tensor& x, size_t first, size_t last);

@@ -47,8 +47,8 @@ struct BatchNormOpOptions {
   Activation activation = Activation::none;
   float slope = 0.2f;
 };
-/// x (...,C), gamma (C), beta (C) -> (...,C). In training it updates `state`; in inference it has
-/// no derivative. See kernels/batchnorm/batchnorm.h.
+/// x (...,C), gamma (C), beta (C) -> (...,C). In training it updates `state`; in inference only x
+/// has a derivative. See kernels/batchnorm/batchnorm.h.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
                   const BatchNormOpOptions& o);
 

@@ -1,6 +1,7 @@
 // Batch normalisation.
 #include "kernels/batchnorm/batchnorm.h"
 #include "kernels/pointwise/pointwise.h"
+#include "tensor/derivatives.h"
 #include "tensor/dtype.h"
 #include "tensor/ops.h"
 
@@ -26,6 +27,25 @@ BatchNormShape batch_norm_shape(const Tensor& x, const Tensor& gamma, const Tens
   return {rows, static_cast<int>(C)};
 }
 
+/// dx = f'(y) dy gamma / sqrt(running_var + eps): the forward pass of f'(y) dy with mean and beta
+/// 0.
+Tensor inference_dx(const BatchNormShape& s, const BatchNormOptions& o, const Tensor& y,
+                    const Tensor& dy, const Tensor& gamma, const BatchNormState& state) {
+  const Tensor dz = activation_backward(o.activation, o.slope, y, dy);
+  const Tensor zero = Tensor::zeros({s.C}, dy.dtype());
+  Tensor dx = Tensor::empty(dy.shape(), dy.dtype());
+  with_float_type("batch_norm", dy, [&]<class T>() {
+    batchnorm_inference<T>(current_context(), s, {.eps = o.eps},
+                           {.x = dz.data<T>(),
+                            .gamma = gamma.data<T>(),
+                            .beta = zero.data<T>(),
+                            .running_mean = zero.data<T>(),
+                            .running_var = state.running_var.data<T>(),
+                            .y = dx.mutable_data<T>()});
+  });
+  return dx;
+}
+
 Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tensor& x,
                  const Tensor& gamma, const Tensor& beta, const BatchNormState& state) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
@@ -38,9 +58,13 @@ Tensor inference(const BatchNormShape& s, const BatchNormOptions& o, const Tenso
                             .running_var = state.running_var.data<T>(),
                             .y = y.mutable_data<T>()});
   });
+  const Tensor kept = o.activation == Activation::none ? Tensor() : y;
   Tape::record("batch_norm", {x, gamma, beta}, y,
-               [](const Tensor&, const NeedsInputGrad&) -> std::vector<Tensor> {
-                 throw Error("batch_norm: has no derivative in inference mode; call train()");
+               [=](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 ASSAY_CHECK(!needs_input_grad[1] && !needs_input_grad[2],
+                             "batch_norm: in inference mode gamma and beta have no derivative; "
+                             "call train(), or set_requires_grad(false) for x's alone");
+                 return std::vector<Tensor>{inference_dx(s, o, kept, dy, gamma, state), {}, {}};
                });
   return y;
 }

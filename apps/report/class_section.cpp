@@ -113,9 +113,14 @@ Series loss_series(const std::vector<History>& histories, const char* column,
   return series;
 }
 
-/// Training and validation loss; of several folds the median and the band.
+/// Training and validation loss; of several folds the median and the band. Empty for a model
+/// without a validation loss.
 Html loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
+  for (const char* column : {"train_loss", "validation_loss"})
+    if (std::find(model.history_columns.begin(), model.history_columns.end(), column) ==
+        model.history_columns.end())
+      return {};
   std::vector<History> histories;
   for (const RunFolder& folder : training_folders(run.config, run.folder))
     histories.push_back(History::read(folder.history()));

@@ -243,6 +243,7 @@ std::vector<Cell> cells_of(const SuiteOptions& options) {
     if (!options.models.empty() &&
         std::find(options.models.begin(), options.models.end(), model) == options.models.end())
       continue;
+    if (plan->on_request && options.models.empty()) continue;
     std::vector<std::string> conditions = plan->noise;
     if (!options.noise.empty() && has_option(model, "test_noise")) conditions = options.noise;
     const int seeds = options.seeds > 0 ? options.seeds : plan->seeds;

@@ -44,6 +44,7 @@ enum class RandomStream : uint64_t {
   builtin = 8,   ///< the procedural images
   fold = 9,      ///< the seed of a fold's training; + fold << 8
   patches = 10,  ///< LPD: images, patches and filters; + use << 8
+  search = 11,   ///< the latent that a search begins with; + restart << 8
 };
 constexpr uint64_t stream_id(RandomStream stream, uint64_t detail = 0) {
   return static_cast<uint64_t>(stream) | detail << 8;
@@ -88,5 +89,12 @@ class RandomSequence {
   Philox4 block_{};
   int used_ = 4;
 };
+
+/// A seed for part `index` of what has a seed, such as a fold of a run.
+inline uint64_t derived_seed(uint64_t seed, RandomStream stream, uint64_t index) {
+  RandomSequence random(seed, stream, index);
+  const uint64_t high = random.bits();
+  return high << 32 | random.bits();
+}
 
 }  // namespace assay

@@ -10,6 +10,7 @@
 #include "models/evaluation/metrics.h"
 #include "models/evaluation/scoring.h"
 #include "models/evaluation/statistics.h"
+#include "models/experiments/augmentation.h"
 #include "models/experiments/detector_evaluation.h"
 #include "models/experiments/registry.h"
 #include "models/run/data.h"
@@ -37,13 +38,6 @@ std::vector<Fold> choose_folds(const RunConfig& config, const RunFolder& folder,
   ASSAY_CHECK_AS(UsageError, folds.size() == static_cast<size_t>(config.folds),
                  "{}: has {} folds; give --folds {}", file.string(), folds.size(), folds.size());
   return folds;
-}
-
-/// The seed of a fold's weights and batches, so that one good draw does not favour all folds.
-uint64_t seed_of_fold(uint64_t seed, int fold) {
-  RandomSequence random(seed, RandomStream::fold, static_cast<uint64_t>(fold));
-  const uint64_t high = random.bits();
-  return high << 32 | random.bits();
 }
 
 /// The trainings of a run, one per fold.
@@ -87,13 +81,17 @@ class CrossValidation {
 
   TrainingResult train_fold(int number, const TrainingHooks& hooks) {
     const Fold& fold = folds_[number];
-    const uint64_t seed = seed_of_fold(config_.seed, number);
+    // The seed of its weights, batches and generators, so that one good draw does not favour all.
+    const uint64_t seed =
+        derived_seed(config_.seed, RandomStream::fold, static_cast<uint64_t>(number));
     const RunFolder of_fold = folder_.fold(number);
     of_fold.create();
     Network& network = detector_.network(number);
     init_parameters(network, init_from_name(config_.init), seed);
     if (config_.untrained) return TrainingResult();
-    BatchLoader batches(store_, fold.train,
+    const AugmentedImages images =
+        augment(config_, store_, fold.train, seed, of_fold, hooks_of_generator(number, hooks));
+    BatchLoader batches(images.store, images.train,
                         {.batch = config_.batch,
                          .seed = seed,
                          .flips = config_.flips,
@@ -105,6 +103,18 @@ class CrossValidation {
           return mean_loss(step, config_, store_, fold.validation);
         }};
     return assay::train(task, config_, of_fold, hooks_of_fold(number, hooks));
+  }
+
+  /// The hooks of the run, with this fold's number in notes and messages.
+  TrainingHooks hooks_of_generator(int number, const TrainingHooks& hooks) const {
+    TrainingHooks mine = hooks;
+    mine.progress = [this, number, &hooks](const TrainingProgress& at) {
+      TrainingProgress of_fold = at;
+      of_fold.note = fmt::format("fold {} of {}, {}", number + 1, config_.folds, at.note);
+      hooks.progress(of_fold);
+    };
+    mine.say = hooks_of_fold(number, hooks).say;
+    return mine;
   }
 
   /// The hooks of the run, with progress over all folds and this fold's number in messages.
@@ -290,7 +300,8 @@ DetectorMetrics evaluate_cnn(const RunConfig& config, const RunFolder& folder,
   use_threshold(detector, config, folder, out);
   std::vector<TrainingResult> trainings;
   for (int f = 0; f < config.folds; ++f)
-    trainings.push_back(read_result(config, folder.fold(f), folds[f].train.size()));
+    trainings.push_back(read_result(config, folder.fold(f),
+                                    augmented_count(config, labels_of(store, folds[f].train))));
   return evaluate_folds(detector, config, folder, out, store, folds, trainings);
 }
 

@@ -24,7 +24,8 @@ void say_beginning(const TrainingHooks& hooks, const std::string& headline,
 }
 
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
-                           const TrainingNoise& noise, const RunFolder& folder) {
+                           const TrainingNoise& noise, const RunFolder& folder,
+                           bool score_training) {
   const RunConfig& config = detector.config();
   const Split& split = images.split;
   std::vector<Prediction> held_out;
@@ -33,17 +34,19 @@ void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
   detector.calibrate_on(held_out);
   detector.note_sizes(images.good);
   std::vector<ScoredImage> all;
-  const auto score_all = [&](const char* set, const std::vector<size_t>& positions,
-                             const std::vector<size_t>& noisy) {
-    for_each_batch(config, images.good, positions, noisy, [&](const Batch& batch) {
+  const auto add = [&](const char* set, size_t image, const std::vector<double>& components) {
+    all.push_back(scored(images.good.sample(image), set, components, detector.scoring()));
+  };
+  if (score_training)
+    for_each_batch(config, images.good, split.train, noise.train, [&](const Batch& batch) {
       const Prediction prediction = detector.predict(batch.x);
       for (size_t n = 0; n < batch.images.size(); ++n)
-        all.push_back(scored(images.good.sample(batch.images[n]), set, prediction.components[n],
-                             detector.scoring()));
+        add("train", batch.images[n], prediction.components[n]);
     });
-  };
-  score_all("train", split.train, noise.train);
-  score_all("validation", split.validation, noise.validation);
+  size_t next = 0;
+  for (const Prediction& prediction : held_out)
+    for (const std::vector<double>& image : prediction.components)
+      add("validation", split.validation[next++], image);
   write_scores(folder.good_scores(), all, detector.scoring());
 }
 

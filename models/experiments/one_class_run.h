@@ -42,10 +42,12 @@ struct TrainingNoise {
   std::vector<size_t> train, validation;
 };
 
-/// Calibrates a fitted detector on the validation images, then scores all good images for the
-/// report's histograms (good_scores.csv). The images have the noise that was trained on.
+/// Calibrates a fitted detector on the validation images and writes the scores of the good images
+/// for the report's histograms (good_scores.csv); those of the training images only if
+/// `score_training`. The images have the noise that was trained on.
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
-                           const TrainingNoise& noise, const RunFolder& folder);
+                           const TrainingNoise& noise, const RunFolder& folder,
+                           bool score_training = true);
 
 /// Writes the only line of history.csv of a model that is fitted in one pass over its images;
 /// `loss` is its training and its validation loss.

@@ -6,10 +6,13 @@
 #include <deque>
 
 #include "kernels/runtime/error.h"
+#include "models/detectors/anogan_detector.h"
 #include "models/detectors/cnn_detector.h"
 #include "models/detectors/kd_cae_detector.h"
 #include "models/detectors/kernel_density.h"
 #include "models/detectors/reconstruction_detector.h"
+#include "models/experiments/anogan_run.h"
+#include "models/experiments/augmentation.h"
 #include "models/experiments/autoencoder_run.h"
 #include "models/experiments/baseline_run.h"
 #include "models/experiments/cnn_run.h"
@@ -53,6 +56,8 @@ ModelSpec cnn() {
   model.presets = {{"cnn", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::study>()},
                    {"cnn-codelab", 200, 3, Init::he, factory_of<Cnn, Cnn::Variant::codelab>()}};
   model.options = {"folds", "class_weights", "flips", "shifts", "untrained", "threshold"};
+  model.own_options = augmentation_options();
+  model.check = check_augmentation;
   model.train = train_cnn;
   model.evaluate = evaluate_cnn;
   model.make_detector = detector_of<CnnDetector>;
@@ -213,16 +218,14 @@ void set_dcgan_defaults(RunConfig& config) {
   config.epochs = 4000;  // no limit beyond `steps`: an epoch has at least one step
 }
 
-ModelSpec dcgan() {
+/// Parts that the models with a DCGAN share: presets, options of its training, step, export. The
+/// preset `name` has 64 pixels.
+ModelSpec gan_model(const std::string& name) {
   ModelSpec model;
-  model.name = "dcgan";
-  model.presets = {{"dcgan", 64, 3, Init::dcgan, factory_of<Dcgan>()},
-                   {"dcgan-128", 128, 3, Init::dcgan, factory_of<Dcgan>()}};
+  model.name = name;
+  model.presets = {{name, 64, 3, Init::dcgan, factory_of<Dcgan>()}};
   model.options = {"k_steps", "sample_every"};
   model.set_defaults = set_dcgan_defaults;
-  model.train = train_dcgan_run;
-  model.evaluate = evaluate_dcgan_run;
-  model.generate = generate_dcgan;
   model.export_networks = [](const RunFolder& folder) {
     const std::shared_ptr<Dcgan> gan = load_dcgan(folder);
     return OnnxSource{.owner = gan,
@@ -238,22 +241,65 @@ ModelSpec dcgan() {
   model.history_columns = {"step", "loss_d", "loss_g", "d_real", "d_fake"};
   model.collapse_hint =
       "the generator makes nearly the same image each time; try another --seed or a smaller --lr";
-  model.suite = {{"quick",
-                  {.preset = "dcgan",
-                   .max_classes = 1,
-                   .seeds = 1,
-                   .steps = 2000,
-                   .image_size = 32,
-                   .batch = 16}},
+  return model;
+}
+
+/// The quick suite's training: small images and batches, so that it draws the object in minutes.
+SuiteCells quick_gan(const std::string& preset) {
+  return {
+      .preset = preset, .max_classes = 1, .seeds = 1, .steps = 2000, .image_size = 32, .batch = 16};
+}
+
+ModelSpec dcgan() {
+  ModelSpec model = gan_model("dcgan");
+  model.presets.push_back({"dcgan-128", 128, 3, Init::dcgan, factory_of<Dcgan>()});
+  model.train = train_dcgan_run;
+  model.evaluate = evaluate_dcgan_run;
+  model.generate = generate_dcgan;
+  model.suite = {{"quick", quick_gan("dcgan")},
                  {"paper", {.preset = "dcgan", .max_classes = kAllClasses, .seeds = 1}}};
   model.report = {.colour = 3, .introduction = "a DCGAN, which only makes images"};
+  return model;
+}
+
+/// The search takes minutes, so that suites run it on request only.
+ModelSpec anogan() {
+  ModelSpec model = gan_model("anogan");
+  for (const char* option : {"untrained", "k", "threshold", "target_fpr"})
+    model.options.emplace_back(option);
+  model.own_options = latent_search_options();
+  model.own_options.push_back(
+      own_option("generator", std::string(), utf8{},
+                 "a run of dcgan with the same split, whose weights it takes instead of training"));
+  model.train = train_anogan;
+  model.evaluate = evaluate_detector;
+  model.generate = generate_dcgan;
+  model.make_detector = [](const RunConfig& config) {
+    return std::make_unique<AnoganDetector>(config);
+  };
+  SuiteCells quick = quick_gan("anogan");
+  quick.on_request = true;
+  model.suite = {
+      {"quick", quick},
+      {"paper", {.preset = "anogan", .max_classes = kAllClasses, .seeds = 3, .on_request = true}}};
+  model.report = {.colour = 3,
+                  .introduction = "AnoGAN, which looks for the nearest image that a DCGAN can make",
+                  .heat = [](const RunConfig&) { return "|x &minus; G(z)|"; },
+                  .max_heat = [](const RunConfig&) { return 1.0; },
+                  .by_class = {.title = "AnoGAN by class",
+                               .short_title = "AnoGAN by class",
+                               .components = {{"residual", "residual alone"},
+                                              {"discrimination", "discrimination alone"}},
+                               .note = "The score is the loss of the latent that was found, in "
+                                       "deviations from held-out good images: residual and "
+                                       "discrimination loss, weighted."}};
   return model;
 }
 
 // A deque, because references from find_model() stay valid when models are added.
 std::deque<ModelSpec>& registry() {
   static std::deque<ModelSpec> models = [] {
-    std::deque<ModelSpec> all = {cnn(), kd_cae(), ni_cae(), dcgan(), lpd_model()};
+    std::deque<ModelSpec> all = {cnn(), kd_cae(), ni_cae(), dcgan(), anogan(), lpd_model()};
     for (ModelSpec& baseline : baseline_models()) all.push_back(std::move(baseline));
     return all;
   }();

@@ -56,6 +56,7 @@ struct SuiteCells {
   int image_size = 0, batch = 0;                     ///< 0: the preset's
   std::vector<SuiteVariant> variants = {};           ///< without noise, after the model's own runs
   bool noise_sweep = false;  ///< of the runs that are trained without noise (noise_sweep.h)
+  bool on_request = false;   ///< only if --models names the model
 };
 
 /// Texts about a model in the report, as HTML.

@@ -66,6 +66,10 @@ Tensor Dcgan::discriminate(const Tensor& x) {
   return discriminator_(x).reshape({x.dim(0), 1});
 }
 
+Tensor Dcgan::features(const Tensor& x) {
+  return discriminator_.forward_between(x, 0, discriminator_.size() - 1);
+}
+
 std::vector<Parameter> Dcgan::generator_parameters() const {
   return with_prefix("generator.", generator_.parameters());
 }

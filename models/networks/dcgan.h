@@ -19,6 +19,8 @@ class Dcgan : public Network {
   Tensor generate(const Tensor& z) { return generator_(z); }
   /// Images in [-1,1] -> logits (N,1); positive = real.
   Tensor discriminate(const Tensor& x);
+  /// The discriminator's activations before its last layer, in (N,4,4,K).
+  Tensor features(const Tensor& x);
   Tensor forward(const Tensor& z) override { return generate(z); }
 
   Module& generator() { return generator_; }

@@ -36,7 +36,7 @@ bool RunFolder::empty() const {
 
 void RunFolder::create() const {
   std::error_code error;
-  if (is_fold_) check_no_link(root_);
+  if (is_inner_) check_no_link(root_);
   // A link in place of the figures is replaced, as a link in place of a file is.
   if (fs::is_symlink(fs::symlink_status(figures(), error))) fs::remove(figures(), error);
   fs::create_directories(figures(), error);
@@ -49,17 +49,21 @@ void RunFolder::begin(Start start) const {
 }
 
 std::vector<fs::path> RunFolder::files() const {
-  return {metrics(),     config(),      split(),   noise(),    history(),
-          scores(),      good_scores(), model(),   latents(),  memorisation(),
-          noise_sweep(), checkpoint(),  machine(), threshold()};
+  return {metrics(),     config(),      split(),   noise(),     history(),
+          scores(),      good_scores(), model(),   latents(),   memorisation(),
+          noise_sweep(), checkpoint(),  machine(), threshold(), generated()};
 }
 
-std::vector<RunFolder> RunFolder::folds() const {
+std::vector<RunFolder> RunFolder::inner() const {
   std::error_code ignored;
-  std::vector<RunFolder> folds;
-  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i)
-    if (!fs::is_symlink(fs::symlink_status(fold(i).root(), ignored))) folds.push_back(fold(i));
-  return folds;
+  std::vector<RunFolder> found;
+  for (int i = 0; fs::exists(fold(i).root(), ignored); ++i) found.push_back(fold(i));
+  for (const char* label : {"good", "defective"})
+    if (fs::exists(generator(label).root(), ignored)) found.push_back(generator(label));
+  std::erase_if(found, [&](const RunFolder& folder) {
+    return fs::is_symlink(fs::symlink_status(folder.root(), ignored));
+  });
+  return found;
 }
 
 void RunFolder::remove_leftovers() const {
@@ -78,7 +82,7 @@ void RunFolder::remove_leftovers() const {
           name.find(".png.") != std::string::npos && name.ends_with(".tmp"))
         leftovers.push_back(entry.path());
   for (const fs::path& path : leftovers) fs::remove_all(path, ignored);
-  for (const RunFolder& fold : folds()) fold.remove_leftovers();
+  for (const RunFolder& folder : inner()) folder.remove_leftovers();
 }
 
 void RunFolder::recover() const {
@@ -146,7 +150,8 @@ void RunFolder::check_names(const std::vector<std::string>& figures) const {
                 "at most {} and {} can be; shorten it",
                 file.string(), name, path, NAME_MAX, PATH_MAX - 1);
   };
-  for (const fs::path& file : files()) check(fold(99).root() / file.filename());
+  for (const fs::path& file : files())
+    check(fold(99).generator("defective").root() / file.filename());
   for (const std::string& name : figures)
     check(AtomicFile::temporary_of(evaluation()) / "figures" /
           (std::string(kNearestPrefix) + name));
@@ -165,9 +170,9 @@ void RunFolder::clear() const {
   fs::remove(this->figures(), ignored);  // where it is empty now
   for (const fs::path& file : files()) fs::remove(file, ignored);
   fs::remove_all(evaluation(), ignored);
-  for (const RunFolder& fold : folds()) {
-    fold.clear();
-    if (fs::is_empty(fold.root(), ignored)) fs::remove(fold.root(), ignored);
+  for (const RunFolder& folder : inner()) {
+    folder.clear();
+    if (fs::is_empty(folder.root(), ignored)) fs::remove(folder.root(), ignored);
   }
 }
 

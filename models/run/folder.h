@@ -57,9 +57,18 @@ class RunFolder {
   /// The folder of fold i (from 0) of a cross-validation.
   RunFolder fold(int i) const {
     RunFolder fold(root_ / fmt::format("fold{}", i));
-    fold.is_fold_ = true;
+    fold.is_inner_ = true;
     return fold;
   }
+
+  /// The folder, in that of a fold, of a generator of images of a label.
+  RunFolder generator(const std::string& label) const {
+    RunFolder generator(root_ / ("generator_" + label));
+    generator.is_inner_ = true;
+    return generator;
+  }
+  /// The images that a generator made.
+  std::filesystem::path generated() const { return root_ / "generated.safetensors"; }
 
   /// Whether the folder does not exist or is empty; temporary files and empty folders do not count.
   bool empty() const;
@@ -68,8 +77,8 @@ class RunFolder {
     std::error_code ignored;  // a folder that cannot be read counts as unfinished
     return std::filesystem::exists(metrics(), ignored);
   }
-  /// Creates the folder; Error if that fails, or if the folder of a fold is a symbolic link. A link
-  /// in the place of figures/ is replaced.
+  /// Creates the folder; Error if that fails, or if the folder of a fold or of a generator is a
+  /// symbolic link. A link in the place of figures/ is replaced.
   void create() const;
   /// As create(); with Start::force the old run is deleted first.
   void begin(Start start) const;
@@ -92,11 +101,11 @@ class RunFolder {
   void take_evaluation() const;
   /// Names of the figures of the images in scores.csv.
   std::vector<std::string> scored_figures() const;
-  /// Of the trainings of a cross-validation, those that there are and are no symbolic links.
-  std::vector<RunFolder> folds() const;
+  /// Of the folders of folds and generators, those that there are and are no symbolic links.
+  std::vector<RunFolder> inner() const;
 
   std::filesystem::path root_;
-  bool is_fold_ = false;
+  bool is_inner_ = false;  ///< of a fold or of a generator
 };
 
 /// A new evaluation of a run, prepared beside the old one. The run is unchanged until commit(); if

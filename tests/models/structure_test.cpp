@@ -66,7 +66,7 @@ bool breaks_direction(const std::string& file, const std::string& text) {
 
 /// Whether a line names a model of the library. The initial weights of a GAN have its name too.
 bool names_model(const std::string& text) {
-  static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|\bcnn|\blpd)re",
+  static const std::regex model(R"re(kd[-_ ]?cae|ni[-_ ]?cae|dcgan|anogan|\bcnn|\blpd)re",
                                 std::regex::icase);
   static const std::regex initial_weights("Init::dcgan");
   return std::regex_search(std::regex_replace(text, initial_weights, ""), model);
@@ -76,10 +76,13 @@ bool names_model(const std::string& text) {
 bool is_of_one_model(const std::string& file) {
   static const std::vector<std::string> own = {"models/networks/",
                                                "models/training/step.",
+                                               "models/detectors/anogan_detector.",
                                                "models/detectors/cnn_detector.",
                                                "models/detectors/kd_cae_detector.",
                                                "models/detectors/lpd",
                                                "models/experiments/registry.cpp",
+                                               "models/experiments/anogan_run.",
+                                               "models/experiments/augmentation.",
                                                "models/experiments/cnn_run.",
                                                "models/experiments/gan_run.",
                                                "models/experiments/study.",

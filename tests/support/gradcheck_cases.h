@@ -91,6 +91,18 @@ inline std::vector<GradcheckCase> dense_cases(RandomTensors& r) {
                        return batch_norm(in[0], in[1], in[2], state, {.activation = a});
                      },
                      {r.normal({2, 3, 4, 3}), r.uniform({3}, 0.5, 1.5), r.normal({3})}});
+  const Tensor gamma = r.uniform({3}, 0.5, 1.5), beta = r.normal({3}), mean = r.normal({3}),
+               var = r.uniform({3}, 0.2, 2);
+  for (const Activation a : {Activation::none, Activation::leaky_relu})
+    cases.push_back({"batch_norm",
+                     fmt::format("inference, {}", name_of(a)),
+                     [=](const auto& in) {
+                       const DType type = in[0].dtype();
+                       BatchNormState state{mean.to(type), var.to(type)};
+                       return batch_norm(in[0], gamma.to(type), beta.to(type), state,
+                                         {.training = false, .activation = a});
+                     },
+                     {r.normal({2, 3, 4, 3})}});
   return cases;
 }
 

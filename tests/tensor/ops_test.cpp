@@ -66,7 +66,7 @@ DEVICE_TEST_CASE("a target that wants a gradient is an error, not a gradient los
 }
 
 DEVICE_TEST_CASE(
-    "batch norm needs two values, keeps statistics, and has no derivative in inference") {
+    "batch norm needs two values, keeps statistics, and in inference only x has a derivative") {
   BatchNormState state{Tensor::zeros({2}), Tensor::full({2}, 1)};
   Tensor gamma = Tensor::full({2}, 1);
   const Tensor beta = Tensor::zeros({2});
