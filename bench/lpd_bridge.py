@@ -73,10 +73,12 @@ def tables(result):
 
     text = f"""# What training buys, by where the density looks, {result['date']}
 
-{result['machine']}; commit {result['commit']}; made by `bench/lpd_bridge.py`, from the JSON beside it. KD-CAE's defaults (128 pixels) on MVTec AD, {result['seeds']} seeds: mean ± half of the 95 %
-interval of the mean over seeds (Student's t; test images are the same for all seeds, so they are not in it). Good test images of toothbrush are stand-ins. "Trained - untrained" pairs runs of a seed, which begin
-with the same weights. q: the density alone; s: the larger of the deviations of q and of the reconstruction error r. **LPD was developed on these classes; that the maps are raised to
-LPD's power (.4) was decided after looking at one run on transistor's test images (q .85 with, .78 without).**
+{result['machine']}; commit {result['commit']}; made by
+`bench/lpd_bridge.py`, from the JSON beside it. KD-CAE's defaults (128 pixels) on MVTec AD, {result['seeds']} seeds: mean ± half of the 95 % interval of the mean
+over seeds (Student's t; test images are the same for all seeds, so they are not in it). Good test images of toothbrush are stand-ins. "Trained - untrained"
+pairs runs of a seed, which begin with the same weights. q: the density alone; s: the larger of the deviations of q and of the reconstruction error r.
+**LPD was developed on these classes; that the maps are raised to LPD's power (.4) was decided after looking at one run on transistor's test images (q .85
+with, .78 without).**
 
 """
     head = ["class", "density", "trained", "untrained", "trained - untrained"]

@@ -22,6 +22,7 @@ KEYS = ["image_auroc", "pixel_auroc", "aupro", "f1", "f1_all_positive", "tp", "f
         "seconds_train"]
 # DETECTOR prototype in NumPy and PyTorch, same images at 128 pixels, PCA filters, one seed.
 PROTOTYPE = {"bottle": (.994, .979, .910), "toothbrush": (1.000, .987, .901), "transistor": (.993, .977, .908)}
+INTERVALS = "by models/evaluation/intervals.h"
 DISTURBED = {"shift": "shifted by 5 pixels", "rotate": "rotated by 3 degrees", "dark": "brightness x 0.9",
              "bright": "brightness x 1.1"}
 # Gaussian noise of these variances (values from 0 to 1; the study has .001) on a share of the test images.
@@ -118,11 +119,13 @@ def tables(result):
 
     text = f"""# LPD, {result['date']}
 
-{result['machine']}; commit {result['commit']}, where a row of the JSON names no other; made by `bench/lpd_quality.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the
-interval is the 95 % one of seed 1's test images. F1 is at the threshold of the options: the 95th percentile of the good images' leave-one-out scores.
+{result['machine']}; commit {result['commit']},
+where a row of the JSON names no other; made by `bench/lpd_quality.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the interval
+is of 95 % over seed 1's test images, {result['intervals']}. F1 is at the threshold of
+the options: the 95th percentile of the good images' leave-one-out scores.
 
-**Developed on these classes**: scales, power, floor and ridge of the prototype were chosen while its AUROC on the test images of bottle, toothbrush and transistor was in view.
-The built-in classes had no part in that. The control is the same pipeline with random filters, which look at no image.
+**Developed on these classes**: scales, power, floor and ridge of the prototype were chosen while its AUROC on the test images of bottle, toothbrush and
+transistor was in view. The built-in classes had no part in that. The control is the same pipeline with random filters, which look at no image.
 
 ## MVTec AD, copies of 256 pixels (good test images of toothbrush: stand-ins from the training images)
 
@@ -148,7 +151,8 @@ The built-in classes had no part in that. The control is the same pipeline with 
     text += """
 ## Disturbed test images and smaller banks (seed 1)
 
-Image AUROC, and in brackets F1 at the threshold that the undisturbed good images set. The disturbance falls on good and defective test images alike, and the model has seen none.
+Image AUROC, and in brackets F1 at the threshold that the undisturbed good images set. The disturbance falls on good and defective test images alike, and the
+model has seen none.
 
 """
     head = ["test images, or bank"] + MVTEC
@@ -188,6 +192,7 @@ def main():
         disturbed[title] = kept or {n: {**measure(n), "commit": commit} for n in MVTEC}
     date = subprocess.run(["date", "+%F"], capture_output=True, text=True).stdout.strip()
     result = {"date": before.get("date", date), "commit": before.get("commit", commit), "seeds": args.seeds,
+              "intervals": before.get("intervals", INTERVALS),
               "machine": before.get("machine") or machine_of(args.work / "pca-bottle-1"), "runs": runs, "disturbed": disturbed}
     args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     args.out.with_suffix(".md").write_text(tables(result))

@@ -7,10 +7,13 @@ bank conflicts, caches and the last wave of blocks are not in it.
     sass_report.py x.cubin ... --check BASELINE      exit code 1 where a bound fell by 2 points or
                                                      more, a block is lost, a stack or spill appears
     sass_report.py x.cubin ... --write BASELINE      keep today's values as the baseline
+    ... --compiler "$(nvcc --version | tail -1)"     kept with --write; --check asks for the same
+                                                     one, because another schedules otherwise
     sass_report.py x.cubin --loop REGEX              the main loop itself
 
 The machine is that of the cubin (sm_80 or sm_90a). nvdisasm and cuobjdump come from PATH, the CUDA
-toolkit or PyPI (nvidia-cuda-nvdisasm, nvidia-cuda-cuobjdump); exit code 77 without them.
+toolkit or PyPI (nvidia-cuda-nvdisasm, nvidia-cuda-cuobjdump); exit code 77 without them, or where
+--check has a baseline of another compiler.
 """
 import argparse
 import json
@@ -24,6 +27,10 @@ from sass import analysis, listing, loops, machine  # noqa: E402
 
 TOLERANCE = 0.02  # of a bound
 KEPT = ("registers", "stack", "shared", "blocks_per_sm", "issued", "bound", "binds")
+
+
+class Skipped(Exception):
+    """What was asked for cannot be done here; the text says why."""
 
 
 def rows_of(cubin, pattern):
@@ -55,6 +62,13 @@ def table(rows):
             f"| {accesses(r, lambda n: not n.startswith('LDS.') and not n.startswith('LDSM'))} "
             f"| {r['binds']} | {100 * r['bound']:.0f} |")
     return "\n".join(lines)
+
+
+def comparable_kernels(baseline, compiler):
+    """{machine: {kernel: kept values}} of a baseline that this compiler made; else Skipped."""
+    if baseline["compiler"] != compiler:
+        raise Skipped(f"the baseline is of '{baseline['compiler']}', these files of '{compiler}'")
+    return baseline["kernels"]
 
 
 def check(rows, baseline):
@@ -99,10 +113,13 @@ def main():
     p.add_argument("--filter", default="", metavar="REGEX", help="kernels by name")
     p.add_argument("--check", type=pathlib.Path, metavar="BASELINE")
     p.add_argument("--write", type=pathlib.Path, metavar="BASELINE")
+    p.add_argument("--compiler", default="", metavar="TEXT", help="what compiled the files")
+    p.add_argument("--quiet", action="store_true", help="print no table")
     p.add_argument("--json", type=pathlib.Path, metavar="FILE", help="every value of every row")
     p.add_argument("--loop", metavar="REGEX")
     a = p.parse_args()
     try:
+        baseline = a.check and comparable_kernels(json.loads(a.check.read_text()), a.compiler)
         with tempfile.TemporaryDirectory() as folder:
             cubins = [c for file in a.files for c in listing.cubins_of(file, folder)]
             if a.loop:
@@ -110,20 +127,23 @@ def main():
                     print_loop(cubin, a.loop)
                 return 0
             rows = [row for cubin in cubins for row in rows_of(cubin, a.filter)]
-    except listing.MissingTool as missing:
-        print(f"sass_report: skipped: {missing}", file=sys.stderr)
+    except (listing.MissingTool, Skipped) as reason:
+        print(f"sass_report: skipped: {reason}", file=sys.stderr)
         return 77
-    print(table(rows))
+    if not a.quiet:
+        print(table(rows))
     if a.json:
         a.json.write_text(json.dumps(rows, indent=1) + "\n")
     if a.write:
-        kept = {}
+        kernels = {}
         for r in sorted(rows, key=lambda r: r["kernel"]):
-            kept.setdefault(r["machine"], {})[r["kernel"]] = {k: r.get(k) for k in KEPT}
-        a.write.write_text(json.dumps(kept, indent=1) + "\n")
-    worse = check(rows, json.loads(a.check.read_text())) if a.check else []
+            kernels.setdefault(r["machine"], {})[r["kernel"]] = {k: r.get(k) for k in KEPT}
+        a.write.write_text(json.dumps({"compiler": a.compiler, "kernels": kernels}, indent=1) + "\n")
+    worse = check(rows, baseline) if a.check else []
     for sentence in worse:
         print(f"sass_report: {sentence}", file=sys.stderr)
+    if a.check and not worse:
+        print(f"sass_report: {len(rows)} kernels, none worse than {a.check}")
     return 1 if worse else 0
 
 

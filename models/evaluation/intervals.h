@@ -8,7 +8,7 @@
 // n, so it never leaves [0, 1] and keeps its width at 0 and 1, where DeLong's and the percentile
 // bootstrap's are empty. n is at least the size of the smaller class; for the limit on the side of
 // 1/2 it is at most the number of images, because the variance of a value near 1 rests on the few
-// images that are ranked wrongly. Coverage by simulation: README.md.
+// images that are ranked wrongly. Coverage: bench/results/intervals.md.
 //
 // Over seeds the metric is the mean and the variance has two parts: that over images of the mean
 // (DeLong's of the averaged placements, so images that all seeds rank wrongly count in full) and

@@ -49,6 +49,15 @@ class Listing(unittest.TestCase):
                           if analysis.products_in(l.instructions())]
             self.assertEqual(len(multiplies), 1, kernel)
 
+    def test_a_call_that_never_returns_is_a_branch(self):
+        def graph(last):
+            ops = [("CALL.REL.NOINC", "main"), ("EXIT", ""), ("FFMA", ""), ("BRA", "main"), (last, "")]
+            code = [listing.Instruction(16 * i, "@P0" if op == "BRA" else "", op, "", 1, target)
+                    for i, (op, target) in enumerate(ops)]
+            return loops.FlowGraph(code, {"main": 2})
+        self.assertEqual(len(graph("EXIT").loops()), 1)
+        self.assertEqual(len(graph("RET").loops()), 0)
+
     def test_mix_of_the_multiply_adds(self):
         row = self.row("fma_loop")
         self.assertEqual(row["mix"]["FFMA"], 8)
@@ -120,14 +129,17 @@ class Program(unittest.TestCase):
         self.assertIn("| mma_loop | sm_90a |", text)
         with tempfile.TemporaryDirectory() as folder:
             baseline = pathlib.Path(folder) / "baseline.json"
-            self.run_report(*CUBINS, "--write", baseline)
-            self.run_report(*CUBINS, "--check", baseline)
-            kept = json.loads(baseline.read_text())
+            self.run_report(*CUBINS, "--write", baseline, "--compiler", "nvcc A")
+            self.run_report(*CUBINS, "--check", baseline, "--compiler", "nvcc A")
+            text = self.run_report(*CUBINS, "--check", baseline, "--compiler", "nvcc B", code=77)
+            self.assertIn("the baseline is of 'nvcc A'", text)
+            file = json.loads(baseline.read_text())
+            kept = file["kernels"]
             self.assertGreater(kept["sm_90a"]["stack_array"]["stack"], 0)
             kept["sm_90a"]["stack_array"]["stack"] = 0
             kept["sm_80"]["fma_loop"]["bound"] += 0.02
-            baseline.write_text(json.dumps(kept))
-            text = self.run_report(*CUBINS, "--check", baseline, code=1)
+            baseline.write_text(json.dumps(file))
+            text = self.run_report(*CUBINS, "--check", baseline, "--compiler", "nvcc A", code=1)
             self.assertIn("stack_array (sm_90a):", text)
             self.assertIn("fma_loop (sm_80): bound", text)
         self.assertIn("FFMA", self.run_report(*CUBINS, "--loop", "fma_loop"))

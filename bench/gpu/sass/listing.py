@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import sys
 
 INSTRUCTION = re.compile(r"^\s+/\*([0-9a-f]{4,6})\*/\s+(.*?)\s*;\s*/\* 0x([0-9a-f]{16}) \*/")
@@ -93,8 +94,7 @@ def cubins_of(path, folder):
     """A cubin itself; of an object file the cubins of all architectures, written to `folder`."""
     if not path.endswith(".o"):
         return [path]
-    folder = os.path.join(folder, os.path.basename(path))
-    os.makedirs(folder)
+    folder = tempfile.mkdtemp(dir=folder)  # object files of two folders may share a name
     subprocess.run([find_tool("cuobjdump"), "--extract-elf", "all", os.path.abspath(path)],
                    check=True, capture_output=True, cwd=folder)
     return sorted(glob.glob(os.path.join(folder, "*.cubin")))

@@ -1,7 +1,7 @@
 """The natural loops of a kernel: basic blocks, dominators, back edges."""
 import re
 
-ENDS_BLOCK = ("BRA", "EXIT", "RET", "BRX", "JMP", "WARPSYNC")
+ENDS_BLOCK = ("BRA", "CALL", "EXIT", "RET", "BRX", "JMP", "WARPSYNC")
 
 
 class Loop:
@@ -25,6 +25,11 @@ class FlowGraph:
         index = {begin: b for b, begin in enumerate(self.begins)}
         self.successors = [self._successors(code[end - 1], b, labels, index)
                            for b, end in enumerate(self.ends)]
+        # ptxas also leaves a loop by a call that never returns: an edge like that of a branch.
+        for b, end in enumerate(self.ends):
+            callee = index.get(labels.get(code[end - 1].target))
+            if code[end - 1].name == "CALL" and callee is not None and not self._returns(callee):
+                self.successors[b].append(callee)
 
     def code_of(self, block):
         return self.code[self.begins[block]:self.ends[block]]
@@ -40,6 +45,19 @@ class FlowGraph:
         elif last.name not in ("EXIT", "RET", "JMP", "BRX") or last.predicate:
             found.append(block + 1)
         return [b for b in found if b < len(self.begins)]
+
+    def _returns(self, block):
+        """Whether a RET can be reached from the block."""
+        seen, stack = set(), [block]
+        while stack:
+            b = stack.pop()
+            if b in seen:
+                continue
+            seen.add(b)
+            if self.code[self.ends[b] - 1].name == "RET":
+                return True
+            stack += self.successors[b]
+        return False
 
     def _postorder(self):
         order, seen, stack = [], {0}, [(0, iter(self.successors[0]))]
