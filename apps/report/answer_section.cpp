@@ -26,35 +26,35 @@ std::string at_threshold(const SeedGroup& group) {
                      group.runs.size() > 1 ? " (mean over seeds)." : ".");
 }
 
-std::string text_of_single(const Verdict& v, const std::string& class_name) {
+Html text_of_single(const Verdict& v, const std::string& class_name) {
   const std::string name = name_of_group(*v.leader);
   if (!v.leader_interval) return fmt::format("{} on {}: no AUROC exists.", name, class_name);
   return fmt::format(
-      "Only {} was run on {}. It {}: AUROC {}, 95&nbsp;% interval {}.{}", name, class_name,
+      "Only {} was run on {}. It {}: AUROC {}, 95\u00a0% interval {}.{}", name, class_name,
       v.beats_chance ? "tells defective from good images" : "cannot be told from guessing",
       decimal(mean_auroc(*v.leader), 2), range_text(*v.leader_interval), at_threshold(*v.leader));
 }
 
-std::string text_of_comparison(const Verdict& v, const std::string& class_name) {
+Html text_of_comparison(const Verdict& v, const std::string& class_name) {
   const std::string leader = name_of_group(*v.leader), follower = name_of_group(*v.follower);
-  std::string text;
+  Html text;
   if (v.kind == Verdict::Kind::decided)
-    text = fmt::format("<b>{}</b> tells {}&rsquo;s defects from good images better than {}", leader,
-                       class_name, follower);
+    text = markup("<b>{}</b> tells {}\u2019s defects from good images better than {}", leader,
+                  class_name, follower);
   else if (v.kind == Verdict::Kind::few_seeds)
-    text = fmt::format("<b>{}</b> is ahead of {} on {} in {}; {} are needed to call it better",
-                       leader, follower, class_name,
-                       v.seeds == 1 ? "the one training of each" : "two trainings of each",
-                       counted(kMinSeeds, "seed"));
+    text = markup("<b>{}</b> is ahead of {} on {} in {}; {} are needed to call it better", leader,
+                  follower, class_name,
+                  v.seeds == 1 ? "the one training of each" : "two trainings of each",
+                  counted(kMinSeeds, "seed"));
   else if (v.kind == Verdict::Kind::equivalent)
-    text = fmt::format(
+    text = markup(
         "<b>{}</b> and <b>{}</b> are equivalent on {} (within {} by a test of "
         "equivalence)",
         leader, follower, class_name, decimal(kEquivalenceMargin, 2));
   else
-    text = fmt::format("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader,
-                       follower, class_name);
-  text += fmt::format(": AUROC {} against {}, 95&nbsp;% interval of the difference {} ({}",
+    text = markup("The data does not tell <b>{}</b> and <b>{}</b> apart on {}", leader, follower,
+                  class_name);
+  text += fmt::format(": AUROC {} against {}, 95\u00a0% interval of the difference {} ({}",
                       decimal(v.leader_auroc, 2), decimal(v.follower_auroc, 2),
                       range_text(v.difference), counted(v.images, "image"));
   if (v.seeds > 1 || v.has_unpaired_seeds) text += ", " + counted(v.seeds, "seed");
@@ -67,7 +67,7 @@ std::string text_of_comparison(const Verdict& v, const std::string& class_name) 
 }
 
 /// Mean AUROC over all classes, of the models that were run on every class.
-std::string means_over_classes(const Findings& findings) {
+Html means_over_classes(const Findings& findings) {
   std::vector<std::string> parts, pooled;
   for (const std::string& model : model_names()) {
     double sum = 0;
@@ -83,7 +83,7 @@ std::string means_over_classes(const Findings& findings) {
     parts.push_back(fmt::format("{} {}", name_of_group(*group), decimal(mean, 3)));
     if (find_model(model).learns_from_defects) pooled.push_back(model_name(model, model));
   }
-  if (parts.size() < 2) return "";
+  if (parts.size() < 2) return {};
   std::string text =
       fmt::format("Mean AUROC over all {} classes: {}", findings.classes.size(), enumerated(parts));
   if (!pooled.empty())
@@ -94,7 +94,7 @@ std::string means_over_classes(const Findings& findings) {
 }
 
 /// On how many classes each model is clearly ahead; empty for one class.
-std::string overall(const Findings& findings) {
+Html overall(const Findings& findings) {
   std::map<std::string, int> clear, ahead;
   int compared = 0, undecided = 0;
   for (const ClassFindings& c : findings.classes) {
@@ -107,84 +107,65 @@ std::string overall(const Findings& findings) {
     else
       ++undecided;
   }
-  if (compared < 2) return "";
-  std::vector<std::string> parts;
+  if (compared < 2) return {};
+  std::vector<Html> parts;
   for (const auto& [name, n] : clear)
-    parts.push_back(fmt::format("<b>{}</b> is clearly ahead on {}", name,
-                                n == compared ? "all" : std::to_string(n)));
+    parts.push_back(markup("<b>{}</b> is clearly ahead on {}", name,
+                           n == compared ? "all" : std::to_string(n)));
   for (const auto& [name, n] : ahead)
-    parts.push_back(fmt::format("<b>{}</b> is ahead on {} with fewer than {} seeds", name,
-                                n == compared ? "all" : std::to_string(n), kMinSeeds));
+    parts.push_back(markup("<b>{}</b> is ahead on {} with fewer than {} seeds", name,
+                           n == compared ? "all" : std::to_string(n), kMinSeeds));
   if (undecided > 0)
     parts.push_back(fmt::format("on {} the data does not tell the best two apart", undecided));
-  const std::string text =
-      fmt::format("Models were compared on {} classes: {}.", compared, enumerated(parts));
+  const Html text = markup("Models were compared on {} classes: {}.", compared, enumerated(parts));
   return paragraph(text, "big") + means_over_classes(findings);
 }
 
-/// One group for each label that is compared, in the order of the registry.
-std::vector<const SeedGroup*> columns_of(const Findings& findings) {
-  std::vector<const SeedGroup*> columns;
-  for (const ClassFindings& c : findings.classes)
-    for (const SeedGroup* group : c.compared)
-      if (std::none_of(columns.begin(), columns.end(),
-                       [&](const SeedGroup* other) { return other->label == group->label; }))
-        columns.push_back(group);
-  const std::vector<std::string> models = model_names();
-  const auto place = [&](const SeedGroup* g) {
-    return std::pair(std::find(models.begin(), models.end(), g->config().model), g->label);
-  };
-  std::sort(columns.begin(), columns.end(),
-            [&](const SeedGroup* a, const SeedGroup* b) { return place(a) < place(b); });
-  return columns;
+/// "<class>: KD-CAE \u2212 PCA 0.012 [-0.03, 0.05], contains 0"
+Html class_heading(const ClassFindings& c) {
+  Html heading = class_link(c);
+  if (!c.difference) return heading;
+  return heading + markup(" <small>best two: {} \u2212 {} {} {}, {}</small>",
+                          name_of_group(*c.difference->first), name_of_group(*c.difference->second),
+                          decimal(c.difference->auroc.estimate, 3),
+                          interval_text(c.difference->auroc.interval),
+                          !c.difference->auroc.excludes_zero() ? "contains 0"
+                          : c.difference->seeds >= kMinSeeds   ? "excludes 0"
+                                                               : "excludes 0, few seeds");
 }
 
-std::string matrix_cell(const SeedGroup& group, bool best) {
-  const auto summary = group.summary(&DetectorMetrics::image_auroc);
-  std::string auroc = summary_text(summary);
-  if (best) auroc = "<span class=\"best\">" + auroc + "</span>";
-  return fmt::format("{} <small>{}</small><br><small>F1 {}, all: {}</small>{}", auroc,
-                     interval_text(group.estimate(ScoreMetric::auroc)),
-                     summary_text(group.summary(&DetectorMetrics::f1), 2),
-                     mean_text(group.summary(&DetectorMetrics::f1_all_positive)),
-                     has_collapsed(group) ? "<br><small>collapsed</small>" : "");
+std::string of_all(const SeedGroup& group, const Metric& part, int64_t all) {
+  return all == 0 ? kNone : fmt::format("{} of {}", count_text(group.summary(part)), all);
 }
 
-std::string matrix(const Findings& findings) {
-  const std::vector<const SeedGroup*> columns = columns_of(findings);
-  std::vector<std::string> titles = {"class"};
-  for (const SeedGroup* column : columns) titles.push_back(name_of_group(*column));
-  titles.push_back("best two, difference");
-  Table table(titles);
+/// Every compared model of every class.
+Html models_table(const Findings& findings) {
+  Table table({"model", "seeds", "AUROC", "95\u00a0% interval", "F1", "F1 of all", "defects found",
+               "false alarms"});
   for (const ClassFindings& c : findings.classes) {
     if (c.compared.empty()) continue;
-    std::vector<std::string> cells = {link_to("class-" + c.id, escape_html(c.name)) +
-                                      synthetic_tag(c.synthetic)};
-    for (const SeedGroup* column : columns) {
-      const auto mine = std::find_if(c.compared.begin(), c.compared.end(),
-                                     [&](const SeedGroup* g) { return g->label == column->label; });
-      cells.push_back(mine == c.compared.end()
-                          ? "<small>not run</small>"
-                          : matrix_cell(**mine, !c.best.empty() && *mine == c.best.front()));
+    table.group(class_heading(c));
+    for (const SeedGroup* group : c.compared) {
+      Html name = name_of_group(*group),
+           auroc = summary_text(group->summary(&DetectorMetrics::image_auroc));
+      if (!c.best.empty() && group == c.best.front()) {
+        name = markup("<span class=\"best\">{}</span>", name);
+        auroc = markup("<span class=\"best\">{}</span>", auroc);
+      }
+      if (has_collapsed(*group)) name += " <small>collapsed</small>"_html;
+      table.row({name, std::to_string(group->runs.size()), auroc,
+                 interval_text(group->estimate(ScoreMetric::auroc)),
+                 summary_text(group->summary(&DetectorMetrics::f1), 2),
+                 mean_text(group->summary(&DetectorMetrics::f1_all_positive)),
+                 of_all(*group, &DetectorMetrics::tp, group->first().defective_images()),
+                 of_all(*group, &DetectorMetrics::fp, group->first().good_images())});
     }
-    cells.push_back(
-        c.difference
-            ? fmt::format(
-                  "<small>{} &minus; {}</small><br>{} <small>{}</small><br><small>{}</small>",
-                  name_of_group(*c.difference->first), name_of_group(*c.difference->second),
-                  decimal(c.difference->auroc.estimate, 3),
-                  interval_text(c.difference->auroc.interval),
-                  !c.difference->auroc.excludes_zero() ? "contains 0"
-                  : c.difference->seeds >= kMinSeeds   ? "excludes 0"
-                                                       : "excludes 0, few seeds")
-            : kNone);
-    table.row(cells);
   }
   return table.html();
 }
 
 /// Charts of at most kClasses classes each, so that each fits on the screen of a phone.
-std::string interval_charts(const Findings& findings) {
+Html interval_charts(const Findings& findings) {
   constexpr size_t kClasses = 8;
   std::vector<IntervalGroup> groups;
   for (const ClassFindings& c : findings.classes) {
@@ -205,14 +186,15 @@ std::string interval_charts(const Findings& findings) {
     }
     if (!of_class.rows.empty()) groups.push_back(of_class);
   }
-  std::string html;
+  Html html;
   for (size_t begin = 0; begin < groups.size(); begin += kClasses) {
     const auto end =
         groups.begin() + static_cast<ptrdiff_t>(std::min(groups.size(), begin + kClasses));
     html += interval_chart("Image AUROC by class and model", "image AUROC (dashed line: guessing)",
                            0.4, 1, kChance, {groups.begin() + static_cast<ptrdiff_t>(begin), end});
   }
-  return html.empty() ? "" : "<div class=\"charts\">\n" + html + "</div>\n";
+  return groups.size() > kClasses ? beside(html)
+                                  : markup("<div class=\"charts wide-chart\">\n{}</div>\n", html);
 }
 
 /// Whether a model was evaluated on more than the compared images: a cross-validated one is.
@@ -230,23 +212,24 @@ bool several_seeds(const Findings& findings) {
                      [](const SeedGroup& g) { return g.runs.size() > 1; });
 }
 
-std::string how_to_read(const Findings& findings) {
+Html how_to_read(const Findings& findings) {
   const bool seeds = several_seeds(findings);
-  std::string text = fmt::format(
+  Html text = markup(
       "<b>AUROC</b> is the chance that a defective image scores above a good one: 0.5 is guessing, "
-      "1 is without fault; it needs no threshold. In brackets: the 95&nbsp;% interval, which says "
+      "1 is without fault; it needs no threshold. In brackets: the 95\u00a0% interval, which says "
       "how much other images of the same kind{} could change it. {} ",
       seeds ? " and other seeds" : "",
-      seeds ? "&plusmn; is the deviation over seeds (how much one training differs from another). "
+      seeds ? "\u00b1 is the deviation over seeds (how much one training differs from another). "
               "In the chart: dot = mean, bar = interval, ticks = single seeds."
             : "Another training could change it too, which one seed cannot show. In the chart: dot "
               "= AUROC, bar = interval.");
   text +=
-      "<b>F1</b> is taken at a threshold that was set without any test image; <i>all</i> is the F1 "
-      "of calling every image defective, which is what prevalence alone gives: an F1 below it says "
+      "<b>F1</b> is taken at a threshold that was set without any test image; <i>F1 of all</i> is "
+      "that of calling every image defective, which is what prevalence alone gives: an F1 below it "
+      "says "
       "that the threshold, not always the model, is bad. <b>Best two</b>: by how much "
       "their AUROC differs on the same images; where its interval contains 0 the data does not "
-      "tell them apart.";
+      "tell them apart."_html;
   if (scored_other_images(findings))
     text += fmt::format(
         " Models that learn from defects ({}) are cross-validated, so their own AUROC and F1 are "
@@ -258,9 +241,9 @@ std::string how_to_read(const Findings& findings) {
 
 }  // namespace
 
-std::string verdict_text(const ClassFindings& c) {
+Html verdict_text(const ClassFindings& c) {
   const Verdict& v = c.verdict;
-  const std::string name = escape_html(c.name);
+  const std::string& name = c.name;
   switch (v.kind) {
     case Verdict::Kind::no_detector:
       return fmt::format("No model that detects defects was run on {}.", name);
@@ -281,22 +264,22 @@ std::string verdict_text(const ClassFindings& c) {
     case Verdict::Kind::decided:
       return text_of_comparison(v, name);
   }
-  return "";
+  return {};
 }
 
 void add_answer(Page& page, const Findings& findings) {
   if (findings.groups.empty()) return;
   page.section("answer", "Which model finds the defects best?");
   page.add(overall(findings));
-  std::string list;
+  Html list;
   for (const ClassFindings& c : findings.classes)
     if (!c.compared.empty())
-      list += fmt::format("<li{}>{}{}</li>\n",
-                          c.verdict.kind == Verdict::Kind::decided ? " class=\"clear\"" : "",
-                          verdict_text(c), synthetic_tag(c.synthetic));
-  page.add("<ul class=\"answer\">\n" + list + "</ul>\n");
+      list += markup("<li{}>{}{}</li>\n",
+                     c.verdict.kind == Verdict::Kind::decided ? " class=\"clear\""_html : Html(),
+                     verdict_text(c), synthetic_tag(c.synthetic));
+  page.add(markup("<ul class=\"answer\">\n{}</ul>\n", list));
   page.add(interval_charts(findings));
-  page.add(matrix(findings));
+  page.add(models_table(findings));
   page.add(how_to_read(findings));
 }
 

@@ -22,7 +22,7 @@ struct Series {
   std::string name;  ///< in the legend; no entry when empty
   std::vector<std::pair<double, double>> points;
   int colour = 0;
-  bool dashed = false;
+  int dash = 0;  ///< 0: solid; lines of one colour differ in it
   struct Between {
     double x, low, high;
   };
@@ -39,9 +39,9 @@ struct Chart {
   };
   std::optional<Mark> mark = {};  ///< a vertical line
 };
-/// Points that are not finite (or not positive on a logarithmic axis) are left out; "" if none is
-/// left.
-std::string line_chart(const Chart& chart, const std::vector<Series>& series);
+/// Points that are not finite (or not positive on a logarithmic axis) are left out; empty if none
+/// is left.
+Html line_chart(const Chart& chart, const std::vector<Series>& series);
 
 /// One operation: FLOP per byte and FLOP per second.
 struct RooflinePoint {
@@ -50,9 +50,9 @@ struct RooflinePoint {
 };
 /// Rates against intensity, both logarithmic, under what multiply-adds (`peak_rate`, FLOP/s) and
 /// memory (`peak_bytes`, byte/s) allow. Names carry the colours of `colours`.
-std::string roofline_chart(const std::string& title, double peak_rate, double peak_bytes,
-                           const std::vector<std::string>& names, const std::vector<int>& colours,
-                           const std::vector<RooflinePoint>& points);
+Html roofline_chart(const std::string& title, double peak_rate, double peak_bytes,
+                    const std::vector<std::string>& names, const std::vector<int>& colours,
+                    const std::vector<RooflinePoint>& points);
 
 /// Values of one group, counted in the same bins as the others.
 struct Group {
@@ -62,8 +62,8 @@ struct Group {
 };
 /// The share of each group's values by value, one group below the other, with a line at
 /// `threshold` through all. Empty groups are left out.
-std::string histograms(const std::string& title, const Axis& axis, const std::vector<Group>& groups,
-                       double threshold);
+Html histograms(const std::string& title, const Axis& axis, const std::vector<Group>& groups,
+                double threshold);
 
 /// A value with its interval, and the values whose mean it is.
 struct IntervalRow {
@@ -77,7 +77,7 @@ struct IntervalGroup {
   std::vector<IntervalRow> rows;
 };
 /// Rows of dots with bars on an axis that includes [low, high]; a dashed line at `chance`.
-std::string interval_chart(const std::string& title, const std::string& x_title, double low,
-                           double high, double chance, const std::vector<IntervalGroup>& groups);
+Html interval_chart(const std::string& title, const std::string& x_title, double low, double high,
+                    double chance, const std::vector<IntervalGroup>& groups);
 
 }  // namespace assay

@@ -37,10 +37,6 @@ struct Votes {
   std::string text() const { return fmt::format("{}", fmt::join(numbers, "; ")); }
 };
 
-std::string name_of_class(const ClassFindings& c) {
-  return escape_html(c.name);
-}
-
 /// "0.130 [0.05, 0.21], 3 seeds"
 std::string difference_text(const Difference& d, int64_t seeds) {
   return fmt::format("{} {}, {}", decimal(d.estimate, 3), interval_text(d.interval),
@@ -84,7 +80,7 @@ class Checker {
     if (const auto* untestable = std::get_if<UntestableClaim>(&claim.rule))
       text = untestable->reason;
     else if (votes.votes.empty())
-      text = classes_.empty() ? "only synthetic classes were run, which are not the study&rsquo;s"
+      text = classes_.empty() ? "only synthetic classes were run, which are not the study\u2019s"
                               : "the runs that it needs were not made";
     return {&claim, kind, text};
   }
@@ -105,13 +101,13 @@ class Checker {
         for (const SeedGroup* second : trained_groups(c->compared, rule.second))
           if (const auto d = difference_of(*first, *second))
             votes.add(vote_of(gain_of(*d), expected),
-                      fmt::format("{}: {} &minus; {} {}", name_of_class(*c), name_of_group(*first),
+                      fmt::format("{}: {} \u2212 {} {}", c->name, name_of_group(*first),
                                   name_of_group(*second), difference_text(d->auroc, d->seeds)));
     }
     // A claim with exceptions says nothing before these were run, too.
     if (!votes.votes.empty())
       for (const std::string& name : rule.except)
-        if (!were_run(rule, name)) votes.add(Vote::open, escape_html(name) + ": not run");
+        if (!were_run(rule, name)) votes.add(Vote::open, name + ": not run");
     return votes;
   }
 
@@ -124,37 +120,30 @@ class Checker {
     int64_t seeds;
 
     std::string text() const {
-      return fmt::format("{}: {} {} % {}, {}", name_of_class(*of_class), name_of_group(*noisy),
+      return fmt::format("{}: {} {} % {}, {}", of_class->name, name_of_group(*noisy),
                          decimal(percent, 1), interval_text(interval, 0), counted(seeds, "seed"));
     }
   };
   std::vector<Drop> drops(const std::string& model) const {
     std::vector<Drop> found;
     for (const ClassFindings* c : classes_)
-      for (const SeedGroup* clean : trained_groups(c->groups, model))
-        for (const SeedGroup* noisy : trained_groups(c->groups, model)) {
-          if (!clean->clean() || !differ_in_noise(clean->config(), noisy->config())) continue;
-          const auto d = difference_of(*clean, *noisy);
-          const auto f1 = clean->summary(&DetectorMetrics::f1);
-          if (!d || !f1 || f1->mean <= 0) continue;
-          const double scale = 100 / f1->mean;
-          found.push_back({c,
-                           noisy,
-                           scale * d->f1.estimate,
-                           {scale * d->f1.interval.low, scale * d->f1.interval.high},
-                           d->seeds});
-        }
+      for (const SeedGroup* noisy : trained_groups(c->groups, model)) {
+        const RunConfig& config = noisy->config();
+        if (config.train_noise != "noisy" || config.test_noise != "noisy") continue;
+        const SeedGroup* clean = clean_partner(*c, *noisy);
+        if (clean == nullptr) continue;
+        const auto d = difference_of(*clean, *noisy);
+        const auto f1 = clean->summary(&DetectorMetrics::f1);
+        if (!d || !f1 || f1->mean <= 0) continue;
+        const double scale = 100 / f1->mean;
+        found.push_back({c,
+                         noisy,
+                         scale * d->f1.estimate,
+                         {scale * d->f1.interval.low, scale * d->f1.interval.high},
+                         d->seeds});
+      }
     return found;
   }
-  static bool differ_in_noise(const RunConfig& clean, RunConfig noisy) {
-    if (noisy.train_noise != "noisy" || noisy.test_noise != "noisy") return false;
-    noisy.train_noise = noisy.test_noise = "clean";
-    noisy.seed = clean.seed;
-    noisy.split_file = clean.split_file;
-    noisy.data = clean.data;
-    return differences(clean, noisy).empty();
-  }
-
   Votes votes_on(const NoiseDropClaim& rule) const {
     Votes votes;
     for (const Drop& drop : drops(rule.model)) {
@@ -197,7 +186,7 @@ class Checker {
         const auto seeds = static_cast<int64_t>(group->runs.size());
         if (seeds >= kMinSeeds && interval.high <= rule.max_auroc) vote = Vote::agrees;
         if (seeds >= kMinSeeds && interval.low > rule.max_auroc) vote = Vote::contradicts;
-        votes.add(vote, fmt::format("{}: {} {} {}, {}", name_of_class(*c), name_of_group(*group),
+        votes.add(vote, fmt::format("{}: {} {} {}, {}", c->name, name_of_group(*group),
                                     decimal(mean_auroc(*group), 3), interval_text(interval),
                                     counted(seeds, "seed")));
       }
@@ -218,8 +207,8 @@ class Checker {
             continue;
           if (const auto d = difference_of(*changed, *usual))
             votes.add(vote_of(gain_of(*d), rule.changed_is_better),
-                      fmt::format("{}: {} &minus; {} {}, validation loss {} against {}",
-                                  name_of_class(*c), name_of_group(*changed), name_of_group(*usual),
+                      fmt::format("{}: {} \u2212 {} {}, validation loss {} against {}", c->name,
+                                  name_of_group(*changed), name_of_group(*usual),
                                   difference_text(d->auroc, d->seeds), loss_of(*changed),
                                   loss_of(*usual)));
         }
@@ -252,10 +241,9 @@ class Checker {
               if (a->interval.high < b->interval.low) vote = Vote::agrees;
               if (a->interval.low > b->interval.high) vote = Vote::contradicts;
             }
-            votes.add(vote,
-                      fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
-                                  interval_text(a->interval), decimal(mean_auroc(*theirs), 3),
-                                  interval_text(b->interval) + " on " + name_of_class(*other)));
+            votes.add(vote, fmt::format("{} {} against {} {}", decimal(mean_auroc(*mine), 3),
+                                        interval_text(a->interval), decimal(mean_auroc(*theirs), 3),
+                                        interval_text(b->interval) + " on " + other->name));
           }
     }
     return votes;

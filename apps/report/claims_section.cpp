@@ -10,18 +10,18 @@
 namespace assay {
 namespace {
 
-const char* in_words(ClaimResult::Kind kind) {
+Html in_words(ClaimResult::Kind kind) {
   switch (kind) {
     case ClaimResult::Kind::holds:
-      return "<b>holds</b>";
+      return "<b>holds</b>"_html;
     case ClaimResult::Kind::refuted:
-      return "<b>refuted</b>";
+      return "<b>refuted</b>"_html;
     case ClaimResult::Kind::undecided:
       return "undecided";
     case ClaimResult::Kind::untestable:
       return "not testable here";
   }
-  return "";
+  return {};
 }
 
 }  // namespace
@@ -31,13 +31,13 @@ void add_claims(Page& page, const Findings& findings) {
   if (std::all_of(findings.classes.begin(), findings.classes.end(),
                   [](const ClassFindings& c) { return c.synthetic || c.groups.empty(); }))
     return;
-  page.section("claims", "The study&rsquo;s claims");
+  page.section("claims", "The study\u2019s claims");
   Table table({"claim", "here", "because"}, 3);
   for (const ClaimResult& result : check_claims(findings)) {
     std::string because = result.numbers;
-    if (!result.claim->remark.empty()) because += ". " + escape_html(result.claim->remark);
-    table.row({fmt::format("<span class=\"wrap\">{}</span>", escape_html(result.claim->text)),
-               in_words(result.kind), fmt::format("<span class=\"wrap\">{}</span>", because)});
+    if (!result.claim->remark.empty()) because += ". " + result.claim->remark;
+    table.row({markup("<span class=\"wrap\">{}</span>", result.claim->text), in_words(result.kind),
+               markup("<span class=\"wrap\">{}</span>", because)});
   }
   page.add(table.html());
   page.add(paragraph(

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "apps/report/charts.h"
 #include "apps/report/image_panels.h"
@@ -27,7 +28,7 @@ std::vector<double> scores_where(const CsvTable& table, const std::string& colum
 }
 
 /// Histograms of scores by kind of image, as figure 4 of arXiv:2107.09204.
-std::string score_histograms(const RunResult& run) {
+Html score_histograms(const RunResult& run) {
   const CsvTable test = read_csv(run.folder.scores());
   std::vector<Group> groups;
   if (std::filesystem::exists(run.folder.good_scores())) {
@@ -57,18 +58,16 @@ struct Curves {
 
 Curves curves_of(const ClassFindings& c) {
   Curves curves;
-  std::map<std::string, int> of_model;
+  std::map<int, int> of_colour;
   for (const SeedGroup* group : c.compared) {
     const CsvTable test = read_csv(group->runs.front()->folder.scores());
     const std::vector<double> scores = test.numbers("score");
     std::vector<uint8_t> labels;
     for (const auto& row : test.rows) labels.push_back(row[test.column("label")] == "defective");
     const std::vector<Level> levels = rank_scores(scores, labels);
-    const std::string& model = group->config().model;
-    const Series line{.name = model_name(model, group->config().preset),
-                      .points = {},
-                      .colour = colour_of(model),
-                      .dashed = of_model[model]++ > 0};
+    const int colour = colour_of(group->config().model);
+    const Series line{
+        .name = name_of_group(*group), .points = {}, .colour = colour, .dash = of_colour[colour]++};
     Series &roc = curves.roc.emplace_back(line), &pr = curves.pr.emplace_back(line);
     for (const CurvePoint& p : roc_curve(levels)) roc.points.emplace_back(p.x, p.y);
     double recall = 0;  // precision holds from one recall to the next, as average precision sums it
@@ -81,18 +80,18 @@ Curves curves_of(const ClassFindings& c) {
   return curves;
 }
 
-std::string curve_charts(const ClassFindings& c) {
+Html curve_charts(const ClassFindings& c) {
   const Curves curves = curves_of(c);
-  const std::string charts = line_chart({.title = "ROC: " + c.name,
-                                         .x = {.title = "false positive rate", .high = 1},
-                                         .y = {.title = "true positive rate", .high = 1},
-                                         .diagonal = true},
-                                        curves.roc) +
-                             line_chart({.title = "Precision and recall: " + c.name,
-                                         .x = {.title = "recall", .high = 1},
-                                         .y = {.title = "precision", .high = 1}},
-                                        curves.pr);
-  return "<div class=\"charts\">\n" + charts + "</div>\n";
+  const Html charts = line_chart({.title = "ROC: " + c.name,
+                                  .x = {.title = "false positive rate", .high = 1},
+                                  .y = {.title = "true positive rate", .high = 1},
+                                  .diagonal = true},
+                                 curves.roc) +
+                      line_chart({.title = "Precision and recall: " + c.name,
+                                  .x = {.title = "recall", .high = 1},
+                                  .y = {.title = "precision", .high = 1}},
+                                 curves.pr);
+  return beside(charts);
 }
 
 /// Losses of a column by epoch: the only training's, or the median of several with the band from
@@ -115,14 +114,14 @@ Series loss_series(const std::vector<History>& histories, const char* column,
 }
 
 /// Training and validation loss; of several folds the median and the band.
-std::string loss_chart(const RunResult& run) {
+Html loss_chart(const RunResult& run) {
   const ModelSpec& model = find_model(run.config.model);
   std::vector<History> histories;
   for (const RunFolder& folder : training_folders(run.config, run.folder))
     histories.push_back(History::read(folder.history()));
   const std::vector<Series> losses = {loss_series(histories, "train_loss", "training", 1),
                                       loss_series(histories, "validation_loss", "held out", 0)};
-  if (losses.front().points.size() < 2) return "";  // learnt in one pass
+  if (losses.front().points.size() < 2) return {};  // learnt in one pass
   const bool folds = model.learns_from_defects;
   Chart chart{.title = folds ? fmt::format("Loss of the {} folds: median, least to largest",
                                            histories.size())
@@ -147,29 +146,30 @@ std::map<std::string, std::pair<int64_t, int64_t>> found_by_kind(const RunResult
   return kinds;
 }
 
-std::string kinds_table(const ClassFindings& c) {
-  std::vector<std::string> titles = {"kind"};
+Html kinds_table(const ClassFindings& c) {
   std::vector<std::map<std::string, std::pair<int64_t, int64_t>>> found;
-  std::map<std::string, bool> kinds;
+  std::set<std::string> kinds;
   for (const SeedGroup* group : c.compared) {
-    titles.push_back(name_of_group(*group));
     found.push_back(found_by_kind(*group->runs.front()));
-    for (const auto& [kind, counts] : found.back()) kinds[kind] = true;
+    for (const auto& [kind, counts] : found.back()) kinds.insert(kind);
   }
+  std::vector<std::string> order(kinds.begin(), kinds.end());
+  std::stable_partition(order.begin(), order.end(),
+                        [](const std::string& kind) { return kind != "good"; });
+  std::vector<std::string> titles = {"model"};
+  for (const std::string& kind : order)
+    titles.push_back(kind == "good" ? "good (false alarms)" : kind);
   Table table(titles);
-  const auto add = [&](const std::string& kind, const std::string& name) {
-    std::vector<std::string> cells = {name};
-    for (const auto& of_model : found) {
-      const auto counts = of_model.find(kind);
-      cells.push_back(counts == of_model.end()
+  for (size_t i = 0; i < found.size(); ++i) {
+    std::vector<Html> cells = {name_of_group(*c.compared[i])};
+    for (const std::string& kind : order) {
+      const auto counts = found[i].find(kind);
+      cells.push_back(counts == found[i].end()
                           ? kNone
                           : fmt::format("{} of {}", counts->second.first, counts->second.second));
     }
     table.row(cells);
-  };
-  for (const auto& [kind, there] : kinds)
-    if (kind != "good") add(kind, escape_html(kind));
-  if (kinds.count("good") != 0) add("good", "good (false alarms)");
+  }
   return table.html();
 }
 
@@ -187,24 +187,22 @@ const RunResult* noisy_run(const ClassFindings& c) {
 
 void add_model(Page& page, const SeedGroup& group, size_t max_panels) {
   const RunResult& run = *group.runs.front();
-  page.add(fmt::format("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
+  page.add(markup("<h4>{}, seed {}</h4>\n", name_of_group(group), run.config.seed));
   const DetectorMetrics& m = *run.detector();
   if (!m.threshold_rule.empty())
-    page.add(paragraph(
-        fmt::format("Threshold {}: {}. It calls {} of {} good test images defective.",
-                    decimal(m.threshold, 2), escape_html(m.threshold_rule), m.fp, m.good_images()),
-        "soft"));
+    page.add(
+        paragraph(fmt::format("Threshold {}: {}. It calls {} of {} good test images defective.",
+                              decimal(m.threshold, 2), m.threshold_rule, m.fp, m.good_images()),
+                  "soft"));
   if (!m.why_no_pixel_metrics.empty())
-    page.add(paragraph(fmt::format("No pixel metrics: {}.", escape_html(m.why_no_pixel_metrics)),
-                       "soft"));
-  page.add("<div class=\"charts\">\n" + score_histograms(run) + loss_chart(run) + "</div>\n");
+    page.add(paragraph(fmt::format("No pixel metrics: {}.", m.why_no_pixel_metrics), "soft"));
+  page.add(beside(score_histograms(run) + loss_chart(run)));
   page.add(panels_of(run, max_panels));
   page.add(strips_of(run));
 }
 
 void add_class(Page& page, const ClassFindings& c, size_t max_panels) {
-  page.subsection("class-" + c.id, escape_html(c.name) + synthetic_tag(c.synthetic),
-                  escape_html(c.name));
+  page.subsection("class-" + c.id, c.name + synthetic_tag(c.synthetic), c.name);
   page.add(paragraph(verdict_text(c)));
   page.add(curve_charts(c));
   page.add(paragraph("Defects that each model finds at its threshold, by kind:"));
@@ -212,10 +210,10 @@ void add_class(Page& page, const ClassFindings& c, size_t max_panels) {
   for (const SeedGroup* group : c.compared) add_model(page, *group, max_panels);
   if (const RunResult* noisy = noisy_run(c)) {
     constexpr size_t kMost = 3;
-    const std::string panels = noise_panels_of(*noisy, kMost);
+    const Html panels = noise_panels_of(*noisy, kMost);
     if (!panels.empty())
-      page.add(fmt::format("<h4>What noise does to {}</h4>\n{}",
-                           model_name(noisy->config.model, noisy->config.preset), panels));
+      page.add(markup("<h4>What noise does to {}</h4>\n{}",
+                      model_name(noisy->config.model, noisy->config.preset), panels));
   }
 }
 

@@ -92,13 +92,12 @@ void add_data(Page& page, const Findings& findings) {
     std::vector<std::string> defects;
     for (const auto& [kind, count] : kinds) {
       defective += count;
-      defects.push_back(fmt::format("{} {}", escape_html(kind), count));
+      defects.push_back(fmt::format("{} {}", kind, count));
     }
-    table.row({link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic),
-               escape_html(data_name(run.config)),
-               defects.empty() ? kNone
-                               : fmt::format("<span class=\"wrap\">{}</span>", enumerated(defects)),
-               size_text(escape_html(run.common().image_sizes)), split_text(run),
+    table.row({class_link(c), data_name(run.config),
+               defects.empty() ? Html(kNone)
+                               : markup("<span class=\"wrap\">{}</span>", enumerated(defects)),
+               size_text(run.common().image_sizes), split_text(run),
                run.detector() ? std::to_string(good) : kNone,
                run.detector() ? std::to_string(defective) : kNone});
   }

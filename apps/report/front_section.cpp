@@ -43,8 +43,8 @@ Contender best_of_all(const Findings& findings) {
   return best == contenders.end() ? Contender{} : *best;
 }
 
-std::string number_card(const std::string& number, const std::string& what) {
-  return fmt::format("<div><b>{}</b><span>{}</span></div>\n", number, what);
+Html number_card(const std::string& number, const std::string& what) {
+  return markup("<div><b>{}</b><span>{}</span></div>\n", number, what);
 }
 
 /// "61 of 64", of means over the seeds summed over the classes.
@@ -58,21 +58,20 @@ std::string of_all(const Contender& best, const Metric& part, const Metric& rest
   return fmt::format("{} of {}", decimal(found, 0), decimal(all, 0));
 }
 
-std::string three_numbers(const Findings& findings) {
+Html three_numbers(const Findings& findings) {
   const Contender best = best_of_all(findings);
-  if (best.groups.empty()) return "";
+  if (best.groups.empty()) return {};
   const size_t classes = best.groups.size();
   const std::string name = name_of_group(*best.groups.front());
-  return "<div class=\"numbers\">\n" +
-         number_card(
-             decimal(best.auroc(), 3),
-             fmt::format("image AUROC of {}, the highest of all models{}", name,
-                         classes > 1 ? fmt::format(" (mean of {} classes)", classes) : "")) +
-         number_card(of_all(best, &DetectorMetrics::tp, &DetectorMetrics::fn),
-                     fmt::format("defective images that {} finds at its threshold", name)) +
-         number_card(of_all(best, &DetectorMetrics::fp, &DetectorMetrics::tn),
-                     "good images that it calls defective") +
-         "</div>\n";
+  return markup(
+      "<div class=\"numbers\">\n{}{}{}</div>\n",
+      number_card(decimal(best.auroc(), 3),
+                  fmt::format("image AUROC of {}, the highest of all models{}", name,
+                              classes > 1 ? fmt::format(" (mean of {} classes)", classes) : "")),
+      number_card(of_all(best, &DetectorMetrics::tp, &DetectorMetrics::fn),
+                  fmt::format("defective images that {} finds at its threshold", name)),
+      number_card(of_all(best, &DetectorMetrics::fp, &DetectorMetrics::tn),
+                  "good images that it calls defective"));
 }
 
 /// The run whose images are shown: of the best group of the class that draws heat maps.
@@ -86,29 +85,28 @@ const RunResult* shown_run(const ClassFindings& c) {
   return nullptr;
 }
 
-std::string gallery(const Findings& findings) {
+Html gallery(const Findings& findings) {
   constexpr size_t kClasses = 15;
-  std::string rows;
+  Html rows;
   size_t shown = 0;
   for (const ClassFindings& c : findings.classes) {
     const RunResult* run = shown_run(c);
     if (run == nullptr || shown == kClasses) continue;
-    std::string pieces;
+    Html pieces;
     for (const Showpiece& piece : showpieces_of(*run))
-      pieces += fmt::format("<figure><div>{}</div><figcaption>{}</figcaption></figure>\n",
-                            piece.tiles, piece.verdict);
+      pieces += markup("<figure><div>{}</div><figcaption>{}</figcaption></figure>\n", piece.tiles,
+                       piece.verdict);
     if (pieces.empty()) continue;
     ++shown;
-    rows += fmt::format("<div class=\"of-class\"><p>{}{}<small>{}</small></p>\n{}</div>\n",
-                        link_to("class-" + c.id, escape_html(c.name)), synthetic_tag(c.synthetic),
-                        model_name(run->config.model, run->config.preset), pieces);
+    rows += markup("<div class=\"of-class\"><p>{}<small>{}</small></p>\n{}</div>\n", class_link(c),
+                   model_name(run->config.model, run->config.preset), pieces);
   }
-  return rows.empty() ? "" : "<div class=\"gallery\">\n" + rows + "</div>\n";
+  return rows.empty() ? Html() : markup("<div class=\"gallery\">\n{}</div>\n", rows);
 }
 
 }  // namespace
 
-std::string front(const Findings& findings) {
+Html front(const Findings& findings) {
   return three_numbers(findings) + gallery(findings);
 }
 

@@ -13,7 +13,7 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-std::string game_charts(const RunResult& run) {
+Html game_charts(const RunResult& run) {
   const History history = History::read(run.folder.history());
   const std::vector<double> steps = history.column("step");
   const auto series = [&](const char* name, const char* column, int colour) {
@@ -22,12 +22,11 @@ std::string game_charts(const RunResult& run) {
     for (size_t i = 0; i < steps.size(); ++i) line.points.emplace_back(steps[i], values[i]);
     return line;
   };
-  return fmt::format(
-      "<div class=\"charts\">\n{}{}</div>\n",
+  return beside(
       line_chart({.title = "Losses of the two networks",
                   .x = {.title = "generator steps"},
                   .y = {.title = "binary cross-entropy (nats)", .kind = ScaleKind::logarithmic}},
-                 {series("discriminator", "loss_d", 1), series("generator", "loss_g", 0)}),
+                 {series("discriminator", "loss_d", 1), series("generator", "loss_g", 0)}) +
       line_chart({.title = "What the discriminator believes",
                   .x = {.title = "generator steps"},
                   .y = {.title = "probability of being real", .high = 1}},
@@ -53,9 +52,9 @@ std::string steps_of(const fs::path& grid) {
 }
 
 /// Generated images beside real ones, as figure 6 of arXiv:2107.09204.
-std::string sheets(const RunResult& run) {
+Html sheets(const RunResult& run) {
   const fs::path grid = last_grid(run), figures = run.folder.figures();
-  return fmt::format(
+  return markup(
       "<div class=\"sheets\">\n{}{}{}</div>\n",
       captioned_image(grid, "Generated, after " + steps_of(grid) + " generator steps"),
       captioned_image(figures / "real.png", "Real: training images as the network sees them"),
@@ -63,7 +62,7 @@ std::string sheets(const RunResult& run) {
                       "Generated above, below each the training image nearest to it"));
 }
 
-std::string memorisation_table(const GeneratorMetrics& m) {
+Html memorisation_table(const GeneratorMetrics& m) {
   Table table({"images", "number", "min", "median", "max"});
   const auto add = [&](const char* name, const GeneratorMetrics::Distances& d) {
     table.row({name, std::to_string(d.images), decimal(d.min, 3), decimal(d.median, 3),
@@ -80,16 +79,15 @@ void add_generator(Page& page, const ClassFindings& c, size_t i) {
   const GeneratorMetrics& m = *run.generator();
   page.subsection(
       fmt::format("gan-{}{}", c.id, c.generators.size() > 1 ? fmt::format("-{}", i + 1) : ""),
-      fmt::format("{}, {}, seed {}{}", escape_html(c.name),
-                  model_name(run.config.model, run.config.preset), run.config.seed,
-                  synthetic_tag(c.synthetic)),
-      escape_html(c.name));
+      markup("{}, {}, seed {}{}", c.name, model_name(run.config.model, run.config.preset),
+             run.config.seed, synthetic_tag(c.synthetic)),
+      c.name);
   std::string diagnostics;
-  for (const std::string& sentence : m.diagnostics) diagnostics += escape_html(sentence) + " ";
+  for (const std::string& sentence : m.diagnostics) diagnostics += sentence + " ";
   page.add(paragraph(diagnostics));
   page.add(sheets(run));
   page.add(game_charts(run));
-  page.add("<h4>Does it copy training images?</h4>\n");
+  page.add("<h4>Does it copy training images?</h4>\n"_html);
   page.add(memorisation_table(m));
 }
 

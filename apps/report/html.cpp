@@ -5,7 +5,7 @@
 
 namespace assay {
 
-std::string escape_html(const std::string& text) {
+std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
@@ -24,39 +24,47 @@ std::string escape_html(const std::string& text) {
       case '\'':
         out += "&#39;";
         break;
-      default:
+      case '\n':
+      case '\t':
         out += c;
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+          out += "\ufffd";
+        else
+          out += c;
     }
   }
   return out;
 }
 
+Html operator""_html(const char* literal, size_t size) {
+  Html html;
+  html.source_.assign(literal, size);
+  return html;
+}
+
 void Page::section(const std::string& id, const std::string& title) {
   contents_.push_back({id, title, {}});
-  body_ += fmt::format("<h2 id=\"{}\">{}</h2>\n", id, title);
+  body_ += markup("<h2 id=\"{}\">{}</h2>\n", id, title);
 }
 
-void Page::subsection(const std::string& id, const std::string& title,
-                      const std::string& in_contents) {
+void Page::subsection(const std::string& id, const Html& title, const std::string& in_contents) {
   ASSAY_CHECK(!contents_.empty(), "page: the subsection {} stands in no section", id);
-  contents_.back().below.push_back({id, in_contents.empty() ? title : in_contents, {}});
-  body_ += fmt::format("<h3 id=\"{}\">{}</h3>\n", id, title);
+  contents_.back().below.push_back({id, in_contents, {}});
+  body_ += markup("<h3 id=\"{}\">{}</h3>\n", id, title);
 }
 
-std::string Page::html(const std::string& title) const {
-  std::string contents;
+Html Page::html(const std::string& title) const {
+  Html contents;
   for (const Entry& entry : contents_) {
-    contents += "<li>" + link_to(entry.id, entry.title);
-    if (!entry.below.empty()) {
-      contents += "<ul>";
-      for (const Entry& below : entry.below)
-        contents += "<li>" + link_to(below.id, below.title) + "</li>";
-      contents += "</ul>";
-    }
-    contents += "</li>\n";
+    Html below;
+    for (const Entry& sub : entry.below) below += markup("<li>{}</li>", link_to(sub.id, sub.title));
+    if (!below.empty()) below = markup("<ul>{}</ul>", below);
+    contents += markup("<li>{}{}</li>\n", link_to(entry.id, entry.title), below);
   }
   // The policy forbids scripts and external resources.
-  return fmt::format(
+  return markup(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
       "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
       "style-src 'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, "
@@ -65,66 +73,53 @@ std::string Page::html(const std::string& title) const {
       "aria-label=\"Contents\"><input type=\"checkbox\" id=\"open-contents\"><label "
       "for=\"open-contents\">Contents</label>\n<ul>\n{}</ul></nav>\n<main>\n{}</main>\n</body>\n</"
       "html>\n",
-      escape_html(title), kStyle, lead_, contents, body_);
+      title, style_sheet(), lead_, contents, body_);
 }
 
-namespace {
-
-std::string without_tags(const std::string& html) {
-  std::string text;
-  bool tag = false;
-  for (const char c : html) {
-    if (c == '<') tag = true;
-    if (!tag) text += c;
-    if (c == '>') tag = false;
-  }
-  return text;
+Table::Table(std::vector<std::string> columns, size_t numeric_from)
+    : columns_(std::move(columns)), numeric_from_(numeric_from) {
+  body_ = "<thead><tr>"_html;
+  for (size_t i = 0; i < columns_.size(); ++i)
+    body_ += markup("<th{}>{}</th>", kind(i), columns_[i]);
+  body_ += "</tr></thead>\n<tbody>\n"_html;
 }
 
-}  // namespace
-
-Table::Table(const std::vector<std::string>& columns, size_t numeric_from)
-    : columns_(columns.size()), numeric_from_(numeric_from) {
-  for (const std::string& title : columns) labels_.push_back(without_tags(title));
-  body_ = "<thead><tr>";
-  for (size_t i = 0; i < columns_; ++i) body_ += fmt::format("<th{}>{}</th>", kind(i), columns[i]);
-  body_ += "</tr></thead>\n<tbody>\n";
+Html Table::kind(size_t column) const {
+  return column >= numeric_from_ ? " class=\"n\""_html : Html();
 }
 
-std::string Table::kind(size_t column) const {
-  return column >= numeric_from_ ? " class=\"n\"" : "";
-}
-
-void Table::row(const std::vector<std::string>& cells) {
-  ASSAY_CHECK(cells.size() == columns_, "table: a row of {} cells for {} columns", cells.size(),
-              columns_);
-  body_ += "<tr>";
-  for (size_t i = 0; i < columns_; ++i)
-    body_ +=
-        fmt::format("<td{} data-label=\"{}\"><span>{}</span></td>", kind(i), labels_[i], cells[i]);
-  body_ += "</tr>\n";
+void Table::row(const std::vector<Html>& cells) {
+  ASSAY_CHECK(cells.size() == columns_.size(), "table: a row of {} cells for {} columns",
+              cells.size(), columns_.size());
+  body_ += "<tr>"_html;
+  for (size_t i = 0; i < cells.size(); ++i)
+    body_ += markup("<td{} data-label=\"{}\"><span>{}</span></td>", kind(i), columns_[i], cells[i]);
+  body_ += "</tr>\n"_html;
   ++rows_;
 }
 
-void Table::group(const std::string& name) {
-  body_ += fmt::format("<tr class=\"group\"><th colspan=\"{}\">{}</th></tr>\n", columns_, name);
+void Table::group(const Html& name) {
+  body_ += markup("<tr class=\"group\"><th colspan=\"{}\">{}</th></tr>\n", columns_.size(), name);
 }
 
-std::string Table::html() const {
-  return fmt::format("<div class=\"scroll\" tabindex=\"0\"><table>\n{}</tbody></table></div>\n",
-                     body_);
+Html Table::html() const {
+  return markup("<div class=\"scroll\" tabindex=\"0\"><table>\n{}</tbody></table></div>\n", body_);
 }
 
-std::string paragraph(const std::string& html, const std::string& kind) {
-  return fmt::format("<p{}>{}</p>\n", kind.empty() ? "" : " class=\"" + kind + "\"", html);
+Html paragraph(const Html& html, const std::string& kind) {
+  return markup("<p{}>{}</p>\n", kind.empty() ? Html() : markup(" class=\"{}\"", kind), html);
 }
 
-std::string folded(const std::string& summary, const std::string& html) {
-  return fmt::format("<details><summary>{}</summary>\n{}</details>\n", summary, html);
+Html folded(const Html& summary, const Html& html) {
+  return markup("<details><summary>{}</summary>\n{}</details>\n", summary, html);
 }
 
-std::string link_to(const std::string& id, const std::string& html) {
-  return fmt::format("<a href=\"#{}\">{}</a>", id, html);
+Html beside(const Html& charts) {
+  return charts.empty() ? Html() : markup("<div class=\"charts\">\n{}</div>\n", charts);
+}
+
+Html link_to(const std::string& id, const Html& html) {
+  return markup("<a href=\"#{}\">{}</a>", id, html);
 }
 
 std::string base64(std::span<const uint8_t> bytes) {

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <map>
 
-#include "apps/report/html.h"
 #include "apps/report/svg.h"
 #include "apps/report/text.h"
 #include "data/image_io.h"
@@ -33,7 +32,7 @@ struct Scored {
   std::string decided = {};  ///< "density 5.1, reconstruction 2.0 deviations", the first decides
 
   std::string text() const {
-    return fmt::format("{}: score {}{}, called {}", escape_html(path), decimal(score, 2),
+    return fmt::format("{}: score {}{}, called {}", path, decimal(score, 2),
                        decided.empty() ? "" : " (" + decided + ")",
                        predicted_defective ? "defective" : "good");
   }
@@ -53,7 +52,7 @@ std::string deciding_components(const DetectorMetrics& metrics, const CsvTable& 
   std::sort(deviations.rbegin(), deviations.rend());
   std::vector<std::string> words;
   for (const auto& [deviation, name] : deviations)
-    words.push_back(fmt::format("{} {}", escape_html(name), decimal(deviation, 1)));
+    words.push_back(fmt::format("{} {}", name, decimal(deviation, 1)));
   return enumerated(words);
 }
 
@@ -122,26 +121,26 @@ bool is_file(const fs::path& file) {
 
 /// A damaged figure costs its own place on the page.
 template <class F>
-std::string image_or_reason(const F& html) {
+Html image_or_reason(const F& html) {
   try {
     return html();
   } catch (const Error& damage) {
-    return fmt::format("<span class=\"whole\">left out: {}</span>", escape_html(damage.what()));
+    return markup("<span class=\"whole\">left out: {}</span>", damage.what());
   }
 }
 
-std::string tiles_html(const fs::path& file, int rows, int columns,
-                       const std::vector<std::string>& names) {
-  std::string html;
+Html tiles_html(const fs::path& file, int rows, int columns,
+                const std::vector<std::string>& names) {
+  Html html;
   const std::vector<Image> tiles = tiles_of(read_image(file), rows, columns);
   for (size_t i = 0; i < tiles.size(); ++i)
     html += embedded_image(tiles[i], file.stem().string() + ": " + names[i], kTileSide);
   return html;
 }
 
-std::string span(const std::string& html, const char* kind = nullptr) {
-  return fmt::format("<span{}>{}</span>", kind == nullptr ? "" : fmt::format(" class=\"{}\"", kind),
-                     html);
+Html span(const Html& html, const char* kind = nullptr) {
+  return markup("<span{}>{}</span>", kind == nullptr ? Html() : markup(" class=\"{}\"", kind),
+                html);
 }
 
 /// A run has masks exactly if it has pixel metrics.
@@ -151,12 +150,12 @@ bool has_masks(const RunResult& run) {
 
 /// The colour scale of the heat maps. Runs of older versions do not store its end. A scale that
 /// ends at the largest heat there is has nothing beyond.
-std::string colour_scale(const RunResult& run) {
+Html colour_scale(const RunResult& run) {
   const ReportText& text = find_model(run.config.model).report;
   const std::optional<double> top = run.detector()->heat_scale;
   const bool is_largest = top && *top >= text.max_heat(run.config);
   const std::string end = !top ? "more" : tick_text(*top) + (is_largest ? "" : " and more");
-  return fmt::format(
+  return markup(
       "<div class=\"scale\">{}: 0 <i></i> {}; one scale for all images of this model, set on {}"
       "</div>\n",
       text.heat(run.config), end, text.heat_scale);
@@ -168,8 +167,8 @@ std::string verdict_of(const Images& images, const fs::path& figure) {
 }
 
 /// The nearest training image and the difference, where the density of the latent decided.
-std::string nearest_html(const fs::path& file) {
-  if (!is_file(file)) return "";
+Html nearest_html(const fs::path& file) {
+  if (!is_file(file)) return {};
   return image_or_reason([&] {
     const std::vector<Image> tiles = tiles_of(read_image(file), 1, kNearestTiles);
     const std::string of = file.stem().string() + ": ";
@@ -178,72 +177,73 @@ std::string nearest_html(const fs::path& file) {
            span(
                "The density decided: the training image with the nearest latent, and the squared "
                "difference from it.",
-               "beside");
+               "beside") +
+           span({}, "gap");
   });
 }
 
 /// The first `shown` of `images`, which are those of the strip in its order.
-std::string strip_html(const fs::path& file, const std::vector<Scored>& images, size_t shown,
-                       bool misses) {
+Html strip_html(const fs::path& file, const std::vector<Scored>& images, size_t shown,
+                bool misses) {
   const std::vector<Image> tiles = tiles_of(read_image(file), 2, static_cast<int>(shown));
-  std::string html =
+  const Html html =
       paragraph(fmt::format("{}: {}, the {} scores first.", misses ? "Misses" : "False alarms",
                             shown < images.size() ? fmt::format("{} of {}", shown, images.size())
                                                   : std::to_string(shown),
                             misses ? "lowest" : "highest"),
                 "soft");
-  html += "<div class=\"strip\">\n";
+  Html figures;
   for (size_t i = 0; i < shown; ++i) {
     const std::string name = (misses ? "miss: " : "false alarm: ") + images[i].path;
-    html += fmt::format("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
-                        embedded_image(tiles[i], name, kStripSide),
-                        embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
-                        escape_html(images[i].defect), decimal(images[i].score, 2));
+    figures += markup("<figure>{}{}<figcaption>{} {}</figcaption></figure>\n",
+                      embedded_image(tiles[i], name, kStripSide),
+                      embedded_image(tiles[shown + i], name + ", heat map", kStripSide),
+                      images[i].defect, decimal(images[i].score, 2));
   }
-  return html + "</div>\n";
+  return html + markup("<div class=\"strip\">\n{}</div>\n", figures);
 }
 
 }  // namespace
 
-std::string embedded_image(const Image& image, const std::string& description, int max_width) {
+Html embedded_image(const Image& image, const std::string& description, int max_width) {
   const Image shown =
       image.width <= max_width
           ? image
           : resize(image, std::max(1, image.height * max_width / image.width), max_width);
   const std::vector<uint8_t> bytes = encode_jpeg(shown, kQuality);
-  return fmt::format(
-      "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
-      escape_html(description), shown.width, shown.height, base64(bytes));
+  return markup("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/jpeg;base64,{}\">",
+                description, shown.width, shown.height, base64(bytes));
 }
 
-std::string captioned_image(const fs::path& png, const std::string& caption) {
-  if (!is_file(png)) return "";
-  const std::string image =
+Html captioned_image(const fs::path& png, const std::string& caption) {
+  if (!is_file(png)) return {};
+  const Html image =
       image_or_reason([&] { return embedded_image(read_image(png), caption, kSheetWidth); });
-  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
+  return markup("<figure>{}<figcaption>{}</figcaption></figure>\n", image, caption);
 }
 
-std::string panels_of(const RunResult& run, size_t max) {
+Html panels_of(const RunResult& run, size_t max) {
   const Images images = by_figure(run);
   std::vector<fs::path> files = figures_of(run, false, images);
-  if (files.empty()) return "";
+  if (files.empty()) return {};
   shorten(files, max);
   const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
-  std::string html = "<figure><div class=\"tiles of5\">\n";
+  Html html;
   for (const std::string& name : names) html += span(name);
   for (const fs::path& file : files) {
-    html += fmt::format("\n{}{}",
-                        image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
-                        span(verdict_of(images, file), "whole"));
+    html +=
+        markup("\n{}{}", image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
+               span(verdict_of(images, file), "whole"));
     html += nearest_html(run.folder.figures() /
                          (std::string(RunFolder::kNearestPrefix) + file.filename().string()));
   }
-  return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
+  return markup("<figure><div class=\"tiles of5\">\n{}\n</div>\n{}</figure>\n", html,
+                colour_scale(run));
 }
 
-std::string strips_of(const RunResult& run) {
-  std::string html;
+Html strips_of(const RunResult& run) {
+  Html html;
   for (const bool misses : {true, false}) {
     const fs::path file = misses ? run.folder.misses() : run.folder.false_alarms();
     if (!is_file(file)) continue;
@@ -286,21 +286,21 @@ std::vector<Showpiece> showpieces_of(const RunResult& run) {
     };
     pieces.push_back(
         {image_or_reason(tiles_of_piece),
-         fmt::format("<b>{}</b>: score {}, called <b>{}</b>{}", escape_html(image.defect),
-                     decimal(image.score, 2), image.predicted_defective ? "defective" : "good",
-                     image.predicted_defective == image.defective ? "" : " &ndash; wrong")});
+         markup("<b>{}</b>: score {}, called <b>{}</b>{}", image.defect, decimal(image.score, 2),
+                image.predicted_defective ? "defective" : "good",
+                image.predicted_defective == image.defective ? "" : " \u2013 wrong")});
   }
   return pieces;
 }
 
-std::string noise_panels_of(const RunResult& run, size_t max) {
+Html noise_panels_of(const RunResult& run, size_t max) {
   const Images images = by_figure(run);
   std::vector<fs::path> files = figures_of(run, true, images);
-  if (files.empty()) return "";
+  if (files.empty()) return {};
   files.resize(std::min(files.size(), max));
   const std::vector<std::string> names = {"without noise", "its reconstruction", "its residual",
                                           "with noise",    "its reconstruction", "its residual"};
-  std::string html = "<figure><div class=\"tiles of3\">\n";
+  Html html;
   for (size_t i = 0; i < kNoisePanelColumns; ++i)
     html += span(i == 0   ? "above without, below with noise"
                  : i == 1 ? "reconstruction"
@@ -312,7 +312,8 @@ std::string noise_panels_of(const RunResult& run, size_t max) {
     const std::string stem = file.stem().string().substr(kNoisePrefix.size());
     html += span(fmt::format("with noise, {}", verdict_of(images, stem + ".png")), "whole");
   }
-  return fmt::format("{}\n</div>\n{}</figure>\n", html, colour_scale(run));
+  return markup("<figure><div class=\"tiles of3\">\n{}\n</div>\n{}</figure>\n", html,
+                colour_scale(run));
 }
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
+#include "apps/report/training_gain.h"
 #include "kernels/runtime/error.h"
 #include "models/experiments/registry.h"
 #include "models/experiments/study.h"
@@ -10,14 +11,10 @@
 namespace assay {
 namespace {
 
-std::string class_cell(const ClassFindings& c) {
-  return link_to("class-" + c.id, escape_html(c.name)) + synthetic_tag(c.synthetic);
-}
-
 /// "0.884 (0.750)": F1, and in brackets that of calling every image defective.
-std::string f1_text(const SeedGroup& group, const Metric& metric = &DetectorMetrics::f1) {
-  return fmt::format("{} <small>({})</small>", summary_text(group.summary(metric)),
-                     mean_text(group.summary(&DetectorMetrics::f1_all_positive)));
+Html f1_text(const SeedGroup& group, const Metric& metric = &DetectorMetrics::f1) {
+  return markup("{} <small>({})</small>", summary_text(group.summary(metric)),
+                mean_text(group.summary(&DetectorMetrics::f1_all_positive)));
 }
 
 std::optional<double> f1_percentile99(const DetectorMetrics& m) {
@@ -38,22 +35,22 @@ void add_by_class(Page& page, const Findings& findings, const ModelSpec& model) 
   const ReportText::ByClass& text = model.report.by_class;
   if (groups.empty() || text.title.empty()) return;
   page.subsection(model.name, text.title, text.short_title);
-  std::vector<std::string> titles = {"class", "runs", "AUROC of the score"};
+  std::vector<std::string> titles = {"model", "seeds", "AUROC of the score"};
   for (const auto& [component, title] : text.components) titles.push_back(title);
-  titles.insert(titles.end(),
-                {"F1 (all defective)", "F1 at percentile 99", "pixel AUROC", "AUPRO"});
-  Table table(titles, 2);
+  titles.insert(titles.end(), {"F1 (all defective)", "F1 at percentile 99"});
+  Table table(titles);
+  const ClassFindings* of_class = nullptr;
   for (const auto& [c, group] : groups) {
-    std::vector<std::string> cells = {
-        class_cell(*c),
-        name_of_group(*group) + ", " + counted(static_cast<int64_t>(group->runs.size()), "seed"),
-        summary_text(group->summary(&DetectorMetrics::image_auroc))};
+    if (c != of_class) {
+      of_class = c;
+      table.group(class_link(*c));
+    }
+    std::vector<Html> cells = {name_of_group(*group), std::to_string(group->runs.size()),
+                               summary_text(group->summary(&DetectorMetrics::image_auroc))};
     for (const auto& component : text.components)
       cells.push_back(summary_text(group->summary(
           [&](const DetectorMetrics& m) { return m.component_auroc(component.first); })));
-    cells.insert(cells.end(), {f1_text(*group), f1_text(*group, f1_percentile99),
-                               summary_text(group->summary(&DetectorMetrics::pixel_auroc)),
-                               summary_text(group->summary(&DetectorMetrics::aupro))});
+    cells.insert(cells.end(), {f1_text(*group), f1_text(*group, f1_percentile99)});
     table.row(cells);
   }
   page.add(table.html());
@@ -72,32 +69,28 @@ std::string published_drop(const std::string& model, const ClassFindings& c) {
   return percent ? decimal(*percent, 2) + " %" : kNone;
 }
 
-std::string difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
+Html difference_cells(const SeedGroup& clean, const SeedGroup& noisy) {
   const auto d = difference_of(noisy, clean);
   if (!d) return kNone;
-  return fmt::format("{} <small>{}</small>", decimal(d->auroc.estimate, 3),
-                     interval_text(d->auroc.interval));
+  return markup("{} <small>{}</small>", decimal(d->auroc.estimate, 3),
+                interval_text(d->auroc.interval));
 }
 
 void add_noise_rows(Table& table, const ClassFindings& c, const std::string& model) {
-  const SeedGroup* clean = nullptr;
-  for (const SeedGroup* group : c.groups)
-    if (group->config().model == model && group->clean()) clean = group;
   for (const SeedGroup* group : c.groups) {
     const RunConfig& config = group->config();
-    if (config.model != model) continue;
+    if (config.model != model || config.untrained) continue;
     const bool both = config.train_noise == "noisy" && config.test_noise == "noisy";
+    const SeedGroup* clean = group->clean() ? nullptr : clean_partner(c, *group);
     std::string drop = kNone;
-    if (clean != nullptr && group != clean && clean->config().preset == config.preset)
+    if (clean != nullptr)
       if (const auto a = clean->summary(&DetectorMetrics::f1),
           b = group->summary(&DetectorMetrics::f1);
           a && b && a->mean > 0)
         drop = decimal(100 * (a->mean - b->mean) / a->mean, 1) + " %";
-    table.row({class_cell(c), model_name(config.model, config.preset),
-               escape_html(config.train_noise), escape_html(config.test_noise),
-               summary_text(group->summary(&DetectorMetrics::image_auroc)),
-               clean == nullptr || group == clean ? kNone : difference_cells(*clean, *group),
-               f1_text(*group), drop, both ? published_drop(model, c) : kNone});
+    table.row({name_of_group(*group), summary_text(group->summary(&DetectorMetrics::image_auroc)),
+               clean == nullptr ? Html(kNone) : difference_cells(*clean, *group), f1_text(*group),
+               drop, both ? published_drop(model, c) : kNone});
   }
 }
 
@@ -115,22 +108,28 @@ void add_noise(Page& page, const Findings& findings) {
         with_noise.emplace_back(&c, model->name);
   if (with_noise.empty()) return;
   page.subsection("noise", "With and without noise (table 3 of the study)", "Noise");
-  Table table({"class", "model", "training", "test", "AUROC", "against clean", "F1 (all defective)",
-               "F1 drop", "F1 drop in the study"},
-              4);
-  for (const auto& [c, model] : with_noise) add_noise_rows(table, *c, model);
+  Table table({"model, noise in training/test", "AUROC", "against clean", "F1 (all defective)",
+               "F1 drop", "F1 drop in the study"});
+  const ClassFindings* of_class = nullptr;
+  for (const auto& [c, model] : with_noise) {
+    if (c != of_class) {
+      of_class = c;
+      table.group(class_link(*c));
+    }
+    add_noise_rows(table, *c, model);
+  }
   page.add(table.html());
   page.add(
       paragraph("Noise is Gaussian, of variance 0.001, on a tenth of the images of each set. "
-                "F1 drop: (F1 clean &minus; F1) / F1 clean. The study prints a drop for two "
+                "F1 drop: (F1 clean \u2212 F1) / F1 clean. The study prints a drop for two "
                 "classes; it stands beside where the class is the same and the data is real.",
                 "soft"));
 }
 
 /// An F1 and, in brackets, that of calling every image defective.
-std::string f1_beside_all_positive(const std::optional<double>& f1,
-                                   const std::optional<double>& all_positive) {
-  return fmt::format("{} <small>({})</small>", number(f1), number(all_positive, 2));
+Html f1_beside_all_positive(const std::optional<double>& f1,
+                            const std::optional<double>& all_positive) {
+  return markup("{} <small>({})</small>", number(f1), number(all_positive, 2));
 }
 
 void add_folds(Table& table, const CrossValidationMetrics& cross_validation) {
@@ -143,7 +142,7 @@ void add_folds(Table& table, const CrossValidationMetrics& cross_validation) {
                std::to_string(fold.best_epoch)});
 }
 
-void add_cross_validation(Table& table, const std::string& name, const DetectorMetrics& m) {
+void add_cross_validation(Table& table, const Html& name, const DetectorMetrics& m) {
   table.row({name, number(m.image_auroc), summary_text(m.cross_validation->image_auroc),
              f1_beside_all_positive(m.f1, m.f1_all_positive),
              number(m.cross_validation->f1_validation_threshold), std::to_string(m.test_images)});
@@ -155,7 +154,7 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
   const std::string name = model_name(model.name, model.name);
   page.subsection(model.name, name + " by class and fold", name + " folds");
   Table runs({"run", "AUROC, pooled", "AUROC over folds", "F1 at 0.5 (all defective)",
-              "F1 at the folds&rsquo; thresholds", "images"});
+              "F1 at the folds\u2019 thresholds", "images"});
   Table folds({"fold", "AUROC", "F1 at 0.5 (all defective)", "F1 at its own threshold",
                "its own threshold", "images", "epochs", "best epoch"});
   std::set<std::string> quotes;
@@ -163,8 +162,8 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
     if (const std::string quote = published(model.report.published, *c); quote != kNone)
       quotes.insert(quote);
     for (const RunResult* run : group->runs) {
-      const std::string title =
-          fmt::format("{}, {}, seed {}", class_cell(*c), name_of_group(*group), run->config.seed);
+      const Html title =
+          markup("{}, {}, seed {}", class_link(*c), name_of_group(*group), run->config.seed);
       const DetectorMetrics& m = *run->detector();
       if (!m.cross_validation) continue;
       add_cross_validation(runs, title, m);
@@ -176,7 +175,7 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
   page.add(
       paragraph("Each image is scored once, by the fold that did not see it. Pooled: over all "
                 "images together, with the probabilities of different networks side by side. "
-                "A fold&rsquo;s own threshold is the best on its validation images.",
+                "A fold\u2019s own threshold is the best on its validation images.",
                 "soft"));
   for (const std::string& quote : quotes) page.add(paragraph(quote, "soft"));
   page.add(folded("Every fold", folds.html()));
@@ -184,38 +183,49 @@ void add_cross_validated(Page& page, const Findings& findings, const ModelSpec& 
 
 void add_all_metrics(Page& page, const Findings& findings) {
   page.subsection("metrics", "Every metric of every model", "All metrics");
-  Table table({"model", "seeds", "AUROC", "AP", "FPR at 95&nbsp;% TPR", "F1 (all defective)",
-               "oracle F1", "precision", "recall", "balanced accuracy", "pixel AUROC", "pixel AP",
-               "AUPRO"});
+  Table table({"model", "seeds", "AUROC", "AP", "FPR at 95\u00a0% TPR", "F1 (all defective)",
+               "oracle F1", "precision", "recall", "balanced accuracy"});
+  Table pixels({"model", "seeds", "pixel AUROC", "95\u00a0% interval", "pixel AP", "AUPRO"});
   for (const ClassFindings& c : findings.classes) {
     if (c.groups.empty()) continue;
-    table.group(class_cell(c));
-    for (const SeedGroup* g : c.groups)
-      table.row({name_of_group(*g), std::to_string(g->runs.size()),
-                 summary_text(g->summary(&DetectorMetrics::image_auroc)),
+    table.group(class_link(c));
+    bool is_first = true;
+    for (const SeedGroup* g : c.groups) {
+      const std::string name = name_of_group(*g), seeds = std::to_string(g->runs.size());
+      table.row({name, seeds, summary_text(g->summary(&DetectorMetrics::image_auroc)),
                  summary_text(g->summary(&DetectorMetrics::image_ap)),
                  summary_text(g->summary(&DetectorMetrics::fpr95)), f1_text(*g),
                  summary_text(g->summary(&DetectorMetrics::f1_max)),
                  summary_text(g->summary(&DetectorMetrics::precision_at_threshold)),
                  summary_text(g->summary(&DetectorMetrics::recall)),
-                 summary_text(g->summary(&DetectorMetrics::balanced_accuracy)),
-                 summary_text(g->summary(&DetectorMetrics::pixel_auroc)),
-                 summary_text(g->summary(&DetectorMetrics::pixel_ap)),
-                 summary_text(g->summary(&DetectorMetrics::aupro))});
+                 summary_text(g->summary(&DetectorMetrics::balanced_accuracy))});
+      const auto pixel_auroc = g->summary(&DetectorMetrics::pixel_auroc);
+      if (!pixel_auroc) continue;
+      if (std::exchange(is_first, false)) pixels.group(class_link(c));
+      pixels.row({name, seeds, summary_text(pixel_auroc), interval_text(g->pixel_estimate(), 3),
+                  summary_text(g->summary(&DetectorMetrics::pixel_ap)),
+                  summary_text(g->summary(&DetectorMetrics::aupro))});
+    }
   }
-  page.add(folded("All metrics", table.html()));
+  page.add(folded("All image metrics", table.html()));
+  page.add(paragraph(
+      "AP: average precision. FPR at 95\u00a0% TPR: false alarms when 95\u00a0% of the defects are "
+      "found. Oracle F1: at the threshold that is best on the test images themselves, which no one "
+      "has in practice. \u2013 stands where a metric does not exist.",
+      "soft"));
+  page.subsection("pixels", "Heat maps against the masks of the defects", "Pixel metrics");
+  if (!pixels.empty()) page.add(pixels.html());
   const std::vector<std::string> without_heat = names_of_models(
       findings, [](const ModelSpec& m) { return m.make_detector && !m.draws_heat_maps; });
   const std::string heat =
-      without_heat.empty() ? "" : "no heat maps come from " + enumerated(without_heat) + ", and ";
+      without_heat.empty() ? "" : "No heat maps come from " + enumerated(without_heat) + ". ";
   page.add(paragraph(
-      "AP: average precision. FPR at 95&nbsp;% TPR: false alarms when 95&nbsp;% of the defects are "
-      "found. "
-      "Oracle F1: at the threshold that is best on the test images themselves, which no one has in "
-      "practice. Pixel metrics compare heat maps with the masks of the defects; AUPRO counts each "
-      "defective region alike, up to a false positive rate of 0.3. &ndash; stands where a metric "
-      "does not exist: " +
-          heat + "without masks no heat map can be measured.",
+      heat +
+          "Without masks no heat map can be measured. AUPRO counts each defective region alike, up "
+          "to a false positive rate of 0.3. The interval of the pixel AUROC takes an image as the "
+          "unit, because the pixels of an image are not independent (Obuchowski, 1997); over seeds "
+          "it has their deviation, too. Runs of older versions did not keep what it takes. For "
+          "pixel AP and AUPRO none is computed.",
       "soft"));
 }
 
@@ -225,11 +235,11 @@ void add_seeds(Page& page, const Findings& findings) {
                    [](const SeedGroup& g) { return g.runs.size() > 1; }))
     return;
   page.subsection("seeds", "Seed by seed", "Seeds");
-  Table table({"model", "seed", "AUROC", "95&nbsp;% interval", "F1 (all defective)", "found",
+  Table table({"model", "seed", "AUROC", "95\u00a0% interval", "F1 (all defective)", "found",
                "false alarms", "threshold", "best epoch"});
   for (const ClassFindings& c : findings.classes) {
     if (c.groups.empty()) continue;
-    table.group(class_cell(c));
+    table.group(class_link(c));
     for (const SeedGroup* g : c.groups)
       for (const RunResult* run : g->runs) {
         const DetectorMetrics& m = *run->detector();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "apps/report/charts.h"
 #include "apps/report/sections.h"
@@ -75,14 +76,14 @@ std::vector<GroupSweep> sweeps_of(const ClassFindings& c) {
 }
 
 /// A metric of all models along one side of the grid: the mean and its band.
-std::string sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string& title,
-                        const Axis& x, const Axis& y, DrawnMetric NoisePoint::*metric,
-                        double NoisePoint::*along,
-                        const std::function<bool(const NoisePoint&)>& is_shown) {
+Html sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string& title, const Axis& x,
+                 const Axis& y, DrawnMetric NoisePoint::*metric, double NoisePoint::*along,
+                 const std::function<bool(const NoisePoint&)>& is_shown) {
   std::vector<Series> lines;
+  std::map<int, int> of_colour;
   for (const GroupSweep& sweep : sweeps) {
     const int colour = colour_of(sweep.group->config().model);
-    Series mean{sweep.group->label, {}, colour};
+    Series mean{name_of_group(*sweep.group), {}, colour, of_colour[colour]++};
     for (size_t i = 0; i < sweep.points(); ++i) {
       if (!is_shown(sweep.at(i))) continue;
       const DrawnMetric m = sweep.over_runs(i, metric);
@@ -96,7 +97,7 @@ std::string sweep_chart(const std::vector<GroupSweep>& sweeps, const std::string
 }
 
 std::string percent_text(double value) {
-  return decimal(value, 1) + "&nbsp;%";
+  return decimal(value, 1) + "\u00a0%";
 }
 
 /// What the study's noise does to F1, and whether that is what the study prints.
@@ -105,7 +106,7 @@ std::string drop_sentence(const GroupSweep& sweep, const ClassFindings& c) {
   const auto drop = at ? sweep.f1_drop(*at) : std::nullopt;
   if (!drop) return "";
   std::string text = fmt::format(
-      "{}: noise of the study&rsquo;s variance {:g} on {:g}&nbsp;% of the test images changes F1 "
+      "{}: noise of the study\u2019s variance {:g} on {:g}\u00a0% of the test images changes F1 "
       "by "
       "{} ({} to {} over {} and choices of the images)",
       name_of_group(*sweep.group), kNoiseVariance, 100 * kNoiseShare, percent_text(-drop->mean),
@@ -114,14 +115,14 @@ std::string drop_sentence(const GroupSweep& sweep, const ClassFindings& c) {
   const auto published =
       c.synthetic ? std::nullopt : published_noise_drop(sweep.group->config().model, c.name);
   if (!published) return text + ".";
-  text += fmt::format("; the study prints a fall of {:.2f}&nbsp;%, which lies {} that range",
+  text += fmt::format("; the study prints a fall of {:.2f}\u00a0%, which lies {} that range",
                       *published,
                       drop->low <= *published && *published <= drop->high ? "in" : "outside");
   for (size_t i = 0; i < sweep.points(); ++i)
     if (const auto other = sweep.f1_drop(i); other && other->mean >= *published)
       return fmt::format(
           "{}. The mildest noise of the sweep whose mean fall reaches it has a variance of {:g} on "
-          "{:g}&nbsp;% of the images.",
+          "{:g}\u00a0% of the images.",
           text, sweep.at(i).variance, 100 * sweep.at(i).share);
   return text + ". No noise of the sweep lowers F1 so far on average.";
 }
@@ -136,25 +137,24 @@ void add_noise_sweeps(Page& page, const Findings& findings) {
   if (classes.empty()) return;
   page.subsection("noise-sweep", "Noise on the test images alone", "Noise sweep");
   for (const auto& [c, sweeps] : classes) {
-    page.add(fmt::format("<h4>{}{}</h4>\n", escape_html(c->name), synthetic_tag(c->synthetic)));
-    page.add("<div class=\"charts\">\n" +
-             sweep_chart(sweeps, "All test images noisy", {.title = "variance of the noise"},
-                         {.title = "image AUROC", .low = 0.4, .high = 1}, &NoisePoint::image_auroc,
-                         &NoisePoint::variance, [](const NoisePoint& p) { return p.share == 1; }) +
-             sweep_chart(sweeps, fmt::format("Noise of variance {:g}", kNoiseVariance),
-                         {.title = "share of noisy test images"},
-                         {.title = "F1", .low = 0, .high = 1}, &NoisePoint::f1, &NoisePoint::share,
-                         [](const NoisePoint& p) { return p.variance == kNoiseVariance; }) +
-             "</div>\n");
+    page.add(markup("<h4>{}{}</h4>\n", c->name, synthetic_tag(c->synthetic)));
+    page.add(beside(
+        sweep_chart(sweeps, "All test images noisy", {.title = "variance of the noise"},
+                    {.title = "image AUROC", .low = 0.4, .high = 1}, &NoisePoint::image_auroc,
+                    &NoisePoint::variance, [](const NoisePoint& p) { return p.share == 1; }) +
+        sweep_chart(sweeps, fmt::format("Noise of variance {:g}", kNoiseVariance),
+                    {.title = "share of noisy test images"}, {.title = "F1", .low = 0, .high = 1},
+                    &NoisePoint::f1, &NoisePoint::share,
+                    [](const NoisePoint& p) { return p.variance == kNoiseVariance; })));
     for (const GroupSweep& sweep : sweeps)
       if (const std::string text = drop_sentence(sweep, *c); !text.empty())
         page.add(paragraph(text));
   }
-  page.add(
-      paragraph("One training serves a whole curve: the threshold stays that of the training. "
-                "Line: mean over seeds and over 20 choices of the noisy images; dashed: the lowest "
-                "and the highest of them.",
-                "soft"));
+  page.add(paragraph(
+      "One training serves a whole curve: the threshold stays that of the training. "
+      "Line: mean over seeds and over 20 choices of the noisy images; area: from the lowest "
+      "to the highest of them.",
+      "soft"));
 }
 
 }  // namespace assay

@@ -5,7 +5,8 @@
 
 namespace assay {
 
-/// Writes root/report/index.html and returns its path. DataError if there is no finished run.
+/// Writes root/report/index.html and returns its path. DataError if there is no finished run,
+/// Error if root/report is a symbolic link.
 std::filesystem::path write_report(const std::filesystem::path& root);
 
 }  // namespace assay

@@ -26,12 +26,12 @@ void add_networks(Page& page, const Findings& findings) {
     Table table({"layer", "what", "output (N,H,W,C)", "parameters", "MFLOP"}, 3);
     double flops = 0;
     for (const LayerRow& row : network->table(1)) {
-      table.row({escape_html(row.name), escape_html(row.what), to_string(row.output),
-                 std::to_string(row.parameters), decimal(static_cast<double>(row.flops) / 1e6, 2)});
+      table.row({row.name, row.what, to_string(row.output), std::to_string(row.parameters),
+                 decimal(static_cast<double>(row.flops) / 1e6, 2)});
       flops += static_cast<double>(row.flops);
     }
     page.subsection(fmt::format("network-{}", shown.size()),
-                    fmt::format("{}, {}&thinsp;&times;&thinsp;{}{}", model_name(c.model, c.preset),
+                    fmt::format("{}, {}\u2009\u00d7\u2009{}{}", model_name(c.model, c.preset),
                                 c.image_size, c.image_size, c.grey ? ", grey" : ", colour"),
                     model_name(c.model, c.preset));
     page.add(folded("Layers", table.html()));
@@ -48,11 +48,10 @@ std::string machine_of(const RunResult& run) {
   try {
     const Json json = read_run_json(run.folder.machine());
     const JsonReader m(json, run.folder.machine().string());
-    return fmt::format("{}, {}, {}", escape_html(m.text("cpu")),
-                       escape_html(m.text("instruction_set")),
+    return fmt::format("{}, {}, {}", m.text("cpu"), m.text("instruction_set"),
                        counted(m.count("threads"), "thread"));
   } catch (const CheckpointError& damage) {
-    return "not known: " + escape_html(damage.what());
+    return std::string("not known: ") + damage.what();
   }
 }
 
@@ -65,39 +64,51 @@ std::string range_of(std::vector<int64_t> values) {
 void add_times(Page& page, const Findings& findings) {
   page.subsection("times", "What ran where and for how long", "Where and how long");
   struct Row {
+    std::string object_class, name, machine;
     std::vector<const RunResult*> runs;
   };
-  std::map<std::string, Row> rows;
-  std::vector<std::string> order;
-  std::map<std::string, std::pair<double, int64_t>> machines;
+  std::vector<Row> rows;
+  std::map<std::string, std::pair<double, int64_t>> machines;  // seconds and runs
   for (const RunResult& run : findings.runs) {
-    const std::string machine = machine_of(run);
-    const std::string key = fmt::format(
-        "{}\n{}\n{}{}\n{}{}{}", run.config.object_class, run.config.preset, run.config.train_noise,
-        run.config.test_noise, machine, run.config.device, run.config.precision);
-    if (rows[key].runs.empty()) order.push_back(key);
-    rows[key].runs.push_back(&run);
+    const RunConfig& c = run.config;
+    const std::string machine = fmt::format("{}, {}, {}", machine_of(run), c.device, c.precision);
+    std::string name = model_name(c.model, c.preset);
+    if (c.untrained) name += ", untrained";
+    if (c.train_noise != "clean" || c.test_noise != "clean")
+      name += fmt::format(", {}/{}", c.train_noise, c.test_noise);
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) {
+      return r.object_class == c.object_class && r.name == name && r.machine == machine;
+    });
+    if (row == rows.end()) row = rows.insert(row, {c.object_class, name, machine, {}});
+    row->runs.push_back(&run);
     machines[machine].first += run.common().seconds_train;
     ++machines[machine].second;
   }
-  Table table({"class", "model", "noise (training/test)", "machine", "device, precision", "seeds",
-               "steps", "epochs", "training of a run", "all"},
-              5);
-  for (const std::string& key : order) {
-    const std::vector<const RunResult*>& runs = rows[key].runs;
-    const RunConfig& c = runs.front()->config;
+  std::vector<std::string> titles = {"model",   "seeds", "steps", "epochs", "training of a run",
+                                     "all runs"};
+  const bool several = machines.size() > 1;
+  if (several) titles.insert(titles.begin() + 1, "machine");
+  Table table(titles, several ? 2 : 1);
+  std::string object_class;
+  for (const Row& row : rows) {
+    if (table.empty() || row.object_class != object_class) table.group(row.object_class);
+    object_class = row.object_class;
     double seconds = 0;
     std::vector<int64_t> steps, epochs;
-    for (const RunResult* run : runs) {
+    for (const RunResult* run : row.runs) {
       seconds += run->common().seconds_train;
       steps.push_back(run->common().steps);
       epochs.push_back(run->common().epochs);
     }
-    table.row({escape_html(c.object_class), model_name(c.model, c.preset),
-               escape_html(c.train_noise + "/" + c.test_noise), machine_of(*runs.front()),
-               escape_html(c.device + ", " + c.precision), std::to_string(runs.size()),
-               range_of(steps), range_of(epochs),
-               duration_text(seconds / static_cast<double>(runs.size())), duration_text(seconds)});
+    std::vector<Html> cells = {row.name,
+                               std::to_string(row.runs.size()),
+                               range_of(steps),
+                               range_of(epochs),
+                               duration_text(seconds / static_cast<double>(row.runs.size())),
+                               duration_text(seconds)};
+    if (several)
+      cells.insert(cells.begin() + 1, markup("<span class=\"wrap\">{}</span>", row.machine));
+    table.row(cells);
   }
   page.add(table.html());
   std::vector<std::string> lines;
@@ -116,10 +127,9 @@ void add_commands(Page& page, const Findings& findings) {
       paragraph("Each gives the same result again; on the same machine and build, with any "
                 "number of threads, to the bit.",
                 "soft"));
-  std::string commands;
-  for (const RunResult& run : findings.runs)
-    commands += "<code>" + escape_html(run.command) + "</code>\n";
-  page.add("<div class=\"commands\">\n" + commands + "</div>\n");
+  Html commands;
+  for (const RunResult& run : findings.runs) commands += markup("<code>{}</code>\n", run.command);
+  page.add(markup("<div class=\"commands\">\n{}</div>\n", commands));
 }
 
 }  // namespace

@@ -3,17 +3,23 @@
 
 #include "apps/report/findings.h"
 #include "apps/report/html.h"
+#include "apps/report/text.h"
 
 namespace assay {
 
+/// The name of a class as a link to its section.
+inline Html class_link(const ClassFindings& c) {
+  return link_to("class-" + c.id, c.name) + synthetic_tag(c.synthetic);
+}
+
 /// Three numbers and, for each class, images with their heat maps and verdicts: above everything
 /// else.
-std::string front(const Findings& findings);
+Html front(const Findings& findings);
 
 /// The best model of each class, by how much, with intervals.
 void add_answer(Page& page, const Findings& findings);
 /// The verdict on a class as one sentence.
-std::string verdict_text(const ClassFindings& c);
+Html verdict_text(const ClassFindings& c);
 
 /// Each trained model against its untrained network and the best baseline.
 void add_training_gain(Page& page, const Findings& findings);

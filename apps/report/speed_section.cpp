@@ -29,22 +29,22 @@ int colour_of_step(const StepProfile& step) {
                                                                           : colour_of(step.model);
 }
 
-std::string operations_table(const StepProfile& step, const std::optional<Peaks>& peaks) {
+Html operations_table(const StepProfile& step, const std::optional<Peaks>& peaks) {
   Table table({"operation", "output (N,H,W,C)", "ms", "share of the step", "GFLOP/s", "GB/s",
                "of the roofline", "algorithm"},
               2);
   for (const OpTime& op : step.ops)
-    table.row({escape_html(op.op + (op.backward ? " backward" : "")),
-               op.output.empty() ? kNone : escape_html(to_string(op.output)),
-               decimal(op.seconds * 1e3, 2), decimal(100 * op.seconds / step.seconds(), 1) + " %",
+    table.row({op.op + (op.backward ? " backward" : ""),
+               op.output.empty() ? kNone : to_string(op.output), decimal(op.seconds * 1e3, 2),
+               decimal(100 * op.seconds / step.seconds(), 1) + " %",
                rate_text(op.flops, op.seconds), rate_text(op.bytes, op.seconds),
                peaks && op.flops > 0 ? share_text(op.roofline_share(*peaks)) : kNone,
-               op.algorithm.empty() ? kNone : escape_html(op.algorithm)});
+               op.algorithm.empty() ? kNone : op.algorithm});
   return table.html();
 }
 
-std::string roofline(const MachineProfile& profile) {
-  if (!profile.peaks) return "";
+Html roofline(const MachineProfile& profile) {
+  if (!profile.peaks) return {};
   std::vector<std::string> names;
   std::vector<int> colours;
   std::vector<RooflinePoint> points;
@@ -57,10 +57,8 @@ std::string roofline(const MachineProfile& profile) {
         points.push_back({static_cast<double>(op.flops) / static_cast<double>(op.bytes),
                           static_cast<double>(op.flops) / op.seconds, series});
   }
-  const std::string chart =
-      roofline_chart("Roofline: one dot an operation", profile.peaks->fma_flops,
-                     profile.peaks->copy_bytes, names, colours, points);
-  return chart.empty() ? "" : "<div class=\"charts\">\n" + chart + "</div>\n";
+  return beside(roofline_chart("Roofline: one dot an operation", profile.peaks->fma_flops,
+                               profile.peaks->copy_bytes, names, colours, points));
 }
 
 }  // namespace
@@ -69,7 +67,7 @@ void add_speed(Page& page, const std::filesystem::path& root) {
   const std::optional<MachineProfile> profile = read_profile(root / "profile.json");
   if (!profile || profile->steps.empty()) return;
   page.section("speed", "Speed");
-  page.add(paragraph(fmt::format("Training steps on {}.", escape_html(profile->machine))));
+  page.add(paragraph(fmt::format("Training steps on {}.", profile->machine)));
   Table table({"model", "pixels", "batch", "ms a step", "images a second",
                "time in layers with weights", "these, of their roofline"});
   for (const StepProfile& step : profile->steps)

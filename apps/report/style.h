@@ -1,9 +1,12 @@
 // Style sheet of the report: light, dark and print, from a phone's width up.
 #pragma once
 
+#include "apps/report/html.h"
+
 namespace assay {
 
-inline constexpr const char* kStyle = R"(
+inline Html style_sheet() {
+  return R"(
 :root { color-scheme: light dark;
   --page: #ffffff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
   --link: #0a5bb5; --shade: #0000002e; --note: #fff8e1; --note-rule: #d9a400;
@@ -67,10 +70,12 @@ th, td { padding: .38rem 1.1rem .38rem 0; border-bottom: 1px solid var(--rule); 
   vertical-align: baseline; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: .2rem; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; }
-.group th { padding-top: .9rem; font-weight: 600; }
+.group th { padding-top: .9rem; font-weight: 600; white-space: normal; }
+.group small { color: var(--soft); font-weight: 400; margin-left: .6em; }
+td:first-child { white-space: normal; min-width: 11.5rem; }
 .n { text-align: right; }
 thead th.n { min-width: 4.2rem; }
-.wrap { white-space: normal; display: inline-block; min-width: 13rem; }
+.wrap { white-space: normal; display: block; min-width: 13rem; }
 td small { color: var(--soft); font-size: .82rem; }
 td .best { font-weight: 700; }
 .numbers { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px;
@@ -93,7 +98,7 @@ td .best { font-weight: 700; }
 .strip figcaption { font-size: .75rem; overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr));
   gap: 14px; margin: .8rem 0; }
-.charts.wide-chart { max-width: 720px; grid-template-columns: minmax(0, 1fr); }
+.charts.wide-chart { max-width: 560px; grid-template-columns: minmax(0, 1fr); }
 figure { margin: 0; min-width: 0; }
 svg.chart { display: block; width: 100%; height: auto; background: var(--panel);
   border-radius: 6px; }
@@ -106,7 +111,8 @@ svg.chart { display: block; width: 100%; height: auto; background: var(--panel);
 .chance { stroke: var(--soft); stroke-dasharray: 4 4; }
 .threshold { stroke: var(--mark); stroke-dasharray: 5 3; stroke-width: 1.5; }
 polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.dashed { stroke-dasharray: 5 3; } .roof { stroke: var(--ink); stroke-width: 1.4; }
+.dash1 { stroke-dasharray: 6 3; } .dash2 { stroke-dasharray: 2 2.5; } .dash3 { stroke-dasharray: 9 3 2 3; }
+.roof { stroke: var(--ink); stroke-width: 1.4; }
 .seen { opacity: .8; }
 .line0 { stroke: var(--c0); } .line1 { stroke: var(--c1); } .line2 { stroke: var(--c2); }
 .line3 { stroke: var(--c3); } .line4 { stroke: var(--c4); } .line5 { stroke: var(--c5); }
@@ -120,6 +126,7 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .tiles span { font-size: .75rem; color: var(--soft); line-height: 1.25; align-self: end;
   overflow-wrap: anywhere; }
 .tiles .whole { grid-column: 1 / -1; font-size: .8rem; margin-top: .1rem; margin-bottom: .4rem; }
+.tiles .gap { grid-column: 1 / -1; height: .8rem; }
 .tiles .beside { grid-column: 3 / -1; font-size: .8rem; align-self: center; }
 .scale { display: flex; align-items: center; gap: .5rem; font-size: .8rem; color: var(--soft);
   margin: .3rem 0 .9rem; flex-wrap: wrap; }
@@ -132,7 +139,7 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 code { background: var(--panel); padding: .1em .35em; border-radius: 3px; font-size: .86em;
   overflow-wrap: anywhere; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .commands code { display: block; padding: .3rem .5rem; margin: .3rem 0; font-size: .78rem;
-  line-height: 1.45; }
+  line-height: 1.45; white-space: pre-wrap; }
 dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; }
 @media (max-width: 620px) {
   body { padding: 18px 14px 48px; }
@@ -150,6 +157,7 @@ dl { max-width: 78ch; } dt { font-weight: 600; margin-top: .6rem; } dd { margin:
   tr.group { border: 0; padding: .6rem 0 0; margin: 0; } .group th { border: 0; padding: 0; }
   td { display: flex; justify-content: space-between; gap: .8rem; border: 0; padding: .12rem 0;
     text-align: right; white-space: normal; }
+  td:last-child { padding-right: 0; }
   td::before { content: attr(data-label); color: var(--soft); text-align: left; flex: 0 1 45%; }
   td > * { min-width: 0; }
   td:first-child { display: block; font-weight: 600; text-align: left; }
@@ -168,6 +176,7 @@ summary { cursor: pointer; color: var(--link); margin: .8rem 0; }
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   h2, h3, h4 { break-after: avoid; }
   figure, tr, .tiles, .answer li { break-inside: avoid; } }
-)";
+)"_html;
+}
 
 }  // namespace assay

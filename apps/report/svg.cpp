@@ -4,14 +4,12 @@
 #include <cmath>
 #include <cstdint>
 
-#include "apps/report/html.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
 namespace {
 
 constexpr double kTitleX = 14, kLegendRow = 16, kSample = 16;
-constexpr double kTextWidth = 5.9;  // average width of a character in the style sheet's size
 
 double width_of(const LegendEntry& entry) {
   return kSample + 6 + kTextWidth * static_cast<double>(entry.name.size()) + 14;
@@ -117,19 +115,17 @@ std::string tick_text(double value) {
   return fmt::format("{:.4g}", value);
 }
 
-std::string text_at(double x, double y, const char* anchor, const std::string& text,
-                    const char* kind) {
-  return fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>",
-                     kind, x, y, anchor, escape_html(text));
+Html text_at(double x, double y, const char* anchor, const std::string& text, const char* kind) {
+  return markup("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>", kind,
+                x, y, anchor, text);
 }
 
-std::string line_between(double x0, double y0, double x1, double y1, const std::string& kind) {
-  return fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>",
-                     kind, x0, y0, x1, y1);
+Html line_between(double x0, double y0, double x1, double y1, const std::string& kind) {
+  return markup("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>",
+                kind, x0, y0, x1, y1);
 }
 
-std::string polyline(const std::vector<std::pair<double, double>>& points,
-                     const std::string& kind) {
+Html polyline(const std::vector<std::pair<double, double>>& points, const std::string& kind) {
   std::vector<std::pair<double, double>> kept;
   for (const auto& p : points) {
     if (kept.size() >= 2) {
@@ -144,11 +140,11 @@ std::string polyline(const std::vector<std::pair<double, double>>& points,
   }
   std::string text;
   for (const auto& [x, y] : kept) text += fmt::format("{:.1f},{:.1f} ", x, y);
-  return fmt::format("<polyline class=\"{}\" points=\"{}\"/>", kind, text);
+  return markup("<polyline class=\"{}\" points=\"{}\"/>", kind, text);
 }
 
-std::string horizontal_axis(const Scale& x, double bottom, const std::string& title) {
-  std::string svg = line_between(x.first(), bottom, x.last(), bottom, "axis");
+Html horizontal_axis(const Scale& x, double bottom, const std::string& title) {
+  Html svg = line_between(x.first(), bottom, x.last(), bottom, "axis");
   for (const double v : x.ticks()) {
     svg += line_between(x(v), bottom, x(v), bottom + 4, "axis");
     svg += text_at(x(v), bottom + 16, "middle", tick_text(v));
@@ -156,22 +152,21 @@ std::string horizontal_axis(const Scale& x, double bottom, const std::string& ti
   return svg + text_at((x.first() + x.last()) / 2, bottom + 32, "middle", title);
 }
 
-std::string axes(const Scale& x, const Scale& y, const std::string& x_title,
-                 const std::string& y_title) {
-  std::string svg;
+Html axes(const Scale& x, const Scale& y, const std::string& x_title, const std::string& y_title) {
+  Html svg;
   for (const double v : y.ticks()) {
     svg += line_between(x.first(), y(v), x.last(), y(v), "grid");
     svg += text_at(x.first() - 6, y(v) + 4, "end", tick_text(v));
   }
   svg += horizontal_axis(x, y.first(), x_title);
-  return svg + fmt::format(
+  return svg + markup(
                    "<text class=\"tick\" text-anchor=\"middle\" transform=\"translate(12,{:.1f}) "
                    "rotate(-90)\">{}</text>",
-                   (y.first() + y.last()) / 2, escape_html(y_title));
+                   (y.first() + y.last()) / 2, y_title);
 }
 
-std::string legend(const std::vector<LegendEntry>& entries, double left, double top) {
-  std::string svg;
+Html legend(const std::vector<LegendEntry>& entries, double left, double top) {
+  Html svg;
   lay_out(entries, left, [&](const LegendEntry& entry, double x, int row) {
     const double y = top + kLegendRow * (row + 0.5);
     svg += polyline({{x, y}, {x + kSample, y}}, entry.kind) +
@@ -184,11 +179,11 @@ double legend_height(const std::vector<LegendEntry>& entries, double left) {
   return kLegendRow * lay_out(entries, left, [](const LegendEntry&, double, int) {});
 }
 
-std::string framed(const std::string& title, double height, const std::string& body) {
-  return fmt::format(
+Html framed(const std::string& title, double height, const Html& body) {
+  return markup(
       "<figure><svg class=\"chart\" viewBox=\"0 0 {} {:.0f}\" role=\"img\" "
       "aria-label=\"{}\">{}{}</svg></figure>\n",
-      kChartWidth, height, escape_html(title), text_at(kTitleX, 20, "start", title, "title"), body);
+      kChartWidth, height, title, text_at(kTitleX, 20, "start", title, "title"), body);
 }
 
 }  // namespace assay

@@ -7,10 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "apps/report/html.h"
+
 namespace assay {
 
 /// Width of every chart in SVG units; one unit is about a pixel on a phone.
 inline constexpr double kChartWidth = 400;
+/// Average width of a character in the style sheet's size.
+inline constexpr double kTextWidth = 5.9;
 
 enum class ScaleKind : uint8_t {
   linear,
@@ -47,28 +51,27 @@ class Scale {
 /// Up to four significant digits.
 std::string tick_text(double value);
 
-std::string text_at(double x, double y, const char* anchor, const std::string& text,
-                    const char* kind = "tick");
-std::string line_between(double x0, double y0, double x1, double y1, const std::string& kind);
+Html text_at(double x, double y, const char* anchor, const std::string& text,
+             const char* kind = "tick");
+Html line_between(double x0, double y0, double x1, double y1, const std::string& kind);
 /// A polyline; points on the line between their neighbours are left out.
-std::string polyline(const std::vector<std::pair<double, double>>& points, const std::string& kind);
+Html polyline(const std::vector<std::pair<double, double>>& points, const std::string& kind);
 
 /// A vertical axis with a grid at the left, and a horizontal axis at the bottom.
-std::string axes(const Scale& x, const Scale& y, const std::string& x_title,
-                 const std::string& y_title);
+Html axes(const Scale& x, const Scale& y, const std::string& x_title, const std::string& y_title);
 /// Ticks and title of a horizontal axis below `bottom`.
-std::string horizontal_axis(const Scale& x, double bottom, const std::string& title);
+Html horizontal_axis(const Scale& x, double bottom, const std::string& title);
 
 /// An entry of a legend: a name with a sample of its line.
 struct LegendEntry {
   std::string name, kind;  ///< kind: classes of the sample line
 };
 /// The entries from (left, top), in as many rows as they need.
-std::string legend(const std::vector<LegendEntry>& entries, double left, double top);
+Html legend(const std::vector<LegendEntry>& entries, double left, double top);
 /// Height of the legend.
 double legend_height(const std::vector<LegendEntry>& entries, double left);
 
 /// The whole chart, with its title above.
-std::string framed(const std::string& title, double height, const std::string& body);
+Html framed(const std::string& title, double height, const Html& body);
 
 }  // namespace assay

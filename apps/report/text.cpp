@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cmath>
 
-#include "apps/report/html.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -12,7 +11,7 @@ namespace assay {
 std::string decimal(double value, int digits) {
   const std::string text = fmt::format("{:.{}f}", std::abs(value), digits);
   const bool zero = text.find_first_not_of("0.") == std::string::npos;
-  return fmt::format("{}{}", value < 0 && !zero ? "&minus;" : "", text);
+  return fmt::format("{}{}", value < 0 && !zero ? "\u2212" : "", text);
 }
 
 std::string number(const std::optional<double>& value, int digits) {
@@ -50,7 +49,7 @@ std::string interval_text(const std::optional<Estimate>& estimate, int digits) {
 std::string summary_text(const std::optional<SeedSummary>& summary, int digits) {
   if (!summary) return kNone;
   std::string text = decimal(summary->mean, digits);
-  if (summary->deviation) text += " &plusmn; " + decimal(*summary->deviation, digits);
+  if (summary->deviation) text += " \u00b1 " + decimal(*summary->deviation, digits);
   return text;
 }
 
@@ -75,18 +74,11 @@ std::string counted(int64_t n, const std::string& what) {
   return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
 }
 
-std::string enumerated(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size(); ++i)
-    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
-  return text;
-}
-
 std::string size_text(const std::string& sizes) {
   std::string text;
   for (const char c : sizes) {
     if (c == 'x')
-      text += "&thinsp;&times;&thinsp;";
+      text += "\u2009\u00d7\u2009";
     else
       text += c;
   }
@@ -97,17 +89,16 @@ std::string model_name(const std::string& model, const std::string& preset) {
   std::string name = model;
   for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (preset.size() > model.size()) name += fmt::format(" {}", preset.substr(model.size() + 1));
-  return escape_html(name);
+  return name;
 }
 
 std::string name_of_group(const SeedGroup& group) {
   const RunConfig& c = group.config();
-  return fmt::format("{}{}", model_name(c.model, c.preset),
-                     escape_html(group.label.substr(c.preset.size())));
+  return model_name(c.model, c.preset) + group.label.substr(c.preset.size());
 }
 
-std::string synthetic_tag(bool synthetic) {
-  return synthetic ? " <span class=\"tag\">synthetic</span>" : "";
+Html synthetic_tag(bool synthetic) {
+  return synthetic ? " <span class=\"tag\">synthetic</span>"_html : Html();
 }
 
 }  // namespace assay

@@ -1,16 +1,17 @@
-// Numbers and names of the report as HTML text.
+// Numbers and names of the report as text, with typographic signs.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/report/html.h"
 #include "apps/suite/results.h"
 
 namespace assay {
 
 /// Shown in place of a number that does not exist.
-inline constexpr const char* kNone = "&ndash;";
+inline constexpr const char* kNone = "\u2013";
 
 /// "0.861", or kNone for a metric that does not exist.
 std::string number(const std::optional<double>& value, int digits = 3);
@@ -32,7 +33,15 @@ std::string duration_text(double seconds);
 /// "1 image", "40 images".
 std::string counted(int64_t n, const std::string& what);
 /// "a, b and c".
-std::string enumerated(const std::vector<std::string>& names);
+template <class Text>
+Text enumerated(const std::vector<Text>& names) {
+  Text text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
+    text += names[i];
+  }
+  return text;
+}
 /// 128x128 with the typographic multiplication sign.
 std::string size_text(const std::string& sizes);
 
@@ -42,6 +51,6 @@ std::string model_name(const std::string& model, const std::string& preset);
 std::string name_of_group(const SeedGroup& group);
 
 /// A tag after the name of synthetic data; "" for other data.
-std::string synthetic_tag(bool synthetic);
+Html synthetic_tag(bool synthetic);
 
 }  // namespace assay

@@ -11,16 +11,21 @@ bool is_baseline(const SeedGroup& group) {
   return find_model(group.config().model).is_baseline;
 }
 
+/// Whether two runs differ at most in seed, split and the place of the data.
+bool have_same_options(const RunConfig& a, RunConfig b) {
+  b.seed = a.seed;
+  b.split_file = a.split_file;
+  b.data = a.data;
+  return differences(a, b).empty();
+}
+
 /// Whether two runs differ in --untrained, and else at most in seed, split and the place of the
 /// data.
 bool differ_in_training(const RunConfig& trained, const RunConfig& other) {
   if (!other.untrained) return false;
   RunConfig same = other;
   same.untrained = false;
-  same.seed = trained.seed;
-  same.split_file = trained.split_file;
-  same.data = trained.data;
-  return differences(trained, same).empty();
+  return have_same_options(trained, same);
 }
 
 }  // namespace
@@ -29,6 +34,15 @@ Gain gain_of(const GroupDifference& d) {
   if (d.seeds < kMinSeeds) return Gain::unknown;
   if (!d.auroc.excludes_zero()) return Gain::open;
   return d.auroc.estimate > 0 ? Gain::better : Gain::worse;
+}
+
+const SeedGroup* clean_partner(const ClassFindings& c, const SeedGroup& noisy) {
+  RunConfig clean = noisy.config();
+  clean.train_noise = clean.test_noise = "clean";
+  const auto found = std::find_if(c.groups.begin(), c.groups.end(), [&](const SeedGroup* other) {
+    return other->clean() && have_same_options(other->config(), clean);
+  });
+  return found == c.groups.end() ? nullptr : *found;
 }
 
 std::vector<TrainingGain> training_gains(const Findings& findings) {

@@ -27,6 +27,9 @@ struct TrainingGain {
   std::optional<GroupDifference> to_untrained, to_baseline;  ///< trained minus the other
 };
 
+/// The group of a class with the same options but without noise; nullptr where there is none.
+const SeedGroup* clean_partner(const ClassFindings& c, const SeedGroup& noisy);
+
 /// By class, then in the order of its groups: every compared group of a model that is no baseline.
 std::vector<TrainingGain> training_gains(const Findings& findings);
 

@@ -8,6 +8,7 @@
 #include "kernels/runtime/error.h"
 #include "models/evaluation/metrics.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/noise_sweep.h"
 #include "models/experiments/registry.h"
 #include "models/run/csv.h"
 #include "models/run/history.h"
@@ -240,7 +241,13 @@ void check_scores(const fs::path& file) {
 void check_tables(const RunResult& run) {
   const RunFolder& folder = run.folder;
   try {
-    if (run.detector()) check_scores(folder.scores());
+    if (run.detector()) {
+      check_scores(folder.scores());
+      if (run.detector()->calibration)
+        for (const auto& component : run.detector()->calibration->components)
+          read_csv(folder.scores()).numbers(component.name);
+      read_noise_sweep(folder);
+    }
     if (is_there(folder.good_scores())) check_scores(folder.good_scores());
   } catch (const CheckpointError& error) {
     throw CheckpointError(
@@ -385,6 +392,16 @@ std::optional<Estimate> SeedGroup::estimate(ScoreMetric metric) const {
       own.add(scored.first, scored.second, number_of(path));
   }
   return assay::estimate(metric, views_of(all));
+}
+
+std::optional<Estimate> SeedGroup::pixel_estimate() const {
+  std::vector<PixelValue> seeds;
+  for (const RunResult* run : runs) {
+    const DetectorMetrics& m = *run->detector();
+    if (!m.pixel_auroc || !m.pixel_auroc_error) return std::nullopt;
+    seeds.push_back({*m.pixel_auroc, *m.pixel_auroc_error, *m.pixel_auroc_degrees});
+  }
+  return assay::pixel_estimate(seeds, first().defective_images());
 }
 
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs) {

@@ -74,6 +74,8 @@ struct SeedGroup {
   std::optional<SeedSummary> summary(const Metric& metric) const;
   /// The mean over the runs with its 95 % interval: other images, and from two runs on other seeds.
   std::optional<Estimate> estimate(ScoreMetric metric) const;
+  /// Likewise of the pixel AUROC. Empty where a run has none or its error was not stored.
+  std::optional<Estimate> pixel_estimate() const;
 };
 /// Groups of the detectors' runs. `runs` outlives the groups.
 std::vector<SeedGroup> seed_groups(const std::vector<RunResult>& runs);

@@ -35,16 +35,15 @@ ASSAY_HD inline Philox4 philox(uint64_t seed, uint64_t stream, uint64_t index) {
 
 /// Streams of the program: every use of a seed has a stream, so that no two share numbers.
 enum class RandomStream : uint64_t {
-  init = 1,       ///< weights; + parameter index << 8
-  shuffle = 2,    ///< order of the images; + epoch << 8
-  split = 3,      ///< train / validation, folds
-  noise = 4,      ///< which images are noisy (equation 7) and their noise
-  augment = 5,    ///< flips and shifts; + epoch << 8
-  latent = 6,     ///< z of the DCGAN; + step << 8
-  bootstrap = 7,  ///< resamples
-  builtin = 8,    ///< the procedural images
-  fold = 9,       ///< the seed of a fold's training; + fold << 8
-  patches = 10,   ///< LPD: images, patches and filters; + use << 8
+  init = 1,      ///< weights; + parameter index << 8
+  shuffle = 2,   ///< order of the images; + epoch << 8
+  split = 3,     ///< train / validation, folds
+  noise = 4,     ///< which images are noisy (equation 7) and their noise
+  augment = 5,   ///< flips and shifts; + epoch << 8
+  latent = 6,    ///< z of the DCGAN; + step << 8
+  builtin = 8,   ///< the procedural images
+  fold = 9,      ///< the seed of a fold's training; + fold << 8
+  patches = 10,  ///< LPD: images, patches and filters; + use << 8
 };
 constexpr uint64_t stream_id(RandomStream stream, uint64_t detail = 0) {
   return static_cast<uint64_t>(stream) | detail << 8;

@@ -197,6 +197,30 @@ std::optional<Estimate> estimate(ScoreMetric metric, std::span<const ScoredImage
   return Estimate{mean->value, interval_of(*mean, confidence)};
 }
 
+std::optional<Estimate> pixel_estimate(std::span<const PixelValue> seeds, int64_t images,
+                                       double confidence) {
+  if (seeds.empty() || images < 2) return std::nullopt;
+  const double n = static_cast<double>(seeds.size()), all = static_cast<double>(images);
+  std::vector<double> values;
+  double value = 0, error = 0, degrees_of_images = seeds.front().degrees;
+  for (const PixelValue& seed : seeds) {
+    values.push_back(seed.value);
+    value += seed.value / n;
+    error += seed.error / n;
+    degrees_of_images = std::min(degrees_of_images, seed.degrees);
+  }
+  const double of_images = square(error);
+  const double of_seeds = values.size() > 1 ? square(mean_deviation(values).deviation) / n : 0.0;
+  const double variance = of_images + of_seeds, spread = value * (1 - value);
+  if (variance <= 0 || spread <= 0)
+    return Estimate{value, wilson(value, all, student_quantile((1 + confidence) / 2, all - 1))};
+  const double degrees =
+      square(variance) / (square(of_images) / degrees_of_images +
+                          (values.size() > 1 ? square(of_seeds) / (n - 1) : 0.0));
+  return Estimate{
+      value, wilson(value, spread / variance, student_quantile((1 + confidence) / 2, degrees))};
+}
+
 std::optional<Difference> difference(ScoreMetric metric, std::span<const ScoredImages> first,
                                      std::span<const ScoredImages> second) {
   const std::optional<Mean> a = complete_mean(metric, first), b = complete_mean(metric, second);

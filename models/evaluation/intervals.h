@@ -55,6 +55,18 @@ struct Estimate {
 std::optional<Estimate> estimate(ScoreMetric metric, std::span<const ScoredImages> seeds,
                                  double confidence = kConfidence);
 
+/// A metric of the pixels of all test images with its standard error over images and the error's
+/// degrees of freedom (PixelMetrics::auroc_error).
+struct PixelValue {
+  double value, error, degrees;
+};
+/// Mean over `seeds` of a metric of pixels; the unit is the image, of which `images` have defects.
+/// The error of the mean is the mean of the errors, as if one image erred alike in all seeds: the
+/// most that it can be. From two seeds on the interval speaks of other seeds, too. Empty without
+/// seeds or with fewer than two images.
+std::optional<Estimate> pixel_estimate(std::span<const PixelValue> seeds, int64_t images,
+                                       double confidence = kConfidence);
+
 /// First minus second.
 struct Difference {
   double estimate;

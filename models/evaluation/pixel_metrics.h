@@ -23,6 +23,13 @@ inline constexpr double kAuproFprLimit = 0.3;
 /// Empty unless good and defective pixels exist.
 struct PixelMetrics {
   std::optional<double> auroc, average_precision;
+  /// Standard error of `auroc` over images, whose pixels are not independent: Obuchowski,
+  /// Biometrics 53 (1997), with an image as the cluster. Empty unless two images have defective
+  /// pixels and two have good ones.
+  std::optional<double> auroc_error;
+  /// Degrees of freedom of `auroc_error`, at least 1: the effective number of images, minus 1, as a
+  /// few images with large or poorly found defects make most of the error.
+  double auroc_degrees = 0;
   /// Area under the curve of per-region overlap against the pixel false positive rate, from rate 0
   /// to `fpr_limit`, divided by `fpr_limit`. The overlap at a threshold is the mean over all
   /// regions of the share of the region's pixels that are found, so a small defect counts as much
@@ -32,7 +39,7 @@ struct PixelMetrics {
 };
 
 /// Collects the heat maps of the test images, good and defective, of any sizes. Needs 4 bytes per
-/// good and 8 per defective pixel, and sorts once at the end.
+/// good and 8 per defective pixel, metrics() 4 more for each.
 class PixelEvaluation {
  public:
   /// `heat` (H,W), higher = more anomalous; `mask` (H,W), non-zero = defective, or empty for an
@@ -41,18 +48,26 @@ class PixelEvaluation {
   void add(std::span<const float> heat, std::span<const uint8_t> mask, int H, int W);
 
   /// Metrics of all images added so far; more may follow.
-  PixelMetrics metrics(double fpr_limit = kAuproFprLimit);
+  PixelMetrics metrics(double fpr_limit = kAuproFprLimit) const;
 
  private:
   struct DefectivePixel {
     float score;
     uint32_t region;
   };
-  void sort_descending();
+  /// Pixels of one image, and the sums over them of twice the pixels of the other kind, of all
+  /// images, that they are ranked rightly against; a tie counts one.
+  struct ImagePlaces {
+    int64_t good = 0, defective = 0, good_places = 0, defective_places = 0;
+  };
+  void place_good(std::vector<ImagePlaces>& images, std::vector<float> defective) const;
+  void add_error(PixelMetrics& metrics, const std::vector<ImagePlaces>& images) const;
 
-  std::vector<float> good_;
+  std::vector<float> good_;  // image by image
   std::vector<DefectivePixel> defective_;
-  std::vector<int64_t> region_size_;  // over all images
+  std::vector<int64_t> region_size_;    // over all images
+  std::vector<uint32_t> region_image_;  // the image of each region
+  std::vector<size_t> good_end_;        // of each image in good_
 };
 
 }  // namespace assay

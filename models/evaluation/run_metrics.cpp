@@ -151,6 +151,13 @@ DetectorMetrics read_detector(const JsonReader& in) {
   const JsonReader intervals = in.object("intervals");
   m.auroc_interval = read_interval(intervals, "image_auroc");
   m.f1_interval = read_interval(intervals, "f1");
+  if (in.has("pixel_auroc_error")) {
+    m.pixel_auroc_error = in.rate("pixel_auroc_error");
+    m.pixel_auroc_degrees = in.number("pixel_auroc_degrees");
+    if (*m.pixel_auroc_degrees < 1) in.refuse("pixel_auroc_degrees", "is less than 1");
+  }
+  if (intervals.has("pixel_auroc"))
+    m.pixel_auroc_interval = read_interval(intervals, "pixel_auroc");
   for (const std::string& key : in.keys())
     if (key.starts_with(kAurocPrefix))
       m.components.push_back({key.substr(std::string(kAurocPrefix).size()), in.rate(key)});
@@ -184,12 +191,17 @@ Json detector_json(const DetectorMetrics& m) {
   json["tn"] = m.tn;
   json["fn"] = m.fn;
   json["pixel_auroc"] = json_of(m.pixel_auroc);
+  if (m.pixel_auroc_error) {
+    json["pixel_auroc_error"] = *m.pixel_auroc_error;
+    json["pixel_auroc_degrees"] = *m.pixel_auroc_degrees;
+  }
   json["pixel_ap"] = json_of(m.pixel_ap);
   json["aupro"] = json_of(m.aupro);
   if (const std::string why = m.why_no_image_metrics(); !why.empty())
     json["absent"]["image_metrics"] = why;
   if (!m.why_no_pixel_metrics.empty()) json["absent"]["pixel_metrics"] = m.why_no_pixel_metrics;
   json["intervals"] = {{"image_auroc", json_of(m.auroc_interval)}, {"f1", json_of(m.f1_interval)}};
+  if (m.pixel_auroc_interval) json["intervals"]["pixel_auroc"] = json_of(m.pixel_auroc_interval);
   if (m.calibration) {
     json["threshold_percentile99"] = m.calibration->percentile99;
     json["f1_percentile99"] = json_of(m.calibration->f1_percentile99);
@@ -311,7 +323,8 @@ std::string summary_of_detector(const DetectorMetrics& m) {
                         m.fp, m.good_images(), m.threshold);
   if (!m.threshold_rule.empty()) text += fmt::format("  threshold    {}\n", m.threshold_rule);
   if (m.pixel_auroc)
-    text += fmt::format("  pixel AUROC  {}, AUPRO {}\n", number(m.pixel_auroc), number(m.aupro));
+    text += fmt::format("  pixel AUROC  {}{}, AUPRO {}\n", number(m.pixel_auroc),
+                        interval_text(m.pixel_auroc_interval), number(m.aupro));
   else if (!m.why_no_pixel_metrics.empty())
     text += fmt::format("  pixel AUROC  n/a: {}\n", m.why_no_pixel_metrics);
   for (const ComponentAuroc& c : m.components)
@@ -393,7 +406,7 @@ void write_metrics(const RunFolder& folder, const RunMetrics& metrics) {
 
 RunMetrics read_metrics(const RunFolder& folder) {
   const std::string file = folder.metrics().string();
-  const std::string cure = "; run assay evaluate " + folder.root().string();
+  const std::string cure = "; run assay evaluate " + quoted(folder.root().string());
   try {
     return metrics_from(read_run_json(folder.metrics()), file);
   } catch (const CheckpointError& error) {

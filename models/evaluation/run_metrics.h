@@ -88,8 +88,11 @@ struct DetectorMetrics : CommonMetrics {
   std::optional<double> fpr95;                     ///< false positive rate at 95 % recall
   int64_t tp = 0, fp = 0, tn = 0, fn = 0;
   std::optional<double> pixel_auroc, pixel_ap, aupro;
+  /// Standard error over images, and its degrees of freedom; not in older files.
+  std::optional<double> pixel_auroc_error, pixel_auroc_degrees;
   std::string why_no_pixel_metrics;  ///< empty where there are some, and in older files
   std::optional<Interval> auroc_interval, f1_interval;  ///< 95 %
+  std::optional<Interval> pixel_auroc_interval;         ///< 95 %; not in older files
   std::vector<ComponentAuroc> components;
   std::optional<CalibrationMetrics> calibration;
   int64_t best_epoch = 0;

@@ -167,6 +167,13 @@ DetectorMetrics detector_metrics(const RunConfig& config, const Scoring& scoring
     m.pixel_auroc = pixels->auroc;
     m.pixel_ap = pixels->average_precision;
     m.aupro = pixels->aupro;
+    if (pixels->auroc_error) {
+      m.pixel_auroc_error = pixels->auroc_error;
+      m.pixel_auroc_degrees = pixels->auroc_degrees;
+      const PixelValue seeds[] = {{*pixels->auroc, *pixels->auroc_error, pixels->auroc_degrees}};
+      if (const auto sure = pixel_estimate(seeds, m.defective_images()))
+        m.pixel_auroc_interval = sure->interval;
+    }
   }
   if (const auto sure = estimate(ScoreMetric::auroc, scored)) m.auroc_interval = sure->interval;
   if (const auto sure = estimate(ScoreMetric::f1, scored)) m.f1_interval = sure->interval;

@@ -193,12 +193,12 @@ ModelSpec ni_cae() {
       .introduction = "the autoencoder NI-CAE, which learns from good images alone",
       .heat =
           [](const RunConfig& config) {
-            return config.score == "ssim" ? "1 &minus; SSIM" : "squared error";
+            return config.score == "ssim" ? "1 \u2212 SSIM" : "squared error";
           },
       .max_heat = [](const RunConfig& config) { return config.score == "ssim" ? 2.0 : 1.0; },
       .by_class = {.title = "NI-CAE by class, with both scores",
                    .short_title = "NI-CAE by class",
-                   .components = {{"ssim", "1 &minus; SSIM alone"}, {"mse", "squared error alone"}},
+                   .components = {{"ssim", "1 \u2212 SSIM alone"}, {"mse", "squared error alone"}},
                    .note = "The study names no score of an image. Each run scores by "
                            "one of them; the AUROC of both stand beside it."},
       .noise_is_studied = true};

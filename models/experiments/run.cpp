@@ -118,6 +118,7 @@ RunMetrics evaluate_run(const RunFolder& folder, const EvaluationOptions& option
 std::vector<NoisePoint> sweep_run(const RunFolder& folder, const EvaluationOptions& options) {
   const RunConfig config = config_to_evaluate(folder, options);
   const RunClaim claim(folder);
+  folder.recover();
   return sweep_noise(config, folder);
 }
 

@@ -18,16 +18,12 @@ namespace assay {
 
 namespace fs = std::filesystem;
 
-namespace {
-
 void check_no_link(const fs::path& folder) {
   std::error_code ignored;
   ASSAY_CHECK(!fs::is_symlink(fs::symlink_status(folder, ignored)),
               "{}: is a symbolic link, through which nothing is written; remove it",
               folder.string());
 }
-
-}  // namespace
 
 bool RunFolder::empty() const {
   std::error_code error;

@@ -12,6 +12,9 @@
 
 namespace assay {
 
+/// Error if a folder of a run is a symbolic link: writing never leaves the run.
+void check_no_link(const std::filesystem::path& folder);
+
 /// How a run starts in its folder.
 enum class Start {
   fresh,   ///< the folder must be empty
@@ -65,8 +68,8 @@ class RunFolder {
     std::error_code ignored;  // a folder that cannot be read counts as unfinished
     return std::filesystem::exists(metrics(), ignored);
   }
-  /// Creates the folder; Error if that fails, or if the folder of a fold or of the figures is a
-  /// symbolic link: writing never leaves the run.
+  /// Creates the folder; Error if that fails, or if the folder of a fold is a symbolic link. A link
+  /// in the place of figures/ is replaced.
   void create() const;
   /// As create(); with Start::force the old run is deleted first.
   void begin(Start start) const;

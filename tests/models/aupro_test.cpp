@@ -6,6 +6,7 @@
 
 #include "kernels/runtime/error.h"
 #include "kernels/runtime/philox.h"
+#include "models/evaluation/intervals.h"
 #include "models/evaluation/metrics.h"
 #include "models/evaluation/pixel_metrics.h"
 #include "tests/models/golden.h"
@@ -224,6 +225,133 @@ TEST_CASE("without good or without defective pixels there is no pixel metric") {
     CHECK(!evaluation.metrics().aupro);
   }
   CHECK(!PixelEvaluation().metrics().aupro);
+}
+
+TEST_CASE("the error of the pixel AUROC is Obuchowski's with images as clusters, over all pairs") {
+  RandomSequence random(29, RandomStream::split);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Image> images = random_images(random, 12);
+    const std::vector<Image> more = random_images(random, 12);
+    images.insert(images.end(), more.begin(), more.end());
+    std::vector<std::pair<float, size_t>> pixels[2];  // good, defective: heat and image
+    for (size_t i = 0; i < images.size(); ++i)
+      for (size_t p = 0; p < images[i].heat.size(); ++p)
+        pixels[images[i].mask[p] != 0].emplace_back(images[i].heat[p], i);
+    const PixelMetrics found = evaluation_of(images).metrics();
+    std::vector<double> places[2] = {std::vector<double>(pixels[0].size()),
+                                     std::vector<double>(pixels[1].size())};
+    const double pairs = static_cast<double>(pixels[0].size() * pixels[1].size());
+    double auroc = 0;
+    for (size_t g = 0; g < pixels[0].size(); ++g)
+      for (size_t d = 0; d < pixels[1].size(); ++d) {
+        const float good = pixels[0][g].first, bad = pixels[1][d].first;
+        const double right = bad > good ? 1 : bad == good ? 0.5 : 0;
+        auroc += right / pairs;
+        places[0][g] += right / static_cast<double>(pixels[1].size());
+        places[1][d] += right / static_cast<double>(pixels[0].size());
+      }
+    std::vector<double> of_image[2] = {std::vector<double>(images.size()),
+                                       std::vector<double>(images.size())};
+    double clusters[2] = {};
+    for (const int kind : {0, 1}) {
+      std::set<size_t> with;
+      for (size_t p = 0; p < places[kind].size(); ++p) {
+        with.insert(pixels[kind][p].second);
+        of_image[kind][pixels[kind][p].second] +=
+            (places[kind][p] - auroc) / static_cast<double>(places[kind].size());
+      }
+      clusters[kind] = static_cast<double>(with.size());
+    }
+    REQUIRE(clusters[0] >= 2);
+    REQUIRE(clusters[1] >= 2);
+    const double all = static_cast<double>(images.size());
+    double variance = 0, squares = 0, fourth_powers = 0;
+    for (size_t i = 0; i < images.size(); ++i) {
+      const double good = of_image[0][i], bad = of_image[1][i];
+      squares += std::pow(good + bad, 2);
+      fourth_powers += std::pow(good + bad, 4);
+      variance += clusters[0] / (clusters[0] - 1) * good * good +
+                  clusters[1] / (clusters[1] - 1) * bad * bad + 2 * all / (all - 1) * good * bad;
+    }
+    CHECK(*found.auroc == doctest::Approx(auroc).epsilon(1e-12));
+    CHECK(*found.auroc_error == doctest::Approx(std::sqrt(variance)).epsilon(1e-9));
+    CHECK(found.auroc_degrees ==
+          doctest::Approx(std::max(squares * squares / fourth_powers - 1, 1.0)).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("one image with defects says nothing of others") {
+  PixelEvaluation evaluation;
+  const std::vector<float> heat = {1, 2, 3, 4};
+  evaluation.add(heat, std::vector<uint8_t>{0, 1, 0, 1}, 2, 2);
+  evaluation.add(heat, {}, 2, 2);
+  CHECK(evaluation.metrics().auroc);
+  CHECK(!evaluation.metrics().auroc_error);
+}
+
+namespace {
+
+double gaussian(RandomSequence& random) {
+  return std::sqrt(-2 * std::log(1 - random.uniform())) *
+         std::cos(6.283185307179586 * random.uniform());
+}
+
+/// Images of 36 pixels whose defects differ in size and in contrast, and whose heats differ in
+/// level.
+void add_images(PixelEvaluation& evaluation, RandomSequence& random, int good, int defective,
+                double contrast) {
+  for (int i = 0; i < good + defective; ++i) {
+    const double level = 0.5 * gaussian(random), defect = contrast + 0.7 * gaussian(random);
+    const int size = i < good ? 0 : 1 + static_cast<int>(24 * std::pow(random.uniform(), 2));
+    std::vector<float> heat;
+    std::vector<uint8_t> mask;
+    for (int p = 0; p < 36; ++p) {
+      mask.push_back(p < size);
+      heat.push_back(static_cast<float>(level + gaussian(random) + (p < size ? defect : 0)));
+    }
+    evaluation.add(heat, mask, 6, 6);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("95 % intervals contain the pixel AUROC of the population in 93 to 97 % of test sets") {
+  RandomSequence random(30, RandomStream::split);
+  const int rounds = 1000, many = 100;
+  for (const auto& [good, defective] : {std::pair(12, 30), std::pair(60, 40)})
+    for (const double contrast : {1.6, 3.0}) {  // AUROC of about 0.83 and 0.97
+      PixelEvaluation population;
+      add_images(population, random, many * good, many * defective, contrast);
+      const double truth = *population.metrics().auroc;
+      int covered = 0;
+      for (int round = 0; round < rounds; ++round) {
+        PixelEvaluation evaluation;
+        add_images(evaluation, random, good, defective, contrast);
+        const PixelMetrics found = evaluation.metrics();
+        const PixelValue seeds[] = {{*found.auroc, *found.auroc_error, found.auroc_degrees}};
+        const Interval interval = pixel_estimate(seeds, defective)->interval;
+        covered += interval.low <= truth && truth <= interval.high;
+      }
+      CAPTURE(good);
+      CAPTURE(truth);
+      CHECK(covered > rounds * 0.93 - 3 * 8);
+      CHECK(covered < rounds * 0.97 + 3 * 5);
+    }
+}
+
+TEST_CASE("the interval of a pixel metric over seeds has both variations") {
+  const PixelValue one[] = {{0.9, 0.02, 20}}, same[] = {{0.9, 0.02, 20}, {0.9, 0.02, 20}},
+                   apart[] = {{0.8, 0.02, 20}, {1.0, 0.02, 20}}, perfect[] = {{1, 0, 1}};
+  const auto width = [](std::span<const PixelValue> seeds) {
+    const Interval interval = pixel_estimate(seeds, 30)->interval;
+    return interval.high - interval.low;
+  };
+  CHECK(width(same) == doctest::Approx(width(one)));  // other seeds do not bring other images
+  CHECK(width(apart) > 2 * width(one));
+  CHECK(pixel_estimate(perfect, 30)->interval.high == 1);
+  CHECK(pixel_estimate(perfect, 30)->interval.low < 0.95);
+  CHECK(!pixel_estimate(one, 1));
+  CHECK(!pixel_estimate({}, 30));
 }
 
 TEST_CASE("pixel metrics refuse sizes that do not fit and heats that are not finite") {

@@ -271,6 +271,17 @@ TEST_CASE("nothing is written through a symbolic link in a run") {
   CHECK(text_of(temporary / "fold/history.csv") == "mine");
 }
 
+TEST_CASE("a noise sweep removes what a killed process left") {
+  const testing::TemporaryFolder temporary;
+  const RunFolder run(temporary / "run");
+  small_run("kd-cae", run);
+  const fs::path left = run.root() / "noise_sweep.csv.elsewhere-1.tmp";
+  testing::put(left, std::string("half a file"));
+  sweep_run(run);
+  CHECK(!fs::exists(left));
+  CHECK(fs::exists(run.noise_sweep()));
+}
+
 TEST_CASE("a model file of another version, another model or without its checksum is refused") {
   const testing::TemporaryFolder temporary;
   const RunFolder run(temporary / "run");
