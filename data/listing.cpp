@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -21,21 +20,12 @@ namespace fs = std::filesystem;
 constexpr size_t kExamples = 3;
 constexpr std::string_view kMaskEnding = "_mask";
 
-/// The first bytes of a file; fewer or none where it cannot be read.
-std::vector<uint8_t> head_of(const fs::path& file) {
-  std::vector<uint8_t> head(kFormatBytes);
-  std::ifstream in(file, std::ios::binary);
-  in.read(reinterpret_cast<char*>(head.data()), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<size_t>(in.gcount()));
-  return head;
-}
-
 struct Kind {
   FileKind kind;
   std::string reason;
 };
 
-/// Decides by the name, else by the first bytes.
+/// Decides by the name, else by the first bytes. Error as check_not_refused().
 Kind kind_of(const fs::path& file, const fs::file_status& status) {
   const bool named = is_image_name(file);
   // A broken link with the name of an image counts as one: reading it is then the error.
@@ -43,7 +33,10 @@ Kind kind_of(const fs::path& file, const fs::file_status& status) {
     return named ? Kind{FileKind::image, ""} : Kind{FileKind::other, "link that leads nowhere"};
   if (!fs::is_regular_file(status)) return {FileKind::other, "no regular file"};
   if (named) return {FileKind::image, ""};
-  const std::string_view format = image_format(head_of(file));
+  const FileContent start = read_start(file, kFormatBytes);
+  if (!start.failure.empty()) return {FileKind::other, start.failure};
+  const std::string_view format =
+      image_format({reinterpret_cast<const uint8_t*>(start.bytes.data()), start.bytes.size()});
   const std::string_view expected = foreign_format_of_name(file);
   if (format.empty() && expected.empty()) return {FileKind::other, "no image"};
   if (format.empty()) return {FileKind::unsupported, fmt::format("{}", expected)};

@@ -16,7 +16,7 @@ enum class FileKind : uint8_t {
   image,        ///< has the name of an image that can be read; its contents are not checked
   mask,         ///< an image NAME_mask.* beside an image NAME.*: the mask of that image
   unsupported,  ///< an image that cannot be read, or whose name does not say that it is one
-  other,        ///< no image, hidden, no regular file, or a link that is not followed
+  other,        ///< no image, hidden, unreadable, no regular file, or a link that is not followed
   failed,       ///< a folder that cannot be listed
 };
 
@@ -33,7 +33,7 @@ ListedFile list_file(const std::filesystem::path& file);
 /// Calls `f` for every file below `folder`, depth first in the order of the names. Links to folders
 /// are followed unless they lead to a folder that is walked anyway; no folder is entered twice.
 /// Folders in `excluded` (canonical paths) are left out. Holds the names of one folder per level.
-/// DataError if `folder` itself cannot be listed.
+/// DataError if `folder` itself cannot be listed; Error where the system lacks descriptors.
 void walk_files(const std::filesystem::path& folder, const std::function<void(ListedFile)>& f,
                 std::span<const std::filesystem::path> excluded = {});
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -165,7 +164,7 @@ struct BatchLoader::State {
   int64_t epoch = 0;
   int64_t started = 0;  // number of start_epoch calls; batches made for an earlier one are dropped
   int64_t next_made = 0, next_taken = 0;  // numbers of batches in the epoch
-  std::deque<Batch> ready;
+  std::vector<Batch> ready;  // at most kBatchesAhead, reserved: adding one allocates nothing
   std::exception_ptr error;
   bool stop = false;
   std::thread thread;
@@ -188,6 +187,7 @@ struct BatchLoader::State {
   State(const ImageStore& store_, std::vector<size_t> images_, BatchOptions options_)
       : store(store_), images(std::move(images_)), options(std::move(options_)) {
     if (on_device) cpu.get().memory = &pinned;
+    ready.reserve(kBatchesAhead);
     ASSAY_CHECK_AS(UsageError, options.batch >= 1, "loader: a batch holds at least 1 image, not {}",
                    options.batch);
     ASSAY_CHECK_AS(UsageError, options.shifts >= 0, "loader: images cannot be shifted by {} pixels",
@@ -268,16 +268,16 @@ struct BatchLoader::State {
       });
       if (stop) return;
       const int64_t of_start = started;
-      Members chosen = members(next_made++);
-      lock.unlock();
       Batch batch;
       std::exception_ptr failure;
       try {
+        Members chosen = members(next_made++);
+        lock.unlock();
         batch = make(std::move(chosen));
       } catch (...) {
         failure = std::current_exception();
       }
-      lock.lock();
+      if (!lock.owns_lock()) lock.lock();
       if (of_start != started) continue;
       error = failure;
       if (!failure) ready.push_back(std::move(batch));
@@ -294,7 +294,7 @@ struct BatchLoader::State {
     changed.wait(lock, [&] { return !ready.empty() || error; });
     if (ready.empty()) std::rethrow_exception(error);
     batch = std::move(ready.front());
-    ready.pop_front();
+    ready.erase(ready.begin());
     ++next_taken;
     lock.unlock();
     changed.notify_all();

@@ -7,6 +7,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -151,12 +152,16 @@ ImageStream::ImageStream(std::function<void(const Push&)> source, Options option
     for (int i = 0; i < options.threads; ++i)
       state->decoders.emplace_back([state] { state->run_decoder(); });
   } catch (const std::system_error&) {  // fewer threads decode
+  } catch (const std::bad_alloc&) {
   }
   try {
     state->producer = std::thread([state] { state->produce(); });
   } catch (const std::system_error& refused) {
     state->finish();
     throw Error(fmt::format("the system refuses a thread: {}", refused.what()));
+  } catch (...) {
+    state->finish();  // a thread that is not joined would end the program
+    throw;
   }
 }
 

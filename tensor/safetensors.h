@@ -53,8 +53,8 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws CheckpointError that names the file and what is wrong with it, as a symbolic link in its
-/// place or more than 4 GiB.
+/// Throws CheckpointError that names the file and what is wrong with it: also a symbolic link, more
+/// than 4 GiB, or a header of more than 4,000,000 bytes (parsed it takes about 16 times its size).
 SafeTensors read_safetensors(const std::filesystem::path& path);
 /// Throws Error if the file cannot be written (no such folder, full disk).
 void write_safetensors(const std::filesystem::path& path, const SafeTensors& content);

@@ -128,7 +128,7 @@ class VerbConfig : public CLI::ConfigTOML {
   const CLI::App& app_;
 };
 
-int run_guarded(const Action& run) {
+int answer_errors(const Action& run) {
   try {
     return run();
   } catch (const UsageError& e) {
@@ -140,7 +140,7 @@ int run_guarded(const Action& run) {
   } catch (const DeviceError& e) {
     return fail(kExitDevice, e.what());
   } catch (const std::bad_alloc&) {
-    return fail(kExitFailure, "the memory is too small; try a smaller --batch or --image-size");
+    throw;
   } catch (const std::length_error&) {
     return fail(kExitFailure, "a size is beyond what memory can hold; try a smaller --batch");
   } catch (const std::filesystem::filesystem_error& e) {
@@ -149,6 +149,18 @@ int run_guarded(const Action& run) {
     return fail(kExitFailure, fmt::format("the system refuses: {}", e.code().message()));
   } catch (const std::exception& e) {
     return fail(kExitFailure, e.what());
+  }
+}
+
+/// Exit code of `run`. Composing the message of an error may run out of memory, too; that answer
+/// allocates nothing.
+int run_guarded(const Action& run) {
+  try {
+    return answer_errors(run);
+  } catch (const std::bad_alloc&) {
+    std::fputs("assay: error: the memory is too small; try a smaller --batch or --image-size\n",
+               stderr);
+    return kExitFailure;
   }
 }
 

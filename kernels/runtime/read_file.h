@@ -32,4 +32,8 @@ std::vector<std::filesystem::path> list_folder(const std::filesystem::path& fold
 FileContent read_whole_file(const std::filesystem::path& file, uint64_t max_bytes,
                             Links links = Links::follow);
 
+/// The first bytes of a regular file: `max_bytes`, or all if it has fewer. Error as
+/// check_not_refused().
+FileContent read_start(const std::filesystem::path& file, uint64_t max_bytes);
+
 }  // namespace assay

@@ -3,7 +3,7 @@
 namespace assay {
 
 void AutoencoderDetector::learn(const ImageStore&, const std::vector<size_t>&,
-                                const std::function<void()>&) {}
+                                const std::function<void(double)>&) {}
 
 SquaredErrors squared_errors(const Tensor& x, const std::vector<float>& reconstruction) {
   const std::vector<float> original = x.to_floats();

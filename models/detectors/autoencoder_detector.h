@@ -16,9 +16,9 @@ class AutoencoderDetector : public Detector {
   virtual Network& network() = 0;
   /// Fits what the detector needs besides the weights, such as a density, to the images at these
   /// positions. Called after training; does nothing by default. It may call `between_blocks`
-  /// repeatedly, which may throw to stop it.
+  /// repeatedly, with the share of the work that is done, 0 to 1; the call may throw to stop it.
   virtual void learn(const ImageStore& good, const std::vector<size_t>& train,
-                     const std::function<void()>& between_blocks);
+                     const std::function<void(double)>& between_blocks);
 };
 
 /// Squared errors of N reconstructions, per image and per pixel.

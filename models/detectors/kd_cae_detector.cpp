@@ -67,7 +67,7 @@ void KdCaeDetector::learn_places(const ImageStore& good, const std::vector<size_
 }
 
 void KdCaeDetector::learn(const ImageStore& good, const std::vector<size_t>& train,
-                          const std::function<void()>& between_blocks) {
+                          const std::function<void(double)>& between_blocks) {
   network_->eval();
   if (is_local()) return learn_places(good, train);
   std::vector<float> z;

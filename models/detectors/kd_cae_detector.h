@@ -21,7 +21,7 @@ class KdCaeDetector : public AutoencoderDetector {
 
   /// Fits the density to the latents (or maps) of the training images, without noise.
   void learn(const ImageStore& good, const std::vector<size_t>& train,
-             const std::function<void()>& between_blocks) override;
+             const std::function<void(double)>& between_blocks) override;
   Prediction predict(const Tensor& x) override;
   std::optional<size_t> nearest_training_image(std::span<const float> image) override;
   double max_heat() const override;

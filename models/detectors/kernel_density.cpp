@@ -60,10 +60,10 @@ Tensor rows_of(const Tensor& z, std::span<const int> rows) {
 
 /// Calls f(k, distances) for each of `rows`, where `distances` (n) are those of latent rows[k] to
 /// all latents, squared. At most 32 MiB of them are in memory; rows of a block run on threads.
-/// `between_blocks` may throw.
+/// `after_block` is told the share of the rows that are done and may throw.
 template <class F>
 void for_each_row_of_distances(const Tensor& z, std::span<const int> rows,
-                               const std::function<void()>& between_blocks, const F& f) {
+                               const std::function<void(double)>& after_block, const F& f) {
   constexpr int64_t kBlockDistances = int64_t{1} << 22;
   const int64_t n = z.dim(0), m = static_cast<int64_t>(rows.size());
   const int64_t block = std::max<int64_t>(1, kBlockDistances / n);
@@ -77,7 +77,7 @@ void for_each_row_of_distances(const Tensor& z, std::span<const int> rows,
         });
     parallel_for(current_context(), count,
                  [&](int64_t r) { f(begin + r, distances.data() + r * n); });
-    between_blocks();
+    after_block(static_cast<double>(begin + count) / static_cast<double>(m));
   }
 }
 
@@ -119,7 +119,8 @@ double mean_coordinate_deviation(const Tensor& latents) {
   return sum / static_cast<double>(D);
 }
 
-double median_pairwise_distance(const Tensor& z, const std::function<void()>& between_blocks) {
+double median_pairwise_distance(const Tensor& z,
+                                const std::function<void(double)>& between_blocks) {
   const int n = static_cast<int>(z.dim(0));
   std::vector<int> rows = searched_rows(n);
   const auto m = static_cast<int64_t>(rows.size());
@@ -134,7 +135,7 @@ double median_pairwise_distance(const Tensor& z, const std::function<void()>& be
 }
 
 double median_nearest_neighbour_distance(const Tensor& z, std::span<const int> rows,
-                                         const std::function<void()>& between_blocks) {
+                                         const std::function<void(double)>& between_blocks) {
   const int n = static_cast<int>(z.dim(0));
   std::vector<double> nearest(rows.size(), std::numeric_limits<double>::infinity());
   for_each_row_of_distances(z, rows, between_blocks, [&](int64_t k, const double* squared) {
@@ -144,18 +145,20 @@ double median_nearest_neighbour_distance(const Tensor& z, std::span<const int> r
   return median(std::move(nearest));
 }
 
-double most_likely_bandwidth(const Tensor& z, const std::function<void()>& between_blocks) {
+double most_likely_bandwidth(const Tensor& z, const std::function<void(double)>& between_blocks) {
   constexpr int kValues = 60;
   constexpr double kMin = 1e-3, kMax = 10;  // times the median nearest-neighbour distance
   const int n = static_cast<int>(z.dim(0));
   const std::vector<int> rows = searched_rows(n);
-  double unit = median_nearest_neighbour_distance(z, rows, between_blocks);
+  double unit =
+      median_nearest_neighbour_distance(z, rows, [&](double done) { between_blocks(done / 2); });
   if (unit == 0) unit = 1;  // all latents are equal, so any h will do
   std::vector<double> bandwidths;
   for (int i = 0; i < kValues; ++i)
     bandwidths.push_back(unit * kMin * std::pow(kMax / kMin, i / (kValues - 1.0)));
   std::vector<double> terms(rows.size() * kValues);
-  for_each_row_of_distances(z, rows, between_blocks, [&](int64_t k, const double* squared) {
+  const auto in_second_half = [&](double done) { between_blocks((1 + done) / 2); };
+  for_each_row_of_distances(z, rows, in_second_half, [&](int64_t k, const double* squared) {
     for (int i = 0; i < kValues; ++i)
       terms[k * kValues + i] =
           log_sum_of_others(squared, n, rows[k], -0.5 / (bandwidths[i] * bandwidths[i]));
@@ -208,7 +211,7 @@ KdeDetector::KdeDetector(Tensor latents, double bandwidth)
 }
 
 KdeDetector KdeDetector::fit(Tensor latents, const Bandwidth& bandwidth,
-                             const std::function<void()>& between_blocks) {
+                             const std::function<void(double)>& between_blocks) {
   if (bandwidth.rule == BandwidthRule::fixed) return {std::move(latents), bandwidth.value};
   ASSAY_CHECK(latents.rank() == 2 && latents.dim(0) >= 2,
               "kde: latents are {}; a bandwidth rule needs two at least",

@@ -31,10 +31,11 @@ class KdeDetector {
  public:
   /// latents (n,D). Error when n < 2 and the rule is not `fixed`. `median` and `loo` look at 2,000
   /// evenly spaced latents where there are more (`loo` asks how likely these are given all others),
-  /// and keep 32 MiB of distances at a time; `between_blocks` is called between them and may throw.
+  /// and keep 32 MiB of distances at a time; `between_blocks` is called after each with the share
+  /// of the search that is done, 0 to 1, and may throw.
   static KdeDetector fit(
       Tensor latents, const Bandwidth& bandwidth,
-      const std::function<void()>& between_blocks = [] {});
+      const std::function<void(double)>& between_blocks = [](double) {});
   KdeDetector(Tensor latents, double bandwidth);
 
   /// log p of each row of z (m,D), in nats. Training latents contribute to their own density, which

@@ -2,11 +2,16 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
+
 #include "models/experiments/configure.h"
 #include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
+
+/// A fit that takes longer says its progress this often.
+constexpr std::chrono::seconds kFitNewsInterval(5);
 
 /// Trains the network from its initial weights, or leaves it at these (--untrained).
 TrainingResult fit(AutoencoderDetector& detector, const OneClassImages& images,
@@ -49,11 +54,15 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   note_noise(folder, "train", images.good, noise.train);
   note_noise(folder, "validation", images.good, noise.validation);
   const TrainingResult result = fit(detector, images, noise, folder, hooks);
-  detector.learn(images.good, split.train, [&] {
+  auto said = std::chrono::steady_clock::now();
+  detector.learn(images.good, split.train, [&](double done) {
     if (hooks.stop_requested())
       throw Interrupted(
           "interrupted while the density was fitted; the checkpoint is written, go on with "
           "--resume");
+    if (std::chrono::steady_clock::now() - said < kFitNewsInterval) return;
+    said = std::chrono::steady_clock::now();
+    hooks.say(fmt::format("the search for a bandwidth has done {:.0f} %", 100 * done));
   });
   calibrate_on_held_out(detector, images, noise, folder);
   detector.save(folder);

@@ -1,6 +1,6 @@
 // LD_PRELOAD: makes one call of the system fail, as ASSAY_FAULT says: "rename:3" the third rename.
-// Kinds: open, write, fsync, rename, mkdir, flock, thread, malloc. "count:FILE" appends the number
-// of calls of each kind to FILE instead.
+// Kinds: open, write, fsync, rename, mkdir, flock, thread, malloc, worker_malloc (on another thread
+// than the first). "count:FILE" appends the number of calls of each kind to FILE instead.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,9 +25,20 @@ void* __libc_memalign(size_t, size_t);
 
 namespace {
 
-enum Kind { kOpen, kWrite, kFsync, kRename, kMkdir, kFlock, kThread, kMalloc, kKinds };
-constexpr const char* kNames[] = {"open",  "write", "fsync",  "rename",
-                                  "mkdir", "flock", "thread", "malloc"};
+enum Kind {
+  kOpen,
+  kWrite,
+  kFsync,
+  kRename,
+  kMkdir,
+  kFlock,
+  kThread,
+  kMalloc,
+  kWorkerMalloc,
+  kKinds
+};
+constexpr const char* kNames[] = {"open",  "write",  "fsync",  "rename",       "mkdir",
+                                  "flock", "thread", "malloc", "worker_malloc"};
 
 std::atomic<long> calls[kKinds];
 int faulty = -1;
@@ -61,6 +72,10 @@ bool fails(Kind kind, int reason) {
   if (!active || ++calls[kind] != number || faulty != kind) return false;
   errno = reason;
   return true;
+}
+
+bool refuses_memory() {
+  return (active && gettid() != getpid() && fails(kWorkerMalloc, ENOMEM)) || fails(kMalloc, ENOMEM);
 }
 
 template <class F>
@@ -132,16 +147,16 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
       "pthread_create")(thread, attributes, start, argument);
 }
 void* malloc(size_t size) {
-  return fails(kMalloc, ENOMEM) ? nullptr : __libc_malloc(size);
+  return refuses_memory() ? nullptr : __libc_malloc(size);
 }
 void* calloc(size_t count, size_t size) {
-  return fails(kMalloc, ENOMEM) ? nullptr : __libc_calloc(count, size);
+  return refuses_memory() ? nullptr : __libc_calloc(count, size);
 }
 void* realloc(void* block, size_t size) {
-  return fails(kMalloc, ENOMEM) ? nullptr : __libc_realloc(block, size);
+  return refuses_memory() ? nullptr : __libc_realloc(block, size);
 }
 void* aligned_alloc(size_t alignment, size_t size) {
-  return fails(kMalloc, ENOMEM) ? nullptr : __libc_memalign(alignment, size);
+  return refuses_memory() ? nullptr : __libc_memalign(alignment, size);
 }
 
 }  // extern "C"

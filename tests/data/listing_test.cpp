@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/mvtec.h"
 #include "tests/support/files.h"
@@ -176,6 +179,22 @@ TEST_CASE("masks among the images of defects are theirs, and are named") {
   CHECK(data.files.sentence() ==
         "5 images and 1 mask read, 1 file ignored: mask of the image "
         "beside it 1 (good/0_mask.png)");
+}
+
+TEST_CASE("a system without descriptors is named, and makes no file another one") {
+  const TemporaryFolder root;
+  put(root / "a", small_image(1));
+  rlimit limit{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  REQUIRE(next >= 0);
+  close(next);
+  const rlimit none{static_cast<rlim_t>(next), limit.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const std::string refusal = message_of<Error>([&] { list_file(root / "a"); });
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  CHECK(contains(refusal, "a: the system refuses to open it"));
+  CHECK(list_file(root / "a").kind == FileKind::unsupported);
 }
 
 }  // namespace assay

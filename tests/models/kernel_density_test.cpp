@@ -129,7 +129,16 @@ TEST_CASE("median and loo search 2,000 latents of more, and can be stopped") {
         doctest::Approx(distances[distances.size() / 2] / std::sqrt(2.0)).epsilon(0.02));
 
   struct Stopped {};
-  CHECK_THROWS_AS(KdeDetector::fit(z, parse_bandwidth("loo"), [] { throw Stopped(); }), Stopped);
+  CHECK_THROWS_AS(KdeDetector::fit(z, parse_bandwidth("loo"), [](double) { throw Stopped(); }),
+                  Stopped);
+  for (const char* rule : {"median", "loo"}) {
+    std::vector<double> shares;
+    KdeDetector::fit(z, parse_bandwidth(rule), [&](double done) { shares.push_back(done); });
+    REQUIRE(!shares.empty());
+    CHECK(std::is_sorted(shares.begin(), shares.end()));
+    CHECK(shares.front() > 0);
+    CHECK(shares.back() == 1);
+  }
 }
 
 TEST_CASE("latents without a spread still have a bandwidth") {

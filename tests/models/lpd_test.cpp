@@ -331,7 +331,7 @@ TEST_CASE("kd-cae --density local finds the place of a defect, and is the same o
   init_parameters(detector.network(), Init::he, 4);
   std::vector<size_t> train, rest;
   for (size_t i = 0; i < images.good.size(); ++i) (i % 5 == 0 ? rest : train).push_back(i);
-  detector.learn(images.good, train, [] {});
+  detector.learn(images.good, train, [](double) {});
   std::vector<Prediction> held_out;
   held_out.push_back(detector.predict(images.good.batch(rest)));
   detector.calibrate_on(held_out);
