@@ -10,6 +10,7 @@
 #include "models/evaluation/memorisation.h"
 #include "models/experiments/configure.h"
 #include "models/experiments/gan_run.h"
+#include "models/run/data.h"
 #include "models/run/reader.h"
 #include "models/training/checkpoint.h"
 

@@ -17,6 +17,7 @@
 #include "models/experiments/baseline_run.h"
 #include "models/experiments/cnn_run.h"
 #include "models/experiments/configure.h"
+#include "models/experiments/detector_evaluation.h"
 #include "models/experiments/gan_run.h"
 #include "models/experiments/lpd_run.h"
 #include "models/networks/cnn.h"
