@@ -318,8 +318,9 @@ void add_images(PixelEvaluation& evaluation, RandomSequence& random, int good, i
 TEST_CASE("95 % intervals contain the pixel AUROC of the population in 93 to 97 % of test sets") {
   RandomSequence random(30, RandomStream::split);
   const int rounds = 1000, many = 100;
-  for (const auto& [good, defective] : {std::pair(12, 30), std::pair(60, 40)})
+  for (const auto& sizes : {std::pair(12, 30), std::pair(60, 40)})
     for (const double contrast : {1.6, 3.0}) {  // AUROC of about 0.83 and 0.97
+      const int good = sizes.first, defective = sizes.second;
       PixelEvaluation population;
       add_images(population, random, many * good, many * defective, contrast);
       const double truth = *population.metrics().auroc;
