@@ -186,13 +186,20 @@ TEST_CASE("a system without descriptors is named, and makes no file another one"
   put(root / "a", small_image(1));
   rlimit limit{};
   REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  // UBSan needs descriptors to look at an exception, so the limit ends before one is caught.
+  struct Restore {
+    rlimit limit;
+    ~Restore() { setrlimit(RLIMIT_NOFILE, &limit); }
+  };
   const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
   REQUIRE(next >= 0);
   close(next);
   const rlimit none{static_cast<rlim_t>(next), limit.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
-  const std::string refusal = message_of<Error>([&] { list_file(root / "a"); });
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const std::string refusal = message_of<Error>([&] {
+    const Restore restore{limit};
+    setrlimit(RLIMIT_NOFILE, &none);
+    list_file(root / "a");
+  });
   CHECK(contains(refusal, "a: the system refuses to open it"));
   CHECK(list_file(root / "a").kind == FileKind::unsupported);
 }
