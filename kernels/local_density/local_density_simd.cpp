@@ -83,14 +83,14 @@ constexpr int kQueriesPadded = (kLocalQueries + kWidth - 1) / kWidth * kWidth;
 constexpr int kQueryStride = kQueriesPadded + 4;  // rows start in different sets of the cache
 
 struct Work {
-  float* panel;    // (C, kWidth), and kLanes of slack
+  float* panel;    // (C, kWidth)
   float* query;    // (C, kQueryStride): q' = -2 M (q - c)
   float* offset;   // (kQueriesPadded): d^2 - (|b|^2 + q'.b)
   float* nearest;  // (kQueriesPadded, kWidth): lane by lane
   float* sum;      // (kQueriesPadded, kWidth): of exp(-scale (d - nearest)), lane by lane
   Work(int C, float* at)
       : panel(at),
-        query(panel + int64_t{C} * kWidth + kLanes),
+        query(panel + int64_t{C} * kWidth),
         offset(query + int64_t{C} * kQueryStride),
         nearest(offset + kQueriesPadded),
         sum(nearest + kQueriesPadded * kWidth) {}
@@ -163,66 +163,28 @@ __attribute__((noinline)) void meet_tile(int C, const float* query, const float*
     }
 }
 
-/// Where a panel of the bank comes from: columns [first, first + kWidth) of the window's features
-/// side by side, (C, window n). So only the last panel has columns that do not count.
-struct PanelSources {
-  struct Source {
-    const float* matrix;  // (C, n)
-    int column, at;       // its columns from `column` on go to the panel's from `at` on
-  };
-  Source source[kWidth];
-  int count = 0;
-
-  PanelSources(const LocalDensityJob& job, int64_t first) {
-    int column = static_cast<int>(first % job.n), at = 0;
-    for (int64_t k = first / job.n; at < kWidth && k < job.window; ++k) {
-      source[count++] = {job.features[k], column, at};
-      at += job.n - column;
-      column = 0;
-    }
-  }
-};
-
-/// Writes the panel, which has kLanes floats of slack behind it: the end of a vector may go to the
-/// next row, which is written later.
-ASSAY_INLINE void copy_bank_panel(const LocalDensityJob& job, const PanelSources& sources,
-                                  float* panel) {
-  for (int64_t c = 0; c < job.C; ++c, panel += kWidth)
-    for (int s = 0; s < sources.count; ++s) {
-      const auto& [matrix, column, at] = sources.source[s];
-      const float* const from = matrix + c * job.n + column;
-      const int64_t readable = matrix + int64_t{job.C} * job.n - from;
-      for (int j = 0; j < kWidth - at; j += kLanes) {
-        if (readable >= j + kLanes)
-          store(panel + at + j, load(from + j));
-        else
-          for (int l = j; l < kWidth - at; ++l) panel[at + l] = l < readable ? from[l] : 0;
-      }
-    }
-}
-
 /// Prefetches the rows of the next panel, some before each tile: all at once would stall the tiles.
 class PanelPrefetch {
  public:
-  ASSAY_INLINE PanelPrefetch(const LocalDensityJob& job, int64_t first)
+  ASSAY_INLINE PanelPrefetch(const LocalDensityJob& job, int k, int64_t first)
       : C_(job.C),
         n_(job.n),
         share_((job.C * kRows + job.queries - 1) / job.queries),
-        next_(job, first + kWidth) {}
+        panel_(first + kWidth < job.n ? job.features[k] + first + kWidth
+               : k + 1 < job.window   ? job.features[k + 1]
+                                      : nullptr) {}
   ASSAY_INLINE void step() {
     constexpr int kLine = 16;  // floats of a cache line
+    if (panel_ == nullptr) return;
     for (const int end = row_ + share_; row_ < end && row_ < C_; ++row_)
-      for (int s = 0; s < next_.count; ++s) {
-        const auto& [matrix, column, at] = next_.source[s];
-        const int columns = n_ - column < kWidth - at ? n_ - column : kWidth - at;
-        const float* const from = matrix + int64_t{row_} * n_ + column;
-        for (int j = 0; j < columns + kLine - 1; j += kLine) __builtin_prefetch(from + j);
-      }
+      for (int j = 0; j <= kWidth; j += kLine) __builtin_prefetch(panel_ + row_ * n_ + j);
   }
 
  private:
-  int C_, n_, share_;
-  PanelSources next_;
+  int C_;
+  int64_t n_;
+  int share_;
+  const float* panel_;
   int row_ = 0;
 };
 
@@ -235,27 +197,28 @@ void meet_bank(const LocalDensityJob& job, const Work& w) {
     store(w.nearest + i, broadcast(kFarDistance));
     if (kSums) store(w.sum + i, vf{});
   }
-  const int64_t n = int64_t{job.window} * job.n;
-  for (int64_t first = 0; first < n; first += kWidth) {
-    copy_bank_panel(job, PanelSources(job, first), w.panel);
-    float norm[kWidth];
-    int image[kWidth];
-    for (int j = 0; j < kWidth; ++j) {
-      norm[j] = first + j < n ? job.norms[first + j] : kFarDistance;
-      if (kMasked) image[j] = first + j < n ? job.image[(first + j) % job.n] : -2;
+  for (int k = 0; k < job.window; ++k)
+    for (int64_t first = 0; first < job.n; first += kWidth) {
+      const int columns = static_cast<int>(job.n - first < kWidth ? job.n - first : kWidth);
+      copy_panel(job.C, job.n, job.features[k], first, nullptr, w.panel);
+      float norm[kWidth];
+      int image[kWidth];
+      for (int j = 0; j < kWidth; ++j) {
+        norm[j] = j < columns ? job.norms[int64_t{k} * job.n + first + j] : kFarDistance;
+        image[j] = j < columns ? job.image[first + j] : -2;
+      }
+      Panel p;
+      for (int v = 0; v < 2; ++v) {
+        p.norm[v] = load(norm + v * kLanes);
+        for (int l = 0; l < kLanes; ++l) p.image[v][l] = image[v * kLanes + l];
+      }
+      PanelPrefetch next(job, k, first);
+      for_each_covering_tile(job.queries, [&]<int R>(int row) {
+        next.step();
+        meet_tile<R, kMasked, kSums>(job.C, w.query + row, w.panel, p, query_image + row, job.scale,
+                                     w.nearest + row * kWidth, w.sum + row * kWidth);
+      });
     }
-    Panel p;
-    for (int v = 0; v < 2; ++v) {
-      p.norm[v] = load(norm + v * kLanes);
-      for (int l = 0; kMasked && l < kLanes; ++l) p.image[v][l] = image[v * kLanes + l];
-    }
-    PanelPrefetch next(job, first);
-    for_each_covering_tile(job.queries, [&]<int R>(int row) {
-      next.step();
-      meet_tile<R, kMasked, kSums>(job.C, w.query + row, w.panel, p, query_image + row, job.scale,
-                                   w.nearest + row * kWidth, w.sum + row * kWidth);
-    });
-  }
 }
 
 /// Dot products of RX with RY rows of (C, n), lanes along n.
@@ -298,7 +261,7 @@ ASSAY_INLINE void dot_rows(int C, int64_t n, const float* features, int row, flo
 }  // namespace
 
 int64_t local_density_work(int C) {
-  return int64_t{C} * (kWidth + kQueryStride) + kLanes + kQueriesPadded * (1 + 2 * kWidth);
+  return int64_t{C} * (kWidth + kQueryStride) + kQueriesPadded * (1 + 2 * kWidth);
 }
 
 void local_density_job(const LocalDensityJob& job) {
