@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <csignal>
@@ -27,7 +28,9 @@ namespace {
 
 constexpr int kExitFailure = 1, kExitUsage = 2, kExitData = 3, kExitCheckpoint = 4, kExitDevice = 5;
 
-volatile std::sig_atomic_t interrupted = 0;
+// Written by the signal handler and read by every thread, so without a lock.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 int fail(int code, std::string message) {
   for (char& c : message)
@@ -242,14 +245,14 @@ int run_command_line(int argc, char** argv) {
 
 void stop_on_interrupt() {
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = SA_RESETHAND;  // the second signal has its default action and ends the program
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 
 bool stop_requested() {
-  return interrupted != 0;
+  return interrupted;
 }
 
 int run_program(int argc, char** argv) {

@@ -10,9 +10,9 @@
 
 namespace assay {
 
-using Json = nlohmann::ordered_json;
-
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxFile = uint64_t{1} << 30;
 
