@@ -27,15 +27,11 @@ void block_moments(int64_t rows, int C, const float* x, double* mean, double* m2
       deviations += d;
       squares += d * d;
     }
-    float rough_lane[kLanes], deviation_lane[kLanes], square_lane[kLanes];
-    store(rough_lane, rough);
-    store(deviation_lane, deviations);
-    store(square_lane, squares);
     const int lanes = C - at.i < kLanes ? static_cast<int>(C - at.i) : kLanes;
     for (int k = 0; k < lanes; ++k) {
-      const double deviation = double{deviation_lane[k]};
-      mean[at.i + k] = double{rough_lane[k]} + deviation * per_row;
-      m2[at.i + k] = double{square_lane[k]} - deviation * deviation * per_row;
+      const double deviation = static_cast<double>(deviations[k]);
+      mean[at.i + k] = static_cast<double>(rough[k]) + deviation * per_row;
+      m2[at.i + k] = static_cast<double>(squares[k]) - deviation * deviation * per_row;
     }
   });
 }

@@ -68,11 +68,7 @@ DetectorMetrics train_anogan(const RunConfig& config, const RunFolder& folder, S
   const std::optional<Generator> generator = read_generator(config, folder, start);
   const OneClassImages images = begin_one_class_run(config, folder, start);
   const Split& split = images.split;
-  say_beginning(
-      hooks,
-      fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
-                  split.train.size(), split.validation.size(), images.test.size()),
-      images.remarks);
+  say_beginning(hooks, config, images);
   AnoganDetector detector(config);
   const TrainingResult result = fit(detector, images, generator, folder, hooks);
   hooks.say(fmt::format("looking for the latents of {} images, in {} steps of batches of {}",

@@ -41,11 +41,7 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   const RunConfig& config = detector.config();
   const OneClassImages images = begin_one_class_run(config, folder, start);
   const Split& split = images.split;
-  say_beginning(
-      hooks,
-      fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
-                  split.train.size(), split.validation.size(), images.test.size()),
-      images.remarks);
+  say_beginning(hooks, config, images);
   if (split.validation.size() < 16)
     hooks.say(
         fmt::format("{} held-out good images make a rough deviation, and so a rough threshold",

@@ -1,5 +1,7 @@
 #include "models/experiments/one_class_run.h"
 
+#include <fmt/format.h>
+
 namespace assay {
 OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& folder, Start start,
                                    bool masks) {
@@ -21,6 +23,15 @@ void say_beginning(const TrainingHooks& hooks, const std::string& headline,
                    const std::vector<std::string>& remarks) {
   hooks.say(headline);
   for (const std::string& remark : remarks) hooks.say(remark);
+}
+
+void say_beginning(const TrainingHooks& hooks, const RunConfig& config,
+                   const OneClassImages& images) {
+  say_beginning(
+      hooks,
+      fmt::format("{}: {} training, {} validation and {} test images", config.object_class,
+                  images.split.train.size(), images.split.validation.size(), images.test.size()),
+      images.remarks);
 }
 
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,

@@ -32,6 +32,9 @@ OneClassImages begin_one_class_run(const RunConfig& config, const RunFolder& fol
 /// Prints the headline of a run, then its remarks.
 void say_beginning(const TrainingHooks& hooks, const std::string& headline,
                    const std::vector<std::string>& remarks);
+/// As above, with the numbers of training, validation and test images as the headline.
+void say_beginning(const TrainingHooks& hooks, const RunConfig& config,
+                   const OneClassImages& images);
 
 /// The noise of a training condition (--train-noise), equation 7 of the study: positions in the
 /// store of good images.
