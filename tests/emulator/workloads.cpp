@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/runtime/cuda/bf16.h"
+#include "kernels/runtime/bf16.h"
 #include "tests/emulator/device_array.h"
 
 namespace assay::testing {

@@ -24,7 +24,7 @@
 
 #endif
 
-#include "kernels/runtime/cuda/bf16.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/cuda/launch.cuh"
 #include "kernels/runtime/cuda/ptx.cuh"
 

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "kernels/runtime/cuda/bf16.h"
+#include "kernels/runtime/bf16.h"
 #if defined(__CUDACC__)
 #define ASSAY_PTX __device__ __forceinline__
 #else
