@@ -10,8 +10,9 @@ namespace assay {
 namespace {
 thread_local Context* innermost = nullptr;
 constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf32", "bf16"};
-constexpr const char* kAlgoNames[] = {"automatic", "naive",     "blocked",     "fused",  "winograd",
-                                      "tiled",     "pipelined", "tensor_core", "hopper", "direct"};
+constexpr const char* kAlgoNames[] = {"automatic", "naive",  "blocked",   "fused",
+                                      "winograd",  "tiled",  "pipelined", "tensor_core",
+                                      "hopper",    "direct", "tiles"};
 
 /// The value of Enum whose entry in the list of names is `name`.
 template <class Enum, size_t kCount>
@@ -59,6 +60,10 @@ WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size
     entries_.erase(oldest);
   }
   return entry;
+}
+
+DType activation_type(const Context& ctx) {
+  return ctx.precision == Precision::bf16 && !ctx.device.is_cuda() ? DType::bf16 : DType::f32;
 }
 
 const char* name_of(Precision p) {
