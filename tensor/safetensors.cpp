@@ -267,12 +267,13 @@ std::vector<double> StoredTensor::doubles() const {
 
 std::optional<double> StoredTensor::not_finite() const {
   const auto first_of = [](const auto& values) -> std::optional<double> {
-    for (const auto v : values)
-      if (const double wide = static_cast<double>(v); !std::isfinite(wide)) return wide;
+    for (const double v : values)
+      if (!std::isfinite(v)) return v;
     return std::nullopt;
   };
   if (type == StoredType::f32) return first_of(values_of<float>(bytes));
   if (type == StoredType::f64) return first_of(values_of<double>(bytes));
+  if (type == StoredType::bf16) return first_of(tensor().to_floats());
   return std::nullopt;
 }
 
