@@ -10,6 +10,7 @@
 #include "data/file.h"
 #if ASSAY_EMULATED
 #include "kernels/emulator/api.h"
+#include "kernels/emulator/config.h"
 #endif
 #include "layers/init.h"
 #include "layers/state.h"
