@@ -12,8 +12,8 @@
 namespace assay {
 
 /// Runs f.operator()<T>() with the type of `x`, f32 or f64; throws Error, which names `op`, for
-/// another. For losses, which want more digits than bf16 has. Profilers show the kernels that f
-/// launches under that name.
+/// another. For losses and optimizers, which want more digits than bf16 has. Profilers show the
+/// kernels that f launches under that name.
 template <class F>
 void with_wide_type(std::string_view op, const Tensor& x, const F& f) {
   const ProfileRange range(op);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/isa.h"
 
 namespace assay {
 namespace {
@@ -60,6 +61,21 @@ WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size
     entries_.erase(oldest);
   }
   return entry;
+}
+
+void set_precision(Context& ctx, Precision p) {
+  if (!ctx.device.is_cuda()) {
+    ASSAY_CHECK_AS(UsageError, p != Precision::tf32x3 && p != Precision::tf32,
+                   "--precision {}: not on the CPU; there it is fp32, fp32-strict or bf16",
+                   name_of(p));
+    ASSAY_CHECK_AS(
+        UsageError, p != Precision::bf16 || active_tiles() != Tiles::none,
+        "--precision bf16: needs the tile instructions of AMX-BF16 (amx_tile and amx_bf16 in "
+        "/proc/cpuinfo), which {}; use fp32, or ASSAY_AMX=emulated in the environment, which "
+        "rounds as bf16 does but is no faster than fp32",
+        tiles_available(Tiles::native) ? "ASSAY_AMX=off hides" : "this machine lacks");
+  }
+  ctx.precision = p;
 }
 
 DType activation_type(const Context& ctx) {

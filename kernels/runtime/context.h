@@ -80,6 +80,9 @@ class ContextScope {
   Context* previous_;
 };
 
+/// Sets ctx.precision. Throws UsageError for tf32x3 and tf32 on the CPU, and for bf16 there where
+/// this process has no tile instructions (kernels/runtime/isa.h).
+void set_precision(Context& ctx, Precision p);
 /// The element type of a network's activations in this context: bf16 on the CPU if the precision is
 /// bf16, else f32.
 DType activation_type(const Context& ctx);
