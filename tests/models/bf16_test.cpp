@@ -2,11 +2,12 @@
 #include "kernels/runtime/bf16.h"
 
 #include <doctest/doctest.h>
-#include <fmt/core.h>
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <set>
+#include <string>
 
 #include "kernels/runtime/isa.h"
 #include "layers/init.h"
@@ -52,7 +53,7 @@ class Training {
   }
 
   /// The losses of one step, in the order in which it computes them.
-  std::vector<double> run() {
+  std::vector<double> run(const std::function<void()>& at_loss = [] {}) {
     const std::vector<Batch> batches(static_cast<size_t>(step_->batches_per_step()),
                                      {.images = std::vector<size_t>(static_cast<size_t>(x_.dim(0))),
                                       .x = x_,
@@ -64,6 +65,7 @@ class Training {
                                       [&](const LossTerm& term) {
                                         CHECK(term.loss.dtype() == DType::f32);
                                         losses.push_back(term.loss.item());
+                                        at_loss();
                                       },
                                   .update =
                                       [&](Optimizer& optimizer) {
@@ -101,10 +103,14 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
 }
 
 struct SmallModel {
-  const char* preset;
-  int side;
+  std::string preset;
+  int side = 32;
+  bool gradients_compare = false;
 };
-constexpr SmallModel kModels[] = {{"cnn", 32}, {"kd-cae", 32}, {"ni-cae-128", 32}, {"dcgan", 32}};
+const SmallModel kModels[] = {{.preset = "cnn", .gradients_compare = true},
+                              {.preset = "kd-cae", .gradients_compare = true},
+                              {.preset = "ni-cae-128"},
+                              {.preset = "dcgan"}};
 
 TEST_CASE("bf16 on the CPU needs tile instructions") {
   CpuContext ctx(1);
@@ -163,31 +169,35 @@ TEST_CASE("in bf16 a latent is fp32, and the same in two steps") {
   CHECK(network.decode(z).to_floats() == network(x).to_floats());
 }
 
+// The first loss is a mean over numbers that each are off by a unit or two, to either side. Later
+// ones follow updates of one size (Adam, RMSprop), in which a weight whose gradient is near 0 may
+// move the other way. Four steps of fp32 itself change a loss by far more.
 TEST_CASE("bf16 trains beside fp32") {
   const EmulatedTiles emulated;
   for (const SmallModel& model : kModels) {
     CAPTURE(model.preset);
-    CpuContext wide(2), narrow(2);
-    set_precision(narrow, Precision::bf16);
-    std::vector<std::vector<double>> want;
     std::vector<double> gradient;
-    const auto losses = [&](Context& ctx) {
+    const auto losses = [&](Precision precision) {
+      CpuContext ctx(2);
+      set_precision(ctx, precision);
       const ContextScope scope(ctx);
       Training training(model.preset, model.side, 4);
-      std::vector<std::vector<double>> all;
-      for (int step = 0; step < 4; ++step) {
-        all.push_back(training.run());
-        if (step == 0) gradient = training.gradient();
-      }
+      std::vector<double> all = training.run();
+      gradient = training.gradient();
+      for (int step = 1; step < 4; ++step)
+        for (const double loss : training.run()) all.push_back(loss);
       return all;
     };
-    want = losses(wide);
-    const std::vector<double> want_gradient = gradient;
-    const std::vector<std::vector<double>> got = losses(narrow);
-    MESSAGE(model.preset << " gradient " << relative_error(gradient, want_gradient) / kUnit);
-    for (size_t step = 0; step < want.size(); ++step)
-      for (size_t i = 0; i < want[step].size(); ++i)
-        MESSAGE(want[step][i] << " " << (got[step][i] - want[step][i]) / want[step][i] / kUnit);
+    const std::vector<double> want = losses(Precision::fp32), want_gradient = gradient,
+                              got = losses(Precision::bf16);
+    REQUIRE(got.size() == want.size());
+    CHECK(got != want);
+    CHECK(std::abs(got[0] - want[0]) <= 2 * kUnit * want[0]);
+    for (size_t i = 1; i < want.size(); ++i)
+      CHECK(std::abs(got[i] - want[i]) <= 10 * kUnit * want[i]);
+    // Not where rounding adds up instead: the first output of NI-CAE is nearly the same number
+    // everywhere, which is rounded to one side, and the DCGAN's gradients are of later updates.
+    if (model.gradients_compare) CHECK(relative_error(gradient, want_gradient) <= 8 * kUnit);
   }
 }
 
@@ -218,22 +228,22 @@ TEST_CASE("bf16 gives the same bits at any number of threads, resumed or not") {
   }
 }
 
-// Activations and their gradients are most of a training's memory, and half as large in bf16; what
-// the fp32 kernels between conversions need is freed after each call.
-TEST_CASE("a step in bf16 takes less memory") {
+// What lives from the forward to the backward pass: half of the activations, and in full the argmax
+// bytes of the pools, the network's fp32 output and the gradient of the loss.
+TEST_CASE("in bf16 a step keeps less memory") {
   const EmulatedTiles emulated;
-  const auto peak = [](Precision precision) {
+  const auto kept = [](Precision precision) {
     CpuContext ctx(2);
     set_precision(ctx, precision);
     const ContextScope scope(ctx);
     Training training("kd-cae", 64, 8);
     training.run();
-    ctx.get().memory->reset_peak();
-    training.run();
-    return static_cast<double>(ctx.get().memory->stats().peak);
+    const int64_t before = ctx.get().memory->stats().live;
+    int64_t at_loss = 0;
+    training.run([&] { at_loss = ctx.get().memory->stats().live; });
+    return static_cast<double>(at_loss - before);
   };
-  const double ratio = peak(Precision::bf16) / peak(Precision::fp32);
-  MESSAGE("memory " << ratio);
+  CHECK(kept(Precision::bf16) <= 0.75 * kept(Precision::fp32));
 }
 
 }  // namespace
