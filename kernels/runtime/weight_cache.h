@@ -41,6 +41,8 @@ enum class PackKind : uint8_t {
   tiles_fprop_merged,
   tiles_dgrad,
   tiles_dgrad_merged,
+  tiles_gemm,
+  tiles_gemm_transposed,
 };
 
 /// Distinguishes the packed forms of the same weights. A field is set if the layout depends on it.

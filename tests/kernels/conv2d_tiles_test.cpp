@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "kernels/conv2d/cpu/tiles/tiles.h"
-#include "kernels/runtime/bf16.h"
 #include "tests/kernels/conv2d_problem.h"
+#include "tests/support/tiles.h"
 
 namespace assay {
 namespace {
@@ -17,28 +17,9 @@ using test::Conv2dResult;
 using test::kPasses;
 namespace tiles = cpu::tiles;
 
-/// Uses these tile instructions until the end of a scope.
-class TilesScope {
- public:
-  explicit TilesScope(Tiles use) { set_active_tiles(use); }
-  ~TilesScope() { set_active_tiles(before_); }
-  TilesScope(const TilesScope&) = delete;
-  TilesScope& operator=(const TilesScope&) = delete;
-
- private:
-  Tiles before_ = active_tiles();
-};
-
-std::vector<bf16> rounded(const std::vector<float>& values) {
-  std::vector<bf16> out(values.size());
-  for (size_t i = 0; i < values.size(); ++i) out[i] = bf16(values[i]);
-  return out;
-}
-std::vector<float> widened(const std::vector<bf16>& values) {
-  std::vector<float> out(values.size());
-  for (size_t i = 0; i < values.size(); ++i) out[i] = static_cast<float>(values[i]);
-  return out;
-}
+using test::rounded;
+using test::TilesScope;
+using test::widened;
 
 /// Elements in memory of exactly their size.
 using Bf16Array = test::Array<bf16>;
@@ -100,10 +81,7 @@ void check_bound(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& got)
 void check_case(const Conv2dCase& c, ConvPass pass, const Conv2dProblem& p) {
   CAPTURE(test::to_string(pass));
   Conv2dResult first;
-  for (const Tiles kind : {Tiles::emulated, Tiles::native}) {
-    if (!tiles_available(kind)) continue;
-    CAPTURE(std::string(name_of(kind)));
-    const TilesScope scope(kind);
+  test::for_each_tiles([&](Tiles kind) {
     CpuContext one(1);
     REQUIRE(tiles::covers(one, pass, c.s, c.e).is_possible());
     const Conv2dResult got = run(one, p, pass);
@@ -117,7 +95,7 @@ void check_case(const Conv2dCase& c, ConvPass pass, const Conv2dProblem& p) {
       CpuContext more(threads);
       CHECK(run(more, p, pass) == first);
     }
-  }
+  });
 }
 
 /// Beside the shared cases: windows of more rows than a line of windows takes, so many weights that
@@ -173,10 +151,7 @@ TEST_CASE("conv2d tiles: a product rounds and flushes as the instruction does") 
     return v;
   };
   const auto x = values(kPixels * kChannels), dy = values(kPixels * kFilters);
-  for (const Tiles kind : {Tiles::emulated, Tiles::native}) {
-    if (!tiles_available(kind)) continue;
-    CAPTURE(std::string(name_of(kind)));
-    const TilesScope scope(kind);
+  test::for_each_tiles([&](Tiles) {
     CpuContext ctx(1);
     std::vector<float> dw(kFilters * kChannels);
     tiles::wgrad(ctx, s, {}, x.data(), {dy.data()}, dw.data(), nullptr);
@@ -189,7 +164,7 @@ TEST_CASE("conv2d tiles: a product rounds and flushes as the instruction does") 
         }
         CHECK(dw[static_cast<size_t>(k * kChannels + c)] == tile_product(a, b));
       }
-  }
+  });
 }
 
 TEST_CASE("conv2d tiles: a large output, which goes past the caches, has the same bits") {

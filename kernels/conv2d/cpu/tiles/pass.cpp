@@ -1,10 +1,11 @@
 // fprop and dgrad by tiles: a pass is cut into row blocks, each staged and multiplied by all panels
 // of filters.
+#include "kernels/conv2d/cpu/tiles/pass.h"
+
 #include <algorithm>
 #include <vector>
 
 #include "kernels/conv2d/cpu/tiles/memory.h"
-#include "kernels/conv2d/cpu/tiles/plan.h"
 #include "kernels/conv2d/cpu/tiles/tiles.h"
 
 namespace assay::cpu::tiles {
@@ -17,15 +18,6 @@ constexpr int64_t kManyPanels = 1 << 20;      // bytes: above, few blocks read t
 constexpr int64_t kStreamedBytes = 64 << 20;  // of an output: above, it goes past the caches
 
 constexpr int kFewFilters = 8;  // of a pooled layer, for dgrad
-
-/// What a pass does to the sums, and where they go.
-struct Output {
-  const float* bias;
-  Conv2dEpilogue epilogue;
-  bf16* out;  ///< (N, rows / pool, columns / pool, K)
-  uint8_t* argmax;
-  int rows, columns;  ///< in whole pooling windows
-};
 
 /// How a pass is cut, by its shape alone: `rows` phase rows of one image a block, or `images` whole
 /// images side by side.
@@ -48,7 +40,7 @@ class Pass {
     streamed_ = bytes > kStreamedBytes && plan.conv.K % tile::kDepth == 0 &&
                 reinterpret_cast<uintptr_t>(output.out) % tile::kRowBytes == 0;
     if (output.bias != nullptr) {
-      bias_.resize(static_cast<size_t>(plan.panels() * plan.panel_width()));
+      bias_.resize(static_cast<size_t>(plan.panels()) * static_cast<size_t>(plan.panel_width()));
       for (int k = 0; k < plan.out_channels(); ++k)
         bias_[static_cast<size_t>(k)] = output.bias[k % plan.conv.K];
     }
@@ -244,15 +236,20 @@ class Pass {
   std::vector<float> bias_;  // of all output channels of the plan, padded to whole panels
 };
 
-const bf16* panels_of(Context& ctx, const Conv2dShape& s, const Plan& plan, Weights<float> w,
-                      const WeightStrides& strides, PackKind kind) {
+}  // namespace
+
+void run_pass(Context& ctx, const Plan& plan, const bf16* panels, const Source& source,
+              const Output& output) {
+  Pass(ctx, plan, source, output).run(panels);
+}
+
+const bf16* cached_panels(Context& ctx, const Conv2dShape& s, const Plan& plan, Weights<float> w,
+                          const WeightStrides& strides, PackKind kind) {
   const PackKey key{.kind = kind, .stride = s.stride, .pad = s.pad, .upsample = s.upsample};
   return ctx.weights->get_as<bf16>(
       w, key, static_cast<size_t>(plan.all_panel_bytes()),
       [&](bf16* out) { pack_panels(ctx, plan, w.data, strides, out); });
 }
-
-}  // namespace
 
 // Measured on an Intel Xeon with AMX at batch 32.
 Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
@@ -273,16 +270,16 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf
   if (rows == 0 || columns == 0) return;
   const Plan plan = fprop_plan(s);
   const PackKind kind = plan.merged ? PackKind::tiles_fprop_merged : PackKind::tiles_fprop;
-  const bf16* panels = panels_of(ctx, s, plan, w, fprop_strides(s), kind);
-  Pass(ctx, plan, source_of_x(s, x), {bias, e, y, argmax, rows, columns}).run(panels);
+  const bf16* panels = cached_panels(ctx, s, plan, w, fprop_strides(s), kind);
+  run_pass(ctx, plan, panels, source_of_x(s, x), {bias, e, y, argmax, rows, columns});
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
            Weights<float> w, bf16* dx) {
   const Plan plan = dgrad_plan(s);
   const PackKind kind = plan.merged ? PackKind::tiles_dgrad_merged : PackKind::tiles_dgrad;
-  const bf16* panels = panels_of(ctx, s, plan, w, dgrad_strides(s), kind);
-  Pass(ctx, plan, source_of_dz(s, e, g), {nullptr, {}, dx, nullptr, s.H, s.W}).run(panels);
+  const bf16* panels = cached_panels(ctx, s, plan, w, dgrad_strides(s), kind);
+  run_pass(ctx, plan, panels, source_of_dz(s, e, g), {nullptr, {}, dx, nullptr, s.H, s.W});
 }
 
 }  // namespace assay::cpu::tiles

@@ -139,7 +139,7 @@ class Wgrad {
     ASSAY_TILES_CALL(stage_pixels, x_, block, staged);
   }
   int64_t room_values(const StagedPixels& staged) const {
-    if (!of_windows()) return int64_t{2 * staged.positions + 2} * staged.step * s_.C;
+    if (!of_windows()) return 0;
     const int64_t columns = (phase_columns_ - 1) * staged.step + staged.window_columns;
     const int64_t rows = (rows_ - 1) * staged.step + staged.window_rows;
     return columns * s_.C * (rows + staged.window_rows) + 3 * tile::kDepth;

@@ -183,35 +183,46 @@ void stage_pooled_gradient(const Source& dz, const PixelBlock& b, const StagedGr
 
 // ---- x ----
 
-/// Pairs of 16 values at `from`, `from + next`, ...; behind `columns` columns a zero.
-ASSAY_INLINE void stage_row_of_pairs(const bf16* from, int64_t next, int count, int columns,
-                                     int values, int64_t pair, char* to) {
-  for (int j = 0; j < count; ++j, to += pair, from += 2 * next) {
-    const Half right = 2 * j + 1 < columns ? up_to_16(from + next, values) : Half{};
-    store_as(to, pairs(up_to_16(from, values), right));
-  }
+/// Pairs of columns of a row (null: zeros), 16 channels from `channel` on. The first pair begins at
+/// column `left`; a pair's columns are `step` apart, pairs 2 `step`. Outside the image are zeros.
+ASSAY_INLINE void stage_pairs(const Source& x, const bf16* row, int channel, int left, int step,
+                              int count, int64_t pair, char* to) {
+  const int C = x.channels, values = C - channel;
+  if (row == nullptr) left = x.columns;  // all of it outside
+  const auto pixel = [&](int column) {
+    if (column < 0 || column >= x.columns) return Half{};
+    return up_to_16(row + int64_t{column} * C + channel, values);
+  };
+  for (int j = 0; j < count; ++j, to += pair, left += 2 * step)
+    store_as(to, pairs(pixel(left), pixel(left + step)));
 }
 
 /// Reduction::channels.
 void stage_channels(const Source& x, const PixelBlock& b, const StagedPixels& staged) {
-  const int step = staged.step, columns = (2 * staged.positions + 2) * step;
+  const int step = staged.step;
   const int source_rows = (b.i1 - b.i0 - 1) * step + staged.window_rows;
   for (int image = 0; image < b.images; ++image)
     for (int i = 0; i < source_rows; ++i) {
       const bf16* row = image < b.real_images
                             ? source_row(x, b.n0 + image, staged.first_row + i, nullptr)
                             : nullptr;
-      copy_columns(x, row, staged.first_column, columns, staged.room);
+      char* const at = staged.at + i * staged.row + image * tile::kRowBytes;
       for (int group = staged.group0; group < staged.group1; ++group)
         for (int e = 0; e < step; ++e)
           for (int shift = 0; shift < staged.shifts; ++shift)
-            stage_row_of_pairs(staged.room + int64_t{shift * step + e} * x.channels + group * 16,
-                               int64_t{step} * x.channels, staged.positions, columns,
-                               x.channels - group * 16, staged.pair,
-                               staged.at + (group - staged.group0) * staged.group +
-                                   e * staged.remainder + shift * staged.shift + i * staged.row +
-                                   image * tile::kRowBytes);
+            stage_pairs(x, row, group * 16, staged.first_column + shift * step + e, step,
+                        staged.positions, staged.pair,
+                        at + (group - staged.group0) * staged.group + e * staged.remainder +
+                            shift * staged.shift);
     }
+}
+
+/// The windows of pairs of output pixels in a line, 16 values of each; behind `columns` a zero.
+ASSAY_INLINE void stage_window_pairs(const bf16* line, int64_t next, int columns, int64_t pair,
+                                     char* to) {
+  for (int column = 0; column < columns; column += 2, to += pair, line += 2 * next)
+    store_as(
+        to, pairs(load_as<Half>(line), column + 1 < columns ? load_as<Half>(line + next) : Half{}));
 }
 
 /// Reduction::window: the window of an output pixel takes the place of a pixel's channels.
@@ -230,8 +241,8 @@ void stage_windows(const Source& x, const PixelBlock& b, const StagedPixels& sta
         window[r] = staged.room + (i * step + r) * source_line;
       lines.interleave(window, columns, line);
       for (int group = staged.group0; group < staged.group1; ++group)
-        stage_row_of_pairs(line + group * 16, int64_t{step} * staged.window_rows * x.channels,
-                           b.pairs, b.columns, 16, staged.pair,
+        stage_window_pairs(line + group * 16, int64_t{step} * staged.window_rows * x.channels,
+                           b.columns, staged.pair,
                            staged.at + (group - staged.group0) * staged.group + i * staged.row +
                                image * tile::kRowBytes);
     }

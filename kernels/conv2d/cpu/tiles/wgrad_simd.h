@@ -54,7 +54,7 @@ struct StagedPixels {
   int group0 = 0, group1 = 0;  ///< of 16 channels, or of 16 values of the window
   int64_t pair, row = 0, shift = 0, remainder = 0, group = 0;
   char* at = nullptr;
-  bf16* room = nullptr;  ///< the rows of a window's lines, or one row
+  bf16* room = nullptr;  ///< for Reduction::window: rows of x and a line
 };
 
 /// A tile of 16 columns of dw.
