@@ -123,10 +123,12 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
   if (plan.batch > 0) config.batch = plan.batch;
   if (plan.image_size > 0) config.image_size = plan.image_size;
   if (options.image_size > 0) config.image_size = options.image_size;
+  config.precision = options.precision;
   set_noise(config, condition);
   std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);
   if (condition != "clean/clean")
     name += fmt::format("-{}-{}", config.train_noise, config.test_noise);
+  if (config.precision != RunConfig().precision) name += "-" + config.precision;
   if (variant != nullptr) {
     variant->set(config);
     name += "-" + variant->name;
