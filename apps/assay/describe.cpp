@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <map>
+#include <utility>
 
 #include "apps/assay/cli.h"
 #include "kernels/conv2d/algorithm.h"
@@ -89,6 +90,26 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
   }
 }
 
+void print_dense(const LayerRow& row, const Context& ctx, Explanations& explanations) {
+  const int N = static_cast<int>(row.output[0]), out = static_cast<int>(row.output[1]);
+  const int in = static_cast<int>(row.flops / (int64_t{2} * N * out));
+  const std::pair<const char*, GemmShape> passes[] = {
+      {"fprop", {.M = N, .N = out, .K = in, .transpose_b = true}},
+      {"dgrad", {.M = N, .N = in, .K = out}},
+      {"wgrad", {.M = out, .N = in, .K = N, .transpose_a = true}}};
+  const GemmAlgorithm& gemm = gemm_algorithm(ctx);
+  const bool is_bf16 = activation_type(ctx) == DType::bf16;
+  for (const auto& [pass, shape] : passes) {
+    if (is_bf16 && gemm_uses_tiles(ctx, shape)) {
+      print_choice(pass, "tiles", "kernels/gemm/cpu/tiles.cpp");
+      continue;
+    }
+    print_choice(pass, "gemm", gemm.file);
+    if (is_bf16) print_conversion();
+    explanations["gemm"] = gemm.covers_text;
+  }
+}
+
 /// Prints for each layer and pass the algorithm, its file, and why the algorithms above it in the
 /// table do not run. The input gradient of the first layer is listed, though no training needs it.
 void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
@@ -97,12 +118,7 @@ void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
     if (!row.conv && !row.is_dense) continue;
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
     if (row.is_dense) {
-      const GemmAlgorithm& gemm = gemm_algorithm(ctx);
-      for (const char* pass : {"fprop", "dgrad", "wgrad"}) {
-        print_choice(pass, "gemm", gemm.file);
-        if (activation_type(ctx) == DType::bf16) print_conversion();
-      }
-      explanations["gemm"] = gemm.covers_text;
+      print_dense(row, ctx, explanations);
       continue;
     }
     const bool transposed = row.conv->transposed;

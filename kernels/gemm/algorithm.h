@@ -25,8 +25,11 @@ struct GemmAlgorithm {
 /// The rows of a device's backend in order of preference.
 std::span<const GemmAlgorithm> gemm_algorithms(Device device);
 
-/// The row that a call with this context runs.
+/// The row that a call on float tensors with this context runs.
 const GemmAlgorithm& gemm_algorithm(const Context& ctx);
+/// Whether gemm() (gemm_wgrad(), if A is transposed) computes a product of bf16 tensors as they
+/// are, by tiles (cpu/tiles.h); else it runs gemm_algorithm() between conversions.
+bool gemm_uses_tiles(const Context& ctx, const GemmShape& s);
 
 namespace cpu {
 std::span<const GemmAlgorithm> gemm_table();

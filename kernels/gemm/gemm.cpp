@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "kernels/gemm/algorithm.h"
+#include "kernels/gemm/cpu/tiles.h"
 #include "kernels/gemm/gemm_ref.h"
 #include "kernels/pointwise/fp32_edges.h"
 #include "kernels/runtime/error.h"
@@ -22,6 +23,14 @@ const GemmAlgorithm& gemm_algorithm(const Context& ctx) {
                           [&](const GemmAlgorithm& row) { return row.covers(ctx); });
 }
 
+bool gemm_uses_tiles(const Context& ctx, const GemmShape& s) {
+  if (ctx.device.is_cuda()) return false;
+  const Coverage coverage = cpu::gemm_tiles_covers(s);
+  return ctx.algorithm == Algorithm::automatic
+             ? coverage.fit == Coverage::chosen
+             : ctx.algorithm == Algorithm::tiles && coverage.is_possible();
+}
+
 template <class T>
 void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<Master<T>> b,
           const Master<T>* bias, T* c) {
@@ -31,6 +40,7 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, W
     ref::gemm(s, e, a, b, bias, c);
   } else if constexpr (std::is_same_v<T, bf16>) {
     ASSAY_CHECK(!e.accumulate, "gemm: accumulate would round to bfloat16 at every call");
+    if (!s.transpose_a && gemm_uses_tiles(ctx, s)) return cpu::gemm_tiles(ctx, s, e, a, b, bias, c);
     Fp32Edges edges(ctx);
     gemm<float>(ctx, s, e, edges.in(a, int64_t{s.M} * s.K), b, bias,
                 edges.out(c, int64_t{s.M} * s.N));
@@ -43,6 +53,7 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, W
 template <class T>
 void gemm_wgrad(Context& ctx, const GemmShape& s, const T* a, const T* b, Master<T>* c) {
   if constexpr (std::is_same_v<T, bf16>) {
+    if (s.transpose_a && gemm_uses_tiles(ctx, s)) return cpu::gemm_tiles_wgrad(ctx, s, a, b, c);
     Fp32Edges edges(ctx);
     gemm<float>(ctx, s, {}, edges.in(a, int64_t{s.M} * s.K), edges.in(b, int64_t{s.N} * s.K),
                 nullptr, c);

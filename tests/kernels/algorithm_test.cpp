@@ -152,8 +152,8 @@ TEST_CASE("algorithms: every version of the CPU can be requested, and what ran i
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, {1, 8, 8, 3, 5, 5, 5}, {}).algo() ==
         Algorithm::fused);
   CHECK_THROWS_WITH_AS(conv2d_algorithm_from_name(Device::cpu(), "tiled"),
-                       "algorithm: 'tiled' is none of those on cpu: automatic, fused, winograd, "
-                       "blocked, naive",
+                       "algorithm: 'tiled' is none of those on cpu: automatic, tiles, fused, "
+                       "winograd, blocked, naive",
                        UsageError);
 }
 

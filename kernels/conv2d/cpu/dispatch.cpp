@@ -1,11 +1,25 @@
 // The CPU's table of algorithms.
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/cpu/algorithms.h"
+#include "kernels/conv2d/cpu/tiles/tiles.h"
 
 namespace assay::cpu {
 namespace {
 
 constexpr Conv2dAlgorithm kTable[] = {
+    {.name = "tiles",
+     .algo = Algorithm::tiles,
+     .covers_text = "bf16 tensors, every shape but an upsampling with a stride or a pool: products "
+                    "of 16 x 32 tiles (AMX) over staged rows, sums in fp32",
+     .file = "kernels/conv2d/cpu/tiles/pass.cpp",
+     .wgrad_file = "kernels/conv2d/cpu/tiles/wgrad.cpp",
+     .covers = tiles::covers,
+     .fprop = nullptr,
+     .dgrad = nullptr,
+     .wgrad = nullptr,
+     .bf16_fprop = tiles::fprop,
+     .bf16_dgrad = tiles::dgrad,
+     .bf16_wgrad = tiles::wgrad},
     {.name = "fused_one_channel",
      .algo = Algorithm::fused,
      .covers_text = "fprop, 3x3, 1 channel, stride 1, pool 2, filters in 16s: the nine taps and a "
