@@ -3,7 +3,6 @@
 #include <type_traits>
 
 #include "kernels/gemm/algorithm.h"
-#include "kernels/gemm/cpu/tiles.h"
 #include "kernels/gemm/gemm_ref.h"
 #include "kernels/pointwise/fp32_edges.h"
 #include "kernels/runtime/error.h"
@@ -29,14 +28,6 @@ const GemmAlgorithm* gemm_bf16_algorithm(const Context& ctx, const GemmShape& s)
   for (const GemmAlgorithm& row : gemm_algorithms(ctx.device))
     if (row.is_bf16() && takes_bf16(ctx, row.algo, row.bf16_covers(ctx, s))) return &row;
   return nullptr;
-}
-
-bool gemm_uses_tiles(const Context& ctx, const GemmShape& s) {
-  if (ctx.device.is_cuda()) return false;
-  const Coverage coverage = cpu::gemm_tiles_covers(s);
-  return ctx.algorithm == Algorithm::automatic
-             ? coverage.fit == Coverage::chosen
-             : ctx.algorithm == Algorithm::tiles && coverage.is_possible();
 }
 
 template <class T>
