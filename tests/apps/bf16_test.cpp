@@ -82,6 +82,20 @@ TEST_CASE("a run in bf16 is resumed, evaluated and read in bf16") {
         read_text(folder / "run/model.safetensors"));
 }
 
+TEST_CASE("a suite in bf16 has its own runs") {
+  const TemporaryFolder folder;
+  const auto list = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"suite",      "--data",   "builtin", "--out",
+                                      folder / "s", "--models", "kd-cae",  "--list"};
+    words.insert(words.end(), more.begin(), more.end());
+    return require_success(run_assay(words)).out;
+  };
+  CHECK(!contains(list({}), "bf16"));
+  const std::string commands = list({"--precision", "bf16"});
+  CHECK(contains(commands, "--precision bf16"));
+  CHECK(contains(commands, "-seed1-bf16"));
+}
+
 TEST_CASE("describe says where bf16 runs in fp32 between conversions") {
   const Outcome wide = require_success(run_assay({"describe", "kd-cae", "--algorithms"}));
   CHECK(!contains(wide.out, "conversions"));
