@@ -91,22 +91,24 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
 }
 
 void print_dense(const LayerRow& row, const Context& ctx, Explanations& explanations) {
-  const int N = static_cast<int>(row.output[0]), out = static_cast<int>(row.output[1]);
-  const int in = static_cast<int>(row.flops / (int64_t{2} * N * out));
+  const auto N = static_cast<int>(row.output[0]), O = static_cast<int>(row.output[1]);
+  const auto I = static_cast<int>(row.flops / (int64_t{2} * N * O));
   const std::pair<const char*, GemmShape> passes[] = {
-      {"fprop", {.M = N, .N = out, .K = in, .transpose_b = true}},
-      {"dgrad", {.M = N, .N = in, .K = out}},
-      {"wgrad", {.M = out, .N = in, .K = N, .transpose_a = true}}};
-  const GemmAlgorithm& gemm = gemm_algorithm(ctx);
-  const bool is_bf16 = activation_type(ctx) == DType::bf16;
-  for (const auto& [pass, shape] : passes) {
-    if (is_bf16 && gemm_uses_tiles(ctx, shape)) {
-      print_choice(pass, "tiles", "kernels/gemm/cpu/tiles.cpp");
-      continue;
-    }
-    print_choice(pass, "gemm", gemm.file);
-    if (is_bf16) print_conversion();
-    explanations["gemm"] = gemm.covers_text;
+      {"fprop", {.M = N, .N = O, .K = I, .transpose_b = true}},
+      {"dgrad", {.M = N, .N = I, .K = O}},
+      {"wgrad", {.M = O, .N = I, .K = N, .transpose_a = true}}};
+  const bool narrow = activation_type(ctx) == DType::bf16;
+  for (const auto& [name, shape] : passes) {
+    const GemmAlgorithm* tiles = narrow ? gemm_bf16_algorithm(ctx, shape) : nullptr;
+    const GemmAlgorithm& gemm = tiles != nullptr ? *tiles : gemm_algorithm(ctx);
+    const std::string title = tiles != nullptr ? fmt::format("gemm {}", gemm.name) : "gemm";
+    print_choice(name, title.c_str(), gemm.file);
+    explanations[title] = gemm.covers_text;
+    if (!narrow || tiles != nullptr) continue;
+    print_conversion();
+    for (const GemmAlgorithm& other : gemm_algorithms(ctx.device))
+      if (other.is_bf16())
+        std::printf("         not %s: %s\n", other.name, other.bf16_covers(ctx, shape).reason);
   }
 }
 

@@ -32,13 +32,8 @@ const Conv2dAlgorithm& row_of(const Context& ctx, ConvPass pass, const Conv2dSha
 /// conversions, as it does when no such row covers the call or another algorithm was named.
 const Conv2dAlgorithm* bf16_row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                                    const Conv2dEpilogue& e) {
-  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
-    if (!row.is_bf16()) continue;
-    const Coverage coverage = row.covers(ctx, pass, s, e);
-    if (ctx.algorithm == Algorithm::automatic ? coverage.fit == Coverage::chosen
-                                              : ctx.algorithm == row.algo && coverage.is_possible())
-      return &row;
-  }
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device))
+    if (row.is_bf16() && takes_bf16(ctx, row.algo, row.covers(ctx, pass, s, e))) return &row;
   return nullptr;
 }
 

@@ -105,11 +105,13 @@ template <class Kernel, class Fp32>
 void check_rounded(int64_t n, const Kernel& kernel, const Fp32& fp32) {
   test::for_each_isa([&] {
     CpuContext one(1);
+    one.get().algorithm = Algorithm::blocked;
     std::vector<float> want = test::poisoned(n);
     fp32(one.get(), want.data());
     for (const int threads : {1, 2, 3}) {
       CAPTURE(threads);
       CpuContext ctx(threads);
+      ctx.get().algorithm = Algorithm::blocked;  // of products: tiles round the weights
       std::vector<bf16> got = poisoned(n);
       kernel(ctx.get(), got.data());
       CHECK(bits_of(got) == bits_of(narrow(want)));
@@ -275,6 +277,7 @@ TEST_CASE("bf16: batch norm is the rounded one of fp32, its statistics are those
 // What runs where tiles do not take the call: the product of fp32 between conversions.
 TEST_CASE("bf16: without tiles a matrix product is the rounded one of fp32") {
   const GemmShape s{.M = 33, .N = 19, .K = 70, .transpose_b = true};
+  const GemmShape gradient{.M = 33, .N = 19, .K = 70, .transpose_a = true};
   const auto a = random_bf16(int64_t{s.M} * s.K), other = random_bf16(int64_t{s.N} * s.K);
   const auto fa = wide(a), fother = wide(other);
   const auto b = test::random_floats(int64_t{s.N} * s.K), bias = test::random_floats(s.N);
@@ -287,9 +290,10 @@ TEST_CASE("bf16: without tiles a matrix product is the rounded one of fp32") {
       },
       [&](Context& c, float* y) { gemm<float>(c, s, e, fa.data(), b.data(), bias.data(), y); });
   CpuContext ctx(2);
+  ctx.get().algorithm = Algorithm::blocked;
   std::vector<float> got = test::poisoned(int64_t{s.M} * s.N), want = got;
-  gemm_wgrad<bf16>(ctx, s, a.data(), other.data(), got.data());
-  gemm_wgrad<float>(ctx, s, fa.data(), fother.data(), want.data());
+  gemm_wgrad<bf16>(ctx, gradient, a.data(), other.data(), got.data());
+  gemm_wgrad<float>(ctx, gradient, fa.data(), fother.data(), want.data());
   CHECK(got == want);
   std::vector<bf16> c(static_cast<size_t>(s.M) * s.N);
   CHECK_THROWS_AS(gemm<bf16>(ctx, s, {.accumulate = true}, a.data(), b.data(), nullptr, c.data()),

@@ -37,7 +37,7 @@ inline std::vector<Conv2dWay> conv2d_ways(Device device) {
   const auto table = conv2d_algorithms(device);
   for (auto row = table.rbegin(); row != table.rend(); ++row)
     if (row->is_bf16())
-      continue;
+      continue;  // conv2d_tiles_test.cpp
     else if (row->algo == Algorithm::tensor_core)
       for (const Precision p : {Precision::tf32, Precision::tf32x3, Precision::bf16})
         ways.push_back({&*row, p});
