@@ -339,5 +339,50 @@ TEST_CASE("bf16: without a row for bf16 a convolution is the rounded one of fp32
   }
 }
 
+// Large batches are computed in blocks of images, between whose gradients of weights the sums are
+// added in another order than fp32's.
+TEST_CASE("bf16: a convolution in blocks of images is the one of all images at once") {
+  const Conv2dCase problem = test::conv3x3(128, 128, 16, 16).batch(25).pool(2).relu();
+  const Conv2dShape& s = problem.s;
+  const Conv2dEpilogue& e = problem.e;
+  const int64_t in = int64_t{s.N} * s.H * s.W * s.C, out = in / 4,
+                weights = int64_t{s.K} * s.R * s.S * s.C;
+  REQUIRE(4 * (in + 2 * out) > 4 * (8 << 20));  // four blocks
+  const auto x = random_bf16(in), dy = random_bf16(out);
+  const auto fx = wide(x), fdy = wide(dy);
+  const auto w = test::random_floats(weights), bias = test::random_floats(s.K);
+  std::vector<uint8_t> argmax(static_cast<size_t>(out)), of_fp32(argmax);
+  std::vector<float> fy = test::poisoned(out), fdx = test::poisoned(in);
+  std::vector<float> fdw = test::poisoned(weights), fdb = test::poisoned(s.K), dw_of_one;
+  CpuContext whole(2);
+  conv2d_fprop<float>(whole, s, e, fx.data(), w.data(), bias.data(), fy.data(), of_fp32.data());
+  const auto y_rounded = narrow(fy);
+  const auto fy_rounded = wide(y_rounded);
+  const Conv2dGrad<float> fg{fdy.data(), fy_rounded.data(), of_fp32.data()};
+  conv2d_dgrad<float>(whole, s, e, fg, w.data(), fdx.data());
+  conv2d_wgrad<float>(whole, s, e, fx.data(), fg, fdw.data(), fdb.data());
+  for (const int threads : {1, 2, 3}) {
+    CAPTURE(threads);
+    CpuContext ctx(threads);
+    ctx.get().algorithm = Algorithm::winograd;  // which automatic takes in fp32, and not tiles
+    std::vector<bf16> y = poisoned(out), dx = poisoned(in);
+    std::vector<float> dw = test::poisoned(weights), db = test::poisoned(s.K);
+    conv2d_fprop<bf16>(ctx, s, e, x.data(), w.data(), bias.data(), y.data(), argmax.data());
+    CHECK(bits_of(y) == bits_of(y_rounded));
+    CHECK(argmax == of_fp32);
+    const Conv2dGrad<bf16> g{dy.data(), y.data(), argmax.data()};
+    conv2d_dgrad<bf16>(ctx, s, e, g, w.data(), dx.data());
+    CHECK(bits_of(dx) == bits_of(narrow(fdx)));
+    conv2d_wgrad<bf16>(ctx, s, e, x.data(), g, dw.data(), db.data());
+    // Sums of n terms below 1, near sqrt(n) / 3; n additions round by 2^-24 of that, to either
+    // side. Six deviations are allowed.
+    const double bound = 6 * static_cast<double>(out / s.K) / 3 * 0x1p-24;
+    for (int64_t i = 0; i < weights; ++i) CHECK(std::abs(dw[i] - fdw[i]) <= bound);
+    for (int k = 0; k < s.K; ++k) CHECK(std::abs(db[k] - fdb[k]) <= bound);
+    if (dw_of_one.empty()) dw_of_one = dw;
+    CHECK(dw == dw_of_one);
+  }
+}
+
 }  // namespace
 }  // namespace assay
