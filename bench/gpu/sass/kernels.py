@@ -14,11 +14,12 @@ class Launch:
     tile: str = ""
 
 
-def conv_tile(kind, m, n, rows_contiguous):
+def conv_tile(kind, m, n, a_depth, b_depth):
     """fma_tile.cuh and mma_tile.cuh: three stages, or the finished tile if that is larger."""
     m, n, depth = int(m), int(n), 16 if kind == "Fma" else 32
     padding = 4 if kind == "Fma" else 0
-    floats = [depth * (v + 8) if rows_contiguous == "true" else v * (depth + padding) for v in (m, n)]
+    floats = [v * (depth + padding) if depth_contiguous == "true" else depth * (v + 8)
+              for v, depth_contiguous in ((m, a_depth), (n, b_depth))]
     return Launch(128, 4 * max(3 * sum(floats), m * (n + 8)), m * n * depth, tile=f"{m}x{n}x{depth}")
 
 
@@ -31,7 +32,7 @@ def product_tile(kind, m, n):
 
 
 ROWS = (
-    (r"(Fma|Mma)Tile<(?:\w+, )?(\d+), (\d+), (true|false)>", conv_tile),
+    (r"(Fma|Mma)Tile<(?:\w+, )?(\d+), (\d+), (true|false), (true|false)", conv_tile),
     (r"(Fma|Mma)Math<(?:\w+, )?(\d+), (\d+)>", product_tile),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),

@@ -34,9 +34,10 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
   for (int r = 0; r < phase.taps_r; ++r)
     for (int t = 0; t < phase.taps_s; ++t)
       for (int c = 0; c < phase.C; c += kCount) {
+        const auto shift = source.shift(phase, Tap{r, t, c});
         float x[kPixels][kCount];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], Tap{r, t, c});
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift);
 #pragma unroll
         for (int v = 0; v < kCount; ++v, filters += width) {
           float w[kFilters];
@@ -84,7 +85,7 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
-    conv2d_few_channels(DenseConv conv, Source source, const float* __restrict__ weights, int width,
+    conv2d_few_channels(PhasedConv conv, Source source, const float* __restrict__ weights, int width,
                         Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
@@ -140,7 +141,7 @@ __global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
 template <int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
-    conv2d_few_filters(DenseConv conv, Source source, const float* __restrict__ weights,
+    conv2d_few_filters(PhasedConv conv, Source source, const float* __restrict__ weights,
                        Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
@@ -160,9 +161,10 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
   for (int r = 0; r < phase.taps_r; ++r)
     for (int t = 0; t < phase.taps_s; ++t)
       for (int c = 4 * lane; c < phase.C; c += 4 * kLanes) {
+        const auto shift = source.shift(phase, Tap{r, t, c});
         float x[kPixels][4];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], Tap{r, t, c});
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift);
 #pragma unroll
         for (int f = 0; f < kFilters; ++f) {
           const float4 w = ldv<float4>(filters + f * depth + (r * phase.taps_s + t) * phase.C + c);
@@ -241,6 +243,7 @@ namespace direct {
 
 Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
   if (pass == ConvPass::wgrad) {
     if (s.C > 16 && s.K > 16) return Coverage::no("more than 16 channels and filters");
   } else {

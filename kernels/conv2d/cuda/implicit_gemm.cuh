@@ -11,7 +11,10 @@
 // are taken apart into phases (kernels/conv2d/geometry.h).
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/conv2d/geometry.h"
+#include "kernels/runtime/cuda/divisor.cuh"
 #include "kernels/runtime/cuda/kernel.h"
 
 namespace assay::cuda {
@@ -26,6 +29,26 @@ inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Con
   return nullptr;
 }
 
+/// Whether the offsets of x, z and w fit into an int.
+inline bool offsets_fit_int(const Conv2dShape& s) {
+  const int64_t x = int64_t{s.N} * s.H * s.W * s.C, z = int64_t{s.N} * s.P() * s.Q() * s.K;
+  const int64_t w = int64_t{s.K} * (s.R + s.upsample) * (s.S + s.upsample) * s.C;
+  return std::max({x, z, w}) < int64_t{1} << 31;
+}
+
+/// A DenseConv as kernels take it, with what the host knows about its divisions: a phase has
+/// outputs_of(0) windows along a side, or one less.
+struct PhasedConv : DenseConv {
+  Divisor most_rows, less_rows, most_columns, less_columns;
+
+  explicit PhasedConv(const DenseConv& conv)
+      : DenseConv(conv),
+        most_rows(std::max(1, rows.outputs_of(0, P / pool))),
+        less_rows(std::max(1, rows.outputs_of(0, P / pool) - 1)),
+        most_columns(std::max(1, columns.outputs_of(0, Q / pool))),
+        less_columns(std::max(1, columns.outputs_of(0, Q / pool) - 1)) {}
+};
+
 /// An output pixel, or one pixel of a pooling window.
 struct Pixel {
   int n, h, w;  // image; source row and column under tap (0,0)
@@ -36,17 +59,20 @@ struct Pixel {
 /// One phase of a DenseConv, as a block sees it.
 struct Phase {
   int H, W, C;                      // source
-  int out_rows, out_columns, pool;  // windows in the output of all phases
+  int out_rows, out_columns;        // windows in the output of all phases
+  int pool, pool_log2;              // 1, 2 or 4
   int a, b, rows, columns;          // first output and number of windows of this phase
   int out_step, step, first_r, first_s, taps_r, taps_s;
+  Divisor by_rows, by_columns;
 
-  __device__ Phase(const DenseConv& conv, int phase)
+  __device__ Phase(const PhasedConv& conv, int phase)
       : H(conv.H),
         W(conv.W),
         C(conv.C),
         out_rows(conv.P / conv.pool),
         out_columns(conv.Q / conv.pool),
         pool(conv.pool),
+        pool_log2(conv.pool / 2),
         a(phase / conv.columns.phases()),
         b(phase % conv.columns.phases()),
         out_step(conv.rows.phases()),
@@ -57,27 +83,30 @@ struct Phase {
         taps_s(conv.columns.taps(b)) {
     rows = conv.rows.outputs_of(a, out_rows);
     columns = conv.columns.outputs_of(b, out_columns);
+    by_rows = rows == conv.most_rows.value() ? conv.most_rows : conv.less_rows;
+    by_columns = columns == conv.most_columns.value() ? conv.most_columns : conv.less_columns;
   }
-  __device__ int pixels(int N) const { return N * rows * columns * pool * pool; }
+  __device__ int windows(int N) const { return N * rows * columns; }
+  __device__ int pixels(int N) const { return windows(N) << 2 * pool_log2; }
   __device__ int depth() const { return taps_r * taps_s * C; }
 
   /// Pixels are listed window by window, so that pool^2 neighbours of a tile are a window:
   ///    m     0 1 2 3 | 4 5 6 7 | ...        a b | c d
   ///    pixel a b a'b'| c d c'd'|            a'b'| c'd'
   __device__ Pixel pixel(int m) const {
-    const int place = m % (pool * pool), window = m / (pool * pool);
-    const int j = window % columns, row = window / columns;
-    return pixel(row / rows, row % rows, j, place);
+    const int window = m >> 2 * pool_log2, place = m & (pool * pool - 1);
+    const int row = by_columns.quotient(window), n = by_rows.quotient(row);
+    return pixel(n, row - n * rows, window - row * columns, place);
   }
   /// The pixel at `place` of the phase's window (n,i,j).
   __device__ Pixel pixel(int n, int i, int j, int place) const {
-    return {n, (i * pool + place / pool) * step + first_r,
-            (j * pool + place % pool) * step + first_s,
+    return {n, (i * pool + (place >> pool_log2)) * step + first_r,
+            (j * pool + (place & (pool - 1))) * step + first_s,
             (int64_t{n} * out_rows + a + i * out_step) * out_columns + b + j * out_step, place};
   }
   /// pixel(m).out, which is m without a pool if there is one phase.
   __device__ int64_t output(int m) const {
-    return out_step == 1 ? m / (pool * pool) : pixel(m).out;
+    return out_step == 1 ? m >> 2 * pool_log2 : pixel(m).out;
   }
 };
 

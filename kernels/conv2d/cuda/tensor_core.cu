@@ -3,8 +3,8 @@
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
-#include "kernels/conv2d/cuda/mma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/gemm/cuda/mma_tile.cuh"
 
 namespace assay::cuda::tensor_core {
 namespace {
@@ -22,9 +22,21 @@ void with_math(const Context& ctx, const F& f) {
   }
 }
 
-/// tf32x3 needs registers for its products beside the sums: a large tile would spill on sm_80.
-template <class Math, class Small, class Large>
-using LargeTile = std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, Large>;
+/// Tiles of fprop and dgrad, and of wgrad. tf32x3 needs registers for its products beside the sums: a
+/// large tile would spill on sm_80.
+template <class Math>
+struct Tiles {
+  static constexpr bool kSmallOnly = std::is_same_v<Math, Tf32x3>;
+  using Small = MmaTile<Math, 64, 32, true, true>;
+  using Large = std::conditional_t<kSmallOnly, Small, MmaTile<Math, 128, 64, true, true>>;
+  using SmallWgrad = MmaTile<Math, 32, 64, false, false>;
+  using LargeWgrad =
+      std::conditional_t<kSmallOnly, SmallWgrad, MmaTile<Math, 64, 128, false, false>>;
+};
+
+/// dz goes through registers on its way to shared memory, where TF32 rounds it once.
+template <class Math>
+using BehindMath = std::conditional_t<std::is_same_v<Math, Tf32>, RoundedTf32, Math>;
 
 }  // namespace
 
@@ -37,27 +49,26 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 64, 32, false>;
-    pipeline_fprop<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, x, w,
-                                                                                 bias, y, argmax);
+    using T = Tiles<Math>;
+    pipeline_fprop<typename T::Large, typename T::Small>(ctx, s, e, x, w, bias, y, argmax);
   });
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 64, 32, false>;
-    pipeline_dgrad<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, g, w,
-                                                                                 dx);
+    using T = Tiles<Math>;
+    using Behind = Tiles<BehindMath<Math>>;
+    pipeline_dgrad<typename T::Large, typename T::Small, typename Behind::Large,
+                   typename Behind::Small>(ctx, s, e, g, w, dx);
   });
 }
 
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 32, 64, true>;
-    pipeline_wgrad<LargeTile<Math, Small, MmaTile<Math, 64, 128, true>>, Small>(ctx, s, e, x, g,
-                                                                                dw);
+    using T = Tiles<Math>;
+    pipeline_wgrad<typename T::LargeWgrad, typename T::SmallWgrad>(ctx, s, e, x, g, dw);
   });
 }
 

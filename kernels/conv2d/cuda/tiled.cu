@@ -67,7 +67,7 @@ __device__ void multiply(int begin, int end, const A& a, const B& b, Sums& sums)
 /// fprop and dgrad. Grid: tiles of pixels, tiles of output channels, phases.
 template <class Source>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_tiled(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
+    conv2d_tiled(PhasedConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
   ASSAY_SHARED(float, tile, [kTile][kPitch]);
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 /// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
 /// parts x phases.
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_wgrad_tiled(DenseConv conv, WgradCut cut, ImageView x, GradientOfZ dz, float* partials) {
+    conv2d_wgrad_tiled(PhasedConv conv, WgradCut cut, ImageView x, GradientOfZ dz, float* partials) {
   const int z = static_cast<int>(blockIdx.z);
   const Phase phase(conv, z % conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
