@@ -85,8 +85,8 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
-    conv2d_few_channels(PhasedConv conv, Source source, const float* __restrict__ weights, int width,
-                        Epilogue e) {
+    conv2d_few_channels(PhasedConv conv, Source source, const float* __restrict__ weights,
+                        int width, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
@@ -272,9 +272,9 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   if (dz_is_dy(e))
     run(ctx, conv, ImageSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
   else if (e.pool == 1)
-    run(ctx, conv, GradientSource<false, false>{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<1, false>{GradientOfZ(s, e, g)}, w, {dx});
   else
-    run(ctx, conv, GradientSource<true, false>{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<kAnyPool, false>{GradientOfZ(s, e, g)}, w, {dx});
 }
 
 }  // namespace direct

@@ -14,8 +14,8 @@
 #include <algorithm>
 
 #include "kernels/conv2d/geometry.h"
-#include "kernels/runtime/cuda/divisor.cuh"
 #include "kernels/runtime/cuda/kernel.h"
+#include "kernels/runtime/divisor.h"
 
 namespace assay::cuda {
 
@@ -29,10 +29,11 @@ inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Con
   return nullptr;
 }
 
-/// Whether the offsets of x, z and w fit into an int.
+/// Whether the offsets of x, z and the filters of all phases fit into an int.
 inline bool offsets_fit_int(const Conv2dShape& s) {
   const int64_t x = int64_t{s.N} * s.H * s.W * s.C, z = int64_t{s.N} * s.P() * s.Q() * s.K;
-  const int64_t w = int64_t{s.K} * (s.R + s.upsample) * (s.S + s.upsample) * s.C;
+  const int more = s.stride + s.upsample;  // taps of all phases beside those of the filter
+  const int64_t w = int64_t{s.K} * (s.R + more) * (s.S + more) * s.C;
   return std::max({x, z, w}) < int64_t{1} << 31;
 }
 
@@ -58,10 +59,10 @@ struct Pixel {
 
 /// One phase of a DenseConv, as a block sees it.
 struct Phase {
-  int H, W, C;                      // source
-  int out_rows, out_columns;        // windows in the output of all phases
-  int pool, pool_log2;              // 1, 2 or 4
-  int a, b, rows, columns;          // first output and number of windows of this phase
+  int H, W, C;                // source
+  int out_rows, out_columns;  // windows in the output of all phases
+  int pool, pool_log2;        // 1, 2 or 4
+  int a, b, rows, columns;    // first output and number of windows of this phase
   int out_step, step, first_r, first_s, taps_r, taps_s;
   Divisor by_rows, by_columns;
 

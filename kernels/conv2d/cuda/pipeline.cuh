@@ -82,9 +82,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     const int m = m0 + first_row + i * kRows;
     rows[i] = m < pixels ? source.row(phase, phase.pixel(m)) : Source::no_row();
   }
-  const float* filters = weights + blockIdx.z * conv.phase_weights();
   const int own_filters = conv.K - n0 - first_row;
-  int filter = (n0 + first_row) * depth + chunk;
+  int filter =
+      static_cast<int>(blockIdx.z * conv.phase_weights()) + (n0 + first_row) * depth + chunk;
   Tap tap = depth > 0 ? tap_of(phase, chunk) : Tap{};
   const int to_a = Tile::template at<true, Tile::kM>(first_row, chunk);
   const int to_b = Tile::kFloatsA + Tile::template at<true, Tile::kN>(first_row, chunk);
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     for (int i = 0; i < kRowsB; ++i) {
       const bool inside = i * kRows < filters_inside;
       ptx::cp_async<16>(stage + to_b + Tile::floats(true, i * kRows),
-                        filters + (inside ? filter + i * kRows * depth : 0), inside);
+                        weights + (inside ? filter + i * kRows * depth : 0), inside);
     }
     filter += Tile::kDepth;
     tap.c += Tile::kDepth;
@@ -203,16 +203,18 @@ void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   }
   const PhaseWeights weights(ctx, conv, w, LargeBehind::kRounded);
   const SteepGradient dz(ctx, s, e, g);
-  const auto behind = [&]<bool kPooled>() {
-    using Source = GradientSource<kPooled, true>;
+  const auto behind = [&]<int kPool>() {
+    using Source = GradientSource<kPool, true>;
     const auto run =
         large ? launch_pipeline<LargeBehind, Source> : launch_pipeline<SmallBehind, Source>;
     run(ctx, conv, {dz.get()}, weights.get(), {dx});
   };
   if (e.pool == 1)
-    behind.template operator()<false>();
+    behind.template operator()<1>();
+  else if (e.pool == 2)
+    behind.template operator()<2>();
   else
-    behind.template operator()<true>();
+    behind.template operator()<kAnyPool>();
 }
 
 }  // namespace assay::cuda

@@ -39,7 +39,7 @@ struct MaskedGradient {
   __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
     const int of_y = kPooled ? pixel >> 2 * dz.pool_log2 : pixel;  // pixels go window by window
     const int place = kPooled ? pixel & (dz.pool * dz.pool - 1) : 0;
-    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, place));
+    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, four_bytes(place)));
   }
 };
 

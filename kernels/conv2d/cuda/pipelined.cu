@@ -12,7 +12,8 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
-  pipeline_fprop<FmaTile<128, 64, true, true>, FmaTile<64, 32, true, true>>(ctx, s, e, x, w, bias, y, argmax);
+  pipeline_fprop<FmaTile<128, 64, true, true>, FmaTile<64, 32, true, true>>(ctx, s, e, x, w, bias,
+                                                                            y, argmax);
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
@@ -22,7 +23,8 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
-  pipeline_wgrad<FmaTile<64, 128, false, false>, FmaTile<32, 64, false, false>>(ctx, s, e, x, g, dw);
+  pipeline_wgrad<FmaTile<64, 128, false, false>, FmaTile<32, 64, false, false>>(ctx, s, e, x, g,
+                                                                                dw);
 }
 
 }  // namespace assay::cuda::pipelined

@@ -81,16 +81,20 @@ struct ImageSource {
   }
 };
 
+/// A place in a window, for four channels.
+__device__ inline uint32_t four_bytes(int place) {
+  return static_cast<uint32_t>(place) * 0x01010101u;
+}
+
 /// Four channels of dz from element `at` of y on, or 0 if `inside` is false. Element 0 is read in
-/// that case, because a branch would separate the loads of several pixels. place: in the window of
-/// y. kFromSign: f' follows from the sign of y.
+/// that case, because a branch would separate the loads of several pixels. places: four bytes, in
+/// the window of y. kFromSign: f' follows from the sign of y.
 template <bool kPooled, bool kFromSign, class Index>
-__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index at, int place) {
+__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index at, uint32_t places) {
   at = inside ? at : 0;
   const float4 dy = ldv<float4>(dz.dy + at), y = ldv<float4>(dz.y + at);
   uint32_t elsewhere = 0;  // a byte for each channel: 0 if dz may differ from 0
-  if constexpr (kPooled)
-    elsewhere = ldv<uint32_t>(dz.argmax + at) ^ static_cast<uint32_t>(place) * 0x01010101u;
+  if constexpr (kPooled) elsewhere = ldv<uint32_t>(dz.argmax + at) ^ places;
   elsewhere = inside ? elsewhere : ~0u;
   const auto one = [&](float d, float of, uint32_t byte) {
     const float slope = kFromSign ? dz.slope.from_sign(of) : dz.slope(of);
@@ -100,62 +104,76 @@ __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index at, i
                      one(dy.w, y.w, 0xff000000u));
 }
 
-/// dz that must be computed, so it goes through registers; other warps hide the latency.
-template <bool kPooled, bool kFromSign>
+/// dz that must be computed, so it goes through registers; other warps hide the latency. kPool is
+/// 1, 2 or kAnyPool.
+constexpr int kAnyPool = 0;
+template <int kPool, bool kFromSign>
 struct GradientSource {
+  static constexpr bool kPooled = kPool != 1;
   GradientOfZ dz;
 
   struct Row {
-    int first;  // element of y under tap (0,0); behind a pool, first pixel of y of the image
-    int h, w;   // behind a pool: row and column of dz under tap (0,0)
+    int first;        // element of y under tap (0,0); behind a pool, first pixel of y of the image
+    int h, w;         // behind a pool: row and column of dz under tap (0,0)
+    uint32_t places;  // behind a pool of 2: of (h,w) in its window
     uint32_t outside;
   };
   struct Shift {
     int r, t, offset;  // behind a pool: the channel
+    uint32_t places;
     uint32_t bits;
   };
   __device__ Row row(const Phase& phase, const Pixel& at) const {
     const int first = kPooled ? at.n * dz.rows * dz.columns
                               : ((at.n * dz.rows + at.h) * dz.columns + at.w) * dz.K;
-    return {first, at.h, at.w, outside_of(phase, at, dz.rows * dz.pool, dz.columns * dz.pool)};
+    return {first, at.h, at.w, places_of(at.h, at.w),
+            outside_of(phase, at, dz.rows << pool_log2(), dz.columns << pool_log2())};
   }
-  static __device__ Row no_row() { return {0, 0, 0, ~0u}; }
+  static __device__ Row no_row() { return {0, 0, 0, 0, ~0u}; }
   __device__ Shift shift(const Phase& phase, const Tap& tap) const {
     return {tap.r, tap.t, kPooled ? tap.c : (tap.r * dz.columns + tap.t) * dz.K + tap.c,
-            bits_of(phase, tap)};
+            places_of(tap.r, tap.t), bits_of(phase, tap)};
   }
 
   template <class Tile>
   __device__ void copy(float* to, const Row& row, const Shift& shift) const {
-    const auto [inside, at, place] = locate(row, shift);
-    stv(to, Tile::prepared(load_dz<kPooled, kFromSign>(dz, inside, at, place)));
+    stv(to, Tile::prepared(load_four(row, shift)));
   }
   template <int kCount>
   __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift) const {
-    const auto [inside, at, place] = locate(row, shift);
     if constexpr (kCount == 4) {
-      const float4 v = load_dz<kPooled, kFromSign>(dz, inside, at, place);
+      const float4 v = load_four(row, shift);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;
       to[3] = v.w;
     } else {
+      const bool inside = (row.outside & shift.bits) == 0;
+      const int at = element(row, shift), place = dz.place(row.h + shift.r, row.w + shift.t);
 #pragma unroll
       for (int c = 0; c < kCount; ++c) to[c] = inside ? dz.element(at + c, place) : 0.0f;
     }
   }
 
  private:
-  struct Location {
-    bool inside;
-    int at, place;  // element of y, and place in its window
-  };
-  __device__ Location locate(const Row& row, const Shift& shift) const {
-    const bool inside = (row.outside & shift.bits) == 0;
-    if constexpr (!kPooled) return {inside, row.first + shift.offset, 0};
-    const int p = row.h + shift.r, q = row.w + shift.t;
-    const int pixel = row.first + (p >> dz.pool_log2) * dz.columns + (q >> dz.pool_log2);
-    return {inside, pixel * dz.K + shift.offset, dz.place(p, q)};
+  __device__ int pool_log2() const {
+    return kPool == kAnyPool ? dz.pool_log2 : kPool / 2;
+  }
+  /// Behind a pool of 2 the place of a sum is the exclusive or of places.
+  static __device__ uint32_t places_of(int p, int q) {
+    return kPool == 2 ? four_bytes((p & 1) * 2 + (q & 1)) : 0;
+  }
+  __device__ int element(const Row& row, const Shift& shift) const {
+    if constexpr (!kPooled) return row.first + shift.offset;
+    const int i = (row.h + shift.r) >> pool_log2(), j = (row.w + shift.t) >> pool_log2();
+    return (row.first + i * dz.columns + j) * dz.K + shift.offset;
+  }
+  __device__ float4 load_four(const Row& row, const Shift& shift) const {
+    uint32_t places = row.places ^ shift.places;
+    if constexpr (kPool == kAnyPool)
+      places = four_bytes(dz.place(row.h + shift.r, row.w + shift.t));
+    return load_dz<kPooled, kFromSign>(dz, (row.outside & shift.bits) == 0, element(row, shift),
+                                       places);
   }
 };
 

@@ -22,8 +22,8 @@ void with_math(const Context& ctx, const F& f) {
   }
 }
 
-/// Tiles of fprop and dgrad, and of wgrad. tf32x3 needs registers for its products beside the sums: a
-/// large tile would spill on sm_80.
+/// Tiles of fprop and dgrad, and of wgrad. tf32x3 needs registers for its products beside the sums:
+/// a large tile would spill on sm_80.
 template <class Math>
 struct Tiles {
   static constexpr bool kSmallOnly = std::is_same_v<Math, Tf32x3>;

@@ -100,7 +100,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 /// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
 /// parts x phases.
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_wgrad_tiled(PhasedConv conv, WgradCut cut, ImageView x, GradientOfZ dz, float* partials) {
+    conv2d_wgrad_tiled(PhasedConv conv, WgradCut cut, ImageView x, GradientOfZ dz,
+                       float* partials) {
   const int z = static_cast<int>(blockIdx.z);
   const Phase phase(conv, z % conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();

@@ -23,8 +23,8 @@ struct FmaTile {
   static constexpr int kThreads = kY * kX;
   /// Blocks that shall fit on a multiprocessor; bounds the registers.
   static constexpr int kBlocks = kSide == 8 ? 384 / kThreads : 4;
-  static constexpr int kRows = kSide;    // of a thread
-  static constexpr int kSharers = kX;    // threads that share a row
+  static constexpr int kRows = kSide;      // of a thread
+  static constexpr int kSharers = kX;      // threads that share a row
   static constexpr bool kRounded = false;  // whether operands must be rounded in shared memory
 
   /// Offset of (row, d) in a tile of kSize rows, and its size.
@@ -104,8 +104,12 @@ struct FmaTile {
 #pragma unroll
       for (int j = 0; j < kSide; ++j) f(i, row_of(i), side<kBDepth, kN>(x(), j), sums[i][j]);
   }
-  static __device__ int row_of(int slot) { return side<kADepth, kM>(y(), slot); }
-  static __device__ int sharer() { return x(); }
+  static __device__ int row_of(int slot) {
+    return side<kADepth, kM>(y(), slot);
+  }
+  static __device__ int sharer() {
+    return x();
+  }
 
  private:
   /// Index, along a side of kSize elements, of sum i of the thread at `place`.
@@ -114,8 +118,12 @@ struct FmaTile {
     return kDepthContiguous ? i * (kSize / kSide) + place
                             : i / 4 * (kSize / (kSide / 4)) + place * 4 + i % 4;
   }
-  static __device__ int y() { return static_cast<int>(threadIdx.x) / kX; }
-  static __device__ int x() { return static_cast<int>(threadIdx.x) % kX; }
+  static __device__ int y() {
+    return static_cast<int>(threadIdx.x) / kX;
+  }
+  static __device__ int x() {
+    return static_cast<int>(threadIdx.x) % kX;
+  }
 
   static __device__ void copy4(float* to, const float* from) {
     const float4 v = ldv<float4>(from);

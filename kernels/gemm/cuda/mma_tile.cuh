@@ -5,17 +5,18 @@
 // Lane (g = lane/4, q = lane%4) holds elements (g, q + 4v) of 8 rows and of the depth. How it gets
 // them depends on the layout of the operand in shared memory:
 //
-// 1. Depth contiguous. `ldmatrix` moves 8 rows of 16 bytes into the fragments: lane (g, q) gets word
+// 1. Depth contiguous. `ldmatrix` moves 8 rows of 16 bytes into the fragments: lane (g, q) gets
+// word
 //    q of row g. Rows are 32 floats, all banks; chunk c of row r lies at place c ^ r % 8, so that 8
 //    rows of one chunk are in 32 different banks (TMA's 128-byte swizzle):
 //
 //      row 0: | 0 1 2 3 4 5 6 7 |   row 1: | 1 0 3 2 5 4 7 6 |   row 2: | 2 3 0 1 6 7 4 5 | ...
 //
-// 2. Rows contiguous. A lane reads 4 neighbouring rows (or 2) at once, which belong to different
-//    fragments: which row of the tile a row of a fragment is does not matter until the sums are
-//    stored. The pitch is 8 more than a multiple of 32, so that 8 lanes (g = 0, 1) read 32 banks:
-//
-//      rows 4g .. 4g+3:  row g and g+8 of fragment 0, row g and g+8 of fragment 1
+// 2. Rows contiguous. The pitch is 8 more than a multiple of 32, so that the 32 lanes' 8q + g are
+// in
+//    32 different banks. Of A a lane reads two neighbouring rows at once, which are rows g and g+8
+//    of the fragment: which row of the tile that is does not matter until the sums are stored.
+//    (Four rows at once would be shared by two fragments, and the compiler moves each of them.)
 //
 // An mma sums over its depth, so an element's place in the depth does not matter if it is the same
 // for A and B: bf16 takes q, q+4 as a pair.
@@ -137,11 +138,10 @@ struct MmaTile {
   static constexpr bool kADepth = kADepth_, kBDepth = kBDepth_, kRounded = Math::kRounded;
   static constexpr int kWarpsM = 2, kThreads = 32 * kWarpsM * kWarpsN;
   /// Blocks that shall fit on a multiprocessor; bounds the registers.
-  static constexpr int kBlocks =
-      kM * kN >= 128 * 64 ? 256 / kThreads : Math::kBlocksOfSmallTile;
+  static constexpr int kBlocks = kM * kN >= 128 * 64 ? 256 / kThreads : Math::kBlocksOfSmallTile;
   static constexpr int kI = kM / kWarpsM / 16, kJ = kN / kWarpsN / 8;  // fragments of a warp
   static constexpr int kRows = 2 * kI;                                 // of a thread
-  static constexpr int kSharers = 4 * kWarpsN;  // threads that share a row
+  static constexpr int kSharers = 4 * kWarpsN;                         // threads that share a row
 
   /// Offset of (row, d) in a tile of kSize rows, and its size.
   template <bool kDepthContiguous, int kSize>
@@ -189,21 +189,17 @@ struct MmaTile {
       if constexpr (kBDepth)
         load_by_ldmatrix(fb, b, d);
       else
-        load_contiguous<kN, kJ>(fb, b, n0(), d);
+        load_columns(fb, b, d);
       typename Math::B columns[kJ];
 #pragma unroll
       for (int j = 0; j < kJ; ++j) columns[j] = Math::b(fb[j]);
-      float fa[2 * kI][kV];  // rows g and g + 8 of every fragment
-      if constexpr (!kADepth) load_contiguous<kM, 2 * kI>(fa, a, m0(), d);
 #pragma unroll
       for (int i = 0; i < kI; ++i) {
         float f[2 * kV];
-        if constexpr (kADepth) {
+        if constexpr (kADepth)
           load_by_ldmatrix(f, a, m0() + 16 * i, d);
-        } else {
-#pragma unroll
-          for (int v = 0; v < 2 * kV; ++v) f[v] = fa[2 * i + v % 2][v / 2];
-        }
+        else
+          load_pairs_of_rows(f, a, m0() + 16 * i, d);
         const typename Math::A rows = Math::a(f);
 #pragma unroll
         for (int j = 0; j < kJ; ++j) Math::multiply(sums[i][j], rows, columns[j]);
@@ -215,22 +211,16 @@ struct MmaTile {
   __device__ void store(float* tile) const {
 #pragma unroll
     for (int slot = 0; slot < kRows; ++slot) {
-      float* row = tile + row_of(slot) * (kN + 8);
-      const auto sum = [&](int j, int c) { return sums[slot / 2][j][slot % 2 * 2 + c]; };
-      if constexpr (kBDepth) {
+      // Pairs of rows 4 apart lie in the same banks: half of the lanes begin with the second row.
+      const bool other = !kADepth && g() / 2 % 2 != 0;
+      float* row = tile + row_of(slot ^ (other ? 1 : 0)) * (kN + 8);
+      const float(&first)[kJ][4] = sums[slot / 2];
 #pragma unroll
-        for (int j = 0; j < kJ; ++j)
-          stv(row + column_of(j, 0), make_float2(sum(j, 0), sum(j, 1)));
-      } else {
-        static_assert(kJ % 4 == 0);
-        const bool odd = g() % 2 != 0;  // rows of odd lanes lie in the same banks as the even ones'
-#pragma unroll
-        for (int j = 0; j < kJ; j += 4)
-#pragma unroll
-          for (int c = 0; c < 2; ++c) {
-            const auto one = [&](int k) { return odd ? sum(j + k, 1 - c) : sum(j + k, c); };
-            stv(row + column_of(j, odd ? 1 - c : c), make_float4(one(0), one(1), one(2), one(3)));
-          }
+      for (int j = 0; j < kJ; ++j) {
+        const auto sum = [&](int c) {
+          return other ? first[j][2 - slot % 2 * 2 + c] : first[j][slot % 2 * 2 + c];
+        };
+        stv(row + column_of(j), make_float2(sum(0), sum(1)));
       }
     }
   }
@@ -243,58 +233,60 @@ struct MmaTile {
       for (int j = 0; j < kJ; ++j)
 #pragma unroll
         for (int c = 0; c < 2; ++c)
-          f(slot, row_of(slot), column_of(j, c), sums[slot / 2][j][slot % 2 * 2 + c]);
+          f(slot, row_of(slot), column_of(j) + c, sums[slot / 2][j][slot % 2 * 2 + c]);
   }
   /// Row `slot` = 2 * fragment + half of this thread.
-  static __device__ int row_of(int slot) { return m0() + place<kADepth, 2 * kI>(slot, g()); }
-  static __device__ int sharer() { return warp() / kWarpsM * 4 + q(); }
+  static __device__ int row_of(int slot) {
+    return m0() + slot / 2 * 16 + (kADepth ? slot % 2 * 8 + g() : 2 * g() + slot % 2);
+  }
+  static __device__ int sharer() {
+    return warp() / kWarpsM * 4 + q();
+  }
 
  private:
   static constexpr int kV = Math::kDepth / 4;  // elements of a lane along the depth
 
-  static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  static __device__ int warp() { return static_cast<int>(threadIdx.x) / 32; }
-  static __device__ int g() { return lane() / 4; }
-  static __device__ int q() { return lane() % 4; }
+  static __device__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
+  static __device__ int warp() {
+    return static_cast<int>(threadIdx.x) / 32;
+  }
+  static __device__ int g() {
+    return lane() / 4;
+  }
+  static __device__ int q() {
+    return lane() % 4;
+  }
   /// First row and column of the warp.
-  static __device__ int m0() { return warp() % kWarpsM * (kM / kWarpsM); }
-  static __device__ int n0() { return warp() / kWarpsM * (kN / kWarpsN); }
-  /// Column 2q + c of fragment j.
-  static __device__ int column_of(int j, int c) {
-    return n0() + place<kBDepth, kJ>(j, 2 * q() + c);
+  static __device__ int m0() {
+    return warp() % kWarpsM * (kM / kWarpsM);
+  }
+  static __device__ int n0() {
+    return warp() / kWarpsM * (kN / kWarpsN);
+  }
+  /// First of this lane's two columns of fragment j.
+  static __device__ int column_of(int j) {
+    return n0() + 8 * j + 2 * q();
   }
 
-  /// Row of the warp that is row g of slot i, of kSlots slots of 8 rows each.
-  template <bool kDepthContiguous, int kSlots>
-  static __device__ int place(int i, int g) {
-    constexpr int kVector = kSlots < 4 ? kSlots : 4;
-    return kDepthContiguous ? 8 * i + g : i / kVector * (8 * kVector) + g * kVector + i % kVector;
+  /// Where rows are contiguous, the fragment of rows [row, row + 16): rows 2g and 2g + 1 at depth
+  /// d + q + 4v.
+  static __device__ void load_pairs_of_rows(float (&f)[2 * kV], const float* tile, int row, int d) {
+#pragma unroll
+    for (int v = 0; v < kV; ++v) {
+      const float2 two = ldv<float2>(tile + at<false, kM>(row + 2 * g(), d + q() + 4 * v));
+      f[2 * v] = two.x;
+      f[2 * v + 1] = two.y;
+    }
   }
-
-  /// Rows from `row` on, which are contiguous: f[slot][v] = (place of slot, d + q + 4v).
-  template <int kSize, int kSlots>
-  static __device__ void load_contiguous(float (&f)[kSlots][kV], const float* tile, int row,
-                                         int d) {
-    constexpr int kVector = kSlots < 4 ? kSlots : 4;
-    static_assert(kSlots % kVector == 0);
+  /// Where rows are contiguous, the fragments of the warp's columns.
+  static __device__ void load_columns(float (&f)[kJ][kV], const float* tile, int d) {
 #pragma unroll
-    for (int v = 0; v < kV; ++v)
+    for (int j = 0; j < kJ; ++j)
 #pragma unroll
-      for (int i = 0; i < kSlots; i += kVector) {
-        const float* from =
-            tile + at<false, kSize>(row + place<false, kSlots>(i, g()), d + q() + 4 * v);
-        if constexpr (kVector == 4) {
-          const float4 four = ldv<float4>(from);
-          f[i][v] = four.x;
-          f[i + 1][v] = four.y;
-          f[i + 2][v] = four.z;
-          f[i + 3][v] = four.w;
-        } else {
-          const float2 two = ldv<float2>(from);
-          f[i][v] = two.x;
-          f[i + 1][v] = two.y;
-        }
-      }
+      for (int v = 0; v < kV; ++v)
+        f[j][v] = tile[at<false, kN>(n0() + 8 * j + g(), d + q() + 4 * v)];
   }
 
   /// The fragment of rows [row, row + 16): (g, d + q + 4v), (g + 8, d + q + 4v).
