@@ -35,6 +35,11 @@ struct FmaTile {
   ASSAY_HD static constexpr int floats(bool depth_contiguous, int rows) {
     return depth_contiguous ? rows * (kDepth + 4) : kDepth * (rows + 8);
   }
+  /// Floats between lines that are n apart: rows (n a multiple of 8), or depths where rows are
+  /// contiguous.
+  ASSAY_HD static constexpr int floats_between(bool depth_contiguous, int rows, int n) {
+    return depth_contiguous ? floats(true, n) : n * (rows + 8);
+  }
   static constexpr int kFloatsA = floats(kADepth, kM), kFloatsB = floats(kBDepth, kN);
 
   /// The row that is copied by the i-th group of 4 threads where the depth is contiguous: groups 2j

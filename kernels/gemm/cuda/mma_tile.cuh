@@ -32,6 +32,7 @@ namespace assay::cuda {
 struct Tf32 {
   static constexpr int kDepth = 8;  // summed by one instruction
   static constexpr int kBlocksOfSmallTile = 4;
+  static constexpr int kUnrolled = 4;
   static constexpr bool kRounded = false;  // whether operands are rounded in shared memory
   struct A {
     uint32_t r[4];
@@ -75,6 +76,7 @@ struct RoundedTf32 : Tf32 {
 struct Tf32x3 {
   static constexpr int kDepth = 8;
   static constexpr int kBlocksOfSmallTile = 2;
+  static constexpr int kUnrolled = 2;
   static constexpr bool kRounded = false;
   struct A {
     Tf32::A big, small;
@@ -110,6 +112,7 @@ struct Tf32x3 {
 struct Bf16 {
   static constexpr int kDepth = 16;
   static constexpr int kBlocksOfSmallTile = 4;
+  static constexpr int kUnrolled = 4;
   static constexpr bool kRounded = false;
   struct A {
     uint32_t r[4];
@@ -151,6 +154,11 @@ struct MmaTile {
   ASSAY_HD static constexpr int floats(bool depth_contiguous, int rows) {
     return depth_contiguous ? rows * kDepth : kDepth * (rows + 8);
   }
+  /// Floats between lines that are n apart: rows (n a multiple of 8), or depths where rows are
+  /// contiguous.
+  ASSAY_HD static constexpr int floats_between(bool depth_contiguous, int rows, int n) {
+    return depth_contiguous ? floats(true, n) : n * (rows + 8);
+  }
   static constexpr int kFloatsA = floats(kADepth, kM), kFloatsB = floats(kBDepth, kN);
 
   /// The row that is copied by the i-th group of 8 threads where the depth is contiguous.
@@ -183,7 +191,7 @@ struct MmaTile {
 
   /// sums += A B of a stage.
   __device__ void multiply(const float* a, const float* b) {
-#pragma unroll
+#pragma unroll Math::kUnrolled
     for (int d = 0; d < kDepth; d += Math::kDepth) {
       float fb[kJ][kV];
       if constexpr (kBDepth)
