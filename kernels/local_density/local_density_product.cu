@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   }
   // The stages are free now: [kM][kSharers] pairs.
   static_assert(product_bytes<Tile>() >= sizeof(float) * 2 * Tile::kM * Tile::kSharers);
+#pragma unroll
   for (int slot = 0; slot < Tile::kRows; ++slot) {
     float* const pair = shared + 2 * (Tile::row_of(slot) * Tile::kSharers + Tile::sharer());
     pair[0] = of_row[slot].nearest;

@@ -20,7 +20,8 @@ class Divisor {
   }
   ASSAY_HD constexpr int value() const { return d_; }
   ASSAY_HD constexpr int quotient(int n) const {
-    return static_cast<int>(uint64_t{2 * static_cast<uint32_t>(n)} * multiplier_ >> 32 >> shift_);
+    const uint64_t product = uint64_t{2 * static_cast<uint32_t>(n)} * multiplier_;
+    return static_cast<int>(static_cast<uint32_t>(product >> 32) >> shift_);  // the upper half
   }
 
  private:

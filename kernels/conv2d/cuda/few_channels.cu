@@ -32,12 +32,12 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
                          const typename Source::Row (&rows)[kPixels], const float* filters,
                          int width, float (&sums)[kPixels][kFilters]) {
   for (int r = 0; r < phase.taps_r; ++r)
-    for (int t = 0; t < phase.taps_s; ++t)
+    for (int t = 0; t < phase.taps_s; ++t) {
+      const auto shift = source.shift(phase, Tap{r, t, 0});
       for (int c = 0; c < phase.C; c += kCount) {
-        const auto shift = source.shift(phase, Tap{r, t, c});
         float x[kPixels][kCount];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift);
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift, c);
 #pragma unroll
         for (int v = 0; v < kCount; ++v, filters += width) {
           float w[kFilters];
@@ -55,6 +55,7 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
             for (int f = 0; f < kFilters; ++f) sums[i][f] = fmaf(x[i][v], w[f], sums[i][f]);
         }
       }
+    }
 }
 
 /// Bias, activation and the store of four neighbouring filters of one output pixel.
@@ -84,7 +85,9 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// Few channels in the source. Grid: groups of pixels, filters by `width`, phases. kCount channels
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
+__global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
+                                          : kFilters == 4 ? 5
+                                                          : 4)  // at most 168, 96, 128 registers
     conv2d_few_channels(PhasedConv conv, Source source, const float* __restrict__ weights,
                         int width, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
@@ -159,12 +162,12 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
     rows[i] = m + i < pixels ? source.row(phase, phase.pixel(m + i)) : Source::no_row();
   float sums[kPixels][kFilters] = {};
   for (int r = 0; r < phase.taps_r; ++r)
-    for (int t = 0; t < phase.taps_s; ++t)
+    for (int t = 0; t < phase.taps_s; ++t) {
+      const auto shift = source.shift(phase, Tap{r, t, 0});
       for (int c = 4 * lane; c < phase.C; c += 4 * kLanes) {
-        const auto shift = source.shift(phase, Tap{r, t, c});
         float x[kPixels][4];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift);
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift, c);
 #pragma unroll
         for (int f = 0; f < kFilters; ++f) {
           const float4 w = ldv<float4>(filters + f * depth + (r * phase.taps_s + t) * phase.C + c);
@@ -175,6 +178,7 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
                      fmaf(x[i][2], w.z, fmaf(x[i][1], w.y, fmaf(x[i][0], w.x, sums[i][f]))));
         }
       }
+    }
 #pragma unroll
   for (int i = 0; i < kPixels; ++i)
 #pragma unroll

@@ -37,17 +37,20 @@ inline bool offsets_fit_int(const Conv2dShape& s) {
   return std::max({x, z, w}) < int64_t{1} << 31;
 }
 
-/// A DenseConv as kernels take it, with what the host knows about its divisions: a phase has
-/// outputs_of(0) windows along a side, or one less.
+/// A DenseConv as kernels take it, with what the host knows about its divisions: a phase has the
+/// most windows and taps along a side, or one less.
 struct PhasedConv : DenseConv {
-  Divisor most_rows, less_rows, most_columns, less_columns;
+  Divisor most_rows, less_rows, most_columns, less_columns, most_taps_s, less_taps_s, channels;
 
   explicit PhasedConv(const DenseConv& conv)
       : DenseConv(conv),
         most_rows(std::max(1, rows.outputs_of(0, P / pool))),
         less_rows(std::max(1, rows.outputs_of(0, P / pool) - 1)),
         most_columns(std::max(1, columns.outputs_of(0, Q / pool))),
-        less_columns(std::max(1, columns.outputs_of(0, Q / pool) - 1)) {}
+        less_columns(std::max(1, columns.outputs_of(0, Q / pool) - 1)),
+        most_taps_s(std::max(1, columns.max_taps())),
+        less_taps_s(std::max(1, columns.max_taps() - 1)),
+        channels(C) {}
 };
 
 /// An output pixel, or one pixel of a pooling window.
@@ -64,7 +67,7 @@ struct Phase {
   int pool, pool_log2;        // 1, 2 or 4
   int a, b, rows, columns;    // first output and number of windows of this phase
   int out_step, step, first_r, first_s, taps_r, taps_s;
-  Divisor by_rows, by_columns;
+  Divisor by_rows, by_columns, by_taps_s, by_channels;
 
   __device__ Phase(const PhasedConv& conv, int phase)
       : H(conv.H),
@@ -85,6 +88,8 @@ struct Phase {
     rows = conv.rows.outputs_of(a, out_rows);
     columns = conv.columns.outputs_of(b, out_columns);
     by_rows = rows == conv.most_rows.value() ? conv.most_rows : conv.less_rows;
+    by_taps_s = taps_s == conv.most_taps_s.value() ? conv.most_taps_s : conv.less_taps_s;
+    by_channels = conv.channels;
     by_columns = columns == conv.most_columns.value() ? conv.most_columns : conv.less_columns;
   }
   __device__ int windows(int N) const { return N * rows * columns; }
@@ -116,8 +121,8 @@ struct Tap {
   int r, t, c;
 };
 __device__ inline Tap tap_of(const Phase& phase, int d) {
-  const int tap = d / phase.C;
-  return {tap / phase.taps_s, tap % phase.taps_s, d % phase.C};
+  const int tap = phase.by_channels.quotient(d), r = phase.by_taps_s.quotient(tap);
+  return {r, tap - r * phase.taps_s, d - tap * phase.C};
 }
 
 /// x as the source of a convolution: 0 outside.

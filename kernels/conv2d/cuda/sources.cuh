@@ -63,11 +63,11 @@ struct ImageSource {
     const bool in = (row.outside & shift.bits) == 0;
     ptx::cp_async<16>(to, image.x + (in ? row.offset + shift.offset : 0), in);
   }
-  /// kCount channels; four of them lie at a multiple of 16 bytes.
+  /// kCount channels, from the c-th after those of `shift` on; four lie at a multiple of 16 bytes.
   template <int kCount>
-  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift) const {
+  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift, int c) const {
     const bool in = (row.outside & shift.bits) == 0;
-    const float* from = image.x + (in ? row.offset + shift.offset : 0);
+    const float* from = image.x + (in ? row.offset + shift.offset : 0) + c;
     if constexpr (kCount == 4) {
       const float4 v = in ? ldv<float4>(from) : make_float4(0, 0, 0, 0);
       to[0] = v.x;
@@ -137,21 +137,21 @@ struct GradientSource {
 
   template <class Tile>
   __device__ void copy(float* to, const Row& row, const Shift& shift) const {
-    stv(to, Tile::prepared(load_four(row, shift)));
+    stv(to, Tile::prepared(load_four(row, shift, 0)));
   }
   template <int kCount>
-  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift) const {
+  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift, int c) const {
     if constexpr (kCount == 4) {
-      const float4 v = load_four(row, shift);
+      const float4 v = load_four(row, shift, c);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;
       to[3] = v.w;
     } else {
       const bool inside = (row.outside & shift.bits) == 0;
-      const int at = element(row, shift), place = dz.place(row.h + shift.r, row.w + shift.t);
+      const int at = element(row, shift) + c, place = dz.place(row.h + shift.r, row.w + shift.t);
 #pragma unroll
-      for (int c = 0; c < kCount; ++c) to[c] = inside ? dz.element(at + c, place) : 0.0f;
+      for (int i = 0; i < kCount; ++i) to[i] = inside ? dz.element(at + i, place) : 0.0f;
     }
   }
 
@@ -168,11 +168,11 @@ struct GradientSource {
     const int i = (row.h + shift.r) >> pool_log2(), j = (row.w + shift.t) >> pool_log2();
     return (row.first + i * dz.columns + j) * dz.K + shift.offset;
   }
-  __device__ float4 load_four(const Row& row, const Shift& shift) const {
+  __device__ float4 load_four(const Row& row, const Shift& shift, int c) const {
     uint32_t places = row.places ^ shift.places;
     if constexpr (kPool == kAnyPool)
       places = four_bytes(dz.place(row.h + shift.r, row.w + shift.t));
-    return load_dz<kPooled, kFromSign>(dz, (row.outside & shift.bits) == 0, element(row, shift),
+    return load_dz<kPooled, kFromSign>(dz, (row.outside & shift.bits) == 0, element(row, shift) + c,
                                        places);
   }
 };
