@@ -12,7 +12,7 @@ constexpr int kTile = 64;
 
 /// Block (cell, tile of queries). Queries and features both lie with the vector fastest.
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     density_of_tile(DensityProblem p, bool queries_by_16, bool features_by_16) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const LocalDensityShape s = p.s;

@@ -75,7 +75,7 @@ struct RoundedTf32 : Tf32 {
 /// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022).
 struct Tf32x3 {
   static constexpr int kDepth = 8;
-  static constexpr int kBlocksOfSmallTile = 2;
+  static constexpr int kBlocksOfSmallTile = 3;
   static constexpr int kUnrolled = 2;
   static constexpr bool kRounded = false;
   struct A {
