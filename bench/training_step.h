@@ -54,7 +54,7 @@ class BenchStep {
   void train() { step_->run(inputs_); }
   void infer() {
     network_->eval();
-    output_ = network_->forward(inference_input_);
+    output_ = (*network_)(inference_input_);
   }
 
   /// Results of a step before it changes a weight, for comparisons: for each optimizer the sum of

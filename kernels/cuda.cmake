@@ -83,7 +83,7 @@ function(assay_cuda_backend)
   assay_cuda_flags(assay_kernels_cuda)
   target_sources(assay_kernels PRIVATE $<TARGET_OBJECTS:assay_kernels_cuda>)
   if(ASSAY_CUDA STREQUAL ON)
-    target_link_libraries(assay_kernels PUBLIC CUDA::cudart_static)
+    target_link_libraries(assay_kernels PRIVATE CUDA::cudart_static)
     target_compile_options(assay_kernels_cuda PRIVATE -Xptxas=-v)
     set_target_properties(assay_kernels_cuda PROPERTIES
       CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/kernels/ptxas_log.sh)

@@ -63,6 +63,17 @@ struct LayerRow {
   float slope = 0;  ///< of leaky_relu
 };
 
+/// f(x) with the context's type of activations: an fp32 x is converted to bf16, and the result
+/// back, where the context's precision is bf16 on the CPU (activation_type()). What f calls gets
+/// bf16 and converts no more, so the conversions lie at the input and the output of the outermost
+/// module: losses, scores, latents and the density are fp32.
+template <class F>
+Tensor in_activation_type(const Tensor& x, const F& f) {
+  const DType type = activation_type(current_context());
+  if (type == DType::f32 || x.dtype() != DType::f32) return f(x);
+  return f(x.to(type)).to(DType::f32);
+}
+
 /// A layer or a network. It cannot be copied, but handles of its tensors can.
 class Module {
  public:
@@ -72,7 +83,10 @@ class Module {
   virtual ~Module() = default;
 
   virtual Tensor forward(const Tensor& x) = 0;
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  /// forward() in the context's type of activations.
+  Tensor operator()(const Tensor& x) {
+    return in_activation_type(x, [&](const Tensor& in) { return forward(in); });
+  }
 
   /// Appends the rows of this module for an input of shape `input`, with `name` in front of each
   /// name, and returns the shape of the output. Throws Error if forward would.

@@ -11,10 +11,14 @@ Sequential& Sequential::add(std::unique_ptr<Module> layer) {
 }
 
 Tensor Sequential::forward(const Tensor& x) {
-  return forward_between(x, 0, items_.size());
+  return through(x, 0, items_.size());
 }
 
 Tensor Sequential::forward_between(const Tensor& x, size_t first, size_t last) {
+  return in_activation_type(x, [&](const Tensor& in) { return through(in, first, last); });
+}
+
+Tensor Sequential::through(const Tensor& x, size_t first, size_t last) {
   Tensor y = x;
   for (size_t i = first; i < last; ++i) y = items_[i].layer->forward(y);
   return y;

@@ -21,12 +21,14 @@ class Sequential : public Module {
 
   size_t size() const { return items_.size(); }
   Tensor forward(const Tensor& x) override;
-  /// Through the layers from `first` to before `last`.
+  /// Through the layers from `first` to before `last`, in the context's type of activations.
   Tensor forward_between(const Tensor& x, size_t first, size_t last);
   Shape describe(const std::string& name, const Shape& input,
                  std::vector<LayerRow>& rows) const override;
 
  private:
+  Tensor through(const Tensor& x, size_t first, size_t last);
+
   struct Item {
     std::string name;
     std::unique_ptr<Module> layer;

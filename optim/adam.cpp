@@ -27,7 +27,7 @@ void Adam::write_constants(float* constants) {
 void Adam::update(const float* constants) {
   AdamStep step = this_step();
   step.constants = constants;
-  with_float_type("adam", parameters_[0].tensor, [&]<class T>() {
+  with_wide_type("adam", parameters_[0].tensor, [&]<class T>() {
     adam_update<T>(current_context(), step, slots<T>(&moments_[0], moments_[1]));
   });
 }

@@ -24,7 +24,7 @@ void Rmsprop::write_constants(float* constants) {
 void Rmsprop::update(const float* constants) {
   RmspropStep step = this_step();
   step.constants = constants;
-  with_float_type("rmsprop", parameters_[0].tensor, [&]<class T>() {
+  with_wide_type("rmsprop", parameters_[0].tensor, [&]<class T>() {
     rmsprop_update<T>(current_context(), step, slots<T>(nullptr, moments_[0]));
   });
 }

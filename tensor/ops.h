@@ -1,6 +1,9 @@
 // The operations on tensors. Each checks shapes (kernels do not), runs its kernel and records its
 // derivative. All throw Error, which names the operation and both shapes, if shapes, types or
 // devices do not fit.
+//
+// Beside bf16 activations the parameters (w, b, gamma, beta), the state of batch norm and their
+// gradients are f32, and so is a sum. Losses want f32 or f64.
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -72,7 +75,7 @@ Tensor multiply(const Tensor& a, const Tensor& b);
 /// scale * x + shift.
 Tensor affine(const Tensor& x, double scale, double shift);
 
-Tensor sum(const Tensor& x);   ///< (1)
+Tensor sum(const Tensor& x);   ///< (1), f32 for bf16
 Tensor mean(const Tensor& x);  ///< (1)
 
 /// Mean over all elements; (1).

@@ -15,7 +15,7 @@ void check_filter(std::string_view op, const Tensor& x, const Tensor& w, int cha
                   std::string_view x_layout) {
   check_rank(op, x, 4, x_layout);
   check_rank(op, w, 4, "w (K,R,S,C)");
-  check_alike(op, x, w);
+  check_parameter(op, x, w);
   ASSAY_CHECK(x.dim(3) == w.dim(channels_of_w), "{}: x {} has {} channels but w {} wants {}", op,
               to_string(x.shape()), x.dim(3), to_string(w.shape()), w.dim(channels_of_w));
   ASSAY_CHECK(x.size() <= std::numeric_limits<int>::max() * int64_t{8}, "{}: x {} is too large", op,
@@ -82,8 +82,8 @@ Conv2dShape transposed_shape(const Tensor& x, const Tensor& w, const Tensor& b,
 }
 
 template <class T>
-Weights<T> weights(const Tensor& w) {
-  return {w.data<T>(), w.version()};
+Weights<Master<T>> weights(const Tensor& w) {
+  return {w.data<Master<T>>(), w.version()};
 }
 
 struct Conv2dOutput {
@@ -96,7 +96,7 @@ Conv2dOutput fprop(const Conv2dShape& s, const Conv2dEpilogue& e, const Tensor& 
   Conv2dOutput out{Tensor::empty(shape, x.dtype()), {}};
   if (keep_argmax && e.pool > 1) out.argmax = Tensor::empty(shape, DType::u8);
   with_float_type("conv2d", x, [&]<class T>() {
-    conv2d_fprop<T>(current_context(), s, e, x.data<T>(), weights<T>(w), data_or_null<T>(b),
+    conv2d_fprop<T>(current_context(), s, e, x.data<T>(), weights<T>(w), data_or_null<Master<T>>(b),
                     out.y.mutable_data<T>(),
                     out.argmax.defined() ? out.argmax.mutable_data<uint8_t>() : nullptr);
   });
@@ -126,11 +126,13 @@ struct FilterGrad {
 
 FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutput& out,
                  const Tensor& x, const Tensor& dy, bool with_bias) {
-  FilterGrad g{Tensor::empty({s.K, s.R, s.S, s.C}, dy.dtype()), {}};
-  if (with_bias) g.db = Tensor::empty({s.K}, dy.dtype());
+  const DType type = master_type(dy.dtype());
+  FilterGrad g{Tensor::empty({s.K, s.R, s.S, s.C}, type), {}};
+  if (with_bias) g.db = Tensor::empty({s.K}, type);
   with_float_type("conv2d", dy, [&]<class T>() {
     conv2d_wgrad<T>(current_context(), s, e, x.data<T>(), output_grad<T>(e, out, dy),
-                    g.dw.mutable_data<T>(), with_bias ? g.db.mutable_data<T>() : nullptr);
+                    g.dw.mutable_data<Master<T>>(),
+                    with_bias ? g.db.mutable_data<Master<T>>() : nullptr);
   });
   return g;
 }
@@ -166,8 +168,8 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b,
   with_float_type("conv_transpose2d", x, [&]<class T>() {
     T* elements = y.mutable_data<T>();
     if (b.defined())
-      bias_activation<T>(current_context(), o.activation, o.slope, rows, s.C, elements, b.data<T>(),
-                         elements);
+      bias_activation<T>(current_context(), o.activation, o.slope, rows, s.C, elements,
+                         b.data<Master<T>>(), elements);
     else if (o.activation != Activation::none)
       activation_fprop<T>(current_context(), o.activation, o.slope, y.size(), elements, elements);
   });

@@ -30,7 +30,7 @@ Tensor mse_loss(const Tensor& x, const Tensor& target) {
   check_loss("mse_loss", x, target);
   Tensor loss = Tensor::empty({1}, x.dtype()), dx;
   if (Tape::records({x})) dx = Tensor::empty(x.shape(), x.dtype());
-  with_float_type("mse_loss", x, [&]<class T>() {
+  with_wide_type("mse_loss", x, [&]<class T>() {
     mse_loss<T>(current_context(), x.size(), x.data<T>(), target.data<T>(), loss.mutable_data<T>(),
                 dx.defined() ? dx.mutable_data<T>() : nullptr);
   });
@@ -42,7 +42,7 @@ Tensor bce_with_logits_loss(const Tensor& logits, const Tensor& target, double p
   check_loss("bce_with_logits_loss", logits, target);
   Tensor loss = Tensor::empty({1}, logits.dtype()), dx;
   if (Tape::records({logits})) dx = Tensor::empty(logits.shape(), logits.dtype());
-  with_float_type("bce_with_logits_loss", logits, [&]<class T>() {
+  with_wide_type("bce_with_logits_loss", logits, [&]<class T>() {
     bce_with_logits_loss<T>(current_context(), logits.size(), static_cast<T>(pos_weight),
                             logits.data<T>(), target.data<T>(), loss.mutable_data<T>(),
                             dx.defined() ? dx.mutable_data<T>() : nullptr);
@@ -59,7 +59,7 @@ Tensor ssim_loss(const Tensor& x, const Tensor& target) {
   Tensor value = Tensor::empty({s.N}, x.dtype()), dx;
   const Tensor dvalue = Tensor::full({s.N}, -1.0 / s.N, x.dtype());  // of 1 - mean
   if (Tape::records({x})) dx = Tensor::empty(x.shape(), x.dtype());
-  with_float_type("ssim_loss", x, [&]<class T>() {
+  with_wide_type("ssim_loss", x, [&]<class T>() {
     ssim<T>(current_context(), s, x.data<T>(), target.data<T>(), value.mutable_data<T>(), nullptr);
     if (dx.defined())
       ssim_bprop<T>(current_context(), s, x.data<T>(), target.data<T>(), dvalue.data<T>(),

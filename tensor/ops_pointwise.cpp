@@ -19,10 +19,10 @@ Tensor activation_backward(Activation a, float slope, const Tensor& y, const Ten
 
 Tensor sum_rows(const Tensor& x) {
   const int64_t C = x.dim(-1);
-  Tensor sums = Tensor::empty({C}, x.dtype());
+  Tensor sums = Tensor::empty({C}, master_type(x.dtype()));
   with_float_type("sum_rows", x, [&]<class T>() {
     reduce_columns<T>(current_context(), C > 0 ? x.size() / C : 0, static_cast<int>(C), x.data<T>(),
-                      sums.mutable_data<T>());
+                      sums.mutable_data<Master<T>>());
   });
   return sums;
 }
@@ -32,7 +32,8 @@ Tensor scaled(const Tensor& x, const Tensor& factor) {
   if (!factor.device().is_cuda() && factor.item() == 1) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("scaled", x, [&]<class T>() {
-    scale<T>(current_context(), x.size(), factor.data<T>(), x.data<T>(), y.mutable_data<T>());
+    scale<T>(current_context(), x.size(), factor.data<Master<T>>(), x.data<T>(),
+             y.mutable_data<T>());
   });
   return y;
 }
@@ -104,8 +105,8 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 Tensor affine(const Tensor& x, double scale, double shift) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   with_float_type("affine", x, [&]<class T>() {
-    affine<T>(current_context(), x.size(), static_cast<T>(scale), static_cast<T>(shift),
-              x.data<T>(), y.mutable_data<T>());
+    affine<T>(current_context(), x.size(), static_cast<Master<T>>(scale),
+              static_cast<Master<T>>(shift), x.data<T>(), y.mutable_data<T>());
   });
   Tape::record("affine", {x}, y, [scale](const Tensor& dy, const NeedsInputGrad&) {
     return std::vector<Tensor>{affine(dy, scale, 0)};
@@ -114,13 +115,14 @@ Tensor affine(const Tensor& x, double scale, double shift) {
 }
 
 Tensor sum(const Tensor& x) {
-  Tensor y = Tensor::empty({1}, x.dtype());
+  Tensor y = Tensor::empty({1}, master_type(x.dtype()));
   with_float_type("sum", x, [&]<class T>() {
-    reduce_sum<T>(current_context(), x.size(), x.data<T>(), y.mutable_data<T>());
+    reduce_sum<T>(current_context(), x.size(), x.data<T>(), y.mutable_data<Master<T>>());
   });
-  Tape::record("sum", {x}, y, [shape = x.shape()](const Tensor& dy, const NeedsInputGrad&) {
-    return std::vector<Tensor>{scaled(Tensor::full(shape, 1, dy.dtype()), dy)};
-  });
+  Tape::record("sum", {x}, y,
+               [shape = x.shape(), type = x.dtype()](const Tensor& dy, const NeedsInputGrad&) {
+                 return std::vector<Tensor>{scaled(Tensor::full(shape, 1, type), dy)};
+               });
   return y;
 }
 

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "kernels/runtime/atomic_file.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/read_file.h"
+#include "kernels/runtime/transfer.h"
 #include "tensor/json.h"
 
 namespace assay {
@@ -32,7 +34,8 @@ std::string shortened(const json& value) {
 }
 
 StoredType type_from_name(const std::string& name) {
-  for (const StoredType t : {StoredType::f32, StoredType::f64, StoredType::i64, StoredType::u8})
+  for (const StoredType t :
+       {StoredType::f32, StoredType::f64, StoredType::i64, StoredType::u8, StoredType::bf16})
     if (name == name_of(t)) return t;
   throw CheckpointError("has the type " + name + ", which Assay does not read");
 }
@@ -187,6 +190,8 @@ const char* name_of(StoredType type) {
       return "F64";
     case StoredType::i64:
       return "I64";
+    case StoredType::bf16:
+      return "BF16";
     default:
       return "U8";
   }
@@ -199,6 +204,8 @@ size_t size_of(StoredType type) {
     case StoredType::f64:
     case StoredType::i64:
       return 8;
+    case StoredType::bf16:
+      return 2;
     default:
       return 1;
   }
@@ -212,6 +219,12 @@ StoredTensor StoredTensor::of(const Tensor& t) {
       return stored<double>(StoredType::f64, t.shape(), t.to_doubles());
     default:
       break;
+  }
+  if (t.dtype() == DType::bf16) {
+    StoredTensor s{StoredType::bf16, t.shape(), std::vector<uint8_t>(t.size() * sizeof(bf16))};
+    copy_bytes(current_context(), s.bytes.data(), Device::cpu(), t.data<bf16>(), t.device(),
+               s.bytes.size());
+    return s;
   }
   const std::vector<float> values = t.to_floats();
   return {StoredType::u8, t.shape(), std::vector<uint8_t>(values.begin(), values.end())};
@@ -233,6 +246,8 @@ Tensor StoredTensor::tensor() const {
       return Tensor::from(shape, std::span<const float>(values_of<float>(bytes)));
     case StoredType::f64:
       return Tensor::from(shape, std::span<const double>(values_of<double>(bytes)));
+    case StoredType::bf16:
+      return Tensor::from(shape, std::span<const bf16>(values_of<bf16>(bytes)));
     case StoredType::u8:
       return Tensor::from(shape, std::span<const uint8_t>(bytes));
     default:
@@ -258,6 +273,7 @@ std::optional<double> StoredTensor::not_finite() const {
   };
   if (type == StoredType::f32) return first_of(values_of<float>(bytes));
   if (type == StoredType::f64) return first_of(values_of<double>(bytes));
+  if (type == StoredType::bf16) return first_of(tensor().to_floats());
   return std::nullopt;
 }
 

@@ -19,7 +19,7 @@
 
 namespace assay {
 
-enum class StoredType : uint8_t { f32, f64, i64, u8 };
+enum class StoredType : uint8_t { f32, f64, i64, u8, bf16 };
 /// "F32", as the files name it.
 const char* name_of(StoredType type);
 size_t size_of(StoredType type);
@@ -35,7 +35,7 @@ struct StoredTensor {
   static StoredTensor of(Shape shape, std::span<const double> values);
   static StoredTensor of(int64_t value);  ///< of shape ()
 
-  /// f32, f64 or u8 as a tensor of the current context. Throws CheckpointError for i64.
+  /// f32, f64, bf16 or u8 as a tensor of the current context. Throws CheckpointError for i64.
   Tensor tensor() const;
   /// Throws CheckpointError unless the type is i64.
   std::vector<int64_t> int64s() const;

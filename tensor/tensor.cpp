@@ -58,6 +58,9 @@ Tensor Tensor::allocate(Shape shape, DType dtype, Device device) {
               "tensor: no context of the device {} is current; make a ContextScope", device.name());
   ASSAY_CHECK(dtype != DType::f64 || !ctx.device.is_cuda(),
               "tensor: float64 is the reference, which runs in a context of the CPU");
+  ASSAY_CHECK(dtype != DType::bf16 || !ctx.device.is_cuda(),
+              "tensor: bfloat16 tensors exist in a context of the CPU alone; on CUDA the precision "
+              "bf16 rounds operands inside the kernels");
   Allocator& memory = device == ctx.device ? *ctx.memory : cpu_allocator();
   auto impl = std::make_shared<Impl>();
   impl->storage = std::make_shared<Storage>();
@@ -110,6 +113,9 @@ Tensor Tensor::from(Shape shape, std::span<const double> values) {
 Tensor Tensor::from(Shape shape, std::span<const uint8_t> values) {
   return from_host(std::move(shape), values);
 }
+Tensor Tensor::from(Shape shape, std::span<const bf16> values) {
+  return from_host(std::move(shape), values);
+}
 
 const Shape& Tensor::shape() const {
   return impl().shape;
@@ -154,9 +160,11 @@ T* Tensor::mutable_data() const {
 template const float* Tensor::data() const;
 template const double* Tensor::data() const;
 template const uint8_t* Tensor::data() const;
+template const bf16* Tensor::data() const;
 template float* Tensor::mutable_data() const;
 template double* Tensor::mutable_data() const;
 template uint8_t* Tensor::mutable_data() const;
+template bf16* Tensor::mutable_data() const;
 
 namespace {
 
@@ -167,8 +175,14 @@ std::vector<To> host_copy(const Tensor& t) {
              values.size() * sizeof(T));
   if constexpr (std::is_same_v<T, To>)
     return values;
-  else
+  else if constexpr (std::is_same_v<T, bf16>) {
+    std::vector<To> wide;
+    wide.reserve(values.size());
+    for (const bf16 v : values) wide.push_back(static_cast<float>(v));
+    return wide;
+  } else {
     return std::vector<To>(values.begin(), values.end());
+  }
 }
 
 template <class To>
@@ -178,6 +192,8 @@ std::vector<To> to_host(const Tensor& t) {
       return host_copy<float, To>(t);
     case DType::f64:
       return host_copy<double, To>(t);
+    case DType::bf16:
+      return host_copy<bf16, To>(t);
     default:
       return host_copy<uint8_t, To>(t);
   }
@@ -257,16 +273,40 @@ Tensor Tensor::to(Device target) const {
   return copy;
 }
 
-Tensor Tensor::to(DType target) const {
-  if (target == dtype()) return *this;
+namespace {
+
+Tensor converted(const Tensor& x, DType target) {
+  if (x.dtype() == DType::f32 && target == DType::bf16) {
+    Tensor y = Tensor::empty(x.shape(), target);
+    convert(current_context(), x.size(), x.data<float>(), y.mutable_data<bf16>());
+    return y;
+  }
+  if (x.dtype() == DType::bf16 && target == DType::f32) {
+    Tensor y = Tensor::empty(x.shape(), target);
+    convert(current_context(), x.size(), x.data<bf16>(), y.mutable_data<float>());
+    return y;
+  }
   switch (target) {
     case DType::f32:
-      return from(shape(), std::span<const float>(to_floats()));
+      return Tensor::from(x.shape(), std::span<const float>(x.to_floats()));
     case DType::f64:
-      return from(shape(), std::span<const double>(to_doubles()));
+      return Tensor::from(x.shape(), std::span<const double>(x.to_doubles()));
+    case DType::bf16:
+      return converted(converted(x, DType::f32), target);
     default:
-      throw Error("to: float32 and float64 are the types that a tensor converts to");
+      throw Error("to: float32, float64 and bfloat16 are the types that a tensor converts to");
   }
+}
+
+}  // namespace
+
+Tensor Tensor::to(DType target) const {
+  if (target == dtype()) return *this;
+  Tensor y = converted(*this, target);
+  Tape::record("convert", {*this}, y, [source = dtype()](const Tensor& dy, const NeedsInputGrad&) {
+    return std::vector<Tensor>{dy.to(source)};
+  });
+  return y;
 }
 
 void Tensor::copy_from(const Tensor& source) const {
@@ -286,6 +326,8 @@ void Tensor::copy_elements(const Tensor& source) const {
       return copy.operator()<double>();
     case DType::u8:
       return copy.operator()<uint8_t>();
+    case DType::bf16:
+      return copy.operator()<bf16>();
   }
 }
 
@@ -317,6 +359,13 @@ void check_alike(std::string_view op, const Tensor& a, const Tensor& b) {
               name_of(b.dtype()));
   ASSAY_CHECK(a.device() == b.device(), "{}: mixes the devices {} and {}", op, a.device().name(),
               b.device().name());
+}
+
+void check_parameter(std::string_view op, const Tensor& x, const Tensor& parameter) {
+  if (x.dtype() != DType::bf16) return check_alike(op, x, parameter);
+  ASSAY_CHECK(parameter.dtype() == DType::f32,
+              "{}: beside bfloat16 activations the parameters are float32, not {}", op,
+              name_of(parameter.dtype()));
 }
 
 void check_same_shape(std::string_view op, const Tensor& a, const Tensor& b) {

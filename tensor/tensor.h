@@ -19,14 +19,15 @@ int64_t numel(const Shape& shape);
 std::string to_string(const Shape& shape);
 
 /// A handle: copies share storage, like a shared_ptr. Memory comes from the context that is current
-/// when the tensor is made. float64, the type of the reference, exists on the CPU alone. There are
-/// no strides: `reshape` and `rows` are the only views.
+/// when the tensor is made. float64, the type of the reference, and bfloat16, for activations and
+/// their gradients, exist on the CPU alone. There are no strides: `reshape` and `rows` are the only
+/// views.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no storage
 
   /// An uninitialised tensor. Throws Error for a negative dimension, if memory runs out, and for
-  /// float64 in a context of a CUDA device.
+  /// float64 and bfloat16 in a context of a CUDA device.
   static Tensor empty(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);
@@ -34,6 +35,7 @@ class Tensor {
   static Tensor from(Shape shape, std::span<const float> values);
   static Tensor from(Shape shape, std::span<const double> values);
   static Tensor from(Shape shape, std::span<const uint8_t> values);
+  static Tensor from(Shape shape, std::span<const bf16> values);
 
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const;
@@ -69,6 +71,9 @@ class Tensor {
   /// A copy on `target`, or this tensor if it is there already. Copying to a CUDA device needs a
   /// current context of it.
   Tensor to(Device target) const;
+  /// A copy with elements of type `target`, f32, f64 or bf16, or this tensor if it has that type
+  /// already. Rounds to nearest, ties to even (from f64 to bf16 through f32). Recorded by autograd
+  /// as "convert"; the gradient is rounded to this tensor's type.
   Tensor to(DType target) const;
   /// Overwrites the elements with those of `source`. Throws Error unless shape, dtype and device
   /// are the same.

@@ -63,23 +63,29 @@ void print_choice(const char* pass, const char* name, const char* file) {
   std::printf("  %-6s %-20s %s\n", pass, name, file);
 }
 
+void print_conversion() {
+  std::printf("         in fp32, between conversions from and to bf16\n");
+}
+
 void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name, ConvPass pass,
                      Explanations& explanations) {
-  const Conv2dChoice choice = conv2d_algorithm(ctx, pass, call.shape, call.epilogue);
+  const DType type = activation_type(ctx);
+  const Conv2dChoice choice = conv2d_algorithm(ctx, pass, call.shape, call.epilogue, type);
   print_choice(name, choice.gemm != nullptr ? "gemm" : choice.name(), choice.file(pass));
   if (choice.lowering != Lowering::none)
     std::printf("         %s (kernels/conv2d/lowering.cpp)\n", reason_of(choice.lowering));
-  if (choice.gemm != nullptr) {
-    explanations["gemm"] = choice.gemm->covers_text;
-    return;
-  }
-  explanations[choice.name()] = choice.conv->covers_text;
+  if (choice.converts(type)) print_conversion();
+  explanations[choice.gemm != nullptr ? "gemm" : choice.name()] =
+      choice.gemm != nullptr ? choice.gemm->covers_text : choice.conv->covers_text;
   for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
     if (&row == choice.conv) break;
-    // Rows of the requested algorithm; all rows under automatic.
+    // Rows of the requested algorithm; all rows under automatic. A lowering comes before the fp32
+    // rows, but not before those for bf16.
     if (ctx.algorithm != Algorithm::automatic && row.algo != ctx.algorithm) continue;
-    const Coverage coverage = row.covers(ctx, pass, choice.shape, choice.epilogue);
-    if (row.has(pass)) std::printf("         not %s: %s\n", row.name, coverage.reason);
+    if (row.is_bf16() ? type != DType::bf16 : choice.gemm != nullptr || !row.has(pass)) continue;
+    const Coverage coverage = row.is_bf16() ? row.covers(ctx, pass, call.shape, call.epilogue)
+                                            : row.covers(ctx, pass, choice.shape, choice.epilogue);
+    std::printf("         not %s: %s\n", row.name, coverage.reason);
   }
 }
 
@@ -92,7 +98,10 @@ void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
     if (row.is_dense) {
       const GemmAlgorithm& gemm = gemm_algorithm(ctx);
-      for (const char* pass : {"fprop", "dgrad", "wgrad"}) print_choice(pass, "gemm", gemm.file);
+      for (const char* pass : {"fprop", "dgrad", "wgrad"}) {
+        print_choice(pass, "gemm", gemm.file);
+        if (activation_type(ctx) == DType::bf16) print_conversion();
+      }
       explanations["gemm"] = gemm.covers_text;
       continue;
     }
@@ -152,13 +161,13 @@ void add_describe(CLI::App& app, Action& run) {
       ->capture_default_str()
       ->needs(algorithms);
   verb->add_option("--precision", arguments->precision,
-                   "precision of --algorithms: fp32 | fp32-strict; on cuda also tf32x3 | tf32 | "
-                   "bf16")
+                   "precision of --algorithms: fp32 | fp32-strict | bf16; on cuda also tf32x3 | "
+                   "tf32")
       ->capture_default_str()
       ->needs(algorithms);
   verb->add_option("--algorithm", arguments->algorithm,
                    "show --algorithms as if this one were requested; on the cpu naive | blocked | "
-                   "fused | winograd")
+                   "fused | winograd | tiles")
       ->capture_default_str()
       ->needs(algorithms);
   verb->callback([=, &run] { run = [=] { return describe_verb(*arguments); }; });

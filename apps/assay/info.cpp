@@ -24,6 +24,7 @@ Json collect() {
       {"cpu", cpu_name()},
       {"instruction_set", name_of(active_isa())},
       {"instruction_sets", sets},
+      {"amx", name_of(active_tiles())},
       {"threads", available_threads()},
       {"cuda", cuda_available() ? Json(device_name(Device::cuda())) : Json(false)},
       {"libraries",

@@ -50,7 +50,8 @@ void print_table(const StepProfile& step, const std::optional<Peaks>& peaks) {
 /// Measures and prints the peaks of the CPU; those of a GPU need the kernels of
 /// bench/gpu/peaks.cpp.
 std::optional<Peaks> print_peaks() {
-  std::printf("GFLOP/s count the operations of the formula, GB/s the minimum number of bytes");
+  std::printf(
+      "GFLOP/s count the operations of the formula, GB/s the minimum number of bytes in fp32");
   if (current_context().device.type != DeviceType::cpu) {
     std::printf("; the peaks of this device: bench/gpu/gpu_peaks.\n\n");
     return {};
@@ -96,12 +97,12 @@ void add_profile(CLI::App& app, Action& run) {
   verb->add_option("--repeat", arguments->steps, "steps that are timed")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu | cuda")->capture_default_str();
   verb->add_option("--precision", arguments->precision,
-                   "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+                   "fp32 | fp32-strict | bf16 (on a CPU with AMX); on cuda also tf32x3 | tf32")
       ->capture_default_str();
-  verb->add_option(
-          "--algorithm", arguments->algorithm,
-          "algorithm of the convolutions; on the cpu naive | blocked | fused | winograd. If "
-          "it does not cover a layer the next one runs; the last column shows which")
+  verb->add_option("--algorithm", arguments->algorithm,
+                   "algorithm of the convolutions; on the cpu naive | blocked | fused | winograd | "
+                   "tiles. If "
+                   "it does not cover a layer the next one runs; the last column shows which")
       ->capture_default_str();
   verb->add_option("--json", arguments->json, "also write the times to this file");
   add_threads_option(*verb, arguments->threads);

@@ -50,7 +50,7 @@ RunContext::RunContext(int threads, const std::string& device, const std::string
     : context_(make_context(device == "cuda" ? Device::cuda() : Device::cpu(),
                             checked_threads(threads))),
       scope_(context_->get()) {
-  context_->get().precision = precision_from_name(precision.c_str());
+  set_precision(context_->get(), precision_from_name(precision.c_str()));
 }
 
 }  // namespace assay

@@ -89,7 +89,7 @@ int suite_verb(SuiteArguments arguments) {
   else if (!arguments.variants.empty())
     options.variants = arguments.variants;
   if (arguments.list) return list_cells(options);
-  const RunContext context(arguments.threads, "cpu", "fp32");
+  const RunContext context(arguments.threads, "cpu", options.precision);
   stop_on_interrupt();
   std::unique_ptr<Progress> progress;
   const std::vector<FailedCell> failed =
@@ -142,6 +142,9 @@ void add_suite(CLI::App& app, Action& run) {
   verb->add_option("--steps", options.steps, "maximum steps of each run, instead of the profile's");
   verb->add_option("--image-size", options.image_size,
                    "side of the input in pixels, instead of the model's");
+  verb->add_option("--precision", options.precision,
+                   "of all runs: fp32 | fp32-strict | bf16 (on a CPU with AMX)")
+      ->capture_default_str();
   verb->add_option("--seeds", options.seeds, "runs of each class and model");
   verb->add_option(
       "--shard", arguments->shard,

@@ -129,12 +129,14 @@ Html image_or_reason(const F& html) {
   }
 }
 
+/// The tiles of a figure; one without a name is left out.
 Html tiles_html(const fs::path& file, int rows, int columns,
                 const std::vector<std::string>& names) {
   Html html;
   const std::vector<Image> tiles = tiles_of(read_image(file), rows, columns);
   for (size_t i = 0; i < tiles.size(); ++i)
-    html += embedded_image(tiles[i], file.stem().string() + ": " + names[i], kTileSide);
+    if (!names[i].empty())
+      html += embedded_image(tiles[i], file.stem().string() + ": " + names[i], kTileSide);
   return html;
 }
 
@@ -227,10 +229,13 @@ Html panels_of(const RunResult& run, size_t max) {
   std::vector<fs::path> files = figures_of(run, false, images);
   if (files.empty()) return {};
   shorten(files, max);
-  const std::vector<std::string> names = {"original", "reconstruction", "residual", "overlay",
+  const bool reconstructs = find_model(run.config.model).reconstructs;
+  const std::vector<std::string> names = {"original", reconstructs ? "reconstruction" : "",
+                                          reconstructs ? "residual" : "heat", "overlay",
                                           has_masks(run) ? "ground truth" : "no mask is known"};
   Html html;
-  for (const std::string& name : names) html += span(name);
+  for (const std::string& name : names)
+    if (!name.empty()) html += span(name);
   for (const fs::path& file : files) {
     html +=
         markup("\n{}{}", image_or_reason([&] { return tiles_html(file, 1, kPanelTiles, names); }),
@@ -238,8 +243,8 @@ Html panels_of(const RunResult& run, size_t max) {
     html += nearest_html(run.folder.figures() /
                          (std::string(RunFolder::kNearestPrefix) + file.filename().string()));
   }
-  return markup("<figure><div class=\"tiles of5\">\n{}\n</div>\n{}</figure>\n", html,
-                colour_scale(run));
+  return markup("<figure><div class=\"tiles of{}\">\n{}\n</div>\n{}</figure>\n",
+                reconstructs ? 5 : 4, html, colour_scale(run));
 }
 
 Html strips_of(const RunResult& run) {

@@ -121,6 +121,7 @@ polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .faint { opacity: .3; }
 .tiles { display: grid; gap: 4px 6px; max-width: 820px; margin: .6rem 0; }
 .tiles.of5 { grid-template-columns: repeat(5, minmax(0, 1fr)); }
+.tiles.of4 { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .tiles.of3 { grid-template-columns: repeat(3, minmax(0, 1fr)); max-width: 500px; }
 .tiles img { width: 100%; height: auto; display: block; border-radius: 2px; }
 .tiles span { font-size: .75rem; color: var(--soft); line-height: 1.25; align-self: end;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/runtime/error.h"
+#include "models/experiments/registry.h"
 
 namespace assay {
 
@@ -86,8 +87,10 @@ std::string size_text(const std::string& sizes) {
 }
 
 std::string model_name(const std::string& model, const std::string& preset) {
-  std::string name = model;
-  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  std::string name = find_model(model).report.title;
+  if (name.empty())
+    for (const char c : model)
+      name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (preset.size() > model.size()) name += fmt::format(" {}", preset.substr(model.size() + 1));
   return name;
 }

@@ -22,12 +22,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFailures = "failures.json";
 
-/// `root` and its subfolders.
+/// `root` and its subfolders, without symbolic links.
 std::vector<fs::path> folders_of(const fs::path& root) {
   std::vector<fs::path> folders = {root};
   if (fs::is_directory(root))
     for (const auto& entry : fs::directory_iterator(root))
-      if (entry.is_directory()) folders.push_back(entry.path());
+      if (entry.is_directory() && !entry.is_symlink()) folders.push_back(entry.path());
   return folders;
 }
 
@@ -272,6 +272,16 @@ RunResult read_run(const fs::path& path) {
   return run;
 }
 
+/// What note_failed_runs() has written and no run has mended since. CheckpointError if damaged.
+std::map<std::string, std::string> noted_failures(const fs::path& root) {
+  std::map<std::string, std::string> failed;
+  if (!is_there(root / kFailures)) return failed;
+  const Json json = read_run_json(root / kFailures);
+  for (const auto& [name, reason] : json.items())
+    if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  return failed;
+}
+
 }  // namespace
 
 RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics) {
@@ -279,6 +289,13 @@ RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics) {
     config.test_noise = detector->test_noise;
   config.data = common_metrics(metrics).data;
   return config;
+}
+
+std::string refused_link(const fs::path& run) {
+  std::error_code ignored;
+  if (!fs::is_symlink(run, ignored)) return "";
+  return fmt::format("{} is a symbolic link, which is not followed; copy the run in its place",
+                     run.string());
 }
 
 std::vector<RunResult> finished_runs(const fs::path& root) {
@@ -307,11 +324,16 @@ std::vector<RunResult> finished_runs(const fs::path& root) {
 
 std::map<std::string, std::string> failed_runs(const fs::path& root) {
   std::map<std::string, std::string> failed;
-  if (is_there(root / kFailures)) {
-    const Json json = read_run_json(root / kFailures);
-    for (const auto& [name, reason] : json.items())
-      if (reason.is_string() && !RunFolder(root / name).finished()) failed[name] = reason;
+  try {
+    failed = noted_failures(root);
+  } catch (const CheckpointError& damage) {
+    failed[kFailures] = damage.what();
   }
+  if (fs::is_directory(root))
+    for (const auto& entry : fs::directory_iterator(root))
+      if (is_there(RunFolder(entry.path()).config()))
+        if (const std::string refused = refused_link(entry.path()); !refused.empty())
+          failed[entry.path().filename().string()] = refused;
   for (const fs::path& path : folders_of(root)) {
     if (!RunFolder(path).finished()) continue;
     try {
@@ -324,7 +346,11 @@ std::map<std::string, std::string> failed_runs(const fs::path& root) {
 }
 
 void note_failed_runs(const fs::path& root, const std::map<std::string, std::string>& failed) {
-  std::map<std::string, std::string> all = failed_runs(root);
+  std::map<std::string, std::string> all;
+  try {
+    all = noted_failures(root);
+  } catch (const CheckpointError&) {  // a damaged list is written anew
+  }
   for (const auto& [name, reason] : failed) all[name] = reason;
   std::error_code ignored;
   if (all.empty()) {

@@ -34,12 +34,16 @@ struct RunResult {
 
 /// The finished runs in `root` (or `root` itself), by class, model, preset, noise and seed. There
 /// is no list of runs, so runs of several machines are joined by copying them into one folder.
-/// Damaged runs are left out (failed_runs() lists them); CheckpointError if all are damaged.
+/// Damaged and linked runs are left out (failed_runs() lists them); CheckpointError if all are
+/// damaged.
 std::vector<RunResult> finished_runs(const std::filesystem::path& root);
 /// The folders in `root` with a run that was started and is not finished, by name.
 std::vector<std::filesystem::path> unfinished_runs(const std::filesystem::path& root);
 
-/// Why runs of a suite failed or are damaged, by folder name; without runs that have succeeded
+/// Why a run in a suite's folder is left out that is a symbolic link: in a suite from a stranger it
+/// could name any folder of this machine. Empty for another run.
+std::string refused_link(const std::filesystem::path& run);
+/// Why runs of a suite failed or are left out, by folder name; without runs that have succeeded
 /// since.
 std::map<std::string, std::string> failed_runs(const std::filesystem::path& root);
 /// Adds to the stored failures and removes those that have succeeded since.

@@ -73,9 +73,11 @@ Passes backward_of(std::string_view op, const StepLayer& layer) {
 }
 
 std::string algorithm_of(const LayerRow& row, ConvPass pass) {
+  const DType type = activation_type(current_context());
   const Conv2dChoice choice =
-      conv2d_algorithm(current_context(), pass, row.conv->shape, row.conv->epilogue);
-  return choice.gemm != nullptr ? "gemm" : choice.name();
+      conv2d_algorithm(current_context(), pass, row.conv->shape, row.conv->epilogue, type);
+  const std::string name = choice.gemm != nullptr ? "gemm" : choice.name();
+  return choice.converts(type) ? "fp32 " + name : name;
 }
 /// The algorithm of a layer's forward pass, or those of its gradients: input, then weights.
 std::string algorithms_of(const StepLayer& layer, bool backward) {

@@ -123,10 +123,12 @@ Cell make_cell(const SuiteOptions& options, const SuiteCells& plan, const std::s
   if (plan.batch > 0) config.batch = plan.batch;
   if (plan.image_size > 0) config.image_size = plan.image_size;
   if (options.image_size > 0) config.image_size = options.image_size;
+  config.precision = options.precision;
   set_noise(config, condition);
   std::string name = fmt::format("{}-{}-seed{}", plan.preset, object_class, seed);
   if (condition != "clean/clean")
     name += fmt::format("-{}-{}", config.train_noise, config.test_noise);
+  if (config.precision != RunConfig().precision) name += "-" + config.precision;
   if (variant != nullptr) {
     variant->set(config);
     name += "-" + variant->name;
@@ -188,7 +190,8 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
   if (!to.empty()) return;
   for (const Cell& other : cells) {
     const RunFolder from(options.out / other.folder);
-    if (!share_training(other, cell) || !from.finished() || !mismatch(options, other).empty())
+    if (!share_training(other, cell) || !from.finished() || !refused_link(from.root()).empty() ||
+        !mismatch(options, other).empty())
       continue;
     std::vector<std::pair<fs::path, std::vector<uint8_t>>> files;
     try {
@@ -269,7 +272,9 @@ std::vector<FailedCell> run_suite(
   std::vector<FailedCell> failed;
   for (const Cell& cell : cells) {
     if (!cell.in_this_shard) continue;
-    if (!RunFolder(options.out / cell.folder).finished() || lacks_sweep(options, cell))
+    if (const std::string refused = refused_link(options.out / cell.folder); !refused.empty())
+      failed.push_back({cell.folder, refused});
+    else if (!RunFolder(options.out / cell.folder).finished() || lacks_sweep(options, cell))
       open.push_back(&cell);
     else if (const std::string other = mismatch(options, cell); !other.empty())
       failed.push_back(

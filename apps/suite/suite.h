@@ -26,7 +26,8 @@ struct SuiteOptions {
   std::string profile = "quick";  ///< quick | paper
   int64_t steps = 0;              ///< 0 = those of the profile
   int image_size = 0;             ///< 0 = the model's
-  int seeds = 0;                  ///< 0 = those of the profile
+  std::string precision = RunConfig().precision;
+  int seeds = 0;  ///< 0 = those of the profile
   /// This process runs the trainings shard, shard + shards, ...; cells that share a training stay
   /// together.
   int shard = 1, shards = 1;

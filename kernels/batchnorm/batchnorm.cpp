@@ -36,6 +36,7 @@ void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
                                    const BatchNormBackward<T>&)
 ASSAY_INSTANTIATE(float);
 ASSAY_INSTANTIATE(double);
+ASSAY_INSTANTIATE(bf16);
 #undef ASSAY_INSTANTIATE
 
 }  // namespace assay

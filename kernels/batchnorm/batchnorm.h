@@ -8,9 +8,11 @@
 //   inference  the same y from the running statistics
 //
 // These lines are the only definition of eps, momentum and variance bias for all implementations.
+// Beside bf16 activations the parameters, statistics and sums are float (Master).
 #pragma once
 
 #include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -29,30 +31,30 @@ struct BatchNormOptions {
 /// Operands of training.
 template <class T>
 struct BatchNormTraining {
-  const T* x;                     ///< (rows,C)
-  const T *gamma, *beta;          ///< (C)
-  T* y;                           ///< (rows,C)
-  T *mean, *rstd;                 ///< (C), written: rstd = 1/sqrt(var + eps)
-  T *running_mean, *running_var;  ///< (C), updated
+  const T* x;                            ///< (rows,C)
+  const Master<T>*gamma, *beta;          ///< (C)
+  T* y;                                  ///< (rows,C)
+  Master<T>*mean, *rstd;                 ///< (C), written: rstd = 1/sqrt(var + eps)
+  Master<T>*running_mean, *running_var;  ///< (C), updated
 };
 /// Operands of inference.
 template <class T>
 struct BatchNormInference {
-  const T* x;                           ///< (rows,C)
-  const T *gamma, *beta;                ///< (C)
-  const T *running_mean, *running_var;  ///< (C)
-  T* y;                                 ///< (rows,C)
+  const T* x;                                  ///< (rows,C)
+  const Master<T>*gamma, *beta;                ///< (C)
+  const Master<T>*running_mean, *running_var;  ///< (C)
+  T* y;                                        ///< (rows,C)
 };
 /// Operands of the gradients of training.
 template <class T>
 struct BatchNormBackward {
-  const T* x;            ///< (rows,C)
-  const T* y;            ///< (rows,C), output of the forward pass; null when activation is none
-  const T* dy;           ///< (rows,C)
-  const T* gamma;        ///< (C)
-  const T *mean, *rstd;  ///< (C), from the forward pass
-  T* dx;                 ///< (rows,C), overwritten
-  T *dgamma, *dbeta;     ///< (C), overwritten
+  const T* x;              ///< (rows,C)
+  const T* y;              ///< (rows,C), output of the forward pass; null when activation is none
+  const T* dy;             ///< (rows,C)
+  const Master<T>* gamma;  ///< (C)
+  const Master<T>*mean, *rstd;  ///< (C), from the forward pass
+  T* dx;                        ///< (rows,C), overwritten
+  Master<T>*dgamma, *dbeta;     ///< (C), overwritten
 };
 
 /// Throws Error for fewer than 2 rows, which have no variance, or no channel.

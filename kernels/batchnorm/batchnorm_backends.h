@@ -3,20 +3,25 @@
 
 #include "kernels/batchnorm/batchnorm.h"
 
-#define ASSAY_BATCHNORM_BACKEND                                                              \
-  void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,  \
-                          const BatchNormTraining<float>& t);                                \
-  void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o, \
-                           const BatchNormInference<float>& t);                              \
-  void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,  \
-                          const BatchNormBackward<float>& t);
-
 namespace assay {
+/// T is float or bf16.
 namespace cpu {
-ASSAY_BATCHNORM_BACKEND
-}
+template <class T>
+void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                        const BatchNormTraining<T>& t);
+template <class T>
+void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                         const BatchNormInference<T>& t);
+template <class T>
+void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                        const BatchNormBackward<T>& t);
+}  // namespace cpu
 namespace cuda {
-ASSAY_BATCHNORM_BACKEND
-}
+void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                        const BatchNormTraining<float>& t);
+void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                         const BatchNormInference<float>& t);
+void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
+                        const BatchNormBackward<float>& t);
+}  // namespace cuda
 }  // namespace assay
-#undef ASSAY_BATCHNORM_BACKEND

@@ -37,7 +37,8 @@ struct Moments {
 /// within a part; then the parts are combined in order.
 class BatchMoments {
  public:
-  BatchMoments(Context& ctx, const BatchNormShape& s, const float* x)
+  template <class T>
+  BatchMoments(Context& ctx, const BatchNormShape& s, const T* x)
       : scratch_(ctx, parts(s) * 2 * s.C * sizeof(double)),
         blocks_(ctx, parts(s) * 2 * s.C * sizeof(double)) {
     const int64_t grain = rows_per_part(s);
@@ -76,23 +77,25 @@ class BatchMoments {
   Moments total_{};
 };
 
-void normalise_rows(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                    const float* x, const float* mean, const float* scale, const float* shift,
-                    float* y) {
+template <class T>
+void normalise_rows(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o, const T* x,
+                    const float* mean, const float* scale, const float* shift, T* y) {
   parallel_blocks(ctx, s.rows, rows_per_part(s), [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(normalise, o.activation, o.slope, end - begin, s.C, x + begin * s.C, mean, scale,
                    shift, y + begin * s.C);
   });
 }
 
-const float* row_or_null(const float* y, int64_t offset) {
+template <class T>
+const T* row_or_null(const T* y, int64_t offset) {
   return y == nullptr ? nullptr : y + offset;
 }
 
 }  // namespace
 
+template <class T>
 void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const BatchNormTraining<float>& t) {
+                        const BatchNormTraining<T>& t) {
   const BatchMoments moments(ctx, s, t.x);
   const double rows = static_cast<double>(s.rows);
   const Scratch scales(ctx, s.C * sizeof(float));
@@ -110,8 +113,9 @@ void batchnorm_training(Context& ctx, const BatchNormShape& s, const BatchNormOp
   normalise_rows(ctx, s, o, t.x, t.mean, scale, t.beta, t.y);
 }
 
+template <class T>
 void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                         const BatchNormInference<float>& t) {
+                         const BatchNormInference<T>& t) {
   const Scratch scales(ctx, s.C * sizeof(float));
   float* scale = scales.as<float>();
   for (int c = 0; c < s.C; ++c)
@@ -119,8 +123,9 @@ void batchnorm_inference(Context& ctx, const BatchNormShape& s, const BatchNormO
   normalise_rows(ctx, s, o, t.x, t.running_mean, scale, t.beta, t.y);
 }
 
+template <class T>
 void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOptions& o,
-                        const BatchNormBackward<float>& t) {
+                        const BatchNormBackward<T>& t) {
   const int64_t grain = rows_per_part(s);
   const OrderedVectorSum sums(
       ctx, s.rows, grain, 2 * s.C, [&](int64_t begin, int64_t end, double* part) {
@@ -147,5 +152,16 @@ void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
                    row_or_null(t.y, at), t.dy + at, t.mean, scale, mean_dz, slope_dz, t.dx + at);
   });
 }
+
+#define ASSAY_INSTANTIATE(T)                                                                  \
+  template void batchnorm_training(Context&, const BatchNormShape&, const BatchNormOptions&,  \
+                                   const BatchNormTraining<T>&);                              \
+  template void batchnorm_inference(Context&, const BatchNormShape&, const BatchNormOptions&, \
+                                    const BatchNormInference<T>&);                            \
+  template void batchnorm_backward(Context&, const BatchNormShape&, const BatchNormOptions&,  \
+                                   const BatchNormBackward<T>&)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(bf16);
+#undef ASSAY_INSTANTIATE
 
 }  // namespace assay::cpu

@@ -7,15 +7,16 @@ namespace assay::cpu::ASSAY_ISA {
 namespace {
 
 /// dy f'(z), with f'(z) from y. Without an activation y may be null.
-template <Activation A, class At>
-ASSAY_INLINE vf gradient_before(At at, vf slope, const float* y, const float* dy) {
+template <Activation A, class At, class T>
+ASSAY_INLINE vf gradient_before(At at, vf slope, const T* y, const T* dy) {
   if constexpr (A == Activation::none) return at.get(dy);
   return at.get(dy) * activation_slope<A>(slope, at.get(y));
 }
 
 }  // namespace
 
-void block_moments(int64_t rows, int C, const float* x, double* mean, double* m2) {
+template <class T>
+void block_moments(int64_t rows, int C, const T* x, double* mean, double* m2) {
   const double per_row = 1.0 / static_cast<double>(rows);
   for_each_register(C, [&](auto at) {
     vf sum{};
@@ -36,12 +37,13 @@ void block_moments(int64_t rows, int C, const float* x, double* mean, double* m2
   });
 }
 
-void normalise(Activation a, float slope, int64_t rows, int C, const float* x, const float* mean,
-               const float* scale, const float* shift, float* y) {
+template <class T>
+void normalise(Activation a, float slope, int64_t rows, int C, const T* x, const float* mean,
+               const float* scale, const float* shift, T* y) {
   with_activation(a, [&](auto A) {
     for (int64_t i = 0; i < rows; ++i) {
-      const float* xi = x + i * C;
-      float* yi = y + i * C;
+      const T* xi = x + i * C;
+      T* yi = y + i * C;
       for_each_register(C, [&](auto at) {
         const vf z = (at.get(xi) - at.get(mean)) * at.get(scale) + at.get(shift);
         at.put(yi, activate<A.value>(broadcast(slope), z));
@@ -50,8 +52,9 @@ void normalise(Activation a, float slope, int64_t rows, int C, const float* x, c
   });
 }
 
-void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const float* x,
-                       const float* y, const float* dy, const float* mean, double* sums) {
+template <class T>
+void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const T* x, const T* y,
+                       const T* dy, const float* mean, double* sums) {
   with_activation(a, [&](auto A) {
     for (int64_t row = 0; row < rows; row += kBatchNormBlock) {
       const int64_t end = rows - row < kBatchNormBlock ? rows : row + kBatchNormBlock;
@@ -74,15 +77,16 @@ void add_gradient_sums(Activation a, float slope, int64_t rows, int C, const flo
   });
 }
 
-void input_gradient(Activation a, float slope, int64_t rows, int C, const float* x, const float* y,
-                    const float* dy, const float* mean, const float* scale, const float* mean_dz,
-                    const float* slope_dz, float* dx) {
+template <class T>
+void input_gradient(Activation a, float slope, int64_t rows, int C, const T* x, const T* y,
+                    const T* dy, const float* mean, const float* scale, const float* mean_dz,
+                    const float* slope_dz, T* dx) {
   with_activation(a, [&](auto A) {
     for (int64_t i = 0; i < rows; ++i) {
-      const float* xi = x + i * C;
-      const float* yi = y == nullptr ? y : y + i * C;
-      const float* dyi = dy + i * C;
-      float* dxi = dx + i * C;
+      const T* xi = x + i * C;
+      const T* yi = y == nullptr ? y : y + i * C;
+      const T* dyi = dy + i * C;
+      T* dxi = dx + i * C;
       for_each_register(C, [&](auto at) {
         const vf dz = gradient_before<A.value>(at, broadcast(slope), yi, dyi);
         at.put(dxi, at.get(scale) *
@@ -91,5 +95,17 @@ void input_gradient(Activation a, float slope, int64_t rows, int C, const float*
     }
   });
 }
+
+#define ASSAY_INSTANTIATE(T)                                                                     \
+  template void block_moments(int64_t, int, const T*, double*, double*);                         \
+  template void normalise(Activation, float, int64_t, int, const T*, const float*, const float*, \
+                          const float*, T*);                                                     \
+  template void add_gradient_sums(Activation, float, int64_t, int, const T*, const T*, const T*, \
+                                  const float*, double*);                                        \
+  template void input_gradient(Activation, float, int64_t, int, const T*, const T*, const T*,    \
+                               const float*, const float*, const float*, const float*, T*)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(bf16);
+#undef ASSAY_INSTANTIATE
 
 }  // namespace assay::cpu::ASSAY_ISA

@@ -12,7 +12,9 @@
 
 namespace assay {
 
-/// A row of the table. Its passes are those of conv2d.h, with a null argmax where pool is 1.
+/// A row of the table. Its passes are those of conv2d.h, with a null argmax where pool is 1, on
+/// float or on bf16 tensors, not on both. A call on bf16 tensors that no bf16 row takes runs an
+/// fp32 row between conversions.
 struct Conv2dAlgorithm {
   const char* name;         ///< unique in the table: "winograd_narrow"
   Algorithm algo;           ///< the request that this row serves; several rows may share one
@@ -28,9 +30,18 @@ struct Conv2dAlgorithm {
                 Weights<float> w, float* dx);
   void (*wgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
                 Conv2dGrad<float> g, float* dw, float* dbias);
+  void (*bf16_fprop)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                     Weights<float> w, const float* bias, bf16* y, uint8_t* argmax) = nullptr;
+  void (*bf16_dgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                     Conv2dGrad<bf16> g, Weights<float> w, bf16* dx) = nullptr;
+  void (*bf16_wgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                     Conv2dGrad<bf16> g, float* dw, float* dbias) = nullptr;
 
+  /// Whether the row computes on bf16 tensors, then all three passes, instead of float ones.
+  bool is_bf16() const { return bf16_fprop != nullptr; }
   /// Whether the row has this pass at all, for some shape.
   bool has(ConvPass pass) const {
+    if (is_bf16()) return true;
     return pass == ConvPass::fprop   ? fprop != nullptr
            : pass == ConvPass::dgrad ? dgrad != nullptr
                                      : wgrad != nullptr;
@@ -53,13 +64,17 @@ struct Conv2dChoice {
   const GemmAlgorithm* gemm = nullptr;    ///< null unless the lowering is gemm
 
   const char* name() const { return gemm != nullptr ? gemm->name : conv->name; }
+  /// Whether bf16 tensors are converted to float before this choice and its results back.
+  bool converts(DType type) const {
+    return type == DType::bf16 && (conv == nullptr || !conv->is_bf16());
+  }
   Algorithm algo() const { return gemm != nullptr ? gemm->algo : conv->algo; }
   const char* file(ConvPass pass) const;
 };
 
-/// The choice for a call with this context.
+/// The choice for a call with this context on tensors of this type, f32 or bf16.
 Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
-                              const Conv2dEpilogue& e);
+                              const Conv2dEpilogue& e, DType type = DType::f32);
 
 namespace cpu {
 std::span<const Conv2dAlgorithm> conv2d_table();

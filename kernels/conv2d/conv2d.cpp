@@ -7,6 +7,7 @@
 
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/conv2d_ref.h"
+#include "kernels/pointwise/fp32_edges.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -17,10 +18,42 @@ Lowering lowering_in(const Context& ctx, const Conv2dShape& s, const Conv2dEpilo
   return ctx.algorithm == Algorithm::automatic ? lowering_of(s, e) : Lowering::none;
 }
 
+/// The row of a call on float tensors.
 const Conv2dAlgorithm& row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                               const Conv2dEpilogue& e) {
   return select_algorithm(conv2d_algorithms(ctx.device), ctx.algorithm,
-                          [&](const Conv2dAlgorithm& row) { return row.covers(ctx, pass, s, e); });
+                          [&](const Conv2dAlgorithm& row) {
+                            return row.is_bf16() ? Coverage::no("for bfloat16 tensors alone")
+                                                 : row.covers(ctx, pass, s, e);
+                          });
+}
+
+/// The row that computes a pass on bf16 tensors as they are; null if an fp32 row runs between
+/// conversions, as it does when no such row covers the call or another algorithm was named.
+const Conv2dAlgorithm* bf16_row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                                   const Conv2dEpilogue& e) {
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
+    if (!row.is_bf16()) continue;
+    const Coverage coverage = row.covers(ctx, pass, s, e);
+    if (ctx.algorithm == Algorithm::automatic ? coverage.fit == Coverage::chosen
+                                              : ctx.algorithm == row.algo && coverage.is_possible())
+      return &row;
+  }
+  return nullptr;
+}
+
+int64_t inputs(const Conv2dShape& s) {
+  return int64_t{s.N} * s.H * s.W * s.C;
+}
+int64_t outputs(const Conv2dShape& s, const Conv2dEpilogue& e) {
+  return int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
+}
+
+Conv2dGrad<float> grad_in(Fp32Edges& edges, const Conv2dShape& s, const Conv2dEpilogue& e,
+                          const Conv2dGrad<bf16>& g) {
+  const int64_t n = outputs(s, e);
+  const bf16* y = e.activation == Activation::none ? nullptr : g.y;
+  return {edges.in(g.dy, n), edges.in(y, n), g.argmax};
 }
 
 }  // namespace
@@ -46,7 +79,10 @@ Algorithm conv2d_algorithm_from_name(Device device, std::string_view name) {
 }
 
 Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
-                              const Conv2dEpilogue& e) {
+                              const Conv2dEpilogue& e, DType type) {
+  if (type == DType::bf16)
+    if (const Conv2dAlgorithm* row = bf16_row_of(ctx, pass, s, e))
+      return {.shape = s, .epilogue = e, .conv = row};
   Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
   if (choice.lowering == Lowering::gemm) {
     choice.gemm = &gemm_algorithm(ctx);
@@ -66,9 +102,17 @@ const char* Conv2dChoice::file(ConvPass pass) const {
 
 template <class T>
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
-                  Weights<T> w, const T* bias, T* y, uint8_t* argmax) {
+                  Weights<Master<T>> w, const Master<T>* bias, T* y, uint8_t* argmax) {
   if constexpr (std::is_same_v<T, double>) {
     ref::conv2d_fprop(s, e, x, w, bias, y, argmax);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    if (e.pool == 1) argmax = nullptr;
+    if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::fprop, s, e))
+      return row->bf16_fprop(ctx, s, e, x, w, bias, y, argmax);
+    Fp32Edges edges(ctx);
+    conv2d_fprop<float>(ctx, s, e, edges.in(x, inputs(s)), w, bias, edges.out(y, outputs(s, e)),
+                        argmax);
+    edges.finish();
   } else {
     if (e.pool == 1) argmax = nullptr;
     const Lowering lowering = lowering_in(ctx, s, e);
@@ -80,9 +124,15 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
 
 template <class T>
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
-                  Weights<T> w, T* dx) {
+                  Weights<Master<T>> w, T* dx) {
   if constexpr (std::is_same_v<T, double>) {
     ref::conv2d_dgrad(s, e, g, w, dx);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::dgrad, s, e))
+      return row->bf16_dgrad(ctx, s, e, g, w, dx);
+    Fp32Edges edges(ctx);
+    conv2d_dgrad<float>(ctx, s, e, grad_in(edges, s, e, g), w, edges.out(dx, inputs(s)));
+    edges.finish();
   } else {
     const Lowering lowering = lowering_in(ctx, s, e);
     if (lowering != Lowering::none) return lowered_dgrad(ctx, lowering, s, e, g, w, dx);
@@ -92,9 +142,14 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
 
 template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
-                  Conv2dGrad<T> g, T* dw, T* dbias) {
+                  Conv2dGrad<T> g, Master<T>* dw, Master<T>* dbias) {
   if constexpr (std::is_same_v<T, double>) {
     ref::conv2d_wgrad(s, e, x, g, dw, dbias);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::wgrad, s, e))
+      return row->bf16_wgrad(ctx, s, e, x, g, dw, dbias);
+    Fp32Edges edges(ctx);
+    conv2d_wgrad<float>(ctx, s, e, edges.in(x, inputs(s)), grad_in(edges, s, e, g), dw, dbias);
   } else {
     const Lowering lowering = lowering_in(ctx, s, e);
     if (lowering != Lowering::none) return lowered_wgrad(ctx, lowering, s, e, x, g, dw, dbias);
@@ -114,13 +169,14 @@ int64_t conv2d_min_bytes(const Conv2dShape& s, const Conv2dEpilogue& e) {
 
 #define ASSAY_INSTANTIATE(T)                                                                   \
   template void conv2d_fprop<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T*, \
-                                Weights<T>, const T*, T*, uint8_t*);                           \
+                                Weights<Master<T>>, const Master<T>*, T*, uint8_t*);           \
   template void conv2d_dgrad<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&,           \
-                                Conv2dGrad<T>, Weights<T>, T*);                                \
+                                Conv2dGrad<T>, Weights<Master<T>>, T*);                        \
   template void conv2d_wgrad<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T*, \
-                                Conv2dGrad<T>, T*, T*);
+                                Conv2dGrad<T>, Master<T>*, Master<T>*);
 ASSAY_INSTANTIATE(float)
 ASSAY_INSTANTIATE(double)
+ASSAY_INSTANTIATE(bf16)
 #undef ASSAY_INSTANTIATE
 
 }  // namespace assay

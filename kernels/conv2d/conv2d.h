@@ -15,12 +15,16 @@
 // its input, its forward pass is dgrad, its input gradient fprop, its weight gradient wgrad with x
 // and dy exchanged.
 //
+// T is float, double or bf16. Beside bf16 activations (x, y, dy, dx) the parameters and their
+// gradients (w, bias, dw, dbias) are float (Master), and so are all sums.
+//
 // Sizes are not checked here but in tensor/ops_conv.cpp.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -59,15 +63,15 @@ struct Conv2dGrad {
 /// first largest element of each window; it may be null, and is not written when pool is 1.
 template <class T>
 void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
-                  Weights<T> w, const T* bias, T* y, uint8_t* argmax);
+                  Weights<Master<T>> w, const Master<T>* bias, T* y, uint8_t* argmax);
 /// Overwrites dx (N,H,W,C) with dL/dx, summed over the copies that the upsampling makes of x.
 template <class T>
 void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
-                  Weights<T> w, T* dx);
+                  Weights<Master<T>> w, T* dx);
 /// Overwrites dw (K,R,S,C) and dbias (K); dbias may be null.
 template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
-                  Conv2dGrad<T> g, T* dw, T* dbias);
+                  Conv2dGrad<T> g, Master<T>* dw, Master<T>* dbias);
 
 /// The passes; conv2d_algorithm() (kernels/conv2d/algorithm.h) says which algorithm one runs.
 enum class ConvPass : uint8_t { fprop, dgrad, wgrad };

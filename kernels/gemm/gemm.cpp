@@ -4,6 +4,7 @@
 
 #include "kernels/gemm/algorithm.h"
 #include "kernels/gemm/gemm_ref.h"
+#include "kernels/pointwise/fp32_edges.h"
 #include "kernels/runtime/error.h"
 
 namespace assay {
@@ -22,20 +23,42 @@ const GemmAlgorithm& gemm_algorithm(const Context& ctx) {
 }
 
 template <class T>
-void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<T> b,
-          const T* bias, T* c) {
+void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<Master<T>> b,
+          const Master<T>* bias, T* c) {
   ASSAY_CHECK(!e.accumulate || e.activation == Activation::none,
               "gemm: accumulate and an activation do not go together");
-  if constexpr (std::is_same_v<T, double>)
+  if constexpr (std::is_same_v<T, double>) {
     ref::gemm(s, e, a, b, bias, c);
-  else
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    ASSAY_CHECK(!e.accumulate, "gemm: accumulate would round to bfloat16 at every call");
+    Fp32Edges edges(ctx);
+    gemm<float>(ctx, s, e, edges.in(a, int64_t{s.M} * s.K), b, bias,
+                edges.out(c, int64_t{s.M} * s.N));
+    edges.finish();
+  } else {
     gemm_algorithm(ctx).product(ctx, s, e, a, b, bias, c);
+  }
 }
 
-template void gemm<float>(Context&, const GemmShape&, const GemmEpilogue&, const float*,
-                          Weights<float>, const float*, float*);
-template void gemm<double>(Context&, const GemmShape&, const GemmEpilogue&, const double*,
-                           Weights<double>, const double*, double*);
+template <class T>
+void gemm_wgrad(Context& ctx, const GemmShape& s, const T* a, const T* b, Master<T>* c) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    gemm<float>(ctx, s, {}, edges.in(a, int64_t{s.M} * s.K), edges.in(b, int64_t{s.N} * s.K),
+                nullptr, c);
+  } else {
+    gemm<T>(ctx, s, {}, a, b, nullptr, c);
+  }
+}
+
+#define ASSAY_INSTANTIATE(T)                                                       \
+  template void gemm<T>(Context&, const GemmShape&, const GemmEpilogue&, const T*, \
+                        Weights<Master<T>>, const Master<T>*, T*);                 \
+  template void gemm_wgrad<T>(Context&, const GemmShape&, const T*, const T*, Master<T>*)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(double);
+ASSAY_INSTANTIATE(bf16);
+#undef ASSAY_INSTANTIATE
 
 int64_t gemm_flops(const GemmShape& s) {
   return int64_t{2} * s.M * s.N * s.K;

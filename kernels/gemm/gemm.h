@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -26,10 +27,13 @@ struct GemmEpilogue {
 };
 
 /// Writes C (M,N). `bias` (N) may be null. With K = 0 the sums are 0. Throws Error for `accumulate`
-/// with an activation.
+/// with an activation or with bf16. Beside bf16 activations A and C the weights B are float.
 template <class T>
-void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<T> b,
-          const T* bias, T* c);
+void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<Master<T>> b,
+          const Master<T>* bias, T* c);
+/// The gradient of weights: C = op(A) op(B) for activations A and B; C has the type of weights.
+template <class T>
+void gemm_wgrad(Context& ctx, const GemmShape& s, const T* a, const T* b, Master<T>* c);
 
 /// 2 M N K, a multiply-add counting as two.
 int64_t gemm_flops(const GemmShape& s);

@@ -43,18 +43,18 @@ void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
 }
 
 template <class T>
-void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out) {
+void affine(Context& ctx, int64_t n, Master<T> scale, Master<T> shift, const T* x, T* out) {
   ASSAY_DISPATCH(T, ctx, affine, n, scale, shift, x, out);
 }
 
 template <class T>
-void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out) {
+void scale(Context& ctx, int64_t n, const Master<T>* factor, const T* x, T* out) {
   ASSAY_DISPATCH(T, ctx, scale, n, factor, x, out);
 }
 
 template <class T>
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
-                     const T* bias, T* y) {
+                     const Master<T>* bias, T* y) {
   ASSAY_DISPATCH(T, ctx, bias_activation, a, slope, rows, C, x, bias, y);
 }
 
@@ -63,27 +63,36 @@ void fill(Context& ctx, int64_t n, T value, T* out) {
   ASSAY_DISPATCH(T, ctx, fill, n, value, out);
 }
 
+void convert(Context& ctx, int64_t n, const float* x, bf16* y) {
+  cpu::convert(ctx, n, x, y);
+}
+void convert(Context& ctx, int64_t n, const bf16* x, float* y) {
+  cpu::convert(ctx, n, x, y);
+}
+
 template <class T>
 void permute(Context& ctx, const Strides& s, const T* x, T* out) {
   ASSAY_DISPATCH(T, ctx, permute, s, x, out);
 }
 
-#define ASSAY_INSTANTIATE(T)                                                                     \
-  template void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, \
-                                 T* y);                                                          \
-  template void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, \
-                                 const T* dy, T* dx);                                            \
-  template void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);                    \
-  template void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
-  template void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);               \
-  template void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);           \
-  template void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);             \
-  template void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C,    \
-                                const T* x, const T* bias, T* y);                                \
-  template void fill(Context& ctx, int64_t n, T value, T* out);                                  \
+#define ASSAY_INSTANTIATE(T)                                                                      \
+  template void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x,  \
+                                 T* y);                                                           \
+  template void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y,  \
+                                 const T* dy, T* dx);                                             \
+  template void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);                     \
+  template void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);                \
+  template void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);                \
+  template void affine<T>(Context & ctx, int64_t n, Master<T> scale, Master<T> shift, const T* x, \
+                          T* out);                                                                \
+  template void scale<T>(Context & ctx, int64_t n, const Master<T>* factor, const T* x, T* out);  \
+  template void bias_activation<T>(Context & ctx, Activation a, float slope, int64_t rows, int C, \
+                                   const T* x, const Master<T>* bias, T* y);                      \
+  template void fill(Context& ctx, int64_t n, T value, T* out);                                   \
   template void permute(Context& ctx, const Strides& s, const T* x, T* out)
 ASSAY_INSTANTIATE(float);
 ASSAY_INSTANTIATE(double);
+ASSAY_INSTANTIATE(bf16);
 #undef ASSAY_INSTANTIATE
 
 }  // namespace assay

@@ -1,7 +1,9 @@
-// Operations element by element.
+// Operations element by element, on float, double or bf16. Beside bf16 elements the scalars and
+// biases are float (Master), and the arithmetic too.
 #pragma once
 
 #include "kernels/pointwise/activation_formula.h"
+#include "kernels/runtime/bf16.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -27,18 +29,23 @@ template <class T>
 void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);
 /// out = scale * x + shift, n elements.
 template <class T>
-void affine(Context& ctx, int64_t n, T scale, T shift, const T* x, T* out);
+void affine(Context& ctx, int64_t n, Master<T> scale, Master<T> shift, const T* x, T* out);
 /// out = *factor * x, n elements. The factor is in the memory of ctx.device, so the host need not
 /// wait for it.
 template <class T>
-void scale(Context& ctx, int64_t n, const T* factor, const T* x, T* out);
+void scale(Context& ctx, int64_t n, const Master<T>* factor, const T* x, T* out);
 /// y(i,c) = f(x(i,c) + bias(c)) for x (rows, C).
 template <class T>
 void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
-                     const T* bias, T* y);
+                     const Master<T>* bias, T* y);
 /// out = value, n elements.
 template <class T>
 void fill(Context& ctx, int64_t n, T value, T* out);
+
+/// y = x, n elements, rounded to nearest, ties to even; NaN becomes 0x7fff. On the CPU alone.
+void convert(Context& ctx, int64_t n, const float* x, bf16* y);
+/// y = x, n elements, exactly. On the CPU alone.
+void convert(Context& ctx, int64_t n, const bf16* x, float* y);
 
 /// The dimensions of a result, the last one fastest, and for each the distance in the source, in
 /// elements, between neighbours.

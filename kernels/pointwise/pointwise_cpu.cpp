@@ -12,64 +12,101 @@ constexpr int64_t kGrain = 1 << 15;
 
 }  // namespace
 
-void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x,
-                      float* y) {
+template <class T>
+void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(activation_fprop, a, slope, end - begin, x + begin, y + begin);
   });
 }
 
-void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const float* y,
-                      const float* dy, float* dx) {
+template <class T>
+void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, const T* dy,
+                      T* dx) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(activation_bprop, a, slope, end - begin, y + begin, dy + begin, dx + begin);
   });
 }
 
-void add(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void add(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(add, end - begin, a + begin, b + begin, out + begin);
   });
 }
 
-void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(subtract, end - begin, a + begin, b + begin, out + begin);
   });
 }
 
-void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(multiply, end - begin, a + begin, b + begin, out + begin);
   });
 }
 
-void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out) {
+template <class T>
+void affine(Context& ctx, int64_t n, float scale, float shift, const T* x, T* out) {
   parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(affine, end - begin, scale, shift, x + begin, out + begin);
   });
 }
 
-void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out) {
+template <class T>
+void scale(Context& ctx, int64_t n, const float* factor, const T* x, T* out) {
   affine(ctx, n, *factor, 0.0f, x, out);
 }
 
-void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
-                     const float* bias, float* y) {
+template <class T>
+void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
+                     const float* bias, T* y) {
   const int64_t rows_per_part = std::max<int64_t>(1, kGrain / C);
   parallel_blocks(ctx, rows, rows_per_part, [&](int64_t begin, int64_t end) {
     ASSAY_ISA_CALL(bias_activation, a, slope, end - begin, C, x + begin * C, bias, y + begin * C);
   });
 }
 
-void fill(Context& ctx, int64_t n, float value, float* out) {
+template <class T>
+void fill(Context& ctx, int64_t n, T value, T* out) {
   parallel_blocks(ctx, n, kGrain,
                   [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, value); });
 }
 
 // One thread suffices: tensors are permuted when they are imported or exported, not in a step.
-void permute(Context&, const Strides& s, const float* x, float* out) {
+template <class T>
+void permute(Context&, const Strides& s, const T* x, T* out) {
   ref::permute(s, x, out);
 }
+
+void convert(Context& ctx, int64_t n, const float* x, bf16* y) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(convert, end - begin, x + begin, y + begin);
+  });
+}
+
+void convert(Context& ctx, int64_t n, const bf16* x, float* y) {
+  parallel_blocks(ctx, n, kGrain, [&](int64_t begin, int64_t end) {
+    ASSAY_ISA_CALL(convert, end - begin, x + begin, y + begin);
+  });
+}
+
+#define ASSAY_INSTANTIATE(T)                                                                       \
+  template void activation_fprop(Context&, Activation, float, int64_t, const T*, T*);              \
+  template void activation_bprop(Context&, Activation, float, int64_t, const T*, const T*, T*);    \
+  template void add(Context&, int64_t, const T*, const T*, T*);                                    \
+  template void subtract(Context&, int64_t, const T*, const T*, T*);                               \
+  template void multiply(Context&, int64_t, const T*, const T*, T*);                               \
+  template void affine(Context&, int64_t, float, float, const T*, T*);                             \
+  template void scale(Context&, int64_t, const float*, const T*, T*);                              \
+  template void bias_activation(Context&, Activation, float, int64_t, int, const T*, const float*, \
+                                T*);                                                               \
+  template void fill(Context&, int64_t, T, T*);                                                    \
+  template void permute(Context&, const Strides&, const T*, T*)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(bf16);
+#undef ASSAY_INSTANTIATE
 
 }  // namespace assay::cpu

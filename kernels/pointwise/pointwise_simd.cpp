@@ -5,15 +5,16 @@
 
 namespace assay::cpu::ASSAY_ISA {
 
-void activation_fprop(Activation a, float slope, int64_t n, const float* x, float* y) {
+template <class T>
+void activation_fprop(Activation a, float slope, int64_t n, const T* x, T* y) {
   with_activation(a, [&](auto A) {
     for_each_register(n,
                       [&](auto at) { at.put(y, activate<A.value>(broadcast(slope), at.get(x))); });
   });
 }
 
-void activation_bprop(Activation a, float slope, int64_t n, const float* y, const float* dy,
-                      float* dx) {
+template <class T>
+void activation_bprop(Activation a, float slope, int64_t n, const T* y, const T* dy, T* dx) {
   with_activation(a, [&](auto A) {
     for_each_register(n, [&](auto at) {
       at.put(dx, at.get(dy) * activation_slope<A.value>(broadcast(slope), at.get(y)));
@@ -21,24 +22,29 @@ void activation_bprop(Activation a, float slope, int64_t n, const float* y, cons
   });
 }
 
-void add(int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void add(int64_t n, const T* a, const T* b, T* out) {
   for_each_register(n, [&](auto at) { at.put(out, at.get(a) + at.get(b)); });
 }
 
-void subtract(int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void subtract(int64_t n, const T* a, const T* b, T* out) {
   for_each_register(n, [&](auto at) { at.put(out, at.get(a) - at.get(b)); });
 }
 
-void multiply(int64_t n, const float* a, const float* b, float* out) {
+template <class T>
+void multiply(int64_t n, const T* a, const T* b, T* out) {
   for_each_register(n, [&](auto at) { at.put(out, at.get(a) * at.get(b)); });
 }
 
-void affine(int64_t n, float scale, float shift, const float* x, float* out) {
+template <class T>
+void affine(int64_t n, float scale, float shift, const T* x, T* out) {
   for_each_register(n, [&](auto at) { at.put(out, scale * at.get(x) + shift); });
 }
 
-void bias_activation(Activation a, float slope, int64_t rows, int C, const float* x,
-                     const float* bias, float* y) {
+template <class T>
+void bias_activation(Activation a, float slope, int64_t rows, int C, const T* x, const float* bias,
+                     T* y) {
   // A few channels do not fill a register, so several rows are handled as one.
   constexpr int kLongRow = 128;
   float repeated[kLongRow];
@@ -50,13 +56,32 @@ void bias_activation(Activation a, float slope, int64_t rows, int C, const float
   with_activation(a, [&](auto A) {
     for (int64_t row = 0; row < rows; row += fold) {
       const int64_t length = (rows - row < fold ? rows - row : fold) * C;
-      const float* xi = x + row * C;
-      float* yi = y + row * C;
+      const T* xi = x + row * C;
+      T* yi = y + row * C;
       for_each_register(length, [&](auto at) {
         at.put(yi, activate<A.value>(broadcast(slope), at.get(xi) + at.get(row_bias)));
       });
     }
   });
 }
+
+template <class From, class To>
+void convert(int64_t n, const From* x, To* y) {
+  for_each_register(n, [&](auto at) { at.put(y, at.get(x)); });
+}
+template void convert(int64_t, const float*, bf16*);
+template void convert(int64_t, const bf16*, float*);
+
+#define ASSAY_INSTANTIATE(T)                                                          \
+  template void activation_fprop(Activation, float, int64_t, const T*, T*);           \
+  template void activation_bprop(Activation, float, int64_t, const T*, const T*, T*); \
+  template void add(int64_t, const T*, const T*, T*);                                 \
+  template void subtract(int64_t, const T*, const T*, T*);                            \
+  template void multiply(int64_t, const T*, const T*, T*);                            \
+  template void affine(int64_t, float, float, const T*, T*);                          \
+  template void bias_activation(Activation, float, int64_t, int, const T*, const float*, T*)
+ASSAY_INSTANTIATE(float);
+ASSAY_INSTANTIATE(bf16);
+#undef ASSAY_INSTANTIATE
 
 }  // namespace assay::cpu::ASSAY_ISA

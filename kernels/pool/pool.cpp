@@ -1,5 +1,6 @@
 #include "kernels/pool/pool.h"
 
+#include "kernels/pointwise/fp32_edges.h"
 #include "kernels/pool/pool_backends.h"
 #include "kernels/pool/pool_ref.h"
 #include "kernels/runtime/dispatch.h"
@@ -17,42 +18,90 @@ void check(const PoolShape& s, const char* name) {
 void check(const UpsampleShape& s) {
   ASSAY_CHECK(s.factor >= 1, "upsample: factor {} is below 1", s.factor);
 }
+int64_t inputs(const PoolShape& s) {
+  return int64_t{s.N} * s.H * s.W * s.C;
+}
+int64_t outputs(const PoolShape& s) {
+  return int64_t{s.N} * s.P() * s.Q() * s.C;
+}
+int64_t inputs(const UpsampleShape& s) {
+  return int64_t{s.N} * s.H * s.W * s.C;
+}
+int64_t outputs(const UpsampleShape& s) {
+  return inputs(s) * s.factor * s.factor;
+}
 }  // namespace
 
 template <class T>
 void max_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y, uint8_t* argmax) {
   check(s, "max_pool");
-  ASSAY_DISPATCH(T, ctx, max_pool_fprop, s, x, y, argmax);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    max_pool_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)), argmax);
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, max_pool_fprop, s, x, y, argmax);
+  }
 }
 
 template <class T>
 void max_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, const uint8_t* argmax, T* dx) {
   check(s, "max_pool");
-  ASSAY_DISPATCH(T, ctx, max_pool_bprop, s, dy, argmax, dx);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    max_pool_bprop<float>(ctx, s, edges.in(dy, outputs(s)), argmax, edges.out(dx, inputs(s)));
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, max_pool_bprop, s, dy, argmax, dx);
+  }
 }
 
 template <class T>
 void avg_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y) {
   check(s, "avg_pool");
-  ASSAY_DISPATCH(T, ctx, avg_pool_fprop, s, x, y);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    avg_pool_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)));
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, avg_pool_fprop, s, x, y);
+  }
 }
 
 template <class T>
 void avg_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, T* dx) {
   check(s, "avg_pool");
-  ASSAY_DISPATCH(T, ctx, avg_pool_bprop, s, dy, dx);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    avg_pool_bprop<float>(ctx, s, edges.in(dy, outputs(s)), edges.out(dx, inputs(s)));
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, avg_pool_bprop, s, dy, dx);
+  }
 }
 
 template <class T>
 void upsample_fprop(Context& ctx, const UpsampleShape& s, const T* x, T* y) {
   check(s);
-  ASSAY_DISPATCH(T, ctx, upsample_fprop, s, x, y);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    upsample_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)));
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, upsample_fprop, s, x, y);
+  }
 }
 
 template <class T>
 void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx) {
   check(s);
-  ASSAY_DISPATCH(T, ctx, upsample_bprop, s, dy, dx);
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    upsample_bprop<float>(ctx, s, edges.in(dy, outputs(s)), edges.out(dx, inputs(s)));
+    edges.finish();
+  } else {
+    ASSAY_DISPATCH(T, ctx, upsample_bprop, s, dy, dx);
+  }
 }
 
 #define ASSAY_INSTANTIATE(T)                                                            \
@@ -66,6 +115,7 @@ void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx) {
   template void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx)
 ASSAY_INSTANTIATE(float);
 ASSAY_INSTANTIATE(double);
+ASSAY_INSTANTIATE(bf16);
 #undef ASSAY_INSTANTIATE
 
 }  // namespace assay

@@ -1,5 +1,6 @@
 #include "kernels/reduce/reduce.h"
 
+#include "kernels/pointwise/fp32_edges.h"
 #include "kernels/reduce/reduce_backends.h"
 #include "kernels/reduce/reduce_ref.h"
 #include "kernels/runtime/dispatch.h"
@@ -8,34 +9,48 @@
 namespace assay {
 
 template <class T>
-void reduce_sum(Context& ctx, int64_t n, const T* x, T* out) {
-  ASSAY_DISPATCH(T, ctx, reduce_sum, n, x, out);
+void reduce_sum(Context& ctx, int64_t n, const T* x, Master<T>* out) {
+  if constexpr (std::is_same_v<T, bf16>)
+    reduce_sum<float>(ctx, n, Fp32Edges(ctx).in(x, n), out);
+  else
+    ASSAY_DISPATCH(T, ctx, reduce_sum, n, x, out);
 }
 
 template <class T>
-void reduce_columns(Context& ctx, int64_t rows, int C, const T* x, T* out) {
-  ASSAY_DISPATCH(T, ctx, reduce_columns, rows, C, x, out);
+void reduce_columns(Context& ctx, int64_t rows, int C, const T* x, Master<T>* out) {
+  if constexpr (std::is_same_v<T, bf16>)
+    reduce_columns<float>(ctx, rows, C, Fp32Edges(ctx).in(x, rows * C), out);
+  else
+    ASSAY_DISPATCH(T, ctx, reduce_columns, rows, C, x, out);
 }
 
 template <class T>
-void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, T* out) {
-  ASSAY_DISPATCH(T, ctx, reduce_rows, rows, C, x, out);
+void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, Master<T>* out) {
+  if constexpr (std::is_same_v<T, bf16>)
+    reduce_rows<float>(ctx, rows, C, Fp32Edges(ctx).in(x, rows * C), out);
+  else
+    ASSAY_DISPATCH(T, ctx, reduce_rows, rows, C, x, out);
 }
 
 template <class T>
 bool all_finite(Context& ctx, int64_t n, const T* x) {
-  bool finite = true;
-  ASSAY_DISPATCH(T, ctx, all_finite, n, x, &finite);
-  return finite;
+  if constexpr (std::is_same_v<T, bf16>) {
+    return all_finite<float>(ctx, n, Fp32Edges(ctx).in(x, n));
+  } else {
+    bool finite = true;
+    ASSAY_DISPATCH(T, ctx, all_finite, n, x, &finite);
+    return finite;
+  }
 }
 
-#define ASSAY_INSTANTIATE(T)                                                            \
-  template void reduce_sum(Context& ctx, int64_t n, const T* x, T* out);                \
-  template void reduce_columns(Context& ctx, int64_t rows, int C, const T* x, T* out);  \
-  template void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, T* out); \
-  template bool all_finite(Context& ctx, int64_t n, const T* x)
+#define ASSAY_INSTANTIATE(T)                                                                   \
+  template void reduce_sum<T>(Context&, int64_t n, const T* x, Master<T>* out);                \
+  template void reduce_columns<T>(Context&, int64_t rows, int C, const T* x, Master<T>* out);  \
+  template void reduce_rows<T>(Context&, int64_t rows, int64_t C, const T* x, Master<T>* out); \
+  template bool all_finite(Context&, int64_t n, const T* x)
 ASSAY_INSTANTIATE(float);
 ASSAY_INSTANTIATE(double);
+ASSAY_INSTANTIATE(bf16);
 #undef ASSAY_INSTANTIATE
 
 }  // namespace assay

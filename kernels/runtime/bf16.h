@@ -35,4 +35,16 @@ struct bf16 {
 };
 static_assert(sizeof(bf16) == 2);
 
+/// The type of parameters, statistics and sums beside activations of type T: float beside bf16.
+template <class T>
+struct MasterOf {
+  using type = T;
+};
+template <>
+struct MasterOf<bf16> {
+  using type = float;
+};
+template <class T>
+using Master = typename MasterOf<T>::type;
+
 }  // namespace assay

@@ -5,13 +5,15 @@
 #include <string>
 
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/isa.h"
 
 namespace assay {
 namespace {
 thread_local Context* innermost = nullptr;
 constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf32", "bf16"};
-constexpr const char* kAlgoNames[] = {"automatic", "naive",     "blocked",     "fused",  "winograd",
-                                      "tiled",     "pipelined", "tensor_core", "hopper", "direct"};
+constexpr const char* kAlgoNames[] = {"automatic", "naive",  "blocked",   "fused",
+                                      "winograd",  "tiled",  "pipelined", "tensor_core",
+                                      "hopper",    "direct", "tiles"};
 
 /// The value of Enum whose entry in the list of names is `name`.
 template <class Enum, size_t kCount>
@@ -59,6 +61,25 @@ WeightCache::Entry& WeightCache::find(const void* data, const PackKey& key, size
     entries_.erase(oldest);
   }
   return entry;
+}
+
+void set_precision(Context& ctx, Precision p) {
+  if (!ctx.device.is_cuda()) {
+    ASSAY_CHECK_AS(UsageError, p != Precision::tf32x3 && p != Precision::tf32,
+                   "--precision {}: not on the CPU; there it is fp32, fp32-strict or bf16",
+                   name_of(p));
+    ASSAY_CHECK_AS(
+        UsageError, p != Precision::bf16 || active_tiles() != Tiles::none,
+        "--precision bf16: needs the tile instructions of AMX-BF16 (amx_tile and amx_bf16 in "
+        "/proc/cpuinfo), which {}; use fp32, or ASSAY_AMX=emulated in the environment, which "
+        "rounds as bf16 does but is no faster than fp32",
+        tiles_available(Tiles::native) ? "ASSAY_AMX=off hides" : "this machine lacks");
+  }
+  ctx.precision = p;
+}
+
+DType activation_type(const Context& ctx) {
+  return ctx.precision == Precision::bf16 && !ctx.device.is_cuda() ? DType::bf16 : DType::f32;
 }
 
 const char* name_of(Precision p) {

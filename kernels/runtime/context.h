@@ -16,7 +16,8 @@ namespace assay {
 ///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
 ///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
 ///   tf32         one TF32 product (CUDA)
-///   bf16         operands rounded to bfloat16 (CUDA)
+///   bf16         activations and their gradients are bfloat16 tensors (CPU); operands of products
+///                are rounded to bfloat16 (CUDA)
 enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
 
 /// The algorithms of the kernels. `automatic` lets the dispatcher choose. Each backend has some of
@@ -32,7 +33,8 @@ enum class Algorithm : uint8_t {
   pipelined,    ///< CUDA: copies run ahead of the products
   tensor_core,  ///< CUDA: products on tensor cores
   hopper,       ///< CUDA: TMA and wgmma; not written, chooses as `automatic` does
-  direct        ///< CUDA: few channels, no tiles
+  direct,       ///< CUDA: few channels, no tiles
+  tiles         ///< CPU: bf16 products on AMX tiles
 };
 
 class OwnedContext;
@@ -77,6 +79,13 @@ class ContextScope {
  private:
   Context* previous_;
 };
+
+/// Sets ctx.precision. Throws UsageError for tf32x3 and tf32 on the CPU, and for bf16 there where
+/// this process has no tile instructions (kernels/runtime/isa.h).
+void set_precision(Context& ctx, Precision p);
+/// The element type of a network's activations in this context: bf16 on the CPU if the precision is
+/// bf16, else f32.
+DType activation_type(const Context& ctx);
 
 const char* name_of(Precision p);
 const char* name_of(Algorithm algo);

@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 #ifndef ASSAY_ISA
-#error "simd.h is for files built by assay_isa_sources()"
+#error "simd.h is for files built by assay_isa_sources() or assay_tile_sources()"
 #endif
 
 #define ASSAY_INLINE inline __attribute__((always_inline))
 
 namespace assay::cpu::ASSAY_ISA {
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(ASSAY_EMULATED_TILES)  // there compilers split a register
 inline constexpr int kLanes = 16;
 #elif defined(__AVX2__)
 inline constexpr int kLanes = 8;

@@ -1,6 +1,7 @@
 // The loop over an array, register by register.
 #pragma once
 
+#include "kernels/runtime/simd_bf16.h"
 #include "kernels/runtime/simd_math.h"
 
 namespace assay::cpu::ASSAY_ISA {
@@ -8,15 +9,27 @@ namespace assay::cpu::ASSAY_ISA {
 /// Position of a step of the loop in the arrays: a whole register, or the last `count` elements.
 struct WholeRegister {
   int64_t i;
-  ASSAY_INLINE vf get(const float* p) const { return load(p + i); }
-  ASSAY_INLINE void put(float* p, vf v) const { store(p + i, v); }
+  template <class T>
+  ASSAY_INLINE vf get(const T* p) const {
+    return load(p + i);
+  }
+  template <class T>
+  ASSAY_INLINE void put(T* p, vf v) const {
+    store(p + i, v);
+  }
   ASSAY_INLINE vf zero_rest(vf v) const { return v; }
 };
 struct PartRegister {
   int64_t i;
   int count;
-  ASSAY_INLINE vf get(const float* p) const { return load_first(p + i, count); }
-  ASSAY_INLINE void put(float* p, vf v) const { store_first(p + i, v, count); }
+  template <class T>
+  ASSAY_INLINE vf get(const T* p) const {
+    return load_first(p + i, count);
+  }
+  template <class T>
+  ASSAY_INLINE void put(T* p, vf v) const {
+    store_first(p + i, v, count);
+  }
   /// 0 in the lanes beyond the end, for sums.
   ASSAY_INLINE vf zero_rest(vf v) const {
     vf kept{};
@@ -25,7 +38,8 @@ struct PartRegister {
   }
 };
 
-/// Calls f(at) for the n elements of some arrays; f reads with at.get(p), writes with at.put(p, v).
+/// Calls f(at) for the n elements of some arrays; f reads floats or bf16 with
+/// at.get(p) and writes them with at.put(p, v).
 template <class F>
 ASSAY_INLINE void for_each_register(int64_t n, const F& f) {
   int64_t i = 0;

@@ -37,6 +37,12 @@ enum class PackKind : uint8_t {
   winograd_dgrad_upsampled,
   winograd_narrow_fprop,
   winograd_narrow_dgrad,
+  tiles_fprop,
+  tiles_fprop_merged,
+  tiles_dgrad,
+  tiles_dgrad_merged,
+  tiles_gemm,
+  tiles_gemm_transposed,
 };
 
 /// Distinguishes the packed forms of the same weights. A field is set if the layout depends on it.
@@ -57,12 +63,17 @@ class WeightCache {
   /// pointer is valid until the next call.
   template <class T, class Pack>
   const T* get(Weights<T> weights, const PackKey& key, size_t bytes, const Pack& pack) {
+    return get_as<T>(weights, key, bytes, pack);
+  }
+  /// The same for a packed form of another type.
+  template <class Packed, class T, class Pack>
+  const Packed* get_as(Weights<T> weights, const PackKey& key, size_t bytes, const Pack& pack) {
     Entry& entry = find(weights.data, key, bytes);
     if (weights.version == 0 || entry.version != weights.version) {
-      pack(entry.buffer.template as<T>());
+      pack(entry.buffer.template as<Packed>());
       entry.version = weights.version;
     }
-    return entry.buffer.template as<T>();
+    return entry.buffer.template as<Packed>();
   }
   void clear() { entries_.clear(); }
   /// Makes later calls pack every form again, into the existing buffers.

@@ -45,8 +45,8 @@ DetectorMetrics train_baseline(BaselineDetector& detector, const RunFolder& fold
 }
 
 template <class D>
-ModelSpec baseline(const std::string& name, const std::string& introduction,
-                   const std::string& heat) {
+ModelSpec baseline(const std::string& name, const std::string& title,
+                   const std::string& introduction, const std::string& heat) {
   ModelSpec model;
   model.name = name;
   model.is_baseline = true;
@@ -63,7 +63,8 @@ ModelSpec baseline(const std::string& name, const std::string& introduction,
   model.collapse_hint = "the held-out good images are all the same; give it others";
   model.suite = {{"quick", {.preset = name, .max_classes = 2, .seeds = 1}},
                  {"paper", {.preset = name, .max_classes = 1000, .seeds = 5}}};
-  model.report = {.colour = 5,
+  model.report = {.title = title,
+                  .colour = 5,
                   .introduction = introduction,
                   .loss = "mean score",
                   .heat = [heat](const RunConfig&) { return heat; }};
@@ -73,15 +74,16 @@ ModelSpec baseline(const std::string& name, const std::string& introduction,
 }  // namespace
 
 std::vector<ModelSpec> baseline_models() {
-  ModelSpec mean =
-      baseline<MeanDetector>("mean", "the mean of the good images (a baseline without a network)",
-                             "deviations from the mean image");
+  ModelSpec mean = baseline<MeanDetector>(
+      "mean", "mean", "the mean of the good images (a baseline without a network)",
+      "deviations from the mean image");
   ModelSpec pca = baseline<PcaDetector>(
-      "pca", "the principal components of the good images (a baseline without a network)",
+      "pca", "PCA", "the principal components of the good images (a baseline without a network)",
       "squared residual, blurred");
   pca.own_options = {own_option("components", 40, at_least{1}, "principal components, at most")};
   ModelSpec nearest = baseline<NearestDetector>(
-      "nearest", "the good image nearest to the one at hand (a baseline without a network)",
+      "nearest", "nearest",
+      "the good image nearest to the one at hand (a baseline without a network)",
       "squared difference from the nearest good image, blurred");
   return {mean, pca, nearest};
 }

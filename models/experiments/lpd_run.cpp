@@ -79,6 +79,7 @@ ModelSpec lpd_model() {
   model.collapse_hint = "the good images are all the same; give it more of them";
   model.suite = {{"quick", {.preset = "lpd", .max_classes = 2, .seeds = 1}},
                  {"paper", {.preset = "lpd", .max_classes = 1000, .seeds = 3}}};
+  model.reconstructs = false;
   model.report = {.colour = 4,
                   .introduction =
                       "LPD, local patch density, which learns from good images alone and has no "

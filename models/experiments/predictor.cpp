@@ -57,7 +57,7 @@ std::unique_ptr<OwnedContext> context_of(const RunConfig& config, int threads) {
                  threads);
   auto context = make_context(config.device == "cuda" ? Device::cuda() : Device::cpu(),
                               threads == 0 ? available_threads() : threads);
-  context->get().precision = precision_from_name(config.precision.c_str());
+  set_precision(context->get(), precision_from_name(config.precision.c_str()));
   return context;
 }
 

@@ -283,7 +283,8 @@ ModelSpec anogan() {
   model.suite = {
       {"quick", quick},
       {"paper", {.preset = "anogan", .max_classes = kAllClasses, .seeds = 3, .on_request = true}}};
-  model.report = {.colour = 3,
+  model.report = {.title = "AnoGAN",
+                  .colour = 3,
                   .introduction = "AnoGAN, which looks for the nearest image that a DCGAN can make",
                   .heat = [](const RunConfig&) { return "|x &minus; G(z)|"; },
                   .max_heat = [](const RunConfig&) { return 1.0; },

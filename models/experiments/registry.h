@@ -61,6 +61,7 @@ struct SuiteCells {
 
 /// Texts about a model in the report, as HTML.
 struct ReportText {
+  std::string title = {};         ///< the model's name; if empty, the name in capitals
   int colour = 3;                 ///< index into the palette, in every chart
   std::string introduction = {};  ///< "an autoencoder, which learns from good images alone"
   std::string loss = "mean squared error";
@@ -123,6 +124,7 @@ struct ModelSpec {
   /// Trained on good and defective images by cross-validation; else on good images alone.
   bool learns_from_defects = false;
   bool draws_heat_maps = true;
+  bool reconstructs = true;  ///< panels show a reconstruction and its residual, else the heat alone
   bool is_baseline = false;  ///< no network; the report compares trained models with it
   /// Columns of history.csv that the report reads.
   std::vector<std::string> history_columns = {"epoch", "train_loss", "validation_loss"};

@@ -111,8 +111,8 @@ void check_options(const RunConfig& c) {
   const Precision precision = precision_from_name(c.precision.c_str());
   ASSAY_CHECK_AS(
       UsageError,
-      c.device != "cpu" || precision == Precision::fp32 || precision == Precision::fp32_strict,
-      "--precision {}: not on the CPU; there it is fp32 or fp32-strict", c.precision);
+      c.device != "cpu" || (precision != Precision::tf32x3 && precision != Precision::tf32),
+      "--precision {}: not on the CPU; there it is fp32, fp32-strict or bf16", c.precision);
   ASSAY_CHECK_AS(UsageError, !c.denoise || c.train_noise == "noisy",
                  "--denoise: needs --train-noise noisy");
   ASSAY_CHECK_AS(UsageError, c.shifts < c.image_size,

@@ -35,7 +35,7 @@ OPTION(std::string, eps_placement, "keras", "--eps-placement", training,
        (one_of{{"keras", "torch"}}), "keras | torch: where Adam and RMSprop add epsilon")
 OPTION(std::string, device, "cpu", "--device", training, (one_of{{"cpu", "cuda"}}), "cpu | cuda")
 OPTION(std::string, precision, "fp32", "--precision", training, known_precision{},
-       "fp32 | fp32-strict; on cuda also tf32x3 | tf32 | bf16")
+       "fp32 | fp32-strict | bf16 (on a CPU with AMX); on cuda also tf32x3 | tf32")
 
 OPTION(bool, untrained, false, "--untrained", model, anything{},
        "keep the weights as drawn; density and threshold are fitted as ever")

@@ -56,8 +56,11 @@ void check_figures(const nlohmann::json& seen) {
   CHECK(tiles["original"] == 75);
   CHECK(tiles["nearest training image"] > 0);
   CHECK(tiles["nearest training image"] == tiles["difference"]);
-  for (const char* tile : {"reconstruction", "residual", "overlay", "ground truth"})
+  for (const char* tile : {"overlay", "ground truth"})
     CHECK_MESSAGE(tiles[tile] == tiles["original"], tile);
+  CHECK(tiles["reconstruction"] == tiles["residual"]);
+  CHECK(tiles["residual"] + tiles["heat"] == tiles["original"]);
+  CHECK(tiles["heat"] > 0);
   CHECK(tiles["with noise"] >= 1);
   CHECK(tiles["with noise"] == tiles["without noise"]);
 

@@ -195,6 +195,29 @@ TEST_CASE("whatever is damaged of a finished run leaves out that run alone") {
   CHECK(contains(read_text(folder / "out/report/index.html"), "kd-cae-tile-seed1 failed"));
 }
 
+TEST_CASE("neither a linked run nor a damaged list of failures costs more than its own part") {
+  const TemporaryFolder folder;
+  for (const char* name : {"tile", "wall"}) write_small_class(folder / "data", name);
+  REQUIRE(run_assay(suite(folder / "data", folder / "out")).code == 0);
+  const fs::path run = folder / "out/kd-cae-tile-seed1";
+  fs::rename(run, folder / "elsewhere");
+  fs::create_directory_symlink(folder / "elsewhere", run);
+  put(folder / "out/failures.json", std::string("[[["));
+
+  REQUIRE(run_assay({"report", (folder / "out").string()}).code == 0);
+  const Json results = results_of(folder / "out");
+  CHECK(runs_in(results) == std::set<std::string>{"kd-cae-wall-seed1"});
+  CHECK(contains(results["failed"]["kd-cae-tile-seed1"].dump(), "is a symbolic link"));
+  CHECK(contains(results["failed"]["failures.json"].dump(), "failures.json"));
+
+  const std::string before = read_text(folder / "elsewhere/metrics.json");
+  const Outcome again = run_assay(suite(folder / "data", folder / "out"));
+  CHECK(again.code == 1);
+  CHECK(contains(again.error, "is a symbolic link"));
+  CHECK(read_text(folder / "elsewhere/metrics.json") == before);
+  CHECK(!results_of(folder / "out")["failed"].contains("failures.json"));  // written anew
+}
+
 TEST_CASE("a damaged training is not taken over, but trained anew") {
   const TemporaryFolder folder;
   write_small_class(folder / "data", "tile");

@@ -140,7 +140,7 @@ constexpr Way kWays[] = {
 /// own size by the dispatcher's choice, and a large one by the other algorithms on a part of the
 /// image.
 #if defined(ASSAY_EMULATED)
-constexpr int64_t kMaxFlops = 40'000'000;
+constexpr int64_t kMaxFlops = 15'000'000;
 #else
 constexpr int64_t kMaxFlops = 200'000'000;
 #endif

@@ -4,6 +4,7 @@
 
 #if ASSAY_EMULATED
 #include "kernels/emulator/check.h"
+#include "kernels/emulator/config.h"
 #include "kernels/emulator/profile.h"
 #endif
 #include "tests/kernels/conv2d_problem.h"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/conv2d/algorithm.h"
+#include "kernels/runtime/bf16.h"
 #include "tests/kernels/conv2d_cases.h"
 #include "tests/support/kernel_test.h"
 
@@ -71,7 +72,8 @@ struct Conv2dProblem {
   std::vector<double> z;  ///< before pooling and activation
   Conv2dReference y, dx, dw, dbias;
 
-  explicit Conv2dProblem(const Conv2dCase& problem);
+  /// With `bf16_operands` the values of x, w, dy and y_of_backward are bf16 numbers.
+  explicit Conv2dProblem(const Conv2dCase& problem, bool bf16_operands = false);
   int64_t outputs() const {
     return int64_t{c.s.N} * (c.s.P() / c.e.pool) * (c.s.Q() / c.e.pool) * c.s.K;
   }
@@ -87,13 +89,20 @@ struct Conv2dProblem {
   }
 };
 
-inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem) : c(problem) {
+inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem, bool bf16_operands) : c(problem) {
   const Conv2dShape& s = c.s;
   const Conv2dEpilogue& e = c.e;
   x = random_floats(int64_t{s.N} * s.H * s.W * s.C);
   w = random_floats(int64_t{s.K} * s.R * s.S * s.C);
   bias = random_floats(s.K);
   dy = random_floats(outputs());
+  const auto round = [&](std::vector<float>& values) {
+    for (float& v : values)
+      if (bf16_operands) v = static_cast<float>(bf16(v));
+  };
+  round(x);
+  round(w);
+  round(dy);
   const auto xd = widen(x), wd = widen(w), bd = widen(bias), dyd = widen(dy);
   const auto xa = absolute(xd), wa = absolute(wd), ba = absolute(bd), dya = absolute(dyd);
   const Conv2dEpilogue linear{.pool = e.pool};  // every slope is at most 1
@@ -116,6 +125,7 @@ inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem) : c(problem) {
   }
 
   y_of_backward.assign(y.want.begin(), y.want.end());
+  round(y_of_backward);
   const auto y_wide = widen(y_of_backward);
   const Conv2dGrad<double> g{dyd.data(), y_wide.data(), argmax.data()};
   const Conv2dGrad<double> ga{dya.data(), nullptr, argmax.data()};

@@ -7,6 +7,7 @@
 
 #if ASSAY_EMULATED
 #include "kernels/emulator/check.h"
+#include "kernels/emulator/config.h"
 #include "kernels/emulator/profile.h"
 #endif
 #include "kernels/gemm/algorithm.h"

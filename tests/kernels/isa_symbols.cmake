@@ -9,7 +9,8 @@ foreach(object IN LISTS objects)
   # ADDRESS TYPE NAME: a capital type is global, u, v and w are unique and weak.
   string(REGEX MATCHALL "[0-9a-f]+ [A-Zuvw] [^\n]*" symbols "${symbols}")
   foreach(symbol IN LISTS symbols)
-    if(NOT symbol MATCHES "^[0-9a-f]+ [A-Z] assay::cpu::${ISA}::")
+    # nm prints the result type of a template in front of its name.
+    if(NOT symbol MATCHES "^[0-9a-f]+ [A-Z] (auto |void )?assay::cpu::${ISA}::")
       message(SEND_ERROR "${object} defines ${symbol}")
     endif()
     math(EXPR found "${found} + 1")

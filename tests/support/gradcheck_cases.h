@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/dtype.h"
 #include "tensor/ops.h"
 #include "tests/support/gradcheck.h"
 
@@ -86,7 +87,7 @@ inline std::vector<GradcheckCase> dense_cases(RandomTensors& r) {
     cases.push_back({"batch_norm",
                      name_of(a),
                      [a](const auto& in) {
-                       const DType type = in[0].dtype();
+                       const DType type = master_type(in[0].dtype());
                        BatchNormState state{Tensor::zeros({3}, type), Tensor::full({3}, 1, type)};
                        return batch_norm(in[0], in[1], in[2], state, {.activation = a});
                      },
@@ -97,7 +98,7 @@ inline std::vector<GradcheckCase> dense_cases(RandomTensors& r) {
     cases.push_back({"batch_norm",
                      fmt::format("inference, {}", name_of(a)),
                      [=](const auto& in) {
-                       const DType type = in[0].dtype();
+                       const DType type = master_type(in[0].dtype());
                        BatchNormState state{mean.to(type), var.to(type)};
                        return batch_norm(in[0], gamma.to(type), beta.to(type), state,
                                          {.training = false, .activation = a});

@@ -18,9 +18,7 @@
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/philox.h"
 #include "kernels/runtime/transfer.h"
-#if ASSAY_EMULATED
-#include "kernels/emulator/config.h"
-#endif
+#include "tests/support/schedules.h"
 
 namespace assay::test {
 
@@ -129,21 +127,11 @@ inline bool cuda_tested() {
 template <class F>
 void for_each_cuda_run(const F& f) {
   if (!cuda_tested()) return;
-#if ASSAY_EMULATED
-  const emulator::Config before = emulator::config();
-  for (const std::string schedule : {"order=sequential,async=late,streams=late",
-                                     "order=random,async=early,streams=random,seed=7"}) {
-    emulator::apply(emulator::config(), schedule);
-#else
-  for (const std::string schedule : {"first", "second"}) {
-#endif
+  for_each_schedule([&](const std::string& schedule) {
     CAPTURE(schedule);
     const auto ctx = make_context(Device::cuda(), 1);
     f(ctx->get());
-  }
-#if ASSAY_EMULATED
-  emulator::config() = before;
-#endif
+  });
 }
 
 /// The largest error beyond its bound: max |got - want| - factor * eps * scale, over all elements;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
@@ -40,6 +41,7 @@ SafeTensors example() {
       StoredTensor::of(Tensor::from({2, 3}, std::span<const float>(floats)));
   content.tensors["b"] = StoredTensor::of({1}, std::span<const double>(doubles));
   content.tensors["count"] = StoredTensor::of(int64_t{1} << 40);
+  content.tensors["bf16"] = StoredTensor::of(Tensor::full({2}, -0.3, DType::bf16));
   content.tensors["empty"] = StoredTensor::of(Tensor::zeros({0, 3}));
   content.tensors["mask"] = StoredTensor::of(Tensor::full({3}, 255, DType::u8));
   return content;
@@ -81,6 +83,10 @@ TEST_CASE("what is written is read") {
   }
   CHECK(read.tensors.at("a.weight").tensor().to_floats()[2] == 0.5f);
   CHECK(read.tensors.at("b").doubles()[0] == 1e-300);
+  CHECK(read.tensors.at("bf16").tensor().dtype() == DType::bf16);
+  CHECK(read.tensors.at("bf16").tensor().to_floats() == std::vector<float>(2, -0.30078125f));
+  CHECK_FALSE(read.tensors.at("bf16").not_finite().has_value());
+  CHECK(StoredTensor::of(Tensor::full({2}, NAN, DType::bf16)).not_finite().has_value());
   CHECK(read.tensors.at("count").int64s()[0] == int64_t{1} << 40);
   CHECK_THROWS_AS(read.tensors.at("count").tensor(), CheckpointError);
   CHECK_THROWS_AS(read.tensors.at("b").int64s(), CheckpointError);

@@ -102,7 +102,8 @@ void run(Context& ctx, int N, const NarrowTiles& pass, const StageSource& stage,
 
 Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue&) {
   if (pass == ConvPass::wgrad) return Coverage::no("fprop and dgrad only");
-  if (ctx.precision != Precision::fp32) return Coverage::no("the precision allows no Winograd");
+  if (ctx.precision == Precision::fp32_strict)
+    return Coverage::no("the precision allows no Winograd");
   if (s.R != 3 || s.S != 3) return Coverage::no("the filter is not 3x3");
   if (s.stride != 1 || s.pad != 1) return Coverage::no("stride and pad are not 1");
   if (s.upsample != 1) return Coverage::no("an upsampling");

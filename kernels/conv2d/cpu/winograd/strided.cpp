@@ -358,7 +358,8 @@ void winograd_wgrad_by_blocks(Context& ctx, WinogradKind kind, const Conv2dShape
 namespace winograd_strided {
 
 Coverage covers(const Context& ctx, ConvPass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (ctx.precision != Precision::fp32) return Coverage::no("the precision allows no Winograd");
+  if (ctx.precision == Precision::fp32_strict)
+    return Coverage::no("the precision allows no Winograd");
   if (s.R != 4 || s.S != 4) return Coverage::no("the filter is not 4x4");
   if (s.stride != 2 || s.pad != 1) return Coverage::no("the stride is not 2 or the pad not 1");
   if (s.upsample != 1 || e.pool != 1) return Coverage::no("an upsampling or a pool");
