@@ -88,13 +88,13 @@ template <int kCount, int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
                                           : kFilters == 4 ? 5
                                                           : 4)  // at most 168, 96, 128 registers
-    conv2d_few_channels(PhasedConv conv, Source source, const float* __restrict__ weights,
-                        int width, Epilogue e) {
+    conv2d_few_channels(const __grid_constant__ PhasedConv conv, Source source,
+                        const float* __restrict__ weights, int width, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
   const int n0 = static_cast<int>(blockIdx.y) * width;
-  const float* from = weights + blockIdx.z * conv.phase_weights();
+  const float* from = weights + blockIdx.z * conv.weights_of_phase;
   for (int i = thread; i < depth * width; i += kBlock) {
     const int n = n0 + i % width;
     filters[i] = n < conv.K ? from[int64_t{n} * depth + i / width] : 0.0f;
@@ -144,12 +144,12 @@ __global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
 template <int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
-    conv2d_few_filters(PhasedConv conv, Source source, const float* __restrict__ weights,
-                       Epilogue e) {
+    conv2d_few_filters(const __grid_constant__ PhasedConv conv, Source source,
+                       const float* __restrict__ weights, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
-  const float* from = weights + blockIdx.z * conv.phase_weights();
+  const float* from = weights + blockIdx.z * conv.weights_of_phase;
   for (int i = thread; i < kFilters * depth; i += kBlock)
     filters[i] = i < conv.K * depth ? from[i] : 0.0f;
   __syncthreads();

@@ -135,13 +135,14 @@ __device__ void load_columns(const ImageView& x, int n, int h, int w, int column
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
 template <int kColumns, bool kByFours, bool kPooled>
 __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
-    conv2d_wgrad_few(PhasedConv conv, WgradCut cut, Units units, ImageView x, GradientOfZ dz,
-                     float* partials) {
+    conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
+                     ImageView x, GradientOfZ dz, float* partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
-  const Phase phase(conv, z % conv.phases());
+  const int part = conv.by_phases.quotient(z);
+  const Phase phase(conv, z - part * conv.phases());
   const int of_part = cut.pixels >> 2 * phase.pool_log2;  // windows
-  const int begin = z / conv.phases() * of_part;
+  const int begin = part * of_part;
   const int end = min(phase.windows(conv.N), begin + of_part);
   const int row_of_taps = phase.taps_s * phase.C;
   const int first_unit = static_cast<int>(blockIdx.x) * units.of_block;
@@ -175,7 +176,7 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
   __syncthreads();
 
-  float* out = partials + z * conv.phase_weights();
+  float* out = partials + z * conv.weights_of_phase;
   for (int o = thread; o < kFilters * kColumns * units.of_block;
        o += static_cast<int>(blockDim.x)) {
     const int unit = o % units.of_block, i = o / units.of_block;

@@ -19,6 +19,8 @@
 
 namespace assay::cuda {
 
+constexpr int kMaxPhases = 8;  // along a side
+
 /// Why a pass cannot be written as phases, or null if it can. Kernels count pixels in an int, with
 /// room for a partly filled tile: hence the limit of 2^30.
 inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
@@ -26,6 +28,7 @@ inline const char* why_not_phases(ConvPass pass, const Conv2dShape& s, const Con
   if (s.upsample > 1 && (s.stride > 1 || (e.pool > 1 && pass != ConvPass::dgrad)))
     return "an upsampling with a stride or a pool";
   if (int64_t{conv.N} * conv.P * conv.Q >= (int64_t{1} << 30)) return "2^30 output pixels or more";
+  if (std::max(s.stride, s.upsample) > kMaxPhases) return "a stride or an upsampling above 8";
   return nullptr;
 }
 
@@ -37,20 +40,34 @@ inline bool offsets_fit_int(const Conv2dShape& s) {
   return std::max({x, z, w}) < int64_t{1} << 31;
 }
 
-/// A DenseConv as kernels take it, with what the host knows about its divisions: a phase has the
-/// most windows and taps along a side, or one less.
+/// A phase along one side, as the host has computed it.
+struct PhaseOfSide {
+  int first, taps;  // PhaseAxis::first() and taps()
+  int windows;      // of the output
+  Divisor by_windows, by_taps;
+};
+
+/// A DenseConv as kernels take it: what takes divisions is found by the host.
 struct PhasedConv : DenseConv {
-  Divisor most_rows, less_rows, most_columns, less_columns, most_taps_s, less_taps_s, channels;
+  PhaseOfSide of_rows[kMaxPhases], of_columns[kMaxPhases];
+  Divisor by_channels, by_phases, by_column_phases;
+  int64_t weights_of_phase;  // phase_weights()
 
   explicit PhasedConv(const DenseConv& conv)
       : DenseConv(conv),
-        most_rows(std::max(1, rows.outputs_of(0, P / pool))),
-        less_rows(std::max(1, rows.outputs_of(0, P / pool) - 1)),
-        most_columns(std::max(1, columns.outputs_of(0, Q / pool))),
-        less_columns(std::max(1, columns.outputs_of(0, Q / pool) - 1)),
-        most_taps_s(std::max(1, columns.max_taps())),
-        less_taps_s(std::max(1, columns.max_taps() - 1)),
-        channels(C) {}
+        by_channels(C),
+        by_phases(phases()),
+        by_column_phases(columns.phases()),
+        weights_of_phase(phase_weights()) {
+    for (int a = 0; a < rows.phases(); ++a) of_rows[a] = of_side(rows, a, P / pool);
+    for (int b = 0; b < columns.phases(); ++b) of_columns[b] = of_side(columns, b, Q / pool);
+  }
+
+ private:
+  static PhaseOfSide of_side(const PhaseAxis& axis, int a, int windows) {
+    const int taps = axis.taps(a), own = axis.outputs_of(a, windows);
+    return {axis.first(a), taps, own, Divisor(std::max(1, own)), Divisor(std::max(1, taps))};
+  }
 };
 
 /// An output pixel, or one pixel of a pooling window.
@@ -73,24 +90,26 @@ struct Phase {
       : H(conv.H),
         W(conv.W),
         C(conv.C),
-        out_rows(conv.P / conv.pool),
-        out_columns(conv.Q / conv.pool),
+        out_rows(conv.P >> conv.pool / 2),
+        out_columns(conv.Q >> conv.pool / 2),
         pool(conv.pool),
         pool_log2(conv.pool / 2),
-        a(phase / conv.columns.phases()),
-        b(phase % conv.columns.phases()),
+        a(conv.by_column_phases.quotient(phase)),
+        b(phase - a * conv.columns.phases()),
         out_step(conv.rows.phases()),
         step(conv.rows.step()),
-        first_r(conv.rows.first(a)),
-        first_s(conv.columns.first(b)),
-        taps_r(conv.rows.taps(a)),
-        taps_s(conv.columns.taps(b)) {
-    rows = conv.rows.outputs_of(a, out_rows);
-    columns = conv.columns.outputs_of(b, out_columns);
-    by_rows = rows == conv.most_rows.value() ? conv.most_rows : conv.less_rows;
-    by_taps_s = taps_s == conv.most_taps_s.value() ? conv.most_taps_s : conv.less_taps_s;
-    by_channels = conv.channels;
-    by_columns = columns == conv.most_columns.value() ? conv.most_columns : conv.less_columns;
+        by_channels(conv.by_channels) {
+    const PhaseOfSide& of_rows = conv.of_rows[a];
+    const PhaseOfSide& of_columns = conv.of_columns[b];
+    rows = of_rows.windows;
+    columns = of_columns.windows;
+    first_r = of_rows.first;
+    first_s = of_columns.first;
+    taps_r = of_rows.taps;
+    taps_s = of_columns.taps;
+    by_rows = of_rows.by_windows;
+    by_columns = of_columns.by_windows;
+    by_taps_s = of_columns.by_taps;
   }
   __device__ int windows(int N) const { return N * rows * columns; }
   __device__ int pixels(int N) const { return windows(N) << 2 * pool_log2; }

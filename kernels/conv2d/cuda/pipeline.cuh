@@ -63,7 +63,8 @@ constexpr size_t pipeline_bytes() {
 /// of the depth number t % kChunks of every kRows-th row from copy_row(t / kChunks) on.
 template <class Tile, class Source>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_pipeline(PhasedConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
+    conv2d_pipeline(const __grid_constant__ PhasedConv conv, Source source,
+                    const float* __restrict__ weights, Epilogue e) {
   constexpr int kChunks = Tile::kDepth / 4, kRows = Tile::kThreads / kChunks;
   constexpr int kRowsA = Tile::kM / kRows, kRowsB = Tile::kN / kRows;
   static_assert(kRows % 8 == 0, "the layout of a tile repeats every 8 rows");
@@ -84,7 +85,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
   const int own_filters = conv.K - n0 - first_row;
   int filter =
-      static_cast<int>(blockIdx.z * conv.phase_weights()) + (n0 + first_row) * depth + chunk;
+      static_cast<int>(blockIdx.z * conv.weights_of_phase) + (n0 + first_row) * depth + chunk;
   Tap tap = depth > 0 ? tap_of(phase, chunk) : Tap{};
   const int to_a = Tile::template at<true, Tile::kM>(first_row, chunk);
   const int to_b = Tile::kFloatsA + Tile::template at<true, Tile::kN>(first_row, chunk);

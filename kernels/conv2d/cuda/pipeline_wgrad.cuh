@@ -46,8 +46,8 @@ struct MaskedGradient {
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_wgrad_pipeline(PhasedConv conv, WgradCut cut, ImageView x, Gradient gradient,
-                          float* partials) {
+    conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
+                          Gradient gradient, float* partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
   // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 channels each.
   constexpr int kAcrossA = Tile::kM / 4, kAcrossB = 16, kOwnB = Tile::kN / 4 / kAcrossB;
@@ -55,11 +55,12 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
-  const Phase phase(conv, z % conv.phases());
+  const int part = conv.by_phases.quotient(z);
+  const Phase phase(conv, z - part * conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
   const int k0 = static_cast<int>(blockIdx.x) * Tile::kM;
   const int d0 = static_cast<int>(blockIdx.y) * Tile::kN;
-  const int begin = z / conv.phases() * cut.pixels, end = min(pixels, begin + cut.pixels);
+  const int begin = part * cut.pixels, end = min(pixels, begin + cut.pixels);
 
   const ImageSource source{x};
   const auto list_pixels = [&](int step) {
@@ -113,7 +114,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  float* out = partials + z * conv.phase_weights();
+  float* out = partials + z * conv.weights_of_phase;
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
     if (row < conv.K && d < depth)
