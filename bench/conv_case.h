@@ -2,19 +2,32 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "bench/layer_shapes.h"
 #include "bench/operands.h"
 #include "kernels/conv2d/conv2d_ref.h"
+#include "kernels/runtime/bf16.h"
 
 namespace assay::bench {
 
-/// Random inputs, and memory for the results.
-struct Operands {
+/// Random values of type T in [-1, 1).
+template <class T>
+std::vector<T> random_values(int64_t n, uint64_t seed) {
+  std::vector<T> values;
+  values.reserve(static_cast<size_t>(n));
+  for (const float v : random_floats(n, seed)) values.push_back(T(v));
+  return values;
+}
+
+/// Random inputs, and memory for the results. T is the type of activations, float or bf16.
+template <class T>
+struct OperandsOf {
   Conv2dShape s;
   Conv2dEpilogue e;
-  std::vector<float> x, w, bias, y, dy, dx, dw, dbias;
+  std::vector<T> x, y, dy, dx;
+  std::vector<float> w, bias, dw, dbias;
   std::vector<uint8_t> argmax;
   uint64_t version = next_version();  ///< of w; unique, because cases may get the same memory
 
@@ -23,33 +36,43 @@ struct Operands {
     return ++last;
   }
 
-  Operands(const Conv2dShape& shape, const Conv2dEpilogue& epilogue) : s(shape), e(epilogue) {
+  OperandsOf(const Conv2dShape& shape, const Conv2dEpilogue& epilogue) : s(shape), e(epilogue) {
     const int64_t outputs = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
-    x = random_floats(int64_t{s.N} * s.H * s.W * s.C, 1);
+    x = random_values<T>(int64_t{s.N} * s.H * s.W * s.C, 1);
     w = random_floats(int64_t{s.K} * s.R * s.S * s.C, 2);
     bias = random_floats(s.K, 3);
-    dy = random_floats(outputs, 4);
+    dy = random_values<T>(outputs, 4);
     y.resize(dy.size());
     argmax.resize(dy.size());
     dx.resize(x.size());
     dw.resize(w.size());
     dbias.resize(bias.size());
   }
-  Conv2dGrad<float> grad() const { return {dy.data(), y.data(), argmax.data()}; }
+  Conv2dGrad<T> grad() const { return {dy.data(), y.data(), argmax.data()}; }
 
   void run(Context& ctx, Pass pass) {
     const Weights<float> weights(w.data(), version);  // packed once, as in inference
     if (pass == Pass::fprop)
-      conv2d_fprop<float>(ctx, s, e, x.data(), weights, bias.data(), y.data(), argmax.data());
+      conv2d_fprop<T>(ctx, s, e, x.data(), weights, bias.data(), y.data(), argmax.data());
     else if (pass == Pass::dgrad)
-      conv2d_dgrad<float>(ctx, s, e, grad(), weights, dx.data());
+      conv2d_dgrad<T>(ctx, s, e, grad(), weights, dx.data());
     else
-      conv2d_wgrad<float>(ctx, s, e, x.data(), grad(), dw.data(), dbias.data());
+      conv2d_wgrad<T>(ctx, s, e, x.data(), grad(), dw.data(), dbias.data());
   }
 };
+using Operands = OperandsOf<float>;
+
+template <class T>
+std::vector<double> doubles_of(const std::vector<T>& values) {
+  std::vector<double> out;
+  for (const T v : values) out.push_back(static_cast<float>(v));
+  return out;
+}
 
 /// Relative Frobenius error against the reference in float64.
-inline double error_of(const std::vector<float>& got, const std::vector<double>& want) {
+template <class T>
+double error_of(const std::vector<T>& values, const std::vector<double>& want) {
+  const std::vector<double> got = doubles_of(values);
   double difference = 0, norm = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     difference += (got[i] - want[i]) * (got[i] - want[i]);
@@ -58,16 +81,17 @@ inline double error_of(const std::vector<float>& got, const std::vector<double>&
   return std::sqrt(difference / norm);
 }
 
-/// The relative Frobenius error of a pass of a layer, on two images, because a single image may run
-/// another kernel.
-inline double verify(Context& ctx, const Layer& layer, Pass pass) {
+/// The relative Frobenius error of a pass of a layer on activations of type T, on two images,
+/// because a single image may run another kernel.
+template <class T = float>
+double verify(Context& ctx, const Layer& layer, Pass pass) {
   Conv2dShape s = layer.shape;
   s.N = 2;
-  Operands o(s, layer.epilogue);
+  OperandsOf<T> o(s, layer.epilogue);
   o.run(ctx, Pass::fprop);
   if (pass != Pass::fprop) o.run(ctx, pass);
-  const std::vector<double> x(o.x.begin(), o.x.end()), w(o.w.begin(), o.w.end()),
-      bias(o.bias.begin(), o.bias.end()), dy(o.dy.begin(), o.dy.end()), y(o.y.begin(), o.y.end());
+  const std::vector<double> x = doubles_of(o.x), w = doubles_of(o.w), bias = doubles_of(o.bias),
+                            dy = doubles_of(o.dy), y = doubles_of(o.y);
   const Conv2dGrad<double> g{dy.data(), y.data(), o.argmax.data()};
   if (pass == Pass::fprop) {
     std::vector<double> want(o.y.size());
@@ -84,8 +108,10 @@ inline double verify(Context& ctx, const Layer& layer, Pass pass) {
   return error_of(o.dw, want);
 }
 
-/// The largest error of a correct fp32 kernel.
-inline constexpr double kMaxError = 1e-5;
+/// The largest error of a correct kernel on activations of type T: of fp32; of bf16, where weights,
+/// dz and the output are rounded, each by 2^-8 of a value at most.
+template <class T = float>
+inline constexpr double kMaxError = std::is_same_v<T, bf16> ? 0x1p-7 : 1e-5;
 
 /// Whether training needs this pass: a first layer needs no gradient at its input. A transposed
 /// convolution's input gradient is fprop.

@@ -329,6 +329,12 @@ Image decode_image(Bytes bytes, const std::string& name) {
 }
 
 DecodedImage read_decoded(const std::filesystem::path& path, const DecodeOptions& options) {
+  // decode() counts the file too, but knows its size only once it is in memory. Whoever waits there
+  // holds a lease here and none waits here who holds one there.
+  static MemoryGate files(kFileMemory);
+  std::error_code unreadable;  // read_bytes() says why
+  const auto size = std::filesystem::file_size(path, unreadable);
+  const MemoryGate::Lease lease(files, unreadable ? 0 : size);
   return decode(read_bytes(path), path.string(), options);
 }
 

@@ -19,6 +19,8 @@ inline constexpr int64_t kMaxImagePixels = int64_t{1} << 27;
 inline constexpr int64_t kMaxInterlacedPixels = int64_t{1} << 25;
 /// Bytes that all threads together may hold while they decode; a larger image is decoded alone.
 inline constexpr size_t kDecodingMemory = size_t{1} << 30;
+/// Bytes of image files that all threads together read at once; a larger file is read alone.
+inline constexpr size_t kFileMemory = size_t{1} << 28;
 
 struct DecodeOptions {
   /// Bits used in files with 16 bits per value, 8 to 16. Without it files of cameras with 10 or 12

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <map>
+#include <utility>
 
 #include "apps/assay/cli.h"
 #include "kernels/conv2d/algorithm.h"
@@ -89,6 +90,28 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
   }
 }
 
+void print_dense(const LayerRow& row, const Context& ctx, Explanations& explanations) {
+  const auto N = static_cast<int>(row.output[0]), O = static_cast<int>(row.output[1]);
+  const auto I = static_cast<int>(row.flops / (int64_t{2} * N * O));
+  const std::pair<const char*, GemmShape> passes[] = {
+      {"fprop", {.M = N, .N = O, .K = I, .transpose_b = true}},
+      {"dgrad", {.M = N, .N = I, .K = O}},
+      {"wgrad", {.M = O, .N = I, .K = N, .transpose_a = true}}};
+  const bool narrow = activation_type(ctx) == DType::bf16;
+  for (const auto& [name, shape] : passes) {
+    const GemmAlgorithm* tiles = narrow ? gemm_bf16_algorithm(ctx, shape) : nullptr;
+    const GemmAlgorithm& gemm = tiles != nullptr ? *tiles : gemm_algorithm(ctx);
+    const std::string title = tiles != nullptr ? fmt::format("gemm {}", gemm.name) : "gemm";
+    print_choice(name, title.c_str(), gemm.file);
+    explanations[title] = gemm.covers_text;
+    if (!narrow || tiles != nullptr) continue;
+    print_conversion();
+    for (const GemmAlgorithm& other : gemm_algorithms(ctx.device))
+      if (other.is_bf16())
+        std::printf("         not %s: %s\n", other.name, other.bf16_covers(ctx, shape).reason);
+  }
+}
+
 /// Prints for each layer and pass the algorithm, its file, and why the algorithms above it in the
 /// table do not run. The input gradient of the first layer is listed, though no training needs it.
 void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
@@ -97,12 +120,7 @@ void print_algorithms(const std::vector<LayerRow>& rows, const Context& ctx) {
     if (!row.conv && !row.is_dense) continue;
     std::printf("%s: %s\n", row.name.c_str(), row.what.c_str());
     if (row.is_dense) {
-      const GemmAlgorithm& gemm = gemm_algorithm(ctx);
-      for (const char* pass : {"fprop", "dgrad", "wgrad"}) {
-        print_choice(pass, "gemm", gemm.file);
-        if (activation_type(ctx) == DType::bf16) print_conversion();
-      }
-      explanations["gemm"] = gemm.covers_text;
+      print_dense(row, ctx, explanations);
       continue;
     }
     const bool transposed = row.conv->transposed;

@@ -28,7 +28,7 @@ struct Options {
 bool compare(Context& ctx, const Peaks& peaks, const Options& options, const Layer& layer,
              Pass pass) {
   const double error = verify(ctx, layer, pass);
-  if (!(error < kMaxError)) {
+  if (!(error < kMaxError<>)) {
     std::fprintf(stderr, "%s: wrong result, relative error %g\n", layer.name.c_str(), error);
     return false;
   }

@@ -7,7 +7,8 @@ import time
 
 # Each of these can force an older instruction set, or smaller blocks than the machine's.
 FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA",
-           "ONEDNN_MAX_CPU_ISA", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES", "ASSAY_CPU")
+           "ONEDNN_MAX_CPU_ISA", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES", "ASSAY_CPU",
+           "ASSAY_AMX")
 
 
 def environment(threads):

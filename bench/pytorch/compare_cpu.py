@@ -1,9 +1,10 @@
 """Everything we measure against others on a CPU, in one run: prints the tables and writes them as Markdown.
 
-    python3 bench/pytorch/compare_cpu.py [--build build/release] [--minutes 12] [--sections steps,layers,evaluation]
+    python3 bench/pytorch/compare_cpu.py [--build build/release] [--minutes 20] [--sections steps,layers,evaluation]
 
-    steps        training steps and inference against PyTorch, at its best and out of the box
-    layers       every convolution of our models against oneDNN's faster kernel (Debian: libdnnl-dev)
+    steps        training steps and inference against PyTorch, at its best and out of the box, fp32 and bf16
+    layers       every convolution of our models in fp32 against oneDNN's faster kernel: Debian's libdnnl-dev,
+                 and a newer release where the build has ASSAY_ONEDNN_NEWEST
     evaluation   kernel density and SSIM against scikit-learn, NumPy and scikit-image; images against Pillow
 
 Needs torch, numpy, scikit-learn, scikit-image and pillow for the interpreter that runs it, and a build of the
@@ -32,9 +33,10 @@ def arguments():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", type=pathlib.Path, default=BENCH.parent / "build" / "release",
                    help="build folder with the benchmarks")
-    p.add_argument("--minutes", type=float, default=12, help="about how long all sections take")
+    p.add_argument("--minutes", type=float, default=20, help="about how long all sections take")
     p.add_argument("--sections", default=",".join(SECTIONS))
     p.add_argument("--presets", default="cnn,kd-cae,ni-cae,dcgan", help="of the steps")
+    p.add_argument("--precisions", default="fp32,bf16", help="of PyTorch's steps")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                    help="of both sides")
     p.add_argument("--out", type=pathlib.Path, help="folder in place of bench/results/<cpu>")
@@ -69,7 +71,7 @@ def main():
         text += lines + [""]
     head = [
         f"# Assay beside others on {clean.cpu_name()}", "",
-        f"{datetime.date.today()}, {a.threads} threads on both sides, fp32, {platform.system()} "
+        f"{datetime.date.today()}, {a.threads} threads on both sides, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}. Load before {load:.2f}, took "
         f"{(time.time() - start) / 60:.0f} minutes. `python3 bench/pytorch/compare_cpu.py "
         f"{' '.join(sys.argv[1:])}`".rstrip(" `") + "`", "",

@@ -23,6 +23,7 @@ parser.add_argument("--steps", type=int, default=10)
 parser.add_argument("--warmup", type=int, default=3)
 parser.add_argument("--channels-last", action="store_true", help="NHWC memory; otherwise NCHW")
 parser.add_argument("--compile", action="store_true", help="torch.compile")
+parser.add_argument("--bf16", action="store_true", help="forward pass under autocast to bfloat16")
 parser.add_argument("--stock", action="store_true", help="PyTorch out of the box")
 parser.add_argument("--mode", choices=("infer", "train", "all"), default="train",
                     help="all: training, then inference at batch 1 and at --batch")
@@ -58,7 +59,19 @@ import models
 torch.set_num_threads(a.threads)
 torch.manual_seed(0)
 layout = torch.channels_last if a.channels_last else torch.contiguous_format
-wrap = torch.compile if a.compile else (lambda f: f)
+compiled_or_not = torch.compile if a.compile else (lambda f: f)
+
+
+def wrap(f):
+    """What is timed of a network: compiled, under autocast, or as it is."""
+    made = compiled_or_not(f)
+    if not a.bf16:
+        return made
+
+    def under_autocast(*operands):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return made(*operands)
+    return under_autocast
 
 
 def time_it(name, step, flops, batch=a.batch):
@@ -76,7 +89,7 @@ def time_it(name, step, flops, batch=a.batch):
     fastest, median = min(seconds), statistics.median(seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - resident_before
     setting = " ".join(("nhwc" if a.channels_last else "nchw", "compile" if a.compile else "eager",
-                        "stock" if a.stock else "tuned"))
+                        "stock" if a.stock else "tuned", *(["bf16"] if a.bf16 else [])))
     print(f"{a.preset:14s} b{batch:<3d} {setting:19s} {name:13s} min {fastest * 1e3:8.1f} ms  "
           f"median {median * 1e3:8.1f} ms  {batch / fastest:7.1f} img/s  "
           f"{flops / fastest / 1e9:6.1f} GFLOP/s  memory {peak:6.0f} MiB", flush=True)

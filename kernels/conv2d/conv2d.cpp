@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 
@@ -32,13 +33,8 @@ const Conv2dAlgorithm& row_of(const Context& ctx, ConvPass pass, const Conv2dSha
 /// conversions, as it does when no such row covers the call or another algorithm was named.
 const Conv2dAlgorithm* bf16_row_of(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                                    const Conv2dEpilogue& e) {
-  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
-    if (!row.is_bf16()) continue;
-    const Coverage coverage = row.covers(ctx, pass, s, e);
-    if (ctx.algorithm == Algorithm::automatic ? coverage.fit == Coverage::chosen
-                                              : ctx.algorithm == row.algo && coverage.is_possible())
-      return &row;
-  }
+  for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device))
+    if (row.is_bf16() && takes_bf16(ctx, row.algo, row.covers(ctx, pass, s, e))) return &row;
   return nullptr;
 }
 
@@ -49,11 +45,91 @@ int64_t outputs(const Conv2dShape& s, const Conv2dEpilogue& e) {
   return int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K;
 }
 
-Conv2dGrad<float> grad_in(Fp32Edges& edges, const Conv2dShape& s, const Conv2dEpilogue& e,
-                          const Conv2dGrad<bf16>& g) {
-  const int64_t n = outputs(s, e);
-  const bf16* y = e.activation == Activation::none ? nullptr : g.y;
-  return {edges.in(g.dy, n), edges.in(y, n), g.argmax};
+/// Blocks of images that fp32 rows compute one after the other between conversions, so that the
+/// fp32 copies stay small. A block has at least two images, as winograd_strided wants.
+class ImageBlocks {
+ public:
+  ImageBlocks(const Conv2dShape& s, const Conv2dEpilogue& e) : s_(s) {
+    constexpr int64_t kBytes = 8 << 20;  // of copies of x, y and dy
+    const int64_t bytes = int64_t{sizeof(float)} * (inputs(s) + 2 * outputs(s, e));
+    const int max_count = std::max(1, s.N / 2);
+    count_ = static_cast<int>(std::clamp<int64_t>(bytes / kBytes, 1, max_count));
+    // Blocks of one size take and free the same memory.
+    while (count_ < max_count && s.N % count_ != 0) ++count_;
+  }
+  int count() const { return count_; }
+  /// The number of the block's first image.
+  int first(int block) const { return static_cast<int>(int64_t{s_.N} * block / count_); }
+  /// The convolution of a block.
+  Conv2dShape shape(int block) const {
+    Conv2dShape part = s_;
+    part.N = first(block + 1) - first(block);
+    return part;
+  }
+
+ private:
+  Conv2dShape s_;
+  int count_;
+};
+
+/// The operands of a block, whose first output element is `at`, in fp32.
+Conv2dGrad<float> grad_in(Fp32Edges& edges, const Conv2dShape& block, const Conv2dEpilogue& e,
+                          const Conv2dGrad<bf16>& g, int64_t at) {
+  const int64_t n = outputs(block, e);
+  const bf16* y = e.activation == Activation::none ? nullptr : g.y + at;
+  return {edges.in(g.dy + at, n), edges.in(y, n), g.argmax == nullptr ? nullptr : g.argmax + at};
+}
+
+void fprop_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                   Weights<float> w, const float* bias, bf16* y, uint8_t* argmax) {
+  const ImageBlocks blocks(s, e);
+  for (int i = 0; i < blocks.count(); ++i) {
+    const Conv2dShape block = blocks.shape(i);
+    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
+                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    Fp32Edges edges(ctx);
+    conv2d_fprop<float>(ctx, block, e, edges.in(x + in, inputs(block)), w, bias,
+                        edges.out(y + out, outputs(block, e)),
+                        argmax == nullptr ? nullptr : argmax + out);
+    edges.finish();
+  }
+}
+
+void dgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
+                   const Conv2dGrad<bf16>& g, Weights<float> w, bf16* dx) {
+  const ImageBlocks blocks(s, e);
+  for (int i = 0; i < blocks.count(); ++i) {
+    const Conv2dShape block = blocks.shape(i);
+    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
+                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    Fp32Edges edges(ctx);
+    conv2d_dgrad<float>(ctx, block, e, grad_in(edges, block, e, g, out), w,
+                        edges.out(dx + in, inputs(block)));
+    edges.finish();
+  }
+}
+
+/// The gradients of the blocks are added in order.
+void wgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                   const Conv2dGrad<bf16>& g, float* dw, float* dbias) {
+  const ImageBlocks blocks(s, e);
+  const int64_t weights = int64_t{s.K} * s.R * s.S * s.C;
+  const Scratch more(ctx,
+                     static_cast<size_t>(blocks.count() > 1 ? weights + s.K : 0) * sizeof(float));
+  float* const dw_more = more.as<float>();
+  float* const dbias_more = dbias == nullptr ? nullptr : dw_more + weights;
+  for (int i = 0; i < blocks.count(); ++i) {
+    const Conv2dShape block = blocks.shape(i);
+    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
+                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    Fp32Edges edges(ctx);
+    conv2d_wgrad<float>(ctx, block, e, edges.in(x + in, inputs(block)),
+                        grad_in(edges, block, e, g, out), i == 0 ? dw : dw_more,
+                        i == 0 ? dbias : dbias_more);
+    if (i == 0) continue;
+    add<float>(ctx, weights, dw, dw_more, dw);
+    if (dbias != nullptr) add<float>(ctx, s.K, dbias, dbias_more, dbias);
+  }
 }
 
 }  // namespace
@@ -80,9 +156,11 @@ Algorithm conv2d_algorithm_from_name(Device device, std::string_view name) {
 
 Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dShape& s,
                               const Conv2dEpilogue& e, DType type) {
-  if (type == DType::bf16)
+  if (type == DType::bf16) {
     if (const Conv2dAlgorithm* row = bf16_row_of(ctx, pass, s, e))
       return {.shape = s, .epilogue = e, .conv = row};
+    return conv2d_algorithm(ctx, pass, ImageBlocks(s, e).shape(0), e);
+  }
   Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
   if (choice.lowering == Lowering::gemm) {
     choice.gemm = &gemm_algorithm(ctx);
@@ -109,10 +187,7 @@ void conv2d_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
     if (e.pool == 1) argmax = nullptr;
     if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::fprop, s, e))
       return row->bf16_fprop(ctx, s, e, x, w, bias, y, argmax);
-    Fp32Edges edges(ctx);
-    conv2d_fprop<float>(ctx, s, e, edges.in(x, inputs(s)), w, bias, edges.out(y, outputs(s, e)),
-                        argmax);
-    edges.finish();
+    fprop_in_fp32(ctx, s, e, x, w, bias, y, argmax);
   } else {
     if (e.pool == 1) argmax = nullptr;
     const Lowering lowering = lowering_in(ctx, s, e);
@@ -130,9 +205,7 @@ void conv2d_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, C
   } else if constexpr (std::is_same_v<T, bf16>) {
     if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::dgrad, s, e))
       return row->bf16_dgrad(ctx, s, e, g, w, dx);
-    Fp32Edges edges(ctx);
-    conv2d_dgrad<float>(ctx, s, e, grad_in(edges, s, e, g), w, edges.out(dx, inputs(s)));
-    edges.finish();
+    dgrad_in_fp32(ctx, s, e, g, w, dx);
   } else {
     const Lowering lowering = lowering_in(ctx, s, e);
     if (lowering != Lowering::none) return lowered_dgrad(ctx, lowering, s, e, g, w, dx);
@@ -148,8 +221,7 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   } else if constexpr (std::is_same_v<T, bf16>) {
     if (const Conv2dAlgorithm* row = bf16_row_of(ctx, ConvPass::wgrad, s, e))
       return row->bf16_wgrad(ctx, s, e, x, g, dw, dbias);
-    Fp32Edges edges(ctx);
-    conv2d_wgrad<float>(ctx, s, e, edges.in(x, inputs(s)), grad_in(edges, s, e, g), dw, dbias);
+    wgrad_in_fp32(ctx, s, e, x, g, dw, dbias);
   } else {
     const Lowering lowering = lowering_in(ctx, s, e);
     if (lowering != Lowering::none) return lowered_wgrad(ctx, lowering, s, e, x, g, dw, dbias);

@@ -18,8 +18,16 @@ std::span<const GemmAlgorithm> gemm_algorithms(Device device) {
 }
 
 const GemmAlgorithm& gemm_algorithm(const Context& ctx) {
-  return select_algorithm(gemm_algorithms(ctx.device), ctx.algorithm,
-                          [&](const GemmAlgorithm& row) { return row.covers(ctx); });
+  return select_algorithm(
+      gemm_algorithms(ctx.device), ctx.algorithm, [&](const GemmAlgorithm& row) {
+        return row.is_bf16() ? Coverage::no("for bfloat16 tensors alone") : row.covers(ctx);
+      });
+}
+
+const GemmAlgorithm* gemm_bf16_algorithm(const Context& ctx, const GemmShape& s) {
+  for (const GemmAlgorithm& row : gemm_algorithms(ctx.device))
+    if (row.is_bf16() && takes_bf16(ctx, row.algo, row.bf16_covers(ctx, s))) return &row;
+  return nullptr;
 }
 
 template <class T>
@@ -31,6 +39,8 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, W
     ref::gemm(s, e, a, b, bias, c);
   } else if constexpr (std::is_same_v<T, bf16>) {
     ASSAY_CHECK(!e.accumulate, "gemm: accumulate would round to bfloat16 at every call");
+    const GemmAlgorithm* row = s.transpose_a ? nullptr : gemm_bf16_algorithm(ctx, s);
+    if (row != nullptr) return row->bf16_product(ctx, s, e, a, b, bias, c);
     Fp32Edges edges(ctx);
     gemm<float>(ctx, s, e, edges.in(a, int64_t{s.M} * s.K), b, bias,
                 edges.out(c, int64_t{s.M} * s.N));
@@ -42,7 +52,10 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, W
 
 template <class T>
 void gemm_wgrad(Context& ctx, const GemmShape& s, const T* a, const T* b, Master<T>* c) {
+  ASSAY_CHECK(s.transpose_a && !s.transpose_b, "gemm_wgrad: wants A transposed, and B not");
   if constexpr (std::is_same_v<T, bf16>) {
+    if (const GemmAlgorithm* row = gemm_bf16_algorithm(ctx, s))
+      return row->bf16_wgrad(ctx, s, a, b, c);
     Fp32Edges edges(ctx);
     gemm<float>(ctx, s, {}, edges.in(a, int64_t{s.M} * s.K), edges.in(b, int64_t{s.N} * s.K),
                 nullptr, c);

@@ -31,7 +31,8 @@ struct GemmEpilogue {
 template <class T>
 void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, Weights<Master<T>> b,
           const Master<T>* bias, T* c);
-/// The gradient of weights: C = op(A) op(B) for activations A and B; C has the type of weights.
+/// The gradient of weights: C (M,N) = the transpose of A (K,M) times B (K,N), as s must say. A and
+/// B are activations, C has the type of weights.
 template <class T>
 void gemm_wgrad(Context& ctx, const GemmShape& s, const T* a, const T* b, Master<T>* c);
 

@@ -22,6 +22,10 @@ struct Coverage {
   constexpr bool is_possible() const { return fit != impossible; }
 };
 
+/// Of a row whose tile instructions are emulated.
+inline constexpr Coverage kEmulatedTiles =
+    Coverage::but_slower("the tile instructions are emulated; name the algorithm to run them");
+
 /// The row that runs; covers(row) is its Coverage of the call. Under `automatic`, or for an
 /// algorithm that the table lacks, it is the first row that is chosen. For a named algorithm it is
 /// the algorithm's first possible row, else the first possible row below all of its rows. The last
@@ -40,6 +44,13 @@ const Row& select_algorithm(std::span<const Row> table, Algorithm wanted, const 
     if (below != nullptr ? coverage.is_possible() : coverage.fit == Coverage::chosen) return *row;
   }
   return *last;
+}
+
+/// Whether a row of bf16 passes takes a call on bf16 tensors: under `automatic` if it is chosen,
+/// under its own name if it is possible.
+inline bool takes_bf16(const Context& ctx, Algorithm row, Coverage coverage) {
+  return ctx.algorithm == Algorithm::automatic ? coverage.fit == Coverage::chosen
+                                               : ctx.algorithm == row && coverage.is_possible();
 }
 
 /// Whether `algo` is automatic or names a row of the table.

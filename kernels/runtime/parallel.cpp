@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -20,6 +21,22 @@ namespace assay {
 namespace {
 
 thread_local bool inside_part = false;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void run_recorded(int64_t parts, ThreadPool::Body body, const void* closure, RecordedJob& job) {
+  inside_part = true;
+  double before = seconds_now();
+  for (int64_t part = 0; part < parts; ++part) {
+    body(closure, part);
+    const double now = seconds_now();
+    job.parts.push_back(now - before);
+    before = now;
+  }
+  inside_part = false;
+}
 
 void spin_pause() {
 #if defined(__x86_64__)
@@ -50,6 +67,7 @@ struct ThreadPool::State {
 
   std::mutex entry;  // one job at a time
   std::vector<std::thread> workers;
+  std::vector<RecordedJob>* recorded = nullptr;
 
   void take_parts() {
     inside_part = true;
@@ -111,8 +129,14 @@ int ThreadPool::threads() const {
   return static_cast<int>(state_->workers.size()) + 1;
 }
 
+void ThreadPool::record(std::vector<RecordedJob>* jobs) {
+  state_->recorded = jobs;
+}
+
 void ThreadPool::run(int64_t parts, Body body, const void* closure) {
   if (parts <= 0) return;
+  if (state_->recorded != nullptr && !inside_part)
+    return run_recorded(parts, body, closure, state_->recorded->emplace_back());
   if (inside_part || parts == 1 || state_->workers.empty()) {
     for (int64_t part = 0; part < parts; ++part) body(closure, part);
     return;

@@ -7,10 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <vector>
 
 namespace assay {
 
 struct Context;
+
+/// A job as ThreadPool::record() saw it.
+struct RecordedJob {
+  std::vector<double> parts;  ///< seconds that each part took
+};
 
 /// A fixed set of threads, the caller among them, that run one job at a time. Parts of a job are
 /// the tasks of the kernels.
@@ -30,6 +36,10 @@ class ThreadPool {
   /// part that threw is thrown again here.
   using Body = void (*)(const void* closure, int64_t part);
   void run(int64_t parts, Body body, const void* closure);
+
+  /// From now on run() does all parts on the calling thread, times them and adds the job to `jobs`;
+  /// null ends that. Jobs from inside a part count as that part's time.
+  void record(std::vector<RecordedJob>* jobs);
 
  private:
   struct State;

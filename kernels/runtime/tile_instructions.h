@@ -104,6 +104,7 @@ struct alignas(64) Configuration {
   uint8_t rows[8] = {16, 16, 16, 16, 16, 16, 16, 16};
   uint8_t reserved_rows[8] = {};
 };
+static_assert(sizeof(Configuration) == 64);
 
 // GCC 12's own intrinsics tell the compiler of no memory that a load reads, and stores of the
 // operand may move behind it.

@@ -30,11 +30,44 @@ template <class V>
 ASSAY_INLINE void store_as(void* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-/// The first `count` <= 16 values; the others are 0 and are not read.
+// The first `count` values, 16 at most; the others are 0 and are not read, or are not written. A
+// memcpy of `count` values would be a call, before which every register must be saved, and a mask
+// makes a store slower.
 ASSAY_INLINE Half load_first_half(const void* p, int count) {
+  if (count >= 16) return load_as<Half>(p);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  return (Half)_mm256_maskz_loadu_epi16(static_cast<uint16_t>((1u << count) - 1), p);
+#else
   Half v{};
   __builtin_memcpy(&v, p, static_cast<size_t>(2 * count));
   return v;
+#endif
+}
+ASSAY_INLINE void store_first_half(void* p, Half v, int count) {
+  if (count >= 16) return store_as(p, v);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  _mm256_mask_storeu_epi16(p, static_cast<uint16_t>((1u << count) - 1), (__m256i)v);
+#else
+  __builtin_memcpy(p, &v, static_cast<size_t>(2 * count));
+#endif
+}
+ASSAY_INLINE Bytes load_first_bytes(const void* p, int count) {
+  if (count >= 16) return load_as<Bytes>(p);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  return (Bytes)_mm_maskz_loadu_epi8(static_cast<uint16_t>((1u << count) - 1), p);
+#else
+  Bytes v{};
+  __builtin_memcpy(&v, p, static_cast<size_t>(count));
+  return v;
+#endif
+}
+ASSAY_INLINE void store_first_bytes(void* p, Bytes v, int count) {
+  if (count >= 16) return store_as(p, v);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  _mm_mask_storeu_epi8(p, static_cast<uint16_t>((1u << count) - 1), (__m128i)v);
+#else
+  __builtin_memcpy(p, &v, static_cast<size_t>(count));
+#endif
 }
 
 // GCC 12 compiles __builtin_convertvector between these types to scalar code.

@@ -88,11 +88,27 @@ TEST_CASE("describe says where bf16 runs in fp32 between conversions") {
   const Outcome narrow = require_success(
       assay_with_amx("emulated", {"describe", "kd-cae", "--algorithms", "--precision", "bf16"}));
   CHECK(contains(narrow.out, "in fp32, between conversions from and to bf16"));
+  CHECK(contains(narrow.out, "not tiles: the tile instructions are emulated"));
+  const Outcome named = require_success(
+      assay_with_amx("emulated", {"describe", "ni-cae", "--algorithms", "--precision", "bf16",
+                                  "--algorithm", "tiles", "--batch", "32"}));
+  CHECK(contains(named.out, "kernels/conv2d/cpu/tiles/pass.cpp"));
+  CHECK(contains(named.out, "kernels/conv2d/cpu/tiles/wgrad.cpp"));
+  CHECK(contains(named.out, "kernels/gemm/cpu/tiles.cpp"));
+  CHECK(!contains(named.out, "between conversions"));
+  const Outcome without = require_success(
+      assay_with_amx("off", {"describe", "kd-cae", "--algorithms", "--precision", "bf16"}));
+  CHECK(contains(without.out, "not tiles: no tile instructions (AMX) on this machine"));
   const Outcome profile = require_success(
       assay_with_amx("emulated", {"profile", "kd-cae", "--precision", "bf16", "--image-size", "16",
                                   "--batch", "1", "--repeat", "1"}));
   CHECK(contains(profile.out, "convert"));
   CHECK(contains(profile.out, "fp32 "));
+  const Outcome tiles = require_success(
+      assay_with_amx("emulated", {"profile", "kd-cae", "--precision", "bf16", "--image-size", "32",
+                                  "--batch", "2", "--repeat", "1", "--algorithm", "tiles"}));
+  CHECK(contains(tiles.out, "tiles, tiles"));
+  CHECK(!contains(tiles.out, "fp32 "));
 }
 
 }  // namespace assay::testing

@@ -151,10 +151,11 @@ TEST_CASE("algorithms: every version of the CPU can be requested, and what ran i
   ctx.algorithm = Algorithm::winograd;
   CHECK(conv2d_algorithm(ctx, ConvPass::fprop, {1, 8, 8, 3, 5, 5, 5}, {}).algo() ==
         Algorithm::fused);
-  CHECK_THROWS_WITH_AS(conv2d_algorithm_from_name(Device::cpu(), "tiled"),
-                       "algorithm: 'tiled' is none of those on cpu: automatic, fused, winograd, "
-                       "blocked, naive",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      conv2d_algorithm_from_name(Device::cpu(), "tiled"),
+      "algorithm: 'tiled' is none of those on cpu: automatic, tiles, fused, winograd, "
+      "blocked, naive",
+      UsageError);
 }
 
 TEST_CASE("algorithms: a lowering is applied under automatic alone") {

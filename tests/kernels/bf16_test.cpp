@@ -105,11 +105,13 @@ template <class Kernel, class Fp32>
 void check_rounded(int64_t n, const Kernel& kernel, const Fp32& fp32) {
   test::for_each_isa([&] {
     CpuContext one(1);
+    one.get().algorithm = Algorithm::blocked;
     std::vector<float> want = test::poisoned(n);
     fp32(one.get(), want.data());
     for (const int threads : {1, 2, 3}) {
       CAPTURE(threads);
       CpuContext ctx(threads);
+      ctx.get().algorithm = Algorithm::blocked;  // of products: tiles round the weights
       std::vector<bf16> got = poisoned(n);
       kernel(ctx.get(), got.data());
       CHECK(bits_of(got) == bits_of(narrow(want)));
@@ -272,20 +274,26 @@ TEST_CASE("bf16: batch norm is the rounded one of fp32, its statistics are those
   CHECK(gradients[0] == gradients[1]);
 }
 
-TEST_CASE("bf16: a matrix product is the rounded one of fp32, a gradient of weights is fp32") {
+// What runs where tiles do not take the call: the product of fp32 between conversions.
+TEST_CASE("bf16: without tiles a matrix product is the rounded one of fp32") {
   const GemmShape s{.M = 33, .N = 19, .K = 70, .transpose_b = true};
+  const GemmShape gradient{.M = 33, .N = 19, .K = 70, .transpose_a = true};
   const auto a = random_bf16(int64_t{s.M} * s.K), other = random_bf16(int64_t{s.N} * s.K);
   const auto fa = wide(a), fother = wide(other);
   const auto b = test::random_floats(int64_t{s.N} * s.K), bias = test::random_floats(s.N);
   const GemmEpilogue e{.activation = Activation::relu};
   check_rounded(
       int64_t{s.M} * s.N,
-      [&](Context& c, bf16* y) { gemm<bf16>(c, s, e, a.data(), b.data(), bias.data(), y); },
+      [&](Context& c, bf16* y) {
+        c.algorithm = Algorithm::blocked;
+        gemm<bf16>(c, s, e, a.data(), b.data(), bias.data(), y);
+      },
       [&](Context& c, float* y) { gemm<float>(c, s, e, fa.data(), b.data(), bias.data(), y); });
   CpuContext ctx(2);
+  ctx.get().algorithm = Algorithm::blocked;
   std::vector<float> got = test::poisoned(int64_t{s.M} * s.N), want = got;
-  gemm_wgrad<bf16>(ctx, s, a.data(), other.data(), got.data());
-  gemm_wgrad<float>(ctx, s, fa.data(), fother.data(), want.data());
+  gemm_wgrad<bf16>(ctx, gradient, a.data(), other.data(), got.data());
+  gemm_wgrad<float>(ctx, gradient, fa.data(), fother.data(), want.data());
   CHECK(got == want);
   std::vector<bf16> c(static_cast<size_t>(s.M) * s.N);
   CHECK_THROWS_AS(gemm<bf16>(ctx, s, {.accumulate = true}, a.data(), b.data(), nullptr, c.data()),
@@ -328,6 +336,51 @@ TEST_CASE("bf16: without a row for bf16 a convolution is the rounded one of fp32
     conv2d_wgrad<float>(c, s, e, fx.data(), fg, fdw.data(), fdb.data());
     CHECK(dw == fdw);
     CHECK(db == fdb);
+  }
+}
+
+// Large batches are computed in blocks of images, between whose gradients of weights the sums are
+// added in another order than fp32's.
+TEST_CASE("bf16: a convolution in blocks of images is the one of all images at once") {
+  const Conv2dCase problem = test::conv3x3(128, 128, 16, 16).batch(25).pool(2).relu();
+  const Conv2dShape& s = problem.s;
+  const Conv2dEpilogue& e = problem.e;
+  const int64_t in = int64_t{s.N} * s.H * s.W * s.C, out = in / 4,
+                weights = int64_t{s.K} * s.R * s.S * s.C;
+  REQUIRE(4 * (in + 2 * out) > 4 * (8 << 20));  // four blocks
+  const auto x = random_bf16(in), dy = random_bf16(out);
+  const auto fx = wide(x), fdy = wide(dy);
+  const auto w = test::random_floats(weights), bias = test::random_floats(s.K);
+  std::vector<uint8_t> argmax(static_cast<size_t>(out)), of_fp32(argmax);
+  std::vector<float> fy = test::poisoned(out), fdx = test::poisoned(in);
+  std::vector<float> fdw = test::poisoned(weights), fdb = test::poisoned(s.K), dw_of_one;
+  CpuContext whole(2);
+  conv2d_fprop<float>(whole, s, e, fx.data(), w.data(), bias.data(), fy.data(), of_fp32.data());
+  const auto y_rounded = narrow(fy);
+  const auto fy_rounded = wide(y_rounded);
+  const Conv2dGrad<float> fg{fdy.data(), fy_rounded.data(), of_fp32.data()};
+  conv2d_dgrad<float>(whole, s, e, fg, w.data(), fdx.data());
+  conv2d_wgrad<float>(whole, s, e, fx.data(), fg, fdw.data(), fdb.data());
+  for (const int threads : {1, 2, 3}) {
+    CAPTURE(threads);
+    CpuContext ctx(threads);
+    ctx.get().algorithm = Algorithm::winograd;  // which automatic takes in fp32, and not tiles
+    std::vector<bf16> y = poisoned(out), dx = poisoned(in);
+    std::vector<float> dw = test::poisoned(weights), db = test::poisoned(s.K);
+    conv2d_fprop<bf16>(ctx, s, e, x.data(), w.data(), bias.data(), y.data(), argmax.data());
+    CHECK(bits_of(y) == bits_of(y_rounded));
+    CHECK(argmax == of_fp32);
+    const Conv2dGrad<bf16> g{dy.data(), y.data(), argmax.data()};
+    conv2d_dgrad<bf16>(ctx, s, e, g, w.data(), dx.data());
+    CHECK(bits_of(dx) == bits_of(narrow(fdx)));
+    conv2d_wgrad<bf16>(ctx, s, e, x.data(), g, dw.data(), db.data());
+    // Sums of n terms below 1, near sqrt(n) / 3; n additions round by 2^-24 of that, to either
+    // side. Six deviations are allowed.
+    const double bound = 6 * static_cast<double>(out / s.K) / 3 * 0x1p-24;
+    for (int64_t i = 0; i < weights; ++i) CHECK(std::abs(dw[i] - fdw[i]) <= bound);
+    for (int k = 0; k < s.K; ++k) CHECK(std::abs(db[k] - fdb[k]) <= bound);
+    if (dw_of_one.empty()) dw_of_one = dw;
+    CHECK(dw == dw_of_one);
   }
 }
 

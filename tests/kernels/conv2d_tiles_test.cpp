@@ -216,6 +216,38 @@ TEST_CASE("conv2d tiles: packed weights follow the version; a warmed-up step tak
   for (size_t i = 0; i < dx.size(); ++i) CHECK(static_cast<float>(dx[i]) == 2 * dx_before[i]);
 }
 
+TEST_CASE("conv2d tiles: convolutions of bf16 tensors run on emulated ones where named") {
+  if (!test::tested("cpu")) return;
+  const TilesScope scope(Tiles::emulated);
+  const Conv2dCase c = test::conv3x3(9, 8, 5, 20).batch(2).pool(2).relu();
+  const Conv2dProblem p(c, true);
+  const auto x = rounded(p.x), dy = rounded(p.dy), y = rounded(p.y_of_backward);
+  const Conv2dGrad<bf16> g{dy.data(), y.data(), p.argmax.data()};
+  CpuContext own(2);
+  Context& ctx = own;
+  const auto run_by = [&](Algorithm algorithm) {
+    ctx.algorithm = algorithm;
+    std::vector<bf16> y_out(dy.size()), dx(x.size());
+    std::vector<uint8_t> argmax(dy.size());
+    std::vector<float> dw(p.w.size()), dbias(p.bias.size());
+    conv2d_fprop<bf16>(ctx, c.s, c.e, x.data(), p.w.data(), p.bias.data(), y_out.data(),
+                       argmax.data());
+    conv2d_dgrad<bf16>(ctx, c.s, c.e, g, p.w.data(), dx.data());
+    conv2d_wgrad<bf16>(ctx, c.s, c.e, x.data(), g, dw.data(), dbias.data());
+    return std::vector<Conv2dResult>{
+        {widened(y_out), argmax, {}}, {widened(dx), {}, {}}, {dw, {}, dbias}};
+  };
+  const auto by_tiles = run_by(Algorithm::tiles);
+  CHECK(run_by(Algorithm::automatic) != by_tiles);  // emulated tiles are slow
+  for (const ConvPass pass : kPasses)
+    CHECK(by_tiles[static_cast<size_t>(pass)] == run(ctx, p, pass));
+  ctx.algorithm = Algorithm::tiles;
+  for (const ConvPass pass : kPasses) {
+    CHECK(std::string(conv2d_algorithm(ctx, pass, c.s, c.e, DType::bf16).name()) == "tiles");
+    CHECK(std::string(conv2d_algorithm(ctx, pass, c.s, c.e).name()) != "tiles");
+  }
+}
+
 TEST_CASE("conv2d tiles: which layers they take") {
   if (!test::tested("cpu")) return;
   CpuContext ctx(1);

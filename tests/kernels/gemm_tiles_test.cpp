@@ -1,6 +1,7 @@
 // Matrix products by tiles (kernels/gemm/cpu/tiles.h) against the float64 reference.
 #include <cmath>
 
+#include "kernels/gemm/algorithm.h"
 #include "kernels/gemm/cpu/tiles.h"
 #include "tests/support/kernel_test.h"
 #include "tests/support/tiles.h"
@@ -132,6 +133,35 @@ TEST_CASE("gemm tiles: which products they take") {
   CHECK(cpu::gemm_tiles_covers(dense).fit == Coverage::chosen);
   CHECK(cpu::gemm_tiles_covers({.M = 1, .N = 512, .K = 256}).fit == Coverage::slower);
   CHECK_FALSE(cpu::gemm_tiles_covers({.M = 2, .N = 2, .K = 0}).is_possible());
+  CHECK_FALSE(cpu::gemm_tiles_covers({64, 64, 64, true, true}).is_possible());
+}
+
+TEST_CASE("gemm tiles: products of bf16 tensors run on emulated ones where named") {
+  const test::TilesScope scope(Tiles::emulated);
+  CpuContext own(2);
+  Context& ctx = own;
+  const GemmShape s{.M = 32, .N = 48, .K = 64}, gradient{48, 64, 32, true};
+  const auto a = rounded(test::random_floats(32 * 64)),
+             other = rounded(test::random_floats(32 * 48));
+  const auto b = test::random_floats(64 * 48);
+  std::vector<bf16> by_tiles(32 * 48), c(by_tiles);
+  std::vector<float> dw_by_tiles(48 * 64), dw(dw_by_tiles);
+  cpu::gemm_tiles(ctx, s, {}, a.data(), b.data(), nullptr, by_tiles.data());
+  cpu::gemm_tiles_wgrad(ctx, gradient, other.data(), a.data(), dw_by_tiles.data());
+  const auto run = [&](Algorithm algorithm) {
+    ctx.algorithm = algorithm;
+    gemm<bf16>(ctx, s, {}, a.data(), b.data(), nullptr, c.data());
+    gemm_wgrad<bf16>(ctx, gradient, other.data(), a.data(), dw.data());
+  };
+  run(Algorithm::tiles);
+  CHECK(gemm_bf16_algorithm(ctx, s) != nullptr);
+  CHECK(widened(c) == widened(by_tiles));
+  CHECK(dw == dw_by_tiles);
+  for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::blocked}) {
+    run(algorithm);
+    CHECK(gemm_bf16_algorithm(ctx, s) == nullptr);
+    CHECK(widened(c) != widened(by_tiles));
+  }
 }
 
 TEST_CASE("gemm tiles: what they do not compute is an error") {

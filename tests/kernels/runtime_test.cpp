@@ -53,6 +53,25 @@ TEST_CASE("ThreadPool: a job inside a part runs where it is") {
   CHECK(elsewhere == 0);
 }
 
+TEST_CASE("ThreadPool: a recording has every job and part once, nested jobs none") {
+  ThreadPool pool(2);
+  std::vector<RecordedJob> jobs;
+  int runs = 0;
+  const auto both = [&] {
+    parallel_for(pool, 3, [&](int64_t) { parallel_for(pool, 2, [&](int64_t) { ++runs; }); });
+    parallel_for(pool, 1, [&](int64_t) { ++runs; });
+  };
+  pool.record(&jobs);
+  both();  // on this thread alone
+  pool.record(nullptr);
+  CHECK(runs == 7);
+  REQUIRE(jobs.size() == 2);
+  CHECK(jobs[0].parts.size() == 3);
+  CHECK(jobs[1].parts.size() == 1);
+  parallel_for(pool, 1, [&](int64_t) { ++runs; });
+  CHECK(jobs.size() == 2);
+}
+
 TEST_CASE("ThreadPool: the exception of the lowest part arrives, and the pool works on") {
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);

@@ -1,11 +1,33 @@
 // The CPU's table of algorithms.
 #include "kernels/conv2d/algorithm.h"
 #include "kernels/conv2d/cpu/algorithms.h"
+#include "kernels/conv2d/cpu/tiles/tiles.h"
+#include "kernels/runtime/isa.h"
 
 namespace assay::cpu {
 namespace {
 
+/// Emulated tiles are for tests: they run where they are named.
+Coverage tiles_cover(const Context& ctx, ConvPass pass, const Conv2dShape& s,
+                     const Conv2dEpilogue& e) {
+  const Coverage coverage = tiles::covers(ctx, pass, s, e);
+  return coverage.is_possible() && active_tiles() == Tiles::emulated ? kEmulatedTiles : coverage;
+}
+
 constexpr Conv2dAlgorithm kTable[] = {
+    {.name = "tiles",
+     .algo = Algorithm::tiles,
+     .covers_text = "bf16 tensors, every shape but an upsampling with a stride or a pool: products "
+                    "of 16 x 32 by 32 x 16 values on AMX tiles, epilogue at the store",
+     .file = "kernels/conv2d/cpu/tiles/pass.cpp",
+     .wgrad_file = "kernels/conv2d/cpu/tiles/wgrad.cpp",
+     .covers = tiles_cover,
+     .fprop = nullptr,
+     .dgrad = nullptr,
+     .wgrad = nullptr,
+     .bf16_fprop = tiles::fprop,
+     .bf16_dgrad = tiles::dgrad,
+     .bf16_wgrad = tiles::wgrad},
     {.name = "fused_one_channel",
      .algo = Algorithm::fused,
      .covers_text = "fprop, 3x3, 1 channel, stride 1, pool 2, filters in 16s: the nine taps and a "

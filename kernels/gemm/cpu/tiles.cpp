@@ -24,6 +24,7 @@ Conv2dShape convolution(int pixels, int columns, int channels, int filters) {
 Coverage gemm_tiles_covers(const GemmShape& s) {
   if (active_tiles() == Tiles::none)
     return Coverage::no("no tile instructions (AMX) on this machine, or ASSAY_AMX=off");
+  if (s.transpose_a && s.transpose_b) return Coverage::no("both matrices are transposed");
   if (s.M == 0 || s.N == 0 || s.K == 0) return Coverage::no("an empty matrix");
   if (s.M < tile::kRows || s.N < tile::kColumns || s.K < tile::kDepth)
     return Coverage::but_slower("less than a tile: packing would cost more than it saves");

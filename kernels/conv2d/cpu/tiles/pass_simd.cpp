@@ -143,34 +143,34 @@ class Epilogue {
   ASSAY_INLINE void put_positions(int t, vi position) const {
     const Bytes bytes = narrow_to_bytes(position);
     uint8_t* to = b_.argmax + at_ + t * tile::kColumns;
-    const int count = clamp(channels_ - t * tile::kColumns, 0, tile::kColumns);
-    if (count == tile::kColumns)
-      store_as(to, bytes);
-    else
-      __builtin_memcpy(to, &bytes, static_cast<size_t>(count));
+    store_first_bytes(to, bytes, clamp(channels_ - t * tile::kColumns, 0, tile::kColumns));
   }
 
   ASSAY_INLINE void put(bf16* to, const vf* v) const {
-    const Words words = round_to_bf16(v[0], kWidthTiles == 2 ? v[kWidthTiles - 1] : vf{});
-    if (b_.merged_rows > 0) return put_phases(to, words);
-    if (kWidthTiles == 1 || channels_ < kWidth)
-      return store_first_words(to, words, min(channels_, kWidth));
-    if (b_.streamed)
-      stream(to, words);
-    else
-      store_as(to, words);
+    if constexpr (kWidthTiles == 1) {
+      const Half values = round_to_bf16(v[0]);
+      if (b_.merged_rows > 0) return put_phases(to, values);
+      store_first_half(to, values, channels_);
+    } else {
+      const Words values = round_to_bf16(v[0], v[1]);
+      if (channels_ < kWidth) return store_first_words(to, values, channels_);
+      if (b_.streamed)
+        stream(to, values);
+      else
+        store_as(to, values);
+    }
   }
   /// Merged phases: the channels of a phase row are neighbours in the output.
-  ASSAY_INLINE void put_phases(bf16* to, Words words) const {
+  ASSAY_INLINE void put_phases(bf16* to, Half values) const {
     const int of_row = b_.out_channels / b_.merged_rows;
     const int64_t next = b_.out_row / b_.merged_rows;
-    bf16 all[tile::kDepth];
-    store_as(all, words);
+    uint16_t all[2 * tile::kColumns];  // with room to read 16 values from any of them on
+    store_as(all, values);
     for (int a = 0; a < b_.merged_rows; ++a)
-      __builtin_memcpy(to + a * next, all + a * of_row, static_cast<size_t>(2 * of_row));
+      store_first_half(to + a * next, load_as<Half>(all + a * of_row), of_row);
   }
 
-  const BlockProducts& b_;
+  BlockProducts b_;  // a copy, whose fields can stay in registers beside instructions on memory
   int first_, channels_;  // the first output channel, and how many there are from it on
   vf slope_, bias_[kWidthTiles];
   const float* sums_ = nullptr;

@@ -63,7 +63,7 @@ class Packer {
     for (const Step& step : p_.steps[static_cast<size_t>(product)])
       for (int t = 0; t < p_.width_tiles; ++t, out += tile::kValues) {
         const int first = panel * p_.panel_width() + t * tile::kColumns;
-        if (is_whole(first))
+        if (is_whole(step, first))
           whole_tile(product, step, first, out);
         else
           any_tile(product, step, first, out);
@@ -72,9 +72,9 @@ class Packer {
 
  private:
   /// Whether a tile has 32 channels of one tap and 16 output channels of one phase.
-  bool is_whole(int first) const {
-    return p_.reduction == Reduction::channels && !p_.merged && p_.conv.C % tile::kDepth == 0 &&
-           first + tile::kColumns <= p_.conv.K;
+  bool is_whole(const Step& step, int first) const {
+    return p_.reduction == Reduction::channels && !p_.merged &&
+           (step.slice + 1) * tile::kDepth <= p_.conv.C && first + tile::kColumns <= p_.conv.K;
   }
   int row_of(int phase) const { return phase / p_.conv.columns.phases(); }
   int column_of(int phase) const { return phase % p_.conv.columns.phases(); }

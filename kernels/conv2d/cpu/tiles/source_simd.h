@@ -22,35 +22,23 @@ ASSAY_INLINE Half gradient(vf slope, Half dy, Half y) {
 /// `count` <= 16 values of dy f'(y).
 template <Activation kActivation>
 ASSAY_INLINE Half gradient_at(const Source& source, int64_t at, int count) {
-  const vf slope = broadcast(source.slope);
-  if (count >= 16) {
-    const Half dy = load_as<Half>(source.dy + at);
-    if constexpr (kActivation == Activation::none) return dy;
-    return gradient<kActivation>(slope, dy, load_as<Half>(source.y + at));
-  }
   const Half dy = load_first_half(source.dy + at, count);
   if constexpr (kActivation == Activation::none) return dy;
-  return gradient<kActivation>(slope, dy, load_first_half(source.y + at, count));
+  return gradient<kActivation>(broadcast(source.slope), dy, load_first_half(source.y + at, count));
 }
 
 /// Positions of the maxima of `count` <= 16 values.
 ASSAY_INLINE Half positions_at(const Source& source, int64_t at, int count) {
-  Bytes position{};
-  if (count >= 16)
-    position = load_as<Bytes>(source.argmax + at);
-  else
-    __builtin_memcpy(&position, source.argmax + at, static_cast<size_t>(count));
-  return widen_bytes(position);
+  return widen_bytes(load_first_bytes(source.argmax + at, count));
 }
 
 /// A row of dz without a pool.
 template <Activation kActivation>
 ASSAY_INLINE void form_plain_row(const Source& source, int64_t at, bf16* out) {
-  const int64_t size = int64_t{source.columns} * source.channels;
-  for (int64_t i = 0; i < size; i += 16) {
-    const int count = size - i < 16 ? static_cast<int>(size - i) : 16;
-    const Half d = gradient_at<kActivation>(source, at + i, count);
-    __builtin_memcpy(out + i, &d, static_cast<size_t>(2 * count));
+  const int size = source.columns * source.channels;
+  for (int i = 0; i < size; i += 16) {
+    const int count = min(size - i, 16);
+    store_first_half(out + i, gradient_at<kActivation>(source, at + i, count), count);
   }
 }
 
@@ -63,10 +51,9 @@ ASSAY_INLINE void form_pooled_row(const Source& source, int64_t at, int a, bf16*
       const int count = min(C - c, 16);
       const Half d = gradient_at<kActivation>(source, at + c, count);
       const Half position = positions_at(source, at + c, count);
-      for (int b = 0; b < pool; ++b) {
-        const Half own = d & (Half)(position == static_cast<uint16_t>(a * pool + b));
-        __builtin_memcpy(out + b * C + c, &own, static_cast<size_t>(2 * count));
-      }
+      for (int b = 0; b < pool; ++b)
+        store_first_half(out + b * C + c,
+                         d & (Half)(position == static_cast<uint16_t>(a * pool + b)), count);
     }
   const int rest = (source.columns - windows * pool) * C;  // in no whole window
   __builtin_memset(out, 0, static_cast<size_t>(2 * rest));
@@ -121,13 +108,16 @@ class WindowLines {
  public:
   WindowLines(int window_rows, int channels)
       : rows_(window_rows), channels_(channels), period_(window_rows * channels) {
-    for (int phase = 0; phase < period_; ++phase)
-      for (int r = 0; r < rows_; ++r) {
-        uint32_t mask = 0;
-        for (int i = 0; i < 32; ++i)
-          mask |= static_cast<uint32_t>((phase + i) % period_ / channels_ == r) << i;
-        masks_[phase][r] = mask;
-      }
+    for (int r = 0; r < rows_; ++r) {
+      // Bit i: value i of a line comes from row r. 64 + 32 of them are needed.
+      uint64_t low = 0, high = 0;
+      for (int first = r * channels; first < 96; first += period_)
+        for (int i = first; i < min(first + channels, 128); ++i)
+          (i < 64 ? low : high) |= uint64_t{1} << (i % 64);
+      for (int phase = 0; phase < period_; ++phase)
+        masks_[phase][r] =
+            static_cast<uint32_t>(low >> phase | (phase > 0 ? high << (64 - phase) : uint64_t{0}));
+    }
   }
 
   /// Writes `columns` columns and 32 to 63 zeros. 32 values can be read behind each row.

@@ -14,11 +14,6 @@ using tiles::Reduction;
 using tiles::StagedGradient;
 using tiles::StagedPixels;
 
-/// `count` values, at most 16 of them; the others are 0.
-ASSAY_INLINE Half up_to_16(const bf16* from, int count) {
-  return count >= 16 ? load_as<Half>(from) : load_first_half(from, count);
-}
-
 /// A position of a row: images side by side, pair by pair (or window by window).
 struct Position {
   int image = 0, pair = 0;
@@ -110,9 +105,17 @@ void stage_plain_gradient(const Source& dz, const PixelBlock& b, const StagedGra
     for (int phase = 0; phase < u * u; ++phase) {
       const bf16* const* of_phase = rows + phase / u * b.images;
       const int64_t first = phase % u * K;
-      transpose_row(b, staged, i, phase, K, [&](int image, int column, int k0) {
-        return up_to_16(of_phase[image] + int64_t{column} * u * K + first + k0, K - k0);
-      });
+      const auto at = [&](int image, int column, int k0) {
+        return of_phase[image] + int64_t{column} * u * K + first + k0;
+      };
+      if (K % 16 == 0)  // without a question in the innermost loop
+        transpose_row(b, staged, i, phase, K, [&](int image, int column, int k0) {
+          return load_as<Half>(at(image, column, k0));
+        });
+      else
+        transpose_row(b, staged, i, phase, K, [&](int image, int column, int k0) {
+          return load_first_half(at(image, column, k0), K - k0);
+        });
     }
   }
 }
@@ -187,14 +190,27 @@ void stage_pooled_gradient(const Source& dz, const PixelBlock& b, const StagedGr
 /// column `left`; a pair's columns are `step` apart, pairs 2 `step`. Outside the image are zeros.
 ASSAY_INLINE void stage_pairs(const Source& x, const bf16* row, int channel, int left, int step,
                               int count, int64_t pair, char* to) {
-  const int C = x.channels, values = C - channel;
-  if (row == nullptr) left = x.columns;  // all of it outside
+  const int64_t next = int64_t{step} * x.channels;
+  const int values = x.channels - channel;
+  // Pairs [first, last) are in the image as a whole.
+  const int first = row == nullptr ? count : clamp((2 * step - 1 - left) / (2 * step), 0, count);
+  const int end = (x.columns - left - step + 2 * step - 1) / (2 * step);
+  const int last = clamp(end, first, count);
   const auto pixel = [&](int column) {
-    if (column < 0 || column >= x.columns) return Half{};
-    return up_to_16(row + int64_t{column} * C + channel, values);
+    if (row == nullptr || column < 0 || column >= x.columns) return Half{};
+    return load_first_half(row + int64_t{column} * x.channels + channel, values);
   };
-  for (int j = 0; j < count; ++j, to += pair, left += 2 * step)
-    store_as(to, pairs(pixel(left), pixel(left + step)));
+  const auto stage_checked = [&](int begin, int stop) {
+    for (int j = begin; j < stop; ++j, to += pair)
+      store_as(to, pairs(pixel(left + 2 * j * step), pixel(left + (2 * j + 1) * step)));
+  };
+  stage_checked(0, first);
+  if (first < last) {
+    const bf16* from = row + int64_t{left + 2 * first * step} * x.channels + channel;
+    for (int j = first; j < last; ++j, to += pair, from += 2 * next)
+      store_as(to, pairs(load_first_half(from, values), load_first_half(from + next, values)));
+  }
+  stage_checked(last, count);
 }
 
 /// Reduction::channels.
