@@ -95,6 +95,13 @@ function(assay_cuda_backend)
               -P ${PROJECT_SOURCE_DIR}/kernels/cuda_resources.cmake
       VERBATIM)
     add_dependencies(cuda_resources assay_kernels_cuda)
+    # The kernels that multiply, for an H100: `./run check sm_90a` reads their machine code.
+    set(products kde/kde_product.cu local_density/local_density_product.cu)
+    foreach(version naive tiled pipelined tensor_core)
+      list(APPEND products conv2d/cuda/${version}.cu gemm/cuda/${version}.cu)
+    endforeach()
+    assay_cuda_objects(assay_kernels_sm90a ${products})
+    set_target_properties(assay_kernels_sm90a PROPERTIES CUDA_ARCHITECTURES 90a EXCLUDE_FROM_ALL ON)
   else()
     add_subdirectory(${PROJECT_SOURCE_DIR}/kernels/emulator)
   endif()

@@ -64,24 +64,24 @@ struct CentredPoints {
 
 /// Block (part, tile of queries); a part has `points` points. The sums of a chunk and of all chunks
 /// take twice the registers of a matrix product.
-template <class Math>
-__global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks / 2)
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks / 2)
     sums_of_part(CentredPoints p, int points, double scale, OnlineLogSumExp* __restrict__ sums,
                  double* __restrict__ distances) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const int n = p.s.n, m = p.s.m, D = p.s.D;
-  const int j0 = static_cast<int>(blockIdx.y) * Math::kM;
+  const int j0 = static_cast<int>(blockIdx.y) * Tile::kM;
   const int begin = static_cast<int>(blockIdx.x) * points, end = min(n, begin + points);
-  OnlineLogSumExp of_row[Math::kRows];
-  Math math, part;
-  for (int i0 = begin; i0 < end; i0 += Math::kN) {
-    math.clear();
+  OnlineLogSumExp of_row[Tile::kRows];
+  Tile tile, part;
+  for (int i0 = begin; i0 < end; i0 += Tile::kN) {
+    tile.clear();
     for (int d0 = 0; d0 < D; d0 += kChunk) {
-      block_product<true, true>(part, {p.q, m, D}, {p.x, n, D}, j0, i0, d0, min(D, d0 + kChunk),
-                                p.by_16, p.by_16, shared);
-      math.add(part);
+      block_product(part, {p.q, m, D}, {p.x, n, D}, j0, i0, d0, min(D, d0 + kChunk), p.by_16,
+                    p.by_16, shared);
+      tile.add(part);
     }
-    math.for_each([&](int slot, int row, int column, float product) {
+    tile.for_each([&](int slot, int row, int column, float product) {
       const int64_t j = j0 + row, i = i0 + column;
       if (j >= m || i >= n) return;
       const double d = p.qq[j] + p.xx[i] - 2.0 * product;
@@ -94,19 +94,19 @@ __global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks / 2)
   if (distances != nullptr) return;
 
   // The stages are free now: [kM][kSharers] pairs of largest and sum.
-  static_assert(product_bytes<Math>() >= sizeof(double) * 2 * Math::kM * Math::kSharers);
+  static_assert(product_bytes<Tile>() >= sizeof(double) * 2 * Tile::kM * Tile::kSharers);
   double* const pairs = reinterpret_cast<double*>(shared);
-  for (int slot = 0; slot < Math::kRows; ++slot) {
-    double* const pair = pairs + 2 * (Math::row_of(slot) * Math::kSharers + Math::sharer());
+  for (int slot = 0; slot < Tile::kRows; ++slot) {
+    double* const pair = pairs + 2 * (Tile::row_of(slot) * Tile::kSharers + Tile::sharer());
     pair[0] = of_row[slot].largest;
     pair[1] = of_row[slot].sum;
   }
   __syncthreads();
   const int row = static_cast<int>(threadIdx.x);
-  if (row >= Math::kM || j0 + row >= m) return;
+  if (row >= Tile::kM || j0 + row >= m) return;
   OnlineLogSumExp total;
-  for (int k = 0; k < Math::kSharers; ++k) {
-    const double* const pair = pairs + 2 * (row * Math::kSharers + k);
+  for (int k = 0; k < Tile::kSharers; ++k) {
+    const double* const pair = pairs + 2 * (row * Tile::kSharers + k);
     total.merge({pair[0], pair[1]});
   }
   sums[int64_t{j0 + row} * gridDim.x + blockIdx.x] = total;
@@ -132,15 +132,15 @@ void kde_product(Context& ctx, const KdeShape& s, const float* train, const floa
       .xx = squares.as<double>(),
       .qq = squares.as<double>() + s.n,
       .by_16 = copies_by_16({x, s.n, s.D}, true) && copies_by_16({q, s.m, s.D}, true)};
-  const auto start = [&]<class Math>() {
-    const dim3 grid(static_cast<unsigned>(kde_parts(s)), blocks_for(s.m, Math::kM));
-    launch(sums_of_part<Math>, grid, Math::kThreadsOfBlock, product_bytes<Math>(), stream_of(ctx),
-           points, kde_points_of_part(s), -0.5 / (out.h * out.h), out.sums, out.distances);
+  const auto start = [&]<class Tile>() {
+    const dim3 grid(static_cast<unsigned>(kde_parts(s)), blocks_for(s.m, Tile::kM));
+    launch(sums_of_part<Tile>, grid, Tile::kThreads, product_bytes<Tile>(), stream_of(ctx), points,
+           kde_points_of_part(s), -0.5 / (out.h * out.h), out.sums, out.distances);
   };
   if (ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict)
-    start.operator()<FmaMath<kTile, kTile>>();
+    start.operator()<FmaTile<kTile, kTile, true, true>>();
   else
-    start.operator()<MmaMath<Precision::tf32x3, kTile, kTile>>();
+    start.operator()<MmaTile<Tf32x3, kTile, kTile, true, true>>();
 }
 
 }  // namespace assay::cuda

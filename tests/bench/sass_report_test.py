@@ -79,16 +79,16 @@ class Listing(unittest.TestCase):
         self.assertEqual(machine.occupancy(H100, 16, 0, 32), (32, "blocks"))
 
     def test_launches_from_names(self):
-        fma = kernels.launch_of("conv2d_pipeline<FmaTile<128, 64, false>, ImageSource>")
+        fma = kernels.launch_of("conv2d_pipeline<FmaTile<128, 64, true, true>, ImageSource>")
         self.assertEqual((fma.threads, fma.macs, fma.tile), (128, 128 * 64 * 16, "128x64x16"))
-        product = kernels.launch_of("product_of_tile<MmaMath<tf32, 128, 128>, true, false>")
-        self.assertEqual((product.threads, product.copied_bytes), (256, 64 * 256))
+        product = kernels.launch_of("product_of_tile<MmaTile<Tf32, 128, 128, true, false, 4> >")
+        self.assertEqual((product.threads, product.copied_bytes), (256, 128 * 256))
         self.assertEqual(kernels.launch_of("centre_rows").macs, 0)
 
     def test_names(self):
         self.assertEqual(listing.shorten("void assay::cuda::(anonymous namespace)::f<assay::cuda::"
-                                         "MmaMath<(assay::Precision)2, 64, 64> >(float const*)"),
-                         "f<MmaMath<tf32x3, 64, 64> >")
+                                         "Rows<(assay::Precision)2, 64> >(float const*)"),
+                         "f<Rows<tf32x3, 64> >")
 
 
 class Check(unittest.TestCase):

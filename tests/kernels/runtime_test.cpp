@@ -6,10 +6,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
 #include "kernels/runtime/cpu_limit.h"
+#include "kernels/runtime/divisor.h"
 #include "kernels/runtime/error.h"
 #include "tests/support/kernel_test.h"
 
@@ -279,6 +281,41 @@ TEST_CASE("WeightCache: the oldest goes when there are too many") {
   CHECK(packed == 600);
   get(0);
   CHECK(packed == 601);
+}
+
+TEST_CASE("Divisor: quotients near every multiple, up to the largest number") {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  for (int d : {1,
+                2,
+                3,
+                4,
+                5,
+                6,
+                7,
+                11,
+                12,
+                25,
+                50,
+                64,
+                641,
+                1000,
+                65535,
+                65536,
+                65537,
+                1 << 30,
+                (1 << 30) + 1,
+                kMost - 1,
+                kMost}) {
+    const Divisor divisor(d);
+    CAPTURE(d);
+    CHECK(divisor.value() == d);
+    const int64_t step = int64_t{std::max(1, kMost / d / 1000)} * d;
+    for (int64_t multiple = 0; multiple <= kMost; multiple += step)
+      for (const int64_t n : {multiple - 1, multiple, multiple + 1, multiple + d - 1})
+        if (n >= 0 && n <= kMost) CHECK(divisor.quotient(static_cast<int>(n)) == n / d);
+    CHECK(divisor.quotient(kMost) == kMost / d);
+    CHECK(divisor.quotient(kMost - 1) == (kMost - 1) / d);
+  }
 }
 
 TEST_CASE("ContextScope: the innermost one counts, on its own thread") {

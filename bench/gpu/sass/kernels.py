@@ -14,25 +14,18 @@ class Launch:
     tile: str = ""
 
 
-def conv_tile(kind, m, n, rows_contiguous):
-    """fma_tile.cuh and mma_tile.cuh: three stages, or the finished tile if that is larger."""
-    m, n, depth = int(m), int(n), 16 if kind == "Fma" else 32
-    padding = 4 if kind == "Fma" else 0
-    floats = [depth * (v + 8) if rows_contiguous == "true" else v * (depth + padding) for v in (m, n)]
-    return Launch(128, 4 * max(3 * sum(floats), m * (n + 8)), m * n * depth, tile=f"{m}x{n}x{depth}")
-
-
-def product_tile(kind, m, n):
-    """block_product.cuh: three stages 16 deep."""
-    m, n = int(m), int(n)
-    floats = sum(max(v * 20, 16 * (v + 8)) for v in (m, n))
-    threads = m // 8 * (n // 8) if kind == "Fma" else 64 * (n // 32)
-    return Launch(threads, 12 * floats, m * n * 16, 64 * (m + n), f"{m}x{n}x16")
+def tile(kind, m, n, a_depth, b_depth, warps_n):
+    """fma_tile.cuh and mma_tile.cuh: three stages."""
+    m, n, depth, padding = int(m), int(n), *((16, 4) if kind == "Fma" else (32, 0))
+    floats = [v * (depth + padding) if depth_contiguous == "true" else depth * (v + 8)
+              for v, depth_contiguous in ((m, a_depth), (n, b_depth))]
+    side = 8 if m * n >= 64 * 64 else 4
+    threads = m // side * (n // side) if kind == "Fma" else 64 * int(warps_n)
+    return Launch(threads, 12 * sum(floats), m * n * depth, 4 * depth * (m + n), f"{m}x{n}x{depth}")
 
 
 ROWS = (
-    (r"(Fma|Mma)Tile<(?:\w+, )?(\d+), (\d+), (true|false)>", conv_tile),
-    (r"(Fma|Mma)Math<(?:\w+, )?(\d+), (\d+)>", product_tile),
+    (r"(Fma|Mma)Tile<(?:\w+, )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?>", tile),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),
     (r"conv2d_(?:wgrad_)?tiled", lambda: Launch(256, 0, 64 * 64 * 8, tile="64x64x8")),

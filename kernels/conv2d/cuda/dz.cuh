@@ -75,10 +75,13 @@ struct GradientOfZ {
 
   /// dy f'(y) at element i of y.
   __device__ float behind_pool(int64_t i) const { return dy[i] * slope(y[i]); }
+  /// dz at one place of the window of element i of y.
+  __device__ float element(int64_t i, int place) const {
+    return argmax == nullptr || argmax[i] == place ? behind_pool(i) : 0.0f;
+  }
   /// dz at one place of the window of y's pixel `pixel`.
   __device__ float in_window(int64_t pixel, int place, int k) const {
-    const int64_t at = pixel * K + k;
-    return argmax == nullptr || argmax[at] == place ? behind_pool(at) : 0.0f;
+    return element(pixel * K + k, place);
   }
   __device__ int place(int p, int q) const { return (p & (pool - 1)) * pool + (q & (pool - 1)); }
   /// dz(n,p,q,k), 0 outside; rows and columns that fill no window get 0.

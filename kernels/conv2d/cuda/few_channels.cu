@@ -32,11 +32,12 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
                          const typename Source::Row (&rows)[kPixels], const float* filters,
                          int width, float (&sums)[kPixels][kFilters]) {
   for (int r = 0; r < phase.taps_r; ++r)
-    for (int t = 0; t < phase.taps_s; ++t)
+    for (int t = 0; t < phase.taps_s; ++t) {
+      const auto shift = source.shift(phase, Tap{r, t, 0});
       for (int c = 0; c < phase.C; c += kCount) {
         float x[kPixels][kCount];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], Tap{r, t, c});
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift, c);
 #pragma unroll
         for (int v = 0; v < kCount; ++v, filters += width) {
           float w[kFilters];
@@ -54,6 +55,7 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
             for (int f = 0; f < kFilters; ++f) sums[i][f] = fmaf(x[i][v], w[f], sums[i][f]);
         }
       }
+    }
 }
 
 /// Bias, activation and the store of four neighbouring filters of one output pixel.
@@ -83,14 +85,16 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
 /// Few channels in the source. Grid: groups of pixels, filters by `width`, phases. kCount channels
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
 template <int kCount, int kFilters, class Source>
-__global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
-    conv2d_few_channels(DenseConv conv, Source source, const float* __restrict__ weights, int width,
-                        Epilogue e) {
+__global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
+                                          : kFilters == 4 ? 5
+                                                          : 4)  // at most 168, 96, 128 registers
+    conv2d_few_channels(const __grid_constant__ PhasedConv conv, Source source,
+                        const float* __restrict__ weights, int width, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
   const int n0 = static_cast<int>(blockIdx.y) * width;
-  const float* from = weights + blockIdx.z * conv.phase_weights();
+  const float* from = weights + blockIdx.z * conv.weights_of_phase;
   for (int i = thread; i < depth * width; i += kBlock) {
     const int n = n0 + i % width;
     filters[i] = n < conv.K ? from[int64_t{n} * depth + i / width] : 0.0f;
@@ -140,12 +144,12 @@ __global__ void __launch_bounds__(kBlock, 3)  // at most 168 registers
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
 template <int kFilters, class Source>
 __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
-    conv2d_few_filters(DenseConv conv, Source source, const float* __restrict__ weights,
-                       Epilogue e) {
+    conv2d_few_filters(const __grid_constant__ PhasedConv conv, Source source,
+                       const float* __restrict__ weights, Epilogue e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
-  const float* from = weights + blockIdx.z * conv.phase_weights();
+  const float* from = weights + blockIdx.z * conv.weights_of_phase;
   for (int i = thread; i < kFilters * depth; i += kBlock)
     filters[i] = i < conv.K * depth ? from[i] : 0.0f;
   __syncthreads();
@@ -158,11 +162,12 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
     rows[i] = m + i < pixels ? source.row(phase, phase.pixel(m + i)) : Source::no_row();
   float sums[kPixels][kFilters] = {};
   for (int r = 0; r < phase.taps_r; ++r)
-    for (int t = 0; t < phase.taps_s; ++t)
+    for (int t = 0; t < phase.taps_s; ++t) {
+      const auto shift = source.shift(phase, Tap{r, t, 0});
       for (int c = 4 * lane; c < phase.C; c += 4 * kLanes) {
         float x[kPixels][4];
 #pragma unroll
-        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], Tap{r, t, c});
+        for (int i = 0; i < kPixels; ++i) source.load(x[i], rows[i], shift, c);
 #pragma unroll
         for (int f = 0; f < kFilters; ++f) {
           const float4 w = ldv<float4>(filters + f * depth + (r * phase.taps_s + t) * phase.C + c);
@@ -173,6 +178,7 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
                      fmaf(x[i][2], w.z, fmaf(x[i][1], w.y, fmaf(x[i][0], w.x, sums[i][f]))));
         }
       }
+    }
 #pragma unroll
   for (int i = 0; i < kPixels; ++i)
 #pragma unroll
@@ -241,6 +247,7 @@ namespace direct {
 
 Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
   if (pass == ConvPass::wgrad) {
     if (s.C > 16 && s.K > 16) return Coverage::no("more than 16 channels and filters");
   } else {
@@ -269,9 +276,9 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   if (dz_is_dy(e))
     run(ctx, conv, ImageSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
   else if (e.pool == 1)
-    run(ctx, conv, GradientSource<false, false>{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<1, false>{GradientOfZ(s, e, g)}, w, {dx});
   else
-    run(ctx, conv, GradientSource<true, false>{GradientOfZ(s, e, g)}, w, {dx});
+    run(ctx, conv, GradientSource<kAnyPool, false>{GradientOfZ(s, e, g)}, w, {dx});
 }
 
 }  // namespace direct

@@ -63,12 +63,15 @@ class Walk {
  public:
   __device__ Walk(const Phase& phase, int first, int stride)
       : phase_(phase),
-        n_(first / (phase.rows * phase.columns)),
-        i_(first / phase.columns % phase.rows),
-        j_(first % phase.columns),
-        next_n_(stride / (phase.rows * phase.columns)),
-        next_i_(stride / phase.columns % phase.rows),
-        next_j_(stride % phase.columns) {}
+        i_(phase.by_columns.quotient(first)),
+        j_(first - i_ * phase.columns),
+        n_(phase.by_rows.quotient(i_)),
+        next_i_(phase.by_columns.quotient(stride)),
+        next_j_(stride - next_i_ * phase.columns),
+        next_n_(phase.by_rows.quotient(next_i_)) {
+    i_ -= n_ * phase.rows;
+    next_i_ -= next_n_ * phase.rows;
+  }
   __device__ Pixel pixel() const { return phase_.pixel(n_, i_, j_, 0); }
   __device__ void next() {
     j_ += next_j_;
@@ -82,7 +85,7 @@ class Walk {
 
  private:
   const Phase& phase_;
-  int n_, i_, j_, next_n_, next_i_, next_j_;
+  int i_, j_, n_, next_i_, next_j_, next_n_;
 };
 
 /// dy f'(y) of four filters, and the place in the window that each belongs to.
@@ -93,7 +96,7 @@ struct Gradients {
   __device__ Gradients(const GradientOfZ& dz, int64_t pixel, int k) {
     const int64_t at = pixel * dz.K + k;
     if (dz.K % kFilters == 0) {
-      const float4 v = load_dz<false, false>(dz, true, pixel, 0, k);
+      const float4 v = load_dz<false, false>(dz, true, at, 0);
       const uchar4 chosen =
           dz.argmax != nullptr ? ldv<uchar4>(dz.argmax + at) : make_uchar4(0, 0, 0, 0);
       d[0] = v.x, d[1] = v.y, d[2] = v.z, d[3] = v.w;
@@ -132,14 +135,15 @@ __device__ void load_columns(const ImageView& x, int n, int h, int w, int column
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
 template <int kColumns, bool kByFours, bool kPooled>
 __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
-    conv2d_wgrad_few(DenseConv conv, WgradCut cut, Units units, ImageView x, GradientOfZ dz,
-                     float* partials) {
+    conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
+                     ImageView x, GradientOfZ dz, float* partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
-  const Phase phase(conv, z % conv.phases());
-  const int window = phase.pool * phase.pool, windows = phase.pixels(conv.N) / window;
-  const int begin = z / conv.phases() * cut.pixels / window;
-  const int end = windows < begin + cut.pixels / window ? windows : begin + cut.pixels / window;
+  const int part = conv.by_phases.quotient(z);
+  const Phase phase(conv, z - part * conv.phases());
+  const int of_part = cut.pixels >> 2 * phase.pool_log2;  // windows
+  const int begin = part * of_part;
+  const int end = min(phase.windows(conv.N), begin + of_part);
   const int row_of_taps = phase.taps_s * phase.C;
   const int first_unit = static_cast<int>(blockIdx.x) * units.of_block;
   const int lane = thread / units.of_block;
@@ -159,8 +163,8 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
       for (int f = 0; f < kFilters; ++f) {
         if constexpr (kPooled)
           load_columns<kColumns, kByFours>(
-              x, pixel.n, pixel.h + gradients.place[f] / phase.pool * phase.step + at.row,
-              pixel.w + gradients.place[f] % phase.pool * phase.step, at.column, v);
+              x, pixel.n, pixel.h + (gradients.place[f] >> phase.pool_log2) * phase.step + at.row,
+              pixel.w + (gradients.place[f] & (phase.pool - 1)) * phase.step, at.column, v);
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) sums[f][c] = fmaf(gradients.d[f], v[c], sums[f][c]);
       }
@@ -172,7 +176,7 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
   __syncthreads();
 
-  float* out = partials + z * conv.phase_weights();
+  float* out = partials + z * conv.weights_of_phase;
   for (int o = thread; o < kFilters * kColumns * units.of_block;
        o += static_cast<int>(blockDim.x)) {
     const int unit = o % units.of_block, i = o / units.of_block;

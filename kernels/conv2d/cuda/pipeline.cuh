@@ -7,9 +7,10 @@
 // A step waits for this thread's copies and has one barrier of the block. After the barrier the
 // copies of all threads have landed, and no thread reads the stage that is filled next.
 //
-// Indices: what depends on the thread's pixel (its address, and a mask of the taps inside the
+// Indices: what depends on the thread's pixel (its offset, and a mask of the taps outside of the
 // image) is computed once before the loop; what depends on the tap is carried from step to step by
-// additions. A thread copies 4 channels at a time, so the source's channels are a multiple of 4.
+// additions. For a copy the two are added. A thread copies 4 channels at a time, so the source's
+// channels are a multiple of 4.
 #pragma once
 
 #include "kernels/conv2d/cuda/epilogue.cuh"
@@ -24,7 +25,8 @@ namespace assay::cuda {
 /// Multiplies `steps` stages into `tile`. load(stage, step) starts the copies of a step.
 template <class Tile, class Load>
 __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& tile) {
-  constexpr int kA = Tile::floats(Tile::kM), kStage = kA + Tile::floats(Tile::kN);
+  constexpr int kA = Tile::kFloatsA, kStage = kA + Tile::kFloatsB;
+  int filled = 0, free = (Tile::kStages - 1) * kStage;  // offsets of stages
 #pragma unroll
   for (int s = 0; s < Tile::kStages - 1; ++s) {
     if (s < steps) load(shared + s * kStage, s);
@@ -35,10 +37,11 @@ __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& t
     ptx::cp_async_wait<Tile::kStages - 2>();
     __syncthreads();
     const int next = step + Tile::kStages - 1;
-    if (next < steps) load(shared + next % Tile::kStages * kStage, next);
+    if (next < steps) load(shared + free, next);
     ptx::cp_async_commit();  // an empty group after the last step, so that the wait's count holds
-    const float* stage = shared + step % Tile::kStages * kStage;
-    tile.multiply(stage, stage + kA);
+    tile.multiply(shared + filled, shared + filled + kA);
+    free = filled;
+    filled = filled == (Tile::kStages - 1) * kStage ? 0 : filled + kStage;
   }
   ptx::cp_async_wait<0>();
   __syncthreads();
@@ -49,7 +52,7 @@ __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& t
 /// Bytes of shared memory: the stages or the finished tile.
 template <class Tile>
 constexpr size_t pipeline_bytes() {
-  const int stages = Tile::kStages * (Tile::floats(Tile::kM) + Tile::floats(Tile::kN));
+  const int stages = Tile::kStages * (Tile::kFloatsA + Tile::kFloatsB);
   const int finished = Tile::kM * (Tile::kN + 8);
   return sizeof(float) * static_cast<size_t>(stages > finished ? stages : finished);
 }
@@ -60,9 +63,11 @@ constexpr size_t pipeline_bytes() {
 /// of the depth number t % kChunks of every kRows-th row from copy_row(t / kChunks) on.
 template <class Tile, class Source>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_pipeline(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
+    conv2d_pipeline(const __grid_constant__ PhasedConv conv, Source source,
+                    const float* __restrict__ weights, Epilogue e) {
   constexpr int kChunks = Tile::kDepth / 4, kRows = Tile::kThreads / kChunks;
   constexpr int kRowsA = Tile::kM / kRows, kRowsB = Tile::kN / kRows;
+  static_assert(kRows % 8 == 0, "the layout of a tile repeats every 8 rows");
   ASSAY_DYNAMIC_SHARED(float, shared);
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
@@ -78,25 +83,26 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     const int m = m0 + first_row + i * kRows;
     rows[i] = m < pixels ? source.row(phase, phase.pixel(m)) : Source::no_row();
   }
-  const float* filters =
-      weights + blockIdx.z * conv.phase_weights() + int64_t{n0 + first_row} * depth;
+  const int own_filters = conv.K - n0 - first_row;
+  int filter =
+      static_cast<int>(blockIdx.z * conv.weights_of_phase) + (n0 + first_row) * depth + chunk;
   Tap tap = depth > 0 ? tap_of(phase, chunk) : Tap{};
-  int d = chunk;
+  const int to_a = Tile::template at<true, Tile::kM>(first_row, chunk);
+  const int to_b = Tile::kFloatsA + Tile::template at<true, Tile::kN>(first_row, chunk);
 
   const auto load = [&](float* stage, int) {
+    const auto shift = source.shift(phase, tap);
 #pragma unroll
-    for (int i = 0; i < kRowsA; ++i) {
-      float* to = stage + Tile::template at<Tile::kM>(first_row + i * kRows, chunk);
-      source.copy(to, tap.r < phase.taps_r ? rows[i] : Source::no_row(), tap);
-    }
-    stage += Tile::floats(Tile::kM);
+    for (int i = 0; i < kRowsA; ++i)
+      source.template copy<Tile>(stage + to_a + Tile::floats(true, i * kRows), rows[i], shift);
+    const int filters_inside = tap.r < phase.taps_r ? own_filters : 0;
 #pragma unroll
     for (int i = 0; i < kRowsB; ++i) {
-      const bool inside = n0 + first_row + i * kRows < conv.K && d < depth;
-      ptx::cp_async<16>(stage + Tile::template at<Tile::kN>(first_row + i * kRows, chunk),
-                        inside ? filters + int64_t{i} * kRows * depth + d : weights, inside);
+      const bool inside = i * kRows < filters_inside;
+      ptx::cp_async<16>(stage + to_b + Tile::floats(true, i * kRows),
+                        weights + (inside ? filter + i * kRows * depth : 0), inside);
     }
-    d += Tile::kDepth;
+    filter += Tile::kDepth;
     tap.c += Tile::kDepth;
     while (tap.c >= phase.C) {
       tap.c -= phase.C;
@@ -129,7 +135,8 @@ inline bool use_large_tiles(const DenseConv& conv) {
              kMultiprocessors;
 }
 
-/// Requires channels in fours in the operands that are read, and at most kMaxTaps taps a side.
+/// Requires channels in fours in the operands that are read, at most kMaxTaps taps a side, and
+/// operands whose offsets fit into an int.
 inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const DenseConv conv = pass == ConvPass::dgrad ? dgrad_conv(s) : fprop_conv(s, 1);
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
@@ -137,6 +144,7 @@ inline Coverage pipeline_covers(ConvPass pass, const Conv2dShape& s, const Conv2
     return Coverage::no("channels that are read not in 4s");
   if (conv.rows.max_taps() > kMaxTaps || conv.columns.max_taps() > kMaxTaps)
     return Coverage::no("a filter of too many rows or columns");
+  if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
   return Coverage::yes();
 }
 
@@ -181,28 +189,33 @@ void pipeline_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   run(ctx, conv, {{x, s.H, s.W, s.C}}, weights.get(), {y, argmax, bias, e.activation, e.slope});
 }
 
-template <class Large, class Small>
+/// LargeBehind and SmallBehind are used where dz is formed from dy.
+template <class Large, class Small, class LargeBehind = Large, class SmallBehind = Small>
 void pipeline_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                     Conv2dGrad<float> g, const float* w, float* dx) {
   check_aligned(g);
   const DenseConv conv = dgrad_conv(s);
-  const PhaseWeights weights(ctx, conv, w);
   const bool large = use_large_tiles(conv);
   if (dz_is_dy(e)) {
+    const PhaseWeights weights(ctx, conv, w);
     const auto run =
         large ? launch_pipeline<Large, ImageSource> : launch_pipeline<Small, ImageSource>;
     return run(ctx, conv, {{g.dy, conv.H, conv.W, conv.C}}, weights.get(), {dx});
   }
+  const PhaseWeights weights(ctx, conv, w, LargeBehind::kRounded);
   const SteepGradient dz(ctx, s, e, g);
-  const auto behind = [&]<bool kPooled>() {
-    using Source = GradientSource<kPooled, true>;
-    const auto run = large ? launch_pipeline<Large, Source> : launch_pipeline<Small, Source>;
+  const auto behind = [&]<int kPool>() {
+    using Source = GradientSource<kPool, true>;
+    const auto run =
+        large ? launch_pipeline<LargeBehind, Source> : launch_pipeline<SmallBehind, Source>;
     run(ctx, conv, {dz.get()}, weights.get(), {dx});
   };
   if (e.pool == 1)
-    behind.template operator()<false>();
+    behind.template operator()<1>();
+  else if (e.pool == 2)
+    behind.template operator()<2>();
   else
-    behind.template operator()<true>();
+    behind.template operator()<kAnyPool>();
 }
 
 }  // namespace assay::cuda

@@ -6,7 +6,7 @@
 //   pixel  |  dz       |        pixel  |  x under the taps      |      a stage: kDepth pixels
 //          +-----------+               +------------------------+
 //
-// A thread keeps its four channels (and their tap) for the whole loop; only its pixels change. The
+// A thread keeps its channels (and their taps) for the whole loop; only its pixels change. The
 // place of a pixel takes divisions, which kDepth threads do once per step, one step ahead of the
 // copies; they store the places in a small table in shared memory.
 #pragma once
@@ -15,81 +15,96 @@
 
 namespace assay::cuda {
 
-/// The places of one step's pixels: {n * H, h, w, place} and the pixel of y, or -1 past the end.
+/// The places of one step's pixels.
 template <int kDepth>
 struct PixelTable {
-  int4 source[kDepth];
-  int out[kDepth];
+  int2 x[kDepth];  // offset of tap (0,0) in x, and the taps outside of it (outside_of())
+  int z[kDepth];   // number in the list of pixels behind a pool, else in z; -1 past the end
 };
 
 /// dz that equals dy.
 struct PlainGradient {
   const float* dy;
   int K;
-  __device__ void copy(float* to, int pixel, int, int k) const {
-    const bool inside = pixel >= 0 && k < K;
-    ptx::cp_async<16>(to, inside ? dy + int64_t{pixel} * K + k : dy, inside);
+  static constexpr bool kPooled = false;
+  __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
+    const bool inside = pixel >= 0 && k_inside;
+    ptx::cp_async<16>(to, dy + (inside ? pixel * K + k : 0), inside);
   }
 };
-template <bool kPooled>
+template <bool kPooled_>
 struct MaskedGradient {
   GradientOfZ dz;
-  __device__ void copy(float* to, int pixel, int place, int k) const {
-    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k < dz.K, pixel, place, k));
+  static constexpr bool kPooled = kPooled_;
+  __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
+    const int of_y = kPooled ? pixel >> 2 * dz.pool_log2 : pixel;  // pixels go window by window
+    const int place = kPooled ? pixel & (dz.pool * dz.pool - 1) : 0;
+    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, four_bytes(place)));
   }
 };
 
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_wgrad_pipeline(DenseConv conv, WgradCut cut, ImageView x, Gradient gradient,
-                          float* partials) {
+    conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
+                          Gradient gradient, float* partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
-  constexpr int kChunksA = Tile::kM / 4, kChunksB = Tile::kN / 4;
-  static_assert(kBlock % kChunksA == 0 && kBlock % kChunksB == 0);
+  // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 channels each.
+  constexpr int kAcrossA = Tile::kM / 4, kAcrossB = 16, kOwnB = Tile::kN / 4 / kAcrossB;
+  static_assert(kBlock % kAcrossA == 0 && kBlock % kAcrossB == 0 && Tile::kN % (4 * kAcrossB) == 0);
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
-  const Phase phase(conv, z % conv.phases());
+  const int part = conv.by_phases.quotient(z);
+  const Phase phase(conv, z - part * conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
   const int k0 = static_cast<int>(blockIdx.x) * Tile::kM;
   const int d0 = static_cast<int>(blockIdx.y) * Tile::kN;
-  const int begin = z / conv.phases() * cut.pixels;
-  const int end = pixels < begin + cut.pixels ? pixels : begin + cut.pixels;
+  const int begin = part * cut.pixels, end = min(pixels, begin + cut.pixels);
 
+  const ImageSource source{x};
   const auto list_pixels = [&](int step) {
     if (thread >= kDepth) return;
     PixelTable<kDepth>& table = tables[step % 2];
     const int m = begin + step * kDepth + thread;
-    int4 source = make_int4(0, -1 << 20, 0, 0);
-    int out = -1;
+    int2 of_x = make_int2(0, -1);
+    int of_z = -1;
     if (m < end) {
       const Pixel at = phase.pixel(m);
-      source = make_int4(at.n * x.H, at.h, at.w, at.place);
-      out = static_cast<int>(at.out);
+      const ImageSource::Row row = source.row(phase, at);
+      of_x = make_int2(row.offset, static_cast<int>(row.outside));
+      of_z = Gradient::kPooled ? m : static_cast<int>(at.out);
     }
-    stv(&table.source[thread], source);
-    table.out[thread] = out;
+    stv(&table.x[thread], of_x);
+    table.z[thread] = of_z;
   };
-  const int k = thread % kChunksA * 4, column = thread % kChunksB * 4;
-  const Tap tap =
-      d0 + column < depth ? tap_of(phase, d0 + column) : Tap{1 << 20, 0, 0};  // outside every image
+  const int k = thread % kAcrossA * 4, column = thread % kAcrossB * 4;
+  const int row_a = thread / kAcrossA, row_b = thread / kAcrossB;
+  const bool k_inside = k0 + k < conv.K;
+  const int to_a = Tile::template at<false, Tile::kM>(k, row_a);
+  const int to_b = Tile::kFloatsA + Tile::template at<false, Tile::kN>(column, row_b);
+  ImageSource::Shift shifts[kOwnB];
+#pragma unroll
+  for (int i = 0; i < kOwnB; ++i) {
+    const int d = d0 + column + i * 4 * kAcrossB;
+    const Tap past_the_end{phase.taps_r, 0, 0};
+    shifts[i] = source.shift(phase, d < depth ? tap_of(phase, d) : past_the_end);
+  }
 
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];
 #pragma unroll
-    for (int d = thread / kChunksA; d < kDepth; d += kBlock / kChunksA)
-      gradient.copy(stage + Tile::template at<Tile::kM>(k, d), table.out[d], table.source[d].w,
-                    k0 + k);
-    stage += Tile::floats(Tile::kM);
+    for (int d = 0; d < kDepth; d += kBlock / kAcrossA)
+      gradient.copy(stage + to_a + Tile::template at<false, Tile::kM>(0, d), table.z[row_a + d],
+                    k_inside, k0 + k);
 #pragma unroll
-    for (int d = thread / kChunksB; d < kDepth; d += kBlock / kChunksB) {
-      const int4 at = ldv<int4>(&table.source[d]);
-      const int h = at.y + tap.r, w = at.z + tap.t;
-      const bool inside = h >= 0 && h < x.H && w >= 0 && w < x.W;
-      const float* from = x.x + (int64_t{at.x + h} * x.W + w) * x.C + tap.c;
-      ptx::cp_async<16>(stage + Tile::template at<Tile::kN>(column, d), inside ? from : x.x,
-                        inside);
+    for (int d = 0; d < kDepth; d += kBlock / kAcrossB) {
+      const int2 at = ldv<int2>(&table.x[row_b + d]);
+      const ImageSource::Row row{at.x, static_cast<uint32_t>(at.y)};
+#pragma unroll
+      for (int i = 0; i < kOwnB; ++i)
+        source.copy<Tile>(stage + to_b + Tile::template at<false, Tile::kN>(i * 4 * kAcrossB, d),
+                          row, shifts[i]);
     }
     list_pixels(step + 1);
   };
@@ -99,7 +114,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  float* out = partials + z * conv.phase_weights();
+  float* out = partials + z * conv.weights_of_phase;
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
     if (row < conv.K && d < depth)

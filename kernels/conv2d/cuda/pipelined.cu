@@ -1,8 +1,8 @@
 // Version 3: the copies run ahead of the multiply-adds (pipeline.cuh). Each of 128 threads has
 // 8 x 8 sums (fma_tile.cuh), 4 x 4 in small tiles.
 #include "kernels/conv2d/cuda/algorithms.h"
-#include "kernels/conv2d/cuda/fma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/gemm/cuda/fma_tile.cuh"
 
 namespace assay::cuda::pipelined {
 
@@ -12,17 +12,19 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
-  pipeline_fprop<FmaTile<128, 64, false>, FmaTile<64, 32, false>>(ctx, s, e, x, w, bias, y, argmax);
+  pipeline_fprop<FmaTile<128, 64, true, true>, FmaTile<64, 32, true, true>>(ctx, s, e, x, w, bias,
+                                                                            y, argmax);
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
-  pipeline_dgrad<FmaTile<128, 64, false>, FmaTile<64, 32, false>>(ctx, s, e, g, w, dx);
+  pipeline_dgrad<FmaTile<128, 64, true, true>, FmaTile<64, 32, true, true>>(ctx, s, e, g, w, dx);
 }
 
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
-  pipeline_wgrad<FmaTile<64, 128, true>, FmaTile<32, 64, true>>(ctx, s, e, x, g, dw);
+  pipeline_wgrad<FmaTile<64, 128, false, false>, FmaTile<32, 64, false, false>>(ctx, s, e, x, g,
+                                                                                dw);
 }
 
 }  // namespace assay::cuda::pipelined

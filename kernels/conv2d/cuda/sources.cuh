@@ -19,42 +19,55 @@ inline void check_aligned(const Conv2dGrad<float>& g) {
   check_aligned("y", g.y);
 }
 
-constexpr int kMaxTaps = 16;  // along a side: a mask has 2 x 16 bits
+constexpr int kMaxTaps = 15;  // along a side: see outside_of()
+
+/// 16 bits: bit r is 0 if tap r, one of `taps`, lies inside of [0, size) when tap 0 lies at
+/// `first`. Bits from `taps` on are 1.
+__device__ inline uint32_t outside_of(int first, int taps, int size) {
+  const int begin = min(max(-first, 0), taps), end = max(begin, min(taps, size - first));
+  return ~((1u << end) - (1u << begin)) & 0xffffu;
+}
+/// Taps outside of the image: of rows in the low half, of columns in the high one.
+__device__ inline uint32_t outside_of(const Phase& phase, const Pixel& at, int H, int W) {
+  return outside_of(at.h, phase.taps_r, H) | outside_of(at.w, phase.taps_s, W) << 16;
+}
+/// The bits of a tap in such a mask. One bit stands for all taps past the last row.
+__device__ inline uint32_t bits_of(const Phase& phase, const Tap& tap) {
+  return tap.r < phase.taps_r ? 1u << tap.r | 0x10000u << tap.t : 1u << kMaxTaps;
+}
 
 /// x, or a dz that equals dy: bytes are copied as they are.
 struct ImageSource {
   ImageView image;
 
   struct Row {
-    int64_t offset;  // offset of tap (0,0), which may lie outside the image
-    uint32_t mask;   // bit r: row r is inside; bit 16 + t: column t is inside
+    int offset;  // of tap (0,0), which may lie outside the image
+    uint32_t outside;
+  };
+  struct Shift {  // what a tap adds to the offset of every row, and its bits
+    int offset;
+    uint32_t bits;
   };
   __device__ Row row(const Phase& phase, const Pixel& at) const {
-    Row row{((int64_t{at.n} * image.H + at.h) * image.W + at.w) * image.C, 0};
-    for (int r = 0; r < phase.taps_r; ++r)
-      if (at.h + r >= 0 && at.h + r < image.H) row.mask |= 1u << r;
-    for (int t = 0; t < phase.taps_s; ++t)
-      if (at.w + t >= 0 && at.w + t < image.W) row.mask |= 1u << (kMaxTaps + t);
-    return row;
+    return {((at.n * image.H + at.h) * image.W + at.w) * image.C,
+            outside_of(phase, at, image.H, image.W)};
   }
-  static __device__ Row no_row() { return {0, 0}; }
+  static __device__ Row no_row() { return {0, ~0u}; }
+  __device__ Shift shift(const Phase& phase, const Tap& tap) const {
+    return {(tap.r * image.W + tap.t) * image.C + tap.c, bits_of(phase, tap)};
+  }
 
-  __device__ bool inside(const Row& row, const Tap& tap) const {
-    return (row.mask >> tap.r & row.mask >> (kMaxTaps + tap.t) & 1) != 0;
+  /// Four channels into shared memory, asynchronously.
+  template <class Tile>
+  __device__ void copy(float* to, const Row& row, const Shift& shift) const {
+    const bool in = (row.outside & shift.bits) == 0;
+    ptx::cp_async<16>(to, image.x + (in ? row.offset + shift.offset : 0), in);
   }
-  __device__ int64_t offset(const Row& row, const Tap& tap) const {
-    return row.offset + (int64_t{tap.r} * image.W + tap.t) * image.C + tap.c;
-  }
-  /// Channels c .. c+3 into shared memory, asynchronously.
-  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
-    const bool in = inside(row, tap);
-    ptx::cp_async<16>(to, in ? image.x + offset(row, tap) : image.x, in);
-  }
-  /// kCount channels from c on; four of them lie at a multiple of 16 bytes.
+  /// kCount channels, from the c-th after those of `shift` on; four lie at a multiple of 16 bytes.
   template <int kCount>
-  __device__ void load(float (&to)[kCount], const Row& row, const Tap& tap) const {
-    const bool in = inside(row, tap);
-    const float* from = in ? image.x + offset(row, tap) : image.x;
+  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift, int c) const {
+    const bool in = (row.outside & shift.bits) == 0;
+    const float* from = image.x + (in ? row.offset + shift.offset : 0) + c;
     if constexpr (kCount == 4) {
       const float4 v = in ? ldv<float4>(from) : make_float4(0, 0, 0, 0);
       to[0] = v.x;
@@ -68,17 +81,21 @@ struct ImageSource {
   }
 };
 
-/// dz(pixel of y, place in its window, k .. k+3), or 0 if `inside` is false. Element 0 is read in
-/// that case, because a branch would separate the loads of several pixels. kFromSign: f' follows
-/// from the sign of y.
+/// A place in a window, for four channels.
+__device__ inline uint32_t four_bytes(int place) {
+  return static_cast<uint32_t>(place) * 0x01010101u;
+}
+
+/// Four channels of dz from element `at` of y on, or 0 if `inside` is false. Element 0 is read in
+/// that case, because a branch would separate the loads of several pixels. places: four bytes, in
+/// the window of y. kFromSign: f' follows from the sign of y.
 template <bool kPooled, bool kFromSign, class Index>
-__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel, int place,
-                                 int k) {
-  const Index at = inside ? pixel * dz.K + k : 0;
+__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index at, uint32_t places) {
+  at = inside ? at : 0;
   const float4 dy = ldv<float4>(dz.dy + at), y = ldv<float4>(dz.y + at);
-  uint32_t elsewhere = inside ? 0 : ~0u;  // a byte for each channel: 0 if dz may differ from 0
-  if constexpr (kPooled)
-    elsewhere |= ldv<uint32_t>(dz.argmax + at) ^ static_cast<uint32_t>(place) * 0x01010101u;
+  uint32_t elsewhere = 0;  // a byte for each channel: 0 if dz may differ from 0
+  if constexpr (kPooled) elsewhere = ldv<uint32_t>(dz.argmax + at) ^ places;
+  elsewhere = inside ? elsewhere : ~0u;
   const auto one = [&](float d, float of, uint32_t byte) {
     const float slope = kFromSign ? dz.slope.from_sign(of) : dz.slope(of);
     return (elsewhere & byte) == 0 ? d * slope : 0.0f;
@@ -87,43 +104,76 @@ __device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index pixel
                      one(dy.w, y.w, 0xff000000u));
 }
 
-/// dz that must be computed, so it goes through registers; other warps hide the latency.
-template <bool kPooled, bool kFromSign>
+/// dz that must be computed, so it goes through registers; other warps hide the latency. kPool is
+/// 1, 2 or kAnyPool.
+constexpr int kAnyPool = 0;
+template <int kPool, bool kFromSign>
 struct GradientSource {
+  static constexpr bool kPooled = kPool != 1;
   GradientOfZ dz;
 
   struct Row {
-    int image;  // first pixel of y of the image
-    int h, w;
+    int first;        // element of y under tap (0,0); behind a pool, first pixel of y of the image
+    int h, w;         // behind a pool: row and column of dz under tap (0,0)
+    uint32_t places;  // behind a pool of 2: of (h,w) in its window
+    uint32_t outside;
   };
-  __device__ Row row(const Phase&, const Pixel& at) const {
-    return {at.n * dz.rows * dz.columns, at.h, at.w};
+  struct Shift {
+    int r, t, offset;  // behind a pool: the channel
+    uint32_t places;
+    uint32_t bits;
+  };
+  __device__ Row row(const Phase& phase, const Pixel& at) const {
+    const int first = kPooled ? at.n * dz.rows * dz.columns
+                              : ((at.n * dz.rows + at.h) * dz.columns + at.w) * dz.K;
+    return {first, at.h, at.w, places_of(at.h, at.w),
+            outside_of(phase, at, dz.rows << pool_log2(), dz.columns << pool_log2())};
   }
-  static __device__ Row no_row() { return {0, -1 << 20, 0}; }
+  static __device__ Row no_row() { return {0, 0, 0, 0, ~0u}; }
+  __device__ Shift shift(const Phase& phase, const Tap& tap) const {
+    return {tap.r, tap.t, kPooled ? tap.c : (tap.r * dz.columns + tap.t) * dz.K + tap.c,
+            places_of(tap.r, tap.t), bits_of(phase, tap)};
+  }
 
-  __device__ void copy(float* to, const Row& row, const Tap& tap) const {
-    float v[4];
-    load(v, row, tap);
-    stv(to, make_float4(v[0], v[1], v[2], v[3]));
+  template <class Tile>
+  __device__ void copy(float* to, const Row& row, const Shift& shift) const {
+    stv(to, Tile::prepared(load_four(row, shift, 0)));
   }
   template <int kCount>
-  __device__ void load(float (&to)[kCount], const Row& row, const Tap& tap) const {
-    const int p = row.h + tap.r, q = row.w + tap.t;
-    const int i = kPooled ? p >> dz.pool_log2 : p, j = kPooled ? q >> dz.pool_log2 : q;
-    const bool in = static_cast<unsigned>(i) < static_cast<unsigned>(dz.rows) &&
-                    static_cast<unsigned>(j) < static_cast<unsigned>(dz.columns);
-    const int pixel = row.image + i * dz.columns + j;
-    const int place = kPooled ? dz.place(p, q) : 0;
+  __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift, int c) const {
     if constexpr (kCount == 4) {
-      const float4 v = load_dz<kPooled, kFromSign>(dz, in, pixel, place, tap.c);
+      const float4 v = load_four(row, shift, c);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;
       to[3] = v.w;
     } else {
+      const bool inside = (row.outside & shift.bits) == 0;
+      const int at = element(row, shift) + c, place = dz.place(row.h + shift.r, row.w + shift.t);
 #pragma unroll
-      for (int c = 0; c < kCount; ++c) to[c] = in ? dz.in_window(pixel, place, tap.c + c) : 0.0f;
+      for (int i = 0; i < kCount; ++i) to[i] = inside ? dz.element(at + i, place) : 0.0f;
     }
+  }
+
+ private:
+  __device__ int pool_log2() const {
+    return kPool == kAnyPool ? dz.pool_log2 : kPool / 2;
+  }
+  /// Behind a pool of 2 the place of a sum is the exclusive or of places.
+  static __device__ uint32_t places_of(int p, int q) {
+    return kPool == 2 ? four_bytes((p & 1) * 2 + (q & 1)) : 0;
+  }
+  __device__ int element(const Row& row, const Shift& shift) const {
+    if constexpr (!kPooled) return row.first + shift.offset;
+    const int i = (row.h + shift.r) >> pool_log2(), j = (row.w + shift.t) >> pool_log2();
+    return (row.first + i * dz.columns + j) * dz.K + shift.offset;
+  }
+  __device__ float4 load_four(const Row& row, const Shift& shift, int c) const {
+    uint32_t places = row.places ^ shift.places;
+    if constexpr (kPool == kAnyPool)
+      places = four_bytes(dz.place(row.h + shift.r, row.w + shift.t));
+    return load_dz<kPooled, kFromSign>(dz, (row.outside & shift.bits) == 0, element(row, shift) + c,
+                                       places);
   }
 };
 

@@ -3,8 +3,8 @@
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
-#include "kernels/conv2d/cuda/mma_tile.cuh"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/gemm/cuda/mma_tile.cuh"
 
 namespace assay::cuda::tensor_core {
 namespace {
@@ -22,9 +22,19 @@ void with_math(const Context& ctx, const F& f) {
   }
 }
 
-/// tf32x3 needs registers for its products beside the sums: a large tile would spill on sm_80.
-template <class Math, class Small, class Large>
-using LargeTile = std::conditional_t<std::is_same_v<Math, Tf32x3>, Small, Large>;
+/// Tiles of fprop and dgrad.
+template <class Math>
+using Large = MmaTile<Math, 128, 64, true, true>;
+template <class Math>
+using Small = MmaTile<Math, 64, 32, true, true>;
+
+/// dz that is formed goes through registers on its way to shared memory, where TF32 rounds it once.
+template <class Math>
+using BehindMath = std::conditional_t<std::is_same_v<Math, Tf32>, RoundedTf32, Math>;
+/// tf32x3 needs registers for its products beside the sums: with dz a large tile would spill.
+template <class Math>
+using LargeBehind =
+    std::conditional_t<std::is_same_v<Math, Tf32x3>, Small<Math>, Large<BehindMath<Math>>>;
 
 }  // namespace
 
@@ -37,27 +47,23 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 64, 32, false>;
-    pipeline_fprop<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, x, w,
-                                                                                 bias, y, argmax);
+    pipeline_fprop<Large<Math>, Small<Math>>(ctx, s, e, x, w, bias, y, argmax);
   });
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 64, 32, false>;
-    pipeline_dgrad<LargeTile<Math, Small, MmaTile<Math, 128, 64, false>>, Small>(ctx, s, e, g, w,
-                                                                                 dx);
+    pipeline_dgrad<Large<Math>, Small<Math>, LargeBehind<Math>, Small<BehindMath<Math>>>(ctx, s, e,
+                                                                                         g, w, dx);
   });
 }
 
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw) {
   with_math(ctx, [&]<class Math>() {
-    using Small = MmaTile<Math, 32, 64, true>;
-    pipeline_wgrad<LargeTile<Math, Small, MmaTile<Math, 64, 128, true>>, Small>(ctx, s, e, x, g,
-                                                                                dw);
+    pipeline_wgrad<MmaTile<Math, 64, 128, false, false>, MmaTile<Math, 32, 64, false, false>>(
+        ctx, s, e, x, g, dw);
   });
 }
 

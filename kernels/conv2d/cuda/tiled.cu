@@ -67,12 +67,13 @@ __device__ void multiply(int begin, int end, const A& a, const B& b, Sums& sums)
 /// fprop and dgrad. Grid: tiles of pixels, tiles of output channels, phases.
 template <class Source>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_tiled(DenseConv conv, Source source, const float* __restrict__ weights, Epilogue e) {
+    conv2d_tiled(const __grid_constant__ PhasedConv conv, Source source,
+                 const float* __restrict__ weights, Epilogue e) {
   ASSAY_SHARED(float, tile, [kTile][kPitch]);
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
   const int m0 = static_cast<int>(blockIdx.x) * kTile, n0 = static_cast<int>(blockIdx.y) * kTile;
-  const float* filters = weights + blockIdx.z * conv.phase_weights();
+  const float* filters = weights + blockIdx.z * conv.weights_of_phase;
 
   Sums sums = {};
   multiply<true>(
@@ -100,12 +101,14 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 /// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
 /// parts x phases.
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    conv2d_wgrad_tiled(DenseConv conv, WgradCut cut, ImageView x, GradientOfZ dz, float* partials) {
+    conv2d_wgrad_tiled(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
+                       GradientOfZ dz, float* partials) {
   const int z = static_cast<int>(blockIdx.z);
-  const Phase phase(conv, z % conv.phases());
+  const int part = conv.by_phases.quotient(z);
+  const Phase phase(conv, z - part * conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
   const int k0 = static_cast<int>(blockIdx.x) * kTile, d0 = static_cast<int>(blockIdx.y) * kTile;
-  const int begin = z / conv.phases() * cut.pixels;
+  const int begin = part * cut.pixels;
   const int end = pixels < begin + cut.pixels ? pixels : begin + cut.pixels;
 
   Sums sums = {};
@@ -126,7 +129,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
   const int y = k0 + static_cast<int>(threadIdx.x) / (kTile / kSide) * kSide;
   const int column = d0 + static_cast<int>(threadIdx.x) % (kTile / kSide) * kSide;
-  float* out = partials + z * conv.phase_weights();
+  float* out = partials + z * conv.weights_of_phase;
 #pragma unroll
   for (int i = 0; i < kSide; ++i)
 #pragma unroll

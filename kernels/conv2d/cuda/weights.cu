@@ -5,10 +5,11 @@
 namespace assay::cuda {
 namespace {
 
-/// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces. One
-/// thread per element.
+/// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
+/// rounded to TF32 if wanted. One thread per element.
 __global__ void __launch_bounds__(kThreads)
-    pack_phase_weights(DenseConv conv, const float* __restrict__ w, float* __restrict__ packed) {
+    pack_phase_weights(DenseConv conv, bool round_to_tf32, const float* __restrict__ w,
+                       float* __restrict__ packed) {
   const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
   const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
   const int depth = conv.rows.taps(a) * taps_s * conv.C;
@@ -24,6 +25,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int t = columns.begin; t < columns.end; ++t)
       sum +=
           w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
+  if (round_to_tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
   packed[phase * conv.phase_weights() + i] = sum;
 }
 
@@ -64,12 +66,14 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w) : weights_(w) {
-  if (!conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
+PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32)
+    : weights_(w) {
+  if (!round_to_tf32 && !conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
   packed_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
   weights_ = packed_.as<float>();
   const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));
-  launch(pack_phase_weights, grid, kThreads, 0, stream_of(ctx), conv, w, packed_.as<float>());
+  launch(pack_phase_weights, grid, kThreads, 0, stream_of(ctx), conv, round_to_tf32, w,
+         packed_.as<float>());
 }
 
 WgradPartials::WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut& cut, float* dw)

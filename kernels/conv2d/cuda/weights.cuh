@@ -14,7 +14,7 @@ namespace assay::cuda {
 /// CUDA graph changes w without the host's knowledge.
 class PhaseWeights {
  public:
-  PhaseWeights(Context& ctx, const DenseConv& conv, const float* w);
+  PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32 = false);
   const float* get() const { return weights_; }
 
  private:

@@ -24,6 +24,8 @@ struct GemmTile {
 /// The largest tile that still gives every multiprocessor of an H100 one. It depends on the shape
 /// alone, so the bits are the same on every device.
 GemmTile gemm_tile(const GemmShape& s);
+/// Parts of k have a multiple of so many steps.
+constexpr int kSplitUnit = 16;
 /// The number of parts into which the pipelined algorithms cut the sum over k. It depends on the
 /// shape and the tile alone.
 int gemm_splits(const GemmShape& s, GemmTile tile);

@@ -28,9 +28,10 @@ int gemm_splits(const GemmShape& s, GemmTile tile) {
   const int64_t tiles = blocks(s, tile);
   const int64_t wanted = std::min<int64_t>(kWantedBlocks / tiles, s.K / kMinDepth);
   const int splits = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMaxSplits));
-  // Parts of equal depth in whole tiles of 16. Rounding up may cover K with fewer parts.
-  const int tiles_of_k = (s.K + 15) / 16, depth = (tiles_of_k + splits - 1) / splits;
-  return depth == 0 ? 1 : (tiles_of_k + depth - 1) / depth;
+  // Parts of equal depth in whole units. Rounding up may cover K with fewer parts.
+  const int units_of_k = (s.K + kSplitUnit - 1) / kSplitUnit;
+  const int depth = (units_of_k + splits - 1) / splits;
+  return depth == 0 ? 1 : (units_of_k + depth - 1) / depth;
 }
 
 namespace {

@@ -3,9 +3,18 @@
 #include "kernels/gemm/cuda/split.cuh"
 
 namespace assay::cuda {
+namespace {
+
+template <int kM, int kN>
+struct Fma {
+  template <bool kADepth, bool kBDepth>
+  using Of = FmaTile<kM, kN, kADepth, kBDepth>;
+};
+
+}  // namespace
 
 void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile) {
-  with_tile(tile, [&]<int kM, int kN>() { split_product<FmaMath<kM, kN>>(ctx, p); });
+  with_tile(tile, [&]<int kM, int kN>() { split_product<Fma<kM, kN>::template Of>(ctx, p); });
 }
 
 }  // namespace assay::cuda

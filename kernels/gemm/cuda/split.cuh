@@ -10,24 +10,24 @@
 namespace assay::cuda {
 
 struct ProductPlan {
-  int splits, depth;  // parts of k, k of a part (a multiple of kProductDepth)
+  int splits, depth;  // parts of k, k of a part (a multiple of kSplitUnit)
   bool a_by_16, b_by_16;
   float* partial;  // (splits, M, N) if splits > 1
 };
 
-template <class Math, bool kAFast, bool kBFast>
-__global__ void __launch_bounds__(Math::kThreadsOfBlock, Math::kBlocks)
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     product_of_tile(const __grid_constant__ GemmProblem p, ProductPlan plan) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const int M = p.s.M, N = p.s.N, K = p.s.K;
-  const int m0 = static_cast<int>(blockIdx.y) * Math::kM;
-  const int n0 = static_cast<int>(blockIdx.x) * Math::kN;
+  const int m0 = static_cast<int>(blockIdx.y) * Tile::kM;
+  const int n0 = static_cast<int>(blockIdx.x) * Tile::kN;
   const int split = static_cast<int>(blockIdx.z), k_begin = split * plan.depth;
   const int k_end = K < k_begin + plan.depth ? K : k_begin + plan.depth;
-  Math math;
-  block_product<kAFast, kBFast>(math, {p.a, M, K}, {p.b, N, K}, m0, n0, k_begin, k_end,
-                                plan.a_by_16, plan.b_by_16, shared);
-  math.for_each([&](int, int row, int column, float sum) {
+  Tile tile;
+  block_product(tile, {p.a, M, K}, {p.b, N, K}, m0, n0, k_begin, k_end, plan.a_by_16, plan.b_by_16,
+                shared);
+  tile.for_each([&](int, int row, int column, float sum) {
     const int64_t m = m0 + row;
     const int n = n0 + column;
     if (m >= M || n >= N) return;
@@ -48,24 +48,30 @@ static __global__ void __launch_bounds__(kThreads)
   store_result(p, i / p.s.N, static_cast<int>(i % p.s.N), sum);
 }
 
-template <class Math>
+/// Of<kADepth, kBDepth> is the Tile for the layouts of A and B; all have the same size.
+template <template <bool, bool> class Of>
 void split_product(Context& ctx, const GemmProblem& p) {
   const GemmShape& s = p.s;
-  const int splits = gemm_splits(s, {Math::kM, Math::kN});
-  const int tiles_of_k = (s.K + kProductDepth - 1) / kProductDepth;
+  const int splits = gemm_splits(s, {Of<true, true>::kM, Of<true, true>::kN});
+  const int units_of_k = (s.K + kSplitUnit - 1) / kSplitUnit;
   const Scratch partial(ctx, splits > 1 ? sizeof(float) * splits * s.M * s.N : 0);
   const ProductPlan plan{.splits = splits,
-                         .depth = (tiles_of_k + splits - 1) / splits * kProductDepth,
+                         .depth = (units_of_k + splits - 1) / splits * kSplitUnit,
                          .a_by_16 = copies_by_16({p.a, s.M, s.K}, !s.transpose_a),
                          .b_by_16 = copies_by_16({p.b, s.N, s.K}, s.transpose_b),
                          .partial = partial.as<float>()};
-  const auto kernel = s.transpose_a ? (s.transpose_b ? product_of_tile<Math, false, true>
-                                                     : product_of_tile<Math, false, false>)
-                                    : (s.transpose_b ? product_of_tile<Math, true, true>
-                                                     : product_of_tile<Math, true, false>);
-  const dim3 grid(blocks_for(s.N, Math::kN), blocks_for(s.M, Math::kM),
-                  static_cast<unsigned>(splits));
-  launch(kernel, grid, Math::kThreadsOfBlock, product_bytes<Math>(), stream_of(ctx), p, plan);
+  const auto run = [&]<class Tile>() {
+    const dim3 grid(blocks_for(s.N, Tile::kN), blocks_for(s.M, Tile::kM),
+                    static_cast<unsigned>(splits));
+    launch(product_of_tile<Tile>, grid, Tile::kThreads, product_bytes<Tile>(), stream_of(ctx), p,
+           plan);
+  };
+  if (s.transpose_a)
+    s.transpose_b ? run.template operator()<Of<false, true>>()
+                  : run.template operator()<Of<false, false>>();
+  else
+    s.transpose_b ? run.template operator()<Of<true, true>>()
+                  : run.template operator()<Of<true, false>>();
   if (splits > 1)
     launch(add_splits, blocks_for(int64_t{s.M} * s.N, kThreads), kThreads, 0, stream_of(ctx), p,
            splits, partial.as<float>());

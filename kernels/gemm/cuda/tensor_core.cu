@@ -2,16 +2,26 @@
 #include "kernels/gemm/cuda/split.cuh"
 
 namespace assay::cuda {
+namespace {
+
+/// A warp has 64 x 32 results, 32 x 32 in the smallest tile.
+template <class Math, int kM, int kN>
+struct Mma {
+  template <bool kADepth, bool kBDepth>
+  using Of = MmaTile<Math, kM, kN, kADepth, kBDepth, kN / 32>;
+};
+
+}  // namespace
 
 void gemm_tensor_core(Context& ctx, const GemmProblem& p, GemmTile tile) {
   with_tile(tile, [&]<int kM, int kN>() {
     switch (ctx.precision) {
       case Precision::tf32:
-        return split_product<MmaMath<Precision::tf32, kM, kN>>(ctx, p);
+        return split_product<Mma<Tf32, kM, kN>::template Of>(ctx, p);
       case Precision::bf16:
-        return split_product<MmaMath<Precision::bf16, kM, kN>>(ctx, p);
+        return split_product<Mma<Bf16, kM, kN>::template Of>(ctx, p);
       default:
-        return split_product<MmaMath<Precision::tf32x3, kM, kN>>(ctx, p);
+        return split_product<Mma<Tf32x3, kM, kN>::template Of>(ctx, p);
     }
   });
 }

@@ -20,7 +20,7 @@ __device__ __forceinline__ int64_t global_thread() {
   return int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
 }
 
-inline bool aligned16(const void* p) {
+ASSAY_HD inline bool aligned16(const void* p) {
   return reinterpret_cast<uintptr_t>(p) % 16 == 0;
 }
 

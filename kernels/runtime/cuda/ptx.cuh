@@ -40,8 +40,8 @@ ASSAY_PTX uint32_t shared_address(const void* p) {
 // ---- cp.async: global to shared memory without registers ("Non-bulk copy")
 
 /// Starts a copy of kBytes = 4, 8 or 16, all addresses multiples of kBytes. If `valid` is false it
-/// writes zeros and does not read `global`, which must still be a valid address. Copies of 16 bytes
-/// bypass L1.
+/// writes zeros and does not read `global`, which may lie anywhere (CUTLASS's cp_async_zfill counts
+/// on that). Copies of 16 bytes bypass L1.
 template <int kBytes>
 ASSAY_PTX void cp_async(void* shared, const void* global, bool valid = true,
                         Site site = Site::current()) {

@@ -106,8 +106,7 @@ inline void copy_rows(const Source& source, int n, int row, int count, int first
 /// which the window of every output pixel is one run.
 class WindowLines {
  public:
-  WindowLines(int window_rows, int channels)
-      : rows_(window_rows), channels_(channels), period_(window_rows * channels) {
+  WindowLines(int window_rows, int channels) : rows_(window_rows), period_(window_rows * channels) {
     for (int r = 0; r < rows_; ++r) {
       // Bit i: value i of a line comes from row r. 64 + 32 of them are needed.
       uint64_t low = 0, high = 0;
@@ -138,17 +137,18 @@ class WindowLines {
     }
     _mm512_storeu_si512(out + at, _mm512_setzero_si512());
 #else
+    const int channels = period_ / rows_;
     for (int column = 0; column < columns; ++column)
       for (int r = 0; r < rows_; ++r)
-        __builtin_memcpy(out + (int64_t{column} * rows_ + r) * channels_,
-                         rows[r] + int64_t{column} * channels_, static_cast<size_t>(2 * channels_));
+        __builtin_memcpy(out + (int64_t{column} * rows_ + r) * channels,
+                         rows[r] + int64_t{column} * channels, static_cast<size_t>(2 * channels));
     __builtin_memset(out + size, 0, 2 * static_cast<size_t>((size + 31) / 32 * 32 + 32 - size));
 #endif
   }
 
  private:
   static constexpr int kMaxPeriod = 64;
-  int rows_, channels_, period_;
+  int rows_, period_;  // of the window; values of a column of a line
   /// Which of 32 values of a line come from a row; `phase` is the first one's place in its column.
   uint32_t masks_[kMaxPeriod][tiles::kMaxWindowRows];
 };
