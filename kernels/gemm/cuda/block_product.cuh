@@ -84,7 +84,8 @@ class OperandCopies {
 #pragma unroll 1
     for (int first = 0; first < kVectors * Tile::kDepth; first += Tile::kThreads) {
       const int c = first + thread();
-      const int i = kKFast ? c / kLine : c % kLine, k = kKFast ? c % kLine : c / kLine;
+      const int i = kKFast ? Tile::copy_row(c / kLine) : c % kLine;
+      const int k = kKFast ? c % kLine : c / kLine;
       const bool inside = i0_ + i < v_.count && k < left;
       const int64_t at = kKFast ? int64_t{i} * v_.K + k : int64_t{k} * v_.count + i;
       ptx::cp_async<4>(tile + Tile::template at<kKFast, kVectors>(i, k), inside ? from_ + at : v_.p,
