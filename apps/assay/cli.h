@@ -53,6 +53,8 @@ void check_is_new(const std::filesystem::path& file);
 
 /// Adds --threads N; 0 means all threads that the process may use.
 void add_threads_option(CLI::App& verb, int& threads);
+/// --precision of a verb that judges with a trained model; empty: the run's.
+void add_precision_option(CLI::App& verb, std::string& precision);
 /// The number of threads that the option means. UsageError for a bad one.
 int checked_threads(int threads);
 

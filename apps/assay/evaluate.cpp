@@ -15,6 +15,7 @@ namespace {
 struct EvaluateArguments {
   std::string run;
   std::optional<std::string> data, good, bad, masks, test_noise;
+  std::string precision;
   bool noise_sweep = false;
   int threads = 0;
 };
@@ -40,8 +41,10 @@ using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfi
 int evaluate_verb(const EvaluateArguments& arguments, const GivenThreshold& given_threshold) {
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
-  const RunContext context(arguments.threads, config.device, config.precision);
   EvaluationOptions options;
+  if (!arguments.precision.empty()) options.precision = arguments.precision;
+  const RunContext context(arguments.threads, config.device,
+                           options.precision.value_or(config.precision));
   options.data = arguments.data;
   options.good = arguments.good;
   options.bad = arguments.bad;
@@ -71,6 +74,7 @@ void add_evaluate(CLI::App& app, Action& run) {
   verb->add_flag("--noise-sweep", arguments->noise_sweep,
                  "score them with noise of several variances, too, on none to all of them; writes "
                  "noise_sweep.csv");
+  add_precision_option(*verb, arguments->precision);
   add_threads_option(*verb, arguments->threads);
   const auto given_threshold = add_threshold_options(*verb);
   verb->footer("A threshold that is given here is kept with the run: predict takes it, too.");

@@ -19,6 +19,7 @@ struct GenerateArguments {
   int64_t count = 0;
   uint64_t seed = 0;
   bool other_seed = false, force = false;
+  std::string precision;
   int threads = 0;
 };
 
@@ -35,7 +36,8 @@ int generate_verb(const GenerateArguments& arguments) {
   ASSAY_CHECK_AS(UsageError, !arguments.out.empty(), "--out: names no folder");
   const RunFolder folder(arguments.run);
   const RunConfig config = load_config(folder.config());
-  const RunContext context(arguments.threads, config.device, config.precision);
+  const RunContext context(arguments.threads, config.device,
+                           arguments.precision.empty() ? config.precision : arguments.precision);
   const ModelSpec& model = find_model(config.model);
   ASSAY_CHECK_AS(UsageError, model.generate,
                  "{}: is a run of {}, which generates no images; train {}", folder.root().string(),
@@ -70,6 +72,7 @@ void add_generate(CLI::App& app, Action& run) {
       verb->add_option("--seed", arguments->seed, "seed of the images; by default the run's")
           ->check(whole_number());
   verb->add_flag("--force", arguments->force, "replace images that are in --out already");
+  add_precision_option(*verb, arguments->precision);
   add_threads_option(*verb, arguments->threads);
   verb->callback([=, &run] {
     arguments->other_seed = seed->count() > 0;

@@ -30,6 +30,7 @@ struct PredictArguments {
   std::vector<std::string> paths;
   bool json = false, json_lines = false, csv = false, null = false, fail_on_anomaly = false,
        force = false, explain = false;
+  std::string precision;
   int threads = 0;
 
   bool reads_stdin() const { return std::find(paths.begin(), paths.end(), "-") != paths.end(); }
@@ -328,7 +329,8 @@ bool prints_summary(const PredictArguments& arguments) {
 using GivenThreshold = std::function<std::optional<ThresholdRule>(const RunConfig&)>;
 
 int predict_verb(const PredictArguments& arguments, const GivenThreshold& given_threshold) {
-  Predictor predictor(arguments.run, {.threads = checked_threads(arguments.threads)});
+  Predictor predictor(arguments.run, {.threads = checked_threads(arguments.threads),
+                                      .precision = arguments.precision});
   const ContextScope scope(predictor.context());
   const Detector& detector = predictor.detector();
   const RunConfig& config = detector.config();
@@ -392,6 +394,7 @@ void add_predict(CLI::App& app, Action& run) {
   verb->add_flag("--null", arguments->null, "names on the standard input end with a zero byte");
   verb->add_flag("--fail-on-anomaly", arguments->fail_on_anomaly,
                  "exit with 10 when an image is called defective");
+  add_precision_option(*verb, arguments->precision);
   add_threads_option(*verb, arguments->threads);
   const auto given_threshold = add_threshold_options(*verb);
   verb->footer(

@@ -46,6 +46,11 @@ void add_threads_option(CLI::App& verb, int& threads) {
   verb.add_option("--threads", threads, "threads of the CPU (0: all); never changes a result");
 }
 
+void add_precision_option(CLI::App& verb, std::string& precision) {
+  verb.add_option("--precision", precision,
+                  "another than the run's, such as fp32 for a run in bf16 on a CPU without AMX");
+}
+
 RunContext::RunContext(int threads, const std::string& device, const std::string& precision)
     : context_(make_context(device == "cuda" ? Device::cuda() : Device::cpu(),
                             checked_threads(threads))),

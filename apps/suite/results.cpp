@@ -220,6 +220,8 @@ std::string command_of_evaluation(const RunFolder& folder, const RunConfig& star
   if (evaluated.test_noise != started.test_noise)
     command += " --test-noise " + quoted(evaluated.test_noise);
   if (evaluated.data != started.data) command += " --data " + quoted(evaluated.data);
+  if (evaluated.precision != started.precision)
+    command += " --precision " + quoted(evaluated.precision);
   return command;
 }
 
@@ -288,6 +290,7 @@ RunConfig as_evaluated(RunConfig config, const RunMetrics& metrics) {
   if (const auto* detector = std::get_if<DetectorMetrics>(&metrics))
     config.test_noise = detector->test_noise;
   config.data = common_metrics(metrics).data;
+  config.precision = common_metrics(metrics).precision;
   return config;
 }
 

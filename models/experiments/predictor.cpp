@@ -44,11 +44,13 @@ Image image_of(const PixelView& view) {
 /// precision where it cannot have the run's.
 RunConfig config_of(const RunFolder& folder, const PredictorOptions& options) {
   RunConfig config = load_config(folder.config());
-  if (options.device.empty() || options.device == config.device) return config;
-  ASSAY_CHECK_AS(UsageError, options.device == "cpu" || options.device == "cuda",
-                 "predictor: the device '{}' is none of cpu, cuda", options.device);
-  config.device = options.device;
-  config.precision = RunConfig().precision;
+  if (!options.device.empty() && options.device != config.device) {
+    ASSAY_CHECK_AS(UsageError, options.device == "cpu" || options.device == "cuda",
+                   "predictor: the device '{}' is none of cpu, cuda", options.device);
+    config.device = options.device;
+    config.precision = RunConfig().precision;
+  }
+  if (!options.precision.empty()) config.precision = options.precision;
   return config;
 }
 

@@ -37,7 +37,8 @@ struct ImagePrediction {
 
 struct PredictorOptions {
   int threads = 0;  ///< of the CPU; 0: all that the process may use. Never changes a result.
-  std::string device = "";  ///< "cpu" or "cuda"; empty: where the run was trained
+  std::string device = "";     ///< "cpu" or "cuda"; empty: where the run was trained
+  std::string precision = "";  ///< "fp32", "bf16", ...; empty: the run's
 };
 
 /// The model of a run folder. All members may be called from several threads at once: images are

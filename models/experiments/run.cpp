@@ -98,6 +98,7 @@ RunConfig config_to_evaluate(const RunFolder& folder, const EvaluationOptions& o
   config.bad = options.bad.value_or(config.bad);
   config.masks = options.masks.value_or(config.masks);
   config.test_noise = options.test_noise.value_or(config.test_noise);
+  config.precision = options.precision.value_or(config.precision);
   set_threshold_rule(config, options.threshold.value_or(ThresholdRule()));
   check(config);
   return config;

@@ -23,6 +23,7 @@ RunMetrics train_run(const RunConfig& config, const RunFolder& folder, Start sta
 /// Options of the run's configuration that an evaluation may replace.
 struct EvaluationOptions {
   std::optional<std::string> data, good, bad, masks, test_noise;
+  std::optional<std::string> precision;    ///< which the current context has
   std::optional<ThresholdRule> threshold;  ///< stored in the run
 };
 /// noise_sweep.h for the folder's model on those test images.

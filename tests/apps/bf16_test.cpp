@@ -1,4 +1,6 @@
 // --precision bf16 on the CPU through the program, with and without tile instructions.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -80,6 +82,23 @@ TEST_CASE("a run in bf16 is resumed, evaluated and read in bf16") {
   require_success(run_assay(small_training(folder / "data", folder / "fp32", {"--epochs", "3"})));
   CHECK(read_text(folder / "fp32/model.safetensors") !=
         read_text(folder / "run/model.safetensors"));
+}
+
+TEST_CASE("a run in bf16 judges in fp32 on a CPU without AMX, where that is asked for") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  require_success(assay_with_amx(
+      "emulated", {"train", "kd-cae", "--data", "builtin", "--class", "ring", "--image-size", "32",
+                   "--steps", "3", "--precision", "bf16", "--out", run}));
+  CHECK(assay_with_amx("off", {"evaluate", run}).code == 2);
+  CHECK(assay_with_amx("off", {"predict", run, run + "/figures"}).code == 2);
+  require_success(assay_with_amx("off", {"evaluate", run, "--precision", "fp32"}));
+  CHECK(nlohmann::json::parse(read_text(run + "/metrics.json"))["precision"] == "fp32");
+  CHECK(nlohmann::json::parse(read_text(run + "/config.json"))["precision"] == "bf16");
+  const Outcome predicted =
+      assay_with_amx("off", {"predict", run, run + "/figures", "--precision", "fp32"});
+  CHECK(predicted.code == 0);
+  CHECK(contains(assay_with_amx("off", {"evaluate", run, "--precision", "half"}).error, "half"));
 }
 
 TEST_CASE("a suite in bf16 has its own runs") {
