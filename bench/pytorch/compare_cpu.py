@@ -14,6 +14,7 @@ raw numbers. Run it on a machine that does nothing else; what the load was stand
 """
 import argparse
 import datetime
+import importlib
 import json
 import os
 import pathlib
@@ -50,11 +51,6 @@ def arguments():
 def main():
     a = arguments()
     clean.restart(a.threads)
-    import evaluation_table
-    import layers_table
-    import steps_table
-    build = {"steps": steps_table.build, "layers": layers_table.build,
-             "evaluation": evaluation_table.build}
     chosen = [s for s in SECTIONS if s in a.sections.split(",")]
     share = sum(SECTIONS[s] for s in chosen)
     start, load = time.time(), os.getloadavg()[0]
@@ -62,7 +58,8 @@ def main():
     for name in chosen:
         print(f"-- {name}, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
         try:
-            lines, raw[name] = build[name](a, 60 * a.minutes * SECTIONS[name] / share)
+            table = importlib.import_module(f"{name}_table")  # each section needs other packages
+            lines, raw[name] = table.build(a, 60 * a.minutes * SECTIONS[name] / share)
         except Exception as e:  # one section that fails leaves the others their tables
             traceback.print_exc()
             lines = [f"## {name}", "", f"Failed: {e}"]
