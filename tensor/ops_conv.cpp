@@ -18,6 +18,8 @@ void check_filter(std::string_view op, const Tensor& x, const Tensor& w, int cha
   check_parameter(op, x, w);
   ASSAY_CHECK(x.dim(3) == w.dim(channels_of_w), "{}: x {} has {} channels but w {} wants {}", op,
               to_string(x.shape()), x.dim(3), to_string(w.shape()), w.dim(channels_of_w));
+  ASSAY_CHECK(x.size() > 0 && w.size() > 0, "{}: x {} or w {} has no elements", op,
+              to_string(x.shape()), to_string(w.shape()));
   ASSAY_CHECK(x.size() <= std::numeric_limits<int>::max() * int64_t{8}, "{}: x {} is too large", op,
               to_string(x.shape()));
 }

@@ -49,7 +49,7 @@ int64_t outputs(const Conv2dShape& s, const Conv2dEpilogue& e) {
 /// fp32 copies stay small. A block has at least two images, as winograd_strided wants.
 class ImageBlocks {
  public:
-  ImageBlocks(const Conv2dShape& s, const Conv2dEpilogue& e) : s_(s) {
+  ImageBlocks(const Conv2dShape& s, const Conv2dEpilogue& e) : s_(s), e_(e) {
     constexpr int64_t kBytes = 8 << 20;  // of copies of x, y and dy
     const int64_t bytes = int64_t{sizeof(float)} * (inputs(s) + 2 * outputs(s, e));
     const int max_count = std::max(1, s.N / 2);
@@ -58,17 +58,22 @@ class ImageBlocks {
     while (count_ < max_count && s.N % count_ != 0) ++count_;
   }
   int count() const { return count_; }
-  /// The number of the block's first image.
-  int first(int block) const { return static_cast<int>(int64_t{s_.N} * block / count_); }
   /// The convolution of a block.
-  Conv2dShape shape(int block) const {
+  Conv2dShape shape(int block) const { return images(first(block + 1) - first(block)); }
+  /// Where a block begins in x and dx, and in y, dy and argmax.
+  int64_t input(int block) const { return inputs(images(first(block))); }
+  int64_t output(int block) const { return outputs(images(first(block)), e_); }
+
+ private:
+  int first(int block) const { return static_cast<int>(int64_t{s_.N} * block / count_); }
+  Conv2dShape images(int count) const {
     Conv2dShape part = s_;
-    part.N = first(block + 1) - first(block);
+    part.N = count;
     return part;
   }
 
- private:
   Conv2dShape s_;
+  Conv2dEpilogue e_;
   int count_;
 };
 
@@ -85,8 +90,7 @@ void fprop_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, 
   const ImageBlocks blocks(s, e);
   for (int i = 0; i < blocks.count(); ++i) {
     const Conv2dShape block = blocks.shape(i);
-    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
-                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    const int64_t in = blocks.input(i), out = blocks.output(i);
     Fp32Edges edges(ctx);
     conv2d_fprop<float>(ctx, block, e, edges.in(x + in, inputs(block)), w, bias,
                         edges.out(y + out, outputs(block, e)),
@@ -100,8 +104,7 @@ void dgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   const ImageBlocks blocks(s, e);
   for (int i = 0; i < blocks.count(); ++i) {
     const Conv2dShape block = blocks.shape(i);
-    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
-                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    const int64_t in = blocks.input(i), out = blocks.output(i);
     Fp32Edges edges(ctx);
     conv2d_dgrad<float>(ctx, block, e, grad_in(edges, block, e, g, out), w,
                         edges.out(dx + in, inputs(block)));
@@ -120,8 +123,7 @@ void wgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, 
   float* const dbias_more = dbias == nullptr ? nullptr : dw_more + weights;
   for (int i = 0; i < blocks.count(); ++i) {
     const Conv2dShape block = blocks.shape(i);
-    const int64_t in = blocks.first(i) * (inputs(s) / s.N),
-                  out = blocks.first(i) * (outputs(s, e) / s.N);
+    const int64_t in = blocks.input(i), out = blocks.output(i);
     Fp32Edges edges(ctx);
     conv2d_wgrad<float>(ctx, block, e, edges.in(x + in, inputs(block)),
                         grad_in(edges, block, e, g, out), i == 0 ? dw : dw_more,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/pointwise/pointwise.h"
@@ -45,5 +46,18 @@ class Fp32Edges {
   std::array<Copy, 4> copies_;  // no kernel has more bf16 operands
   int count_ = 0;
 };
+
+/// f(from, to), a kernel from one tensor to another; for bf16 the fp32 one between conversions.
+template <class T, class F>
+void with_fp32_edges(Context& ctx, const T* from, int64_t from_size, T* to, int64_t to_size,
+                     const F& f) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    Fp32Edges edges(ctx);
+    f(edges.in(from, from_size), edges.out(to, to_size));
+    edges.finish();
+  } else {
+    f(from, to);
+  }
+}
 
 }  // namespace assay

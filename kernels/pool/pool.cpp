@@ -35,73 +35,49 @@ int64_t outputs(const UpsampleShape& s) {
 template <class T>
 void max_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y, uint8_t* argmax) {
   check(s, "max_pool");
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    max_pool_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)), argmax);
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, max_pool_fprop, s, x, y, argmax);
-  }
+  with_fp32_edges(ctx, x, inputs(s), y, outputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, max_pool_fprop, s, from, to, argmax);
+  });
 }
 
 template <class T>
 void max_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, const uint8_t* argmax, T* dx) {
   check(s, "max_pool");
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    max_pool_bprop<float>(ctx, s, edges.in(dy, outputs(s)), argmax, edges.out(dx, inputs(s)));
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, max_pool_bprop, s, dy, argmax, dx);
-  }
+  with_fp32_edges(ctx, dy, outputs(s), dx, inputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, max_pool_bprop, s, from, argmax, to);
+  });
 }
 
 template <class T>
 void avg_pool_fprop(Context& ctx, const PoolShape& s, const T* x, T* y) {
   check(s, "avg_pool");
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    avg_pool_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)));
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, avg_pool_fprop, s, x, y);
-  }
+  with_fp32_edges(ctx, x, inputs(s), y, outputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, avg_pool_fprop, s, from, to);
+  });
 }
 
 template <class T>
 void avg_pool_bprop(Context& ctx, const PoolShape& s, const T* dy, T* dx) {
   check(s, "avg_pool");
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    avg_pool_bprop<float>(ctx, s, edges.in(dy, outputs(s)), edges.out(dx, inputs(s)));
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, avg_pool_bprop, s, dy, dx);
-  }
+  with_fp32_edges(ctx, dy, outputs(s), dx, inputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, avg_pool_bprop, s, from, to);
+  });
 }
 
 template <class T>
 void upsample_fprop(Context& ctx, const UpsampleShape& s, const T* x, T* y) {
   check(s);
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    upsample_fprop<float>(ctx, s, edges.in(x, inputs(s)), edges.out(y, outputs(s)));
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, upsample_fprop, s, x, y);
-  }
+  with_fp32_edges(ctx, x, inputs(s), y, outputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, upsample_fprop, s, from, to);
+  });
 }
 
 template <class T>
 void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx) {
   check(s);
-  if constexpr (std::is_same_v<T, bf16>) {
-    Fp32Edges edges(ctx);
-    upsample_bprop<float>(ctx, s, edges.in(dy, outputs(s)), edges.out(dx, inputs(s)));
-    edges.finish();
-  } else {
-    ASSAY_DISPATCH(T, ctx, upsample_bprop, s, dy, dx);
-  }
+  with_fp32_edges(ctx, dy, outputs(s), dx, inputs(s), [&]<class U>(const U* from, U* to) {
+    ASSAY_DISPATCH(U, ctx, upsample_bprop, s, from, to);
+  });
 }
 
 #define ASSAY_INSTANTIATE(T)                                                            \

@@ -101,7 +101,13 @@ DEVICE_TEST_CASE("the fused convolution is the chain of its parts") {
   for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
-DEVICE_TEST_CASE("ssim_loss is 0 for equal images") {
+DEVICE_TEST_CASE("convolutions of no images are refused") {
+  const Tensor x = Tensor::zeros({0, 4, 4, 2}), w = Tensor::zeros({2, 3, 3, 2});
+  CHECK_THROWS_AS(conv2d(x, w, {}, {.pad = 1}), Error);
+  CHECK_THROWS_AS(conv_transpose2d(x, w, {}, {.pad = 1}), Error);
+}
+
+TEST_CASE("ssim_loss is 0 for equal images") {
   RandomTensors random(13, DType::f32);
   const Tensor x = random.uniform({2, 16, 12, 3}, 0, 1);
   CHECK(ssim_loss(x, x).item() == doctest::Approx(0).epsilon(1e-12));
