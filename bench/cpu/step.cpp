@@ -17,10 +17,10 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <string_view>
 
 #include "bench/cpu/program.h"
 #include "bench/training_step.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/isa.h"
 #include "models/experiments/onnx.h"
 #include "tensor/permute.h"
@@ -135,11 +135,12 @@ void write_networks(const std::filesystem::path& folder) {
 
 int main(int argc, char** argv) {
   using namespace assay::bench;
-  constexpr std::string_view kOnnx = "--onnx=";
-  if (argc == 2 && std::string_view(argv[1]).starts_with(kOnnx)) {
-    write_networks(argv[1] + kOnnx.size());
+  if (const std::string folder = option(argc, argv, "--onnx", ""); !folder.empty()) {
+    write_networks(folder);
     return 0;
   }
+  assay::current_context().algorithm = assay::conv2d_algorithm_from_name(
+      assay::Device::cpu(), option(argc, argv, "--algorithm", "automatic"));
   const assay::Peaks peaks = assay::measure_peaks(assay::current_context());
   std::printf("FMA peak %.0f GFLOP/s; FLOPs of a training step: three forward passes, nominal\n",
               peaks.fma_flops * 1e-9);

@@ -1,7 +1,7 @@
 """Inference in fp32 against ONNX Runtime, of the same networks with the same weights."""
 import pathlib
-import subprocess
 import statistics
+import subprocess
 import tempfile
 import time
 
@@ -46,7 +46,7 @@ def build(a, seconds):
     cells = [(preset, batch) for preset in presets for batch in BATCHES]
     start, rows, raw = time.time(), [], {}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([str(a.build / "bench" / "bench_step"), f"--onnx={folder}"], check=True)
+        subprocess.run([str(a.build / "bench" / "bench_step"), "--onnx", folder], check=True)
         for i, (preset, batch) in enumerate(cells):
             file = pathlib.Path(folder) / f"{preset}.onnx"
             if (error := difference(file, a.threads)) > ERROR:
