@@ -12,9 +12,6 @@
 #endif
 #include "kernels/gemm/algorithm.h"
 #include "kernels/gemm/cuda/algorithms.h"
-#if ASSAY_HAVE_CUDA
-#include "kernels/runtime/cuda/cuda_context.h"
-#endif
 #include "tests/support/every_way.h"
 
 namespace assay {
@@ -221,7 +218,7 @@ TEST_CASE("gemm on sm_90: every epilogue of the hopper version") {
 }
 
 TEST_CASE("gemm on sm_90: automatic takes the hopper version for large products in tf32") {
-  if (!test::cuda_tested() || !cuda::runs_sm90a()) return;
+  if (!test::sm90a_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   Context& ctx = *context;
   const GemmShape large{.M = 4096, .N = 4096, .K = 4096};
