@@ -15,7 +15,7 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   row["flops"] = gemm_flops(s);
   row["bytes"] = size * (a + b) + 4 * c;
   bench.ctx.precision = precision;
-  row["algorithm"] = gemm_algorithm(bench.ctx).name;
+  row["algorithm"] = gemm_algorithm(bench.ctx, s).name;
   BufferedWork<Vectors> ours;
   ours.make = [&](int sets) {
     return std::make_unique<Vectors>(bench.ctx, std::vector<int64_t>{a, b, c}, sets);
