@@ -63,7 +63,7 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
       check_bound(p, pass, way.precision, run(*ctx, p, pass, way));
     }
   };
-  check(conv1x1(130, 132, 4, 8).relu(), ConvPass::fprop);
+  check(conv1x1(130, 132, 4, 68).relu(), ConvPass::fprop);  // tiles of 128 filters
   check(conv1x1(8, 8, 36, 132).batch(3), ConvPass::fprop);
   check(conv3x3(4, 4, 32, 8).batch(9).pool(4).tanh(), ConvPass::fprop);
   check(conv3x3(18, 22, 8, 68).pool(2).relu(), ConvPass::fprop);

@@ -1,22 +1,23 @@
 // Version 5, for sm_90, fprop and dgrad: TMA copies and wgmma multiplies, in the pipeline of the
 // matrix product (kernels/gemm/cuda/wgmma_pipeline.cuh).
 //
-// A tile has 128 pixels, a box of images, rows and columns of one phase, and 128 or 64 filters.
+// A tile has 128 pixels, a box of images, rows and columns of one phase, and 128, 64 or 32 filters.
 // What a tap reads is then a box too, of the image as it is: TMA copies it with zeros outside of
 // the image, every second row and column where the stride is 2. No thread computes an address or a
 // mask.
 //
 //   x (N,H,W,C)    box of 32 channels x columns x rows x images, from (c, w0 + s, h0 + r, n0)
-//   filters        (parts * phases, K, taps, C): 32 channels of one tap of 128 or 64 filters
+//   filters        (parts * phases, K, taps, C): 32 channels of one tap of the tile's filters
 //   stages         taps x C/32; channels past the last one are zeros on both sides
 //
 // A pooling window lies in one warp, so the maximum needs no shared memory: boxes have 8 columns
-// with a pool of 2, 4 with one of 4, and a warp's 16 rows of the tile are
+// with a pool of 2, 4 with one of 4. A lane has rows g and g + 8 of the warp's 16 rows, g = lane /
+// 4:
 //
-//   8 columns         g: 0 1 2 3 4 5 6 7        4 columns    0  1  2  3     g = lane / 4;
-//                   +8:  8 9 . . . . . 15                    4  5  6  7     a lane has rows g, g +
-//                   8
-//                                                         +8: 8  9 ...
+//   8 columns    0  1  2  3  4  5  6  7          4 columns    0  1  2  3
+//                8  9 10 11 12 13 14 15                       4  5  6  7
+//                                                             8  9 10 11
+//                                                            12 13 14 15
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/sources.cuh"
@@ -297,14 +298,17 @@ int64_t tiles_of(const DenseConv& conv, int filters) {
   return int64_t{choose_boxes(conv, filters).tiles} * conv.phases();
 }
 
+template <class Math>
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
+  if (conv.K <= 32) return launch_tiles<Math, 32>(ctx, conv, source, w, e);
   const bool wide = conv.K > 64 && tiles_of(conv, 128) >= kMaxBlocks;
-  if (ctx.precision == Precision::tf32)
-    (wide ? launch_tiles<WgmmaTf32, 128> : launch_tiles<WgmmaTf32, 64>)(ctx, conv, source, w, e);
-  else
-    (wide ? launch_tiles<WgmmaTf32x3, 128> : launch_tiles<WgmmaTf32x3, 64>)(ctx, conv, source, w,
-                                                                            e);
+  (wide ? launch_tiles<Math, 128> : launch_tiles<Math, 64>)(ctx, conv, source, w, e);
+}
+void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
+         const Epilogue& e) {
+  const auto with_math = ctx.precision == Precision::tf32 ? run<WgmmaTf32> : run<WgmmaTf32x3>;
+  with_math(ctx, conv, source, w, e);
 }
 
 }  // namespace
@@ -320,14 +324,14 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
   const DenseConv conv = forward ? fprop_conv(s, e.pool) : dgrad_conv(s);
   if (conv.C % 4 != 0 || conv.K % 4 != 0) return Coverage::no("channels not in 4s");
   if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
-  if (conv.C < 32 || conv.K <= 32) return Coverage::but_slower("tiles would be mostly padding");
+  if (conv.C < 32 || conv.K < 32) return Coverage::but_slower("tiles would be mostly padding");
   if (!forward && e.pool != 1 && std::min(conv.C, conv.K) < 128)
     return Coverage::but_slower(
         "dz behind a pool, written to memory first, costs more than it saves");
   const int64_t tiles = tiles_of(conv, 64);
   if (tiles < kMaxBlocks / 2)
     return Coverage::but_slower("too few tiles of 128 pixels x 64 filters");
-  if (tiles * 128 * 64 > conv.max_pixels() * conv.phases() * ((conv.K + 63) / 64 * 64) * 4 / 3)
+  if (tiles * kPixels * 3 > conv.max_pixels() * conv.phases() * blocks_for(conv.K, 64) * 4)
     return Coverage::but_slower("boxes of pixels that hang far over the edge");
   return Coverage::yes();
 }
