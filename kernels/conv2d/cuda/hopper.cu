@@ -11,8 +11,8 @@
 //   stages         taps x C/32; channels past the last one are zeros on both sides
 //
 // A pooling window lies in one warp, so the maximum needs no shared memory: boxes have 8 columns
-// with a pool of 2, 4 with one of 4. A lane has rows g and g + 8 of the warp's 16 rows, g = lane /
-// 4:
+// with a pool of 2, 4 with one of 4. With g = lane / 4 a lane has rows g and g + 8 of the 16 of a
+// warp:
 //
 //   8 columns    0  1  2  3  4  5  6  7          4 columns    0  1  2  3
 //                8  9 10 11 12 13 14 15                       4  5  6  7
