@@ -298,12 +298,21 @@ int64_t tiles_of(const DenseConv& conv, int filters) {
   return int64_t{choose_boxes(conv, filters).tiles} * conv.phases();
 }
 
+/// The filters of a tile. Narrow tiles read shared memory longer than they multiply, to 2/3 of the
+/// peak, so they are for few filters, or where wider ones would leave more multiprocessors idle.
+int filters_of_tile(const DenseConv& conv) {
+  if (conv.K > 64 && tiles_of(conv, 128) >= kMaxBlocks) return 128;
+  return conv.K > 32 && tiles_of(conv, 64) >= kMaxBlocks * 2 / 3 ? 64 : 32;
+}
+
 template <class Math>
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
-  if (conv.K <= 32) return launch_tiles<Math, 32>(ctx, conv, source, w, e);
-  const bool wide = conv.K > 64 && tiles_of(conv, 128) >= kMaxBlocks;
-  (wide ? launch_tiles<Math, 128> : launch_tiles<Math, 64>)(ctx, conv, source, w, e);
+  const int filters = filters_of_tile(conv);
+  const auto launch = filters == 128  ? launch_tiles<Math, 128>
+                      : filters == 64 ? launch_tiles<Math, 64>
+                                      : launch_tiles<Math, 32>;
+  launch(ctx, conv, source, w, e);
 }
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
@@ -325,13 +334,14 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
   if (conv.C % 4 != 0 || conv.K % 4 != 0) return Coverage::no("channels not in 4s");
   if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
   if (conv.C < 32 || conv.K < 32) return Coverage::but_slower("tiles would be mostly padding");
-  if (!forward && e.pool != 1 && std::min(conv.C, conv.K) < 128)
+  // Writing and reading dz takes as long as some 300 products of TF32 an element.
+  if (!forward && e.pool != 1 && s.R * s.S * s.C < 288)
     return Coverage::but_slower(
         "dz behind a pool, written to memory first, costs more than it saves");
-  const int64_t tiles = tiles_of(conv, 64);
+  const int64_t tiles = tiles_of(conv, 32);
   if (tiles < kMaxBlocks / 2)
-    return Coverage::but_slower("too few tiles of 128 pixels x 64 filters");
-  if (tiles * kPixels * 3 > conv.max_pixels() * conv.phases() * blocks_for(conv.K, 64) * 4)
+    return Coverage::but_slower("too few tiles of 128 pixels x 32 filters");
+  if (tiles * kPixels * 3 > conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)
     return Coverage::but_slower("boxes of pixels that hang far over the edge");
   return Coverage::yes();
 }
