@@ -12,8 +12,8 @@ A pass of a layer takes the largest of
                the share of multiprocessors that work: blocks over whole waves of blocks
     memory     the bytes that fprop must move at least (dgrad and wgrad count as much) / bandwidth
 and a step adds GAP_US for every launch in bench/gpu/launches.h. Kernels without a bound (direct)
-count with the peak, and are marked. Weights that are packed, dz that is formed in memory and the
-latency of the first and last stages are not in it.
+count with the peak, and are marked. hopper's dgrad behind an activation writes and reads dz, one after the
+other. Weights that are packed and the latency of the first and last stages are not in it.
 """
 import argparse
 import json
@@ -85,11 +85,16 @@ def sizes_of(layer, what):
     return (pixels, out_channels) if what == "fprop" else (image, in_channels)
 
 
+def is_behind(layer):
+    """Whether dz of a convolution is not dy: it is behind an activation or a pool."""
+    return bool(re.search(r"ReLU|sigmoid|tanh|max-pool", layer["what"])) and "transposed" not in layer["what"]
+
+
 def kernel_of(baseline, algorithm, layer, what, precision):
     """(name, kept values, rows and columns of its tile) of the kernel that should run, or None."""
     _, _, mma, wgmma = PRECISIONS[precision]
     conv_pass = {"fprop": "dgrad", "dgrad": "fprop"}.get(what, what) if "transposed" in layer["what"] else what
-    acts = re.search(r"ReLU|sigmoid|tanh|max-pool", layer["what"]) and "transposed" not in layer["what"]
+    acts = is_behind(layer)
     pool = re.search(r"max-pool (\d)", layer["what"])
     source = f"GradientSource<{ {None: 1, '2': 2}.get(pool and pool[1], 0)}, true>" if acts else "ImageSource"
     large = (128, 64), (64, 32)
@@ -149,9 +154,13 @@ def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     floor = max(products * layer["flops"] / PEAKS[unit], layer["bytes"] / bandwidth)
     compute = products * layer["flops"] / PEAKS[unit] / bound / share
     memory = layer["bytes"] / bandwidth
+    dz = 0
+    if algorithm == "hopper" and what == "dgrad" and is_behind(layer):
+        pixels, channels = sizes_of(layer, "fprop")
+        dz = 8 * pixels * channels / bandwidth
     return {"layer": layer["name"], "pass": what, "algorithm": algorithm,
             "kernel": kernel[0] if kernel else None, "bound": bound if kernel else None,
-            "waves": share, "us": 1e6 * max(compute, memory), "floor_us": 1e6 * floor,
+            "waves": share, "us": 1e6 * (max(compute, memory) + dz), "floor_us": 1e6 * floor,
             "binds": "products" if compute > memory else "memory"}
 
 

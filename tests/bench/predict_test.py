@@ -68,6 +68,14 @@ class Predict(unittest.TestCase):
         self.assertEqual(slow["binds"], "memory")
         self.assertAlmostEqual(slow["us"], 27.34e6 / 3.35e10 * 1e6, places=2)
 
+    def test_dz_in_memory(self):
+        layer = self.layers["encoder.3"]
+        rows = [predict.predict_pass(layer, what, "hopper", BASELINE, "tf32", 3.35e12)
+                for what in ("fprop", "dgrad")]
+        self.assertEqual(rows[1]["kernel"], "hopper::conv2d_hopper<WgmmaTf32, 32>")
+        # Twice fprop's time by the bound, and 8 bytes for each element of z.
+        self.assertAlmostEqual(rows[1]["us"], 2 * rows[0]["us"] + 8 * 32 * 64 * 64 * 64 / 3.35e6, places=1)
+
     def test_what_has_no_bound_counts_with_the_peak(self):
         row = predict.predict_pass(self.layers["encoder.3"], "fprop", "direct", BASELINE, "tf32", 3e12)
         self.assertIsNone(row["bound"])
