@@ -30,6 +30,10 @@ ASSAY_CONV2D_ALGORITHM
 namespace tensor_core {
 ASSAY_CONV2D_ALGORITHM
 }
+/// fprop and dgrad alone.
+namespace hopper {
+ASSAY_CONV2D_ALGORITHM
+}
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
 }

@@ -50,6 +50,17 @@ constexpr Conv2dAlgorithm kTable[] = {
      .fprop = fprop<direct::fprop>,
      .dgrad = dgrad<direct::dgrad>,
      .wgrad = wgrad<direct::wgrad>},
+    {.name = "hopper",
+     .algo = Algorithm::hopper,
+     .covers_text =
+         "fprop and dgrad, tf32x3 and tf32 on sm_90, channels in 4s: TMA copies boxes of "
+         "the image, wgmma multiplies",
+     .file = "kernels/conv2d/cuda/hopper.cu",
+     .wgrad_file = nullptr,
+     .covers = hopper::covers,
+     .fprop = fprop<hopper::fprop>,
+     .dgrad = dgrad<hopper::dgrad>,
+     .wgrad = nullptr},
     {.name = "tensor_core",
      .algo = Algorithm::tensor_core,
      .covers_text = "tf32x3, tf32 and bf16, channels in 4s: the pipeline, with mma.sync",

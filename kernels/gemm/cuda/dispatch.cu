@@ -55,7 +55,8 @@ Coverage tensor_core_covers(const Context& ctx, const GemmShape&) {
 constexpr GemmAlgorithm kTable[] = {
     {.name = "hopper",
      .algo = Algorithm::hopper,
-     .covers_text = "tf32x3 and tf32 on sm_90, A with k fast, K in 4s: TMA copies, wgmma multiplies",
+     .covers_text =
+         "tf32x3 and tf32 on sm_90, A with k fast, K in 4s: TMA copies, wgmma multiplies",
      .file = "kernels/gemm/cuda/hopper.cu",
      .covers = gemm_hopper_covers,
      .product = product<gemm_hopper>},
