@@ -7,6 +7,7 @@
 #include "kernels/emulator/config.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "kernels/reduce/reduce.h"
 #include "tests/kernels/conv2d_problem.h"
 
 namespace assay {
@@ -149,6 +150,36 @@ TEST_CASE("conv2d on CUDA: filters may lie anywhere, images by fours at multiple
     CHECK_THROWS_AS(
         conv2d_fprop<float>(ctx, p.c.s, p.c.e, x.get() + 1, w.get(), nullptr, y, nullptr), Error);
   }
+}
+
+TEST_CASE("conv2d on CUDA: gradients left as partial sums add up to the same bits") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  int left = 0;
+  for (const Conv2dCase& c :
+       {conv3x3(20, 20, 8, 40).relu(), conv3x3(20, 20, 8, 40).upsample(2).relu(),
+        conv3x3(24, 24, 3, 8).pool(2).relu(), conv3x3(8, 8, 4, 4).upsample(4)}) {
+    CAPTURE(c);
+    const Conv2dProblem p(c);
+    Context ctx = *context;
+    const Array<float> x(ctx, p.x), dy(ctx, p.dy), y(ctx, p.y_of_backward);
+    const Array<uint8_t> argmax(ctx, p.argmax);
+    const Array<float> dw(ctx, static_cast<int64_t>(p.w.size())), db(ctx, c.s.K);
+    const Array<float> dw2(ctx, static_cast<int64_t>(p.w.size())), db2(ctx, c.s.K);
+    const Conv2dGrad<float> g{dy, y, argmax};
+    conv2d_wgrad<float>(ctx, c.s, c.e, x, g, dw, db);
+    UnfinishedSums sums({dw2, db2});
+    ctx.unfinished = &sums;
+    conv2d_wgrad<float>(ctx, c.s, c.e, x, g, dw2, db2);
+    for (float* array : {dw2.get(), db2.get()})
+      if (const auto sum = sums.take(array)) {
+        finish_sum(ctx, *sum, array);
+        ++left;
+      }
+    CHECK(dw2.host() == dw.host());
+    CHECK(db2.host() == db.host());
+  }
+  CHECK(left >= 4);
 }
 
 #if ASSAY_EMULATED

@@ -1,7 +1,8 @@
 // The CUDA algorithms, which the table in dispatch.cu lists. Each is in the file of its name,
 // `direct` in few_channels.cu and few_channels_wgrad.cu.
 //
-// wgrad does not include dbias: that is one column sum over dy f'(y), the same for all of them.
+// wgrad tells whether it has written dbias too (if that is not null). Otherwise the caller forms it
+// as a column sum over dy f'(y).
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -13,8 +14,8 @@
              const float* bias, float* y, uint8_t* argmax);                                       \
   void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
              const float* w, float* dx);                                                          \
-  void wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,                 \
-             Conv2dGrad<float>, float* dw);
+  bool wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,                 \
+             Conv2dGrad<float>, float* dw, float* dbias);
 
 namespace assay::cuda {
 namespace naive {

@@ -34,8 +34,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 template <auto kWgrad>
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            Conv2dGrad<float> g, float* dw, float* dbias) {
-  kWgrad(ctx, s, e, x, g, dw);
-  if (dbias == nullptr) return;
+  if (kWgrad(ctx, s, e, x, g, dw, dbias) || dbias == nullptr) return;
   const int64_t rows = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool);
   column_sums<1>(ctx, rows, s.K, BiasGradient{GradientOfZ(s, e, g)}, StoreBiasGradient{dbias});
 }

@@ -26,7 +26,7 @@ struct PixelTable {
 struct PlainGradient {
   const float* dy;
   int K;
-  static constexpr bool kPooled = false;
+  static constexpr bool kPooled = false, kFormed = false;
   __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
     const bool inside = pixel >= 0 && k_inside;
     ptx::cp_async<16>(to, dy + (inside ? pixel * K + k : 0), inside);
@@ -35,19 +35,24 @@ struct PlainGradient {
 template <bool kPooled_>
 struct MaskedGradient {
   GradientOfZ dz;
-  static constexpr bool kPooled = kPooled_;
-  __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
+  static constexpr bool kPooled = kPooled_, kFormed = true;
+  /// Returns what it stores.
+  __device__ float4 copy(float* to, int pixel, bool k_inside, int k) const {
     const int of_y = kPooled ? pixel >> 2 * dz.pool_log2 : pixel;  // pixels go window by window
     const int place = kPooled ? pixel & (dz.pool * dz.pool - 1) : 0;
-    stv(to, load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, four_bytes(place)));
+    const float4 v =
+        load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, four_bytes(place));
+    stv(to, v);
+    return v;
   }
 };
 
-/// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials.
+/// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials;
+/// those of dbias may be null. If dz passes through registers (kFormed), dbias is summed there.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
-                          Gradient gradient, float* partials) {
+                          Gradient gradient, float* partials, float* dbias_partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
   // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 channels each.
   constexpr int kAcrossA = Tile::kM / 4, kAcrossB = 16, kOwnB = Tile::kN / 4 / kAcrossB;
@@ -91,12 +96,19 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     shifts[i] = source.shift(phase, d < depth ? tap_of(phase, d) : past_the_end);
   }
 
+  float4 of_bias = make_float4(0, 0, 0, 0);
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];
 #pragma unroll
-    for (int d = 0; d < kDepth; d += kBlock / kAcrossA)
-      gradient.copy(stage + to_a + Tile::template at<false, Tile::kM>(0, d), table.z[row_a + d],
-                    k_inside, k0 + k);
+    for (int d = 0; d < kDepth; d += kBlock / kAcrossA) {
+      float* const to = stage + to_a + Tile::template at<false, Tile::kM>(0, d);
+      if constexpr (Gradient::kFormed) {
+        const float4 v = gradient.copy(to, table.z[row_a + d], k_inside, k0 + k);
+        of_bias = make_float4(of_bias.x + v.x, of_bias.y + v.y, of_bias.z + v.z, of_bias.w + v.w);
+      } else {
+        gradient.copy(to, table.z[row_a + d], k_inside, k0 + k);
+      }
+    }
 #pragma unroll
     for (int d = 0; d < kDepth; d += kBlock / kAcrossB) {
       const int2 at = ldv<int2>(&table.x[row_b + d]);
@@ -114,31 +126,43 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  float* out = partials + z * conv.weights_of_phase;
+  const PartialGradient out(conv, phase, partials, z);
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
     if (row < conv.K && d < depth)
-      out[int64_t{row} * depth + d] = shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN];
+      out.store(row, d, shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN]);
+  }
+  if constexpr (Gradient::kFormed) {
+    if (dbias_partials == nullptr || blockIdx.y != 0) return;  // all columns have the same dz
+    __syncthreads();
+    stv(shared + 4 * thread, of_bias);
+    __syncthreads();
+    if (thread >= Tile::kM || k0 + thread >= conv.K) return;
+    float sum = 0;
+    for (int row = 0; row < kBlock / kAcrossA; ++row) sum += shared[row * Tile::kM + thread];
+    dbias_partials[z * gradient_stride(conv.K) + k0 + thread] = sum;
   }
 }
 
+/// Returns whether dbias, unless null, is written too.
 template <class Tile, class Gradient>
-void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView& x,
-                           const Gradient& gradient, float* dw) {
+bool launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView& x,
+                           const Gradient& gradient, float* dw, float* dbias) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
   const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
-  const WgradPartials partials(ctx, conv, cut, dw);
+  const WgradPartials partials(ctx, conv, cut, dw, Gradient::kFormed ? dbias : nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
-         stream_of(ctx), conv, cut, x, gradient, partials.get());
-  partials.sum_into(dw);
+         stream_of(ctx), conv, cut, x, gradient, partials.dw.get(), partials.dbias.get());
+  partials.sum();
+  return Gradient::kFormed;
 }
 
 /// Large and Small are tiles of 64 x 128 and 32 x 64.
 template <class Large, class Small>
-void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-                    Conv2dGrad<float> g, float* dw) {
+bool pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                    Conv2dGrad<float> g, float* dw, float* dbias) {
   check_aligned("x", x);
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
@@ -147,18 +171,15 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   if (dz_is_dy(e)) {
     const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
                            : launch_wgrad_pipeline<Small, PlainGradient>;
-    return run(ctx, conv, image, {g.dy, s.K}, dw);
+    return run(ctx, conv, image, {g.dy, s.K}, dw, dbias);
   }
   const SteepGradient dz(ctx, s, e, g);
   const auto masked = [&]<bool kPooled>() {
     const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
                            : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
-    run(ctx, conv, image, {dz.get()}, dw);
+    return run(ctx, conv, image, {dz.get()}, dw, dbias);
   };
-  if (e.pool == 1)
-    masked.template operator()<false>();
-  else
-    masked.template operator()<true>();
+  return e.pool == 1 ? masked.template operator()<false>() : masked.template operator()<true>();
 }
 
 }  // namespace assay::cuda

@@ -59,12 +59,15 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   });
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
+  bool has_dbias = false;
   with_math(ctx, [&]<class Math>() {
-    pipeline_wgrad<MmaTile<Math, 64, 128, false, false>, MmaTile<Math, 32, 64, false, false>>(
-        ctx, s, e, x, g, dw);
+    has_dbias =
+        pipeline_wgrad<MmaTile<Math, 64, 128, false, false>, MmaTile<Math, 32, 64, false, false>>(
+            ctx, s, e, x, g, dw, dbias);
   });
+  return has_dbias;
 }
 
 }  // namespace assay::cuda::tensor_core
