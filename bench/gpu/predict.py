@@ -12,8 +12,8 @@ A pass of a layer takes the largest of
                the share of multiprocessors that work: blocks over whole waves of blocks
     memory     the bytes that fprop must move at least (dgrad and wgrad count as much) / bandwidth
 and a step adds GAP_US for every launch in bench/gpu/launches.h. Kernels without a bound (direct)
-count with the peak, and are marked. hopper's dgrad behind an activation writes and reads dz, one after the
-other. Weights that are packed and the latency of the first and last stages are not in it.
+count with the peak, and are marked. What hopper writes and reads between kernels (dz of a dgrad behind an
+activation, sums of parts) is added. Weights that are packed and the latency of the first and last stages are not in it.
 """
 import argparse
 import json
@@ -122,10 +122,12 @@ def kernel_of(baseline, algorithm, layer, what, precision):
         if name:
             found.append((name, baseline[name], tile))
     sizes = None if algorithm.startswith("gemm ") else sizes_of(layer, what)
-    if algorithm == "hopper" and sizes:  # filters_of_tile() of hopper.cu
+    if algorithm == "hopper" and sizes:  # plan_of() of hopper.cu
+        def blocks(tile):
+            return blocks_of(sizes, tile) * (1 if tile[1] == 128 else parts_of(layer, what, sizes, tile))
         enough = {128: SMS, 64: SMS * 2 // 3, 32: 0}
         return next(k for k in found if (sizes[1] > k[2][1] // 2 or k[2][1] == 32)
-                    and blocks_of(sizes, k[2]) >= enough[k[2][1]])
+                    and blocks(k[2]) >= enough[k[2][1]])
     for name, kept, (m, n) in found:  # the largest tile that gives every multiprocessor a block
         if sizes is None or (sizes[1] > n // 2 and blocks_of(sizes, (m, n)) >= SMS):
             return name, kept, (m, n)
@@ -136,31 +138,43 @@ def blocks_of(sizes, tile):
     return math.ceil(sizes[0] / tile[0]) * math.ceil(sizes[1] / tile[1])
 
 
+def parts_of(layer, what, sizes, tile):
+    """Parts into which hopper cuts the sum of a tile, by plan_of() of hopper.cu."""
+    if "max-pool" in layer["what"] and what == "fprop":
+        return 1
+    # Products of an output, which has stages of 32.
+    stages = layer["flops"] / (2 * sizes[0] * sizes[1]) / 32
+    return max(1, min(SMS // blocks_of(sizes, tile), 8, int(stages) // 8))
+
+
 def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     unit, products, _, _ = PRECISIONS[precision]
     if algorithm == "direct":
         unit, products = "fp32", 1
     kernel = kernel_of(baseline, algorithm, layer, what, precision)
-    bound, share = 1.0, 1.0
+    bound, share, beside = 1.0, 1.0, 0.0  # bytes that are moved before or after the products
     if kernel:
         name, kept, tile = kernel
         bound, sizes = kept["bound"], sizes_of(layer, what)
         if sizes and not algorithm.startswith("gemm "):
             slots = SMS * kept["blocks_per_sm"]
             blocks = blocks_of(sizes, tile)
+            if algorithm == "hopper":
+                parts = parts_of(layer, what, sizes, tile)
+                blocks *= parts
+                beside += 8 * parts * sizes[0] * sizes[1] if parts > 1 else 0
             share = blocks / (math.ceil(blocks / slots) * slots)
             if blocks < slots:  # less than a wave: multiprocessors with fewer blocks are faster
                 share = min(1.0, blocks / SMS / math.ceil(blocks / SMS))
     floor = max(products * layer["flops"] / PEAKS[unit], layer["bytes"] / bandwidth)
     compute = products * layer["flops"] / PEAKS[unit] / bound / share
     memory = layer["bytes"] / bandwidth
-    dz = 0
     if algorithm == "hopper" and what == "dgrad" and is_behind(layer):
         pixels, channels = sizes_of(layer, "fprop")
-        dz = 8 * pixels * channels / bandwidth
+        beside += 8 * pixels * channels  # dz
     return {"layer": layer["name"], "pass": what, "algorithm": algorithm,
             "kernel": kernel[0] if kernel else None, "bound": bound if kernel else None,
-            "waves": share, "us": 1e6 * (max(compute, memory) + dz), "floor_us": 1e6 * floor,
+            "waves": share, "us": 1e6 * (max(compute, memory) + beside / bandwidth), "floor_us": 1e6 * floor,
             "binds": "products" if compute > memory else "memory"}
 
 

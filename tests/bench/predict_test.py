@@ -68,6 +68,14 @@ class Predict(unittest.TestCase):
         self.assertEqual(slow["binds"], "memory")
         self.assertAlmostEqual(slow["us"], 27.34e6 / 3.35e10 * 1e6, places=2)
 
+    def test_few_tiles_are_cut_into_parts(self):
+        layer = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128}
+        parts = predict.parts_of(layer, "fprop", (2048, 128), (128, 64))
+        self.assertEqual(parts, 4)  # 32 tiles, 36 stages
+        pooled = {**layer, "what": "conv 3x3/1/1, ReLU, max-pool 2"}
+        self.assertEqual(predict.parts_of(pooled, "fprop", (2048, 128), (128, 64)), 1)
+        self.assertEqual(predict.parts_of(layer, "fprop", (20480, 128), (128, 64)), 1)
+
     def test_dz_in_memory(self):
         layer = self.layers["encoder.3"]
         rows = [predict.predict_pass(layer, what, "hopper", BASELINE, "tf32", 3.35e12)

@@ -45,6 +45,16 @@ double dot_bound(const Dot& dot, int n, double operand_eps) {
   return dot.magnitude * (2 * operand_eps + operand_eps * operand_eps + n * kEps) + 1e-30;
 }
 
+/// Rounds v to bf16 and returns the bits.
+std::vector<uint16_t> round_to_bf16(Floats& v) {
+  std::vector<uint16_t> bits;
+  for (float& f : v) {
+    bits.push_back(bf16(f).bits);
+    f = float(bf16(f));
+  }
+  return bits;
+}
+
 // c = a b, or a b^T
 template <class At>
 std::string compare_gemm(const Floats& c, const Floats& a, const At& b, int M, int N, int K,
@@ -181,15 +191,7 @@ std::string check_kde(Bug bug) {
 std::string check_gemm_bf16(Bug bug) {
   const int M = 64, N = 128, K = 96;
   Floats a = random_floats(size_t(M) * K, 9), b = random_floats(size_t(K) * N, 10);
-  const auto round = [](Floats& v) {
-    std::vector<uint16_t> bits;
-    for (float& f : v) {
-      bits.push_back(bf16(f).bits);
-      f = float(bf16(f));
-    }
-    return bits;
-  };
-  const DeviceArray<uint16_t> da(round(a)), db(round(b));
+  const DeviceArray<uint16_t> da(round_to_bf16(a)), db(round_to_bf16(b));
   const DeviceArray<float> dc(size_t(M) * N);
   run_gemm_bf16(da.get(), db.get(), dc.get(), M, N, K, bug);
   return compare_gemm(
@@ -212,6 +214,20 @@ std::string check_wgmma_generic(Bug bug) {
   run_wgmma_generic(da.get(), db.get(), dc.get(), bug);
   return compare_gemm(
       dc.host(), a, [&](int k, int n) { return b[size_t(n) * K + k]; }, M, N, K, kTf32Chop);
+}
+
+std::string check_wgmma_bf16(Bug) {
+  const int M = 64, N = 128, K = 64;
+  Floats a = random_floats(size_t(M) * K, 18), b = random_floats(size_t(N) * K, 19);
+  const DeviceArray<uint16_t> da(round_to_bf16(a)), db(round_to_bf16(b));
+  std::string text;
+  for (const bool a_in_registers : {false, true}) {
+    const DeviceArray<float> dc(size_t(M) * N);
+    run_wgmma_bf16(da.get(), db.get(), dc.get(), a_in_registers);
+    text += compare_gemm(
+        dc.host(), a, [&](int k, int n) { return b[size_t(n) * K + k]; }, M, N, K, 0);
+  }
+  return text;
 }
 
 std::string check_wgmma_conv(Bug bug) {

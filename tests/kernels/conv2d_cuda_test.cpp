@@ -66,7 +66,9 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
   };
   check(conv1x1(130, 132, 4, 68).relu(), ConvPass::fprop);  // tiles of 128 filters
   check(conv1x1(8, 8, 36, 132).batch(3), ConvPass::fprop);
-  check(conv1x1(96, 118, 4, 36), ConvPass::fprop);  // tiles of 64 filters
+  check(conv1x1(96, 118, 4, 36), ConvPass::fprop);                // tiles of 64 filters
+  check(conv3x3(4, 4, 64, 40).batch(3).relu(), ConvPass::fprop);  // 18 stages in two parts
+  check(conv4x4s2(8, 8, 40, 68).leaky(0.2f), ConvPass::dgrad);    // phases of 12 stages
   check(conv3x3(4, 4, 32, 8).batch(9).pool(4).tanh(), ConvPass::fprop);
   check(conv3x3(18, 22, 8, 68).pool(2).relu(), ConvPass::fprop);
   check(conv4x4s2(20, 36, 8, 8).leaky(0.2f), ConvPass::fprop);

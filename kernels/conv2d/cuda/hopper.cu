@@ -10,6 +10,9 @@
 //   filters        (parts * phases, K, taps, C): 32 channels of one tap of the tile's filters
 //   stages         taps x C/32; channels past the last one are zeros on both sides
 //
+// Where tiles are too few for all multiprocessors, and there is no pool, the stages of a tile are
+// cut into parts. Each part's sums are written to memory; a second kernel adds them in order.
+//
 // A pooling window lies in one warp, so the maximum needs no shared memory: boxes have 8 columns
 // with a pool of 2, 4 with one of 4. With g = lane / 4 a lane has rows g and g + 8 of the 16 of a
 // warp:
@@ -202,30 +205,59 @@ __device__ __forceinline__ void store_sums(const float (&sums)[Pipeline::kN / 2]
   }
 }
 
+/// A cut of the stages of every tile.
+struct Cut {
+  int parts;
+  float* partials;  ///< (parts, output) if parts > 1
+  int64_t outputs;  ///< elements of the output
+
+  /// First stage of a part.
+  __device__ int begin(int part, int steps) const { return steps * part / parts; }
+};
+
+/// The output, four neighbouring filters a thread, from the partial sums.
+__global__ void __launch_bounds__(kThreads) add_parts(Cut cut, int K, Epilogue e) {
+  const int64_t i = global_thread() * 4;
+  if (i >= cut.outputs) return;
+  float4 sum = ldv<float4>(cut.partials + i);
+  for (int part = 1; part < cut.parts; ++part) {
+    const float4 more = ldv<float4>(cut.partials + part * cut.outputs + i);
+    sum = make_float4(sum.x + more.x, sum.y + more.y, sum.z + more.z, sum.w + more.w);
+  }
+  const int k = static_cast<int>(i % K);
+  store_two(e, i, k, sum.x, sum.y);
+  store_two(e, i + 2, k + 2, sum.z, sum.w);
+}
+
 template <class Math, int kN>
 __global__ void __launch_bounds__(384, 1)
     conv2d_hopper(const __grid_constant__ ptx::TensorMap map_x,
                   const __grid_constant__ ptx::TensorMap map_w,
                   const __grid_constant__ PhasedConv conv, const __grid_constant__ Boxes boxes,
-                  const __grid_constant__ Epilogue e) {
+                  const __grid_constant__ Cut cut, const __grid_constant__ Epilogue e) {
   using Pipeline = WgmmaPipeline<Math, kN>;
   ASSAY_DYNAMIC_SHARED(float, stages);
   ASSAY_SHARED(uint64_t, barriers, [2 * Pipeline::kStages]);
   Pipeline pipeline(stages, barriers);
   __syncthreads();
-  const int tiles = boxes.tiles * conv.phases(), chunks = (conv.C + 31) / 32;
+  const int tiles_of_part = boxes.tiles * conv.phases(), tiles = tiles_of_part * cut.parts;
+  const int chunks = (conv.C + 31) / 32;
   const int first = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
   RingPosition at;
   if (Pipeline::is_producer()) {
     if (!Pipeline::become_producer()) return;
     for (int t = first; t < tiles; t += blocks) {
-      const TilePlace place(t, boxes, kN);
+      const int part = t / tiles_of_part;
+      const TilePlace place(t - part * tiles_of_part, boxes, kN);
       const Phase phase(conv, place.phase);
+      const int steps = phase.taps_r * phase.taps_s * chunks, begin = cut.begin(part, steps);
       const int h0 = place.i0 * phase.step + phase.first_r;
       const int w0 = place.j0 * phase.step + phase.first_s;
-      int r = 0, s = 0, c = 0;  // tap and channel of the next stage
+      const int tap = begin / chunks;
+      int r = tap / max(1, phase.taps_s), s = tap - r * phase.taps_s;
+      int c = (begin - tap * chunks) * 32;  // tap and channel of the next stage
       pipeline.produce(
-          at, phase.taps_r * phase.taps_s * chunks, [&](float* a, float* b, uint64_t* full, int) {
+          at, cut.begin(part + 1, steps) - begin, [&](float* a, float* b, uint64_t* full, int) {
             ptx::tma_load(a, map_x, full, {c, w0 + s, h0 + r, place.n0});
             ptx::tma_load(b, map_w, full,
                           {c, r * phase.taps_s + s, place.k0, place.phase * Math::kParts});
@@ -241,17 +273,22 @@ __global__ void __launch_bounds__(384, 1)
   }
   Pipeline::become_consumer();
   for (int t = first; t < tiles; t += blocks) {
-    const TilePlace place(t, boxes, kN);
+    const int part = t / tiles_of_part;
+    const TilePlace place(t - part * tiles_of_part, boxes, kN);
     const Phase phase(conv, place.phase);
     float sums[kN / 2];
-    const int steps = phase.taps_r * phase.taps_s * chunks;
+    const int all = phase.taps_r * phase.taps_s * chunks;
+    const int steps = cut.begin(part + 1, all) - cut.begin(part, all);
     if (steps > 0) {
       pipeline.consume(at, steps, sums);
     } else {  // a filter shorter than the stride of its dgrad
 #pragma unroll
       for (float& sum : sums) sum = 0;
     }
-    if (conv.pool == 1)
+    if (cut.parts > 1)
+      store_sums<Pipeline, 1>(sums, conv, phase, boxes, place,
+                              {.out = cut.partials + part * cut.outputs});
+    else if (conv.pool == 1)
       store_sums<Pipeline, 1>(sums, conv, phase, boxes, place, e);
     else if (conv.pool == 2)
       store_sums<Pipeline, 2>(sums, conv, phase, boxes, place, e);
@@ -261,8 +298,8 @@ __global__ void __launch_bounds__(384, 1)
 }
 
 template <class Math, int kN>
-void launch_tiles(Context& ctx, const DenseConv& conv, const float* source, const float* w,
-                  const Epilogue& e) {
+void launch_tiles(Context& ctx, const DenseConv& conv, int parts, const float* source,
+                  const float* w, const Epilogue& e) {
   using Pipeline = WgmmaPipeline<Math, kN>;
   const auto size = [](int n) { return static_cast<uint64_t>(n); };
   const int taps = conv.rows.max_taps() * conv.columns.max_taps(), phases = conv.phases();
@@ -288,9 +325,15 @@ void launch_tiles(Context& ctx, const DenseConv& conv, const float* source, cons
        .box = {32, 1, kN, Math::kParts},
        .swizzle_bytes = 128,
        .element = ptx::TensorElement::tfloat32});
-  const int tiles = boxes.tiles * phases;
+  const int64_t outputs = int64_t{conv.N} * conv.P * conv.Q * conv.K;
+  const Scratch partials(ctx, parts > 1 ? sizeof(float) * parts * outputs : 0);
+  const Cut cut{parts, partials.as<float>(), outputs};
+  const int tiles = boxes.tiles * phases * parts;
   launch(conv2d_hopper<Math, kN>, static_cast<unsigned>(std::min(kMaxBlocks, tiles)),
-         Pipeline::kThreads, Pipeline::kBytes, stream_of(ctx), map_x, map_w, conv, boxes, e);
+         Pipeline::kThreads, Pipeline::kBytes, stream_of(ctx), map_x, map_w, conv, boxes, cut, e);
+  if (parts > 1)
+    launch(add_parts, blocks_for(outputs, 4 * kThreads), kThreads, 0, stream_of(ctx), cut, conv.K,
+           e);
 }
 
 /// Tiles of a pass with so many filters each.
@@ -298,21 +341,35 @@ int64_t tiles_of(const DenseConv& conv, int filters) {
   return int64_t{choose_boxes(conv, filters).tiles} * conv.phases();
 }
 
-/// The filters of a tile. Narrow tiles read shared memory longer than they multiply, to 2/3 of the
-/// peak, so they are for few filters, or where wider ones would leave more multiprocessors idle.
-int filters_of_tile(const DenseConv& conv) {
-  if (conv.K > 64 && tiles_of(conv, 128) >= kMaxBlocks) return 128;
-  return conv.K > 32 && tiles_of(conv, 64) >= kMaxBlocks * 2 / 3 ? 64 : 32;
+/// Tiles and parts of a pass; they depend on the shape alone, so the bits are the same everywhere.
+struct Plan {
+  int filters, parts;  ///< of a tile
+  int64_t blocks;      ///< tiles times parts
+};
+Plan plan_of(const DenseConv& conv) {
+  constexpr int kMinSteps = 8, kMaxParts = 8;
+  const auto plan = [&](int filters) {
+    const int64_t tiles = tiles_of(conv, filters);
+    const int steps = conv.rows.max_taps() * conv.columns.max_taps() * ((conv.C + 31) / 32);
+    const int most = conv.pool > 1 ? 1 : std::min(kMaxParts, steps / kMinSteps);
+    const int parts =
+        static_cast<int>(std::clamp<int64_t>(kMaxBlocks / tiles, 1, std::max(1, most)));
+    return Plan{filters, parts, tiles * parts};
+  };
+  // Tiles of 32 filters read shared memory longer than they multiply, to 2/3 of the peak.
+  const Plan wide = plan(128), medium = plan(64);
+  if (conv.K > 64 && wide.parts == 1 && wide.blocks >= kMaxBlocks) return wide;
+  return conv.K > 32 && medium.blocks >= kMaxBlocks * 2 / 3 ? medium : plan(32);
 }
 
 template <class Math>
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
-  const int filters = filters_of_tile(conv);
-  const auto launch = filters == 128  ? launch_tiles<Math, 128>
-                      : filters == 64 ? launch_tiles<Math, 64>
-                                      : launch_tiles<Math, 32>;
-  launch(ctx, conv, source, w, e);
+  const Plan plan = plan_of(conv);
+  const auto run_tiles = plan.filters == 128  ? launch_tiles<Math, 128>
+                         : plan.filters == 64 ? launch_tiles<Math, 64>
+                                              : launch_tiles<Math, 32>;
+  run_tiles(ctx, conv, plan.parts, source, w, e);
 }
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
@@ -338,10 +395,10 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
   if (!forward && e.pool != 1 && s.R * s.S * s.C < 288)
     return Coverage::but_slower(
         "dz behind a pool, written to memory first, costs more than it saves");
-  const int64_t tiles = tiles_of(conv, 32);
-  if (tiles < kMaxBlocks / 2)
-    return Coverage::but_slower("too few tiles of 128 pixels x 32 filters");
-  if (tiles * kPixels * 3 > conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)
+  if (plan_of(conv).blocks < kMaxBlocks / 2)
+    return Coverage::but_slower("too few tiles, and stages to cut them into parts");
+  if (tiles_of(conv, 32) * kPixels * 3 >
+      conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)
     return Coverage::but_slower("boxes of pixels that hang far over the edge");
   return Coverage::yes();
 }

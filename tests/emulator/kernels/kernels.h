@@ -1,5 +1,6 @@
-// Ten kernels that together use everything that the emulator has, and the bugs that can be planted
-// in them. Each run_* launches on the default stream; `bug` must be one of the kernel's list.
+// Eleven kernels that together use everything that the emulator has, and the bugs that can be
+// planted in them. Each run_* launches on the default stream; `bug` must be one of the kernel's
+// list.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +74,9 @@ void run_wgmma_gemm(const float* a, const float* b, float* c, int M, int N, int 
                     Bug bug = Bug::none);
 /// C (64,64) = A (64,32) B (64,32)^T by wgmma; ordinary stores swizzle the operands. sm_90a.
 void run_wgmma_generic(const float* a, const float* b, float* c, Bug bug = Bug::none);
+
+/// C (64,128) = A (64,64) B (128,64)^T, bf16 bits, by wgmma; A in registers or not. sm_90a.
+void run_wgmma_bf16(const uint16_t* a, const uint16_t* b, float* c, bool a_in_registers);
 
 /// y (N,P,Q,64) = x (N,H,W,32) * w (64,3,3,32), stride 2, pad 1, in TF32 by TMA boxes of four
 /// dimensions and wgmma. sm_90a.

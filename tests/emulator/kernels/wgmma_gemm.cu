@@ -97,7 +97,51 @@ __global__ void __launch_bounds__(128)
   store_tile(d, c, 0, 0, kTile, kTile);
 }
 
+// bf16, 128 columns: rows of 64 bf16 are 32 words of 4 bytes, swizzled as above.
+template <bool kARegisters>
+__global__ void __launch_bounds__(128)
+    wgmma_bf16(const uint32_t* __restrict__ a, const uint32_t* __restrict__ b,
+               float* __restrict__ c) {
+  constexpr int kWide = 128;
+  ASSAY_DYNAMIC_SHARED(uint32_t, tiles);
+  const int t = threadIdx.x, row = t / 32 * 16 + t % 32 / 4, q = t % 4;
+  for (int i = t; i < (kTile + kWide) * kDepth; i += 128) {
+    const int line = i / kDepth, word = i % kDepth;
+    tiles[line * kDepth + ((word / 4) ^ (line % 8)) * 4 + word % 4] =
+        line < kTile ? a[i] : b[i - kTile * kDepth];
+  }
+  ptx::fence_proxy_async();
+  __syncthreads();
+  uint32_t fragments[4][4];
+#pragma unroll
+  for (int k = 0; k < 4; ++k)
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      fragments[k][e] = a[(row + e % 2 * 8) * kDepth + 8 * k + q + e / 2 * 4];
+  float d[kWide / 2];
+  ptx::wgmma_fence();
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const uint64_t of_b = ptx::wgmma_descriptor(tiles + kTileFloats + 8 * k);
+    if constexpr (kARegisters)
+      ptx::wgmma_bf16<kWide>(d, fragments[k], of_b, k > 0);
+    else
+      ptx::wgmma_bf16<kWide>(d, ptx::wgmma_descriptor(tiles + 8 * k), of_b, k > 0);
+  }
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+#pragma unroll
+  for (int i = 0; i < kWide / 2; ++i)
+    c[(row + i / 2 % 2 * 8) * kWide + i / 4 * 8 + 2 * q + i % 2] = d[i];
+}
+
 }  // namespace
+
+void run_wgmma_bf16(const uint16_t* a, const uint16_t* b, float* c, bool a_in_registers) {
+  cuda::launch(a_in_registers ? wgmma_bf16<true> : wgmma_bf16<false>, 1, 128, 3 * kTileFloats * 4,
+               nullptr, reinterpret_cast<const uint32_t*>(a), reinterpret_cast<const uint32_t*>(b),
+               c);
+}
 
 void run_wgmma_gemm(const float* a, const float* b, float* c, int M, int N, int K, Bug bug) {
   const auto map = [&](const float* p, int rows) {
