@@ -25,12 +25,15 @@ using test::kPasses;
 void check_from(Algorithm lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));
+  const Conv2dProblem narrow(p.c, true);  // for bf16 tensors
   for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
     if (way.row == nullptr || way.row->algo < lowest || way.row->algo == Algorithm::direct)
       continue;
     CAPTURE(way);
+    if (way.on_bf16() && !way.covers(ctx, pass, p.c)) continue;  // channels in 8s
     REQUIRE(way.covers(ctx, pass, p.c));
-    check_bound(p, pass, way.precision, run(ctx, p, pass, way));
+    const Conv2dProblem& problem = way.on_bf16() ? narrow : p;
+    check_bound(problem, pass, way.precision, run(ctx, problem, pass, way));
   }
 }
 
@@ -76,8 +79,21 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   CHECK(version(Algorithm::naive, kTf32, kFprop, wide) == Algorithm::naive);
   CHECK(version(Algorithm::direct, kFp32, kFprop, wide) == Algorithm::pipelined);
   CHECK(version(Algorithm::automatic, kFp32, kFprop, wide) == Algorithm::pipelined);
-  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, wide) == Algorithm::tensor_core);
-  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, first) == Algorithm::direct);
+  const auto on_bf16 = [&](Algorithm conv, ConvPass pass, const Conv2dCase& c) {
+    ctx.algorithm = conv;
+    ctx.precision = Precision::bf16;
+    const Conv2dChoice choice = conv2d_algorithm(ctx, pass, c.s, c.e, DType::bf16);
+    return std::string(choice.name()) + (choice.converts(DType::bf16) ? ", converts" : "");
+  };
+  const Conv2dCase dense = test::conv(4, 4, 4, 4, 64, 16);
+  CHECK(on_bf16(Algorithm::automatic, kFprop, wide) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::tensor_core, kDgrad, wide) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::pipelined, kWgrad, wide) == "pipelined, converts");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, first) == "direct, converts");
+  CHECK(on_bf16(Algorithm::automatic, kDgrad, first) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, odd) == "tiled, converts");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, dense) == "tensor_core, converts");
+  CHECK(on_bf16(Algorithm::tensor_core, kFprop, dense) == "tensor_core_bf16");
 
   int few_channels = 0;
   for (const Conv2dCase& c : test::conv2d_cases()) {

@@ -7,14 +7,15 @@
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/runtime/algorithm_table.h"
 
-#define ASSAY_CONV2D_ALGORITHM                                                                    \
-  Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);           \
-  void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x, const float* w, \
-             const float* bias, float* y, uint8_t* argmax);                                       \
-  void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
-             const float* w, float* dx);                                                          \
-  void wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,                 \
-             Conv2dGrad<float>, float* dw);
+#define ASSAY_CONV2D_ALGORITHM_ON(T)                                                             \
+  Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);          \
+  void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, const float* w,    \
+             const float* bias, T* y, uint8_t* argmax);                                          \
+  void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<T>, const float* w, \
+             T* dx);                                                                             \
+  void wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, Conv2dGrad<T>,     \
+             float* dw);
+#define ASSAY_CONV2D_ALGORITHM ASSAY_CONV2D_ALGORITHM_ON(float)
 
 namespace assay::cuda {
 namespace naive {
@@ -28,9 +29,13 @@ ASSAY_CONV2D_ALGORITHM
 }
 namespace tensor_core {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace tensor_core
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
 }
 }  // namespace assay::cuda
 #undef ASSAY_CONV2D_ALGORITHM
+#undef ASSAY_CONV2D_ALGORITHM_ON

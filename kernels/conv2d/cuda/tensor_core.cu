@@ -1,25 +1,24 @@
-// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh) in the
-// precision of the context: TF32, three TF32 products, or bfloat16. Sums are fp32.
+// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh): TF32
+// or three TF32 products of float tensors, as the precision says, or those of bf16 tensors. Sums
+// are fp32.
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/conv2d/lowering.h"
 #include "kernels/gemm/cuda/mma_tile.cuh"
 
 namespace assay::cuda::tensor_core {
 namespace {
 
-/// Calls f.operator()<Math>() for the context's precision.
+/// Calls f.operator()<Math>() for the context's precision. Float tensors beside bf16 ones take
+/// TF32.
 template <class F>
 void with_math(const Context& ctx, const F& f) {
-  switch (ctx.precision) {
-    case Precision::tf32x3:
-      return f.template operator()<Tf32x3>();
-    case Precision::bf16:
-      return f.template operator()<Bf16>();
-    default:
-      return f.template operator()<Tf32>();
-  }
+  if (ctx.precision == Precision::tf32x3)
+    f.template operator()<Tf32x3>();
+  else
+    f.template operator()<Tf32>();
 }
 
 /// Tiles of fprop and dgrad.
@@ -66,5 +65,32 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
         ctx, s, e, x, g, dw);
   });
 }
+
+namespace bf16_tensors {
+
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const Coverage coverage = pipeline_covers<bf16>(pass, s, e);
+  if (coverage.is_possible() && lowering_of(s, e) == Lowering::gemm)
+    return Coverage::but_slower("one product of matrices, which is split over its depth");
+  return coverage;
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           const float* w, const float* bias, bf16* y, uint8_t* argmax) {
+  pipeline_fprop_bf16<Large<Bf16>, Small<Bf16>>(ctx, s, e, x, w, bias, y, argmax);
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
+           const float* w, bf16* dx) {
+  pipeline_dgrad_bf16<Large<Bf16>, Small<Bf16>>(ctx, s, e, g, w, dx);
+}
+
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           Conv2dGrad<bf16> g, float* dw) {
+  pipeline_wgrad_bf16<MmaTile<Bf16, 64, 128, false, false>, MmaTile<Bf16, 32, 64, false, false>>(
+      ctx, s, e, x, g, dw);
+}
+
+}  // namespace bf16_tensors
 
 }  // namespace assay::cuda::tensor_core

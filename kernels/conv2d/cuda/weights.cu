@@ -6,10 +6,11 @@ namespace assay::cuda {
 namespace {
 
 /// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
-/// rounded to TF32 if wanted. One thread per element.
+/// rounded to TF32 if wanted, and to T. One thread per element.
+template <class T>
 __global__ void __launch_bounds__(kThreads)
     pack_phase_weights(DenseConv conv, bool round_to_tf32, const float* __restrict__ w,
-                       float* __restrict__ packed) {
+                       T* __restrict__ packed) {
   const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
   const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
   const int depth = conv.rows.taps(a) * taps_s * conv.C;
@@ -26,7 +27,16 @@ __global__ void __launch_bounds__(kThreads)
       sum +=
           w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
   if (round_to_tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
-  packed[phase * conv.phase_weights() + i] = sum;
+  packed[phase * conv.phase_weights() + i] = static_cast<T>(sum);
+}
+
+template <class T>
+Scratch packed_weights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32) {
+  Scratch packed(ctx, sizeof(T) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
+  const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));
+  launch(pack_phase_weights<T>, grid, kThreads, 0, stream_of(ctx), conv, round_to_tf32, w,
+         packed.as<T>());
+  return packed;
 }
 
 constexpr int kWeights = 32, kSharers = kThreads / kWeights;
@@ -69,12 +79,12 @@ __global__ void __launch_bounds__(kThreads)
 PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32)
     : weights_(w) {
   if (!round_to_tf32 && !conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
-  packed_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
+  packed_ = packed_weights<float>(ctx, conv, w, round_to_tf32);
   weights_ = packed_.as<float>();
-  const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));
-  launch(pack_phase_weights, grid, kThreads, 0, stream_of(ctx), conv, round_to_tf32, w,
-         packed_.as<float>());
 }
+
+PhaseWeightsBf16::PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w)
+    : packed_(packed_weights<bf16>(ctx, conv, w, false)) {}
 
 WgradPartials::WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut& cut, float* dw)
     : ctx_(ctx), conv_(conv), parts_(cut.parts), partials_(dw) {

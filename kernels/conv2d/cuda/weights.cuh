@@ -22,6 +22,17 @@ class PhaseWeights {
   const float* weights_;
 };
 
+/// The same of bf16, for an even depth.
+class PhaseWeightsBf16 {
+ public:
+  PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w);
+  /// Two elements in a word.
+  const float* words() const { return packed_.as<float>(); }
+
+ private:
+  Scratch packed_;
+};
+
 /// Cuts wgrad's depth, the pixels of z, into parts, so that a small gradient keeps all
 /// multiprocessors busy; the parts are added in order. The cut depends on the shape alone, so the
 /// bits are the same on every device.

@@ -15,9 +15,9 @@ struct ProductPlan {
   float* partial;  // (splits, M, N) if splits > 1
 };
 
-template <class Tile>
+template <class Tile, class C>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    product_of_tile(const __grid_constant__ GemmProblem p, ProductPlan plan) {
+    product_of_tile(const __grid_constant__ GemmProblemInto<C> p, ProductPlan plan) {
   ASSAY_DYNAMIC_SHARED(float, shared);
   const int M = p.s.M, N = p.s.N, K = p.s.K;
   const int m0 = static_cast<int>(blockIdx.y) * Tile::kM;
@@ -25,8 +25,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int split = static_cast<int>(blockIdx.z), k_begin = split * plan.depth;
   const int k_end = K < k_begin + plan.depth ? K : k_begin + plan.depth;
   Tile tile;
-  block_product(tile, {p.a, M, K}, {p.b, N, K}, m0, n0, k_begin, k_end, plan.a_by_16, plan.b_by_16,
-                shared);
+  const Vectors a = vectors<Tile::kElements>(p.a, M, K, Tile::kADepth);
+  const Vectors b = vectors<Tile::kElements>(p.b, N, K, Tile::kBDepth);
+  block_product(tile, a, b, m0, n0, k_begin, k_end, plan.a_by_16, plan.b_by_16, shared);
   tile.for_each([&](int, int row, int column, float sum) {
     const int64_t m = m0 + row;
     const int n = n0 + column;
@@ -38,8 +39,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   });
 }
 
-static __global__ void __launch_bounds__(kThreads)
-    add_splits(const __grid_constant__ GemmProblem p, int splits,
+template <class C>
+__global__ void __launch_bounds__(kThreads)
+    add_splits(const __grid_constant__ GemmProblemInto<C> p, int splits,
                const float* __restrict__ partial) {
   const int64_t i = global_thread(), results = int64_t{p.s.M} * p.s.N;
   if (i >= results) return;
@@ -49,21 +51,23 @@ static __global__ void __launch_bounds__(kThreads)
 }
 
 /// Of<kADepth, kBDepth> is the Tile for the layouts of A and B; all have the same size.
-template <template <bool, bool> class Of>
-void split_product(Context& ctx, const GemmProblem& p) {
+template <template <bool, bool> class Of, class C>
+void split_product(Context& ctx, const GemmProblemInto<C>& p) {
+  constexpr int kElements = Of<true, true>::kElements;
   const GemmShape& s = p.s;
   const int splits = gemm_splits(s, {Of<true, true>::kM, Of<true, true>::kN});
   const int units_of_k = (s.K + kSplitUnit - 1) / kSplitUnit;
   const Scratch partial(ctx, splits > 1 ? sizeof(float) * splits * s.M * s.N : 0);
-  const ProductPlan plan{.splits = splits,
-                         .depth = (units_of_k + splits - 1) / splits * kSplitUnit,
-                         .a_by_16 = copies_by_16({p.a, s.M, s.K}, !s.transpose_a),
-                         .b_by_16 = copies_by_16({p.b, s.N, s.K}, s.transpose_b),
-                         .partial = partial.as<float>()};
+  const ProductPlan plan{
+      .splits = splits,
+      .depth = (units_of_k + splits - 1) / splits * kSplitUnit,
+      .a_by_16 = copies_by_16(vectors<kElements>(p.a, s.M, s.K, !s.transpose_a), !s.transpose_a),
+      .b_by_16 = copies_by_16(vectors<kElements>(p.b, s.N, s.K, s.transpose_b), s.transpose_b),
+      .partial = partial.as<float>()};
   const auto run = [&]<class Tile>() {
     const dim3 grid(blocks_for(s.N, Tile::kN), blocks_for(s.M, Tile::kM),
                     static_cast<unsigned>(splits));
-    launch(product_of_tile<Tile>, grid, Tile::kThreads, product_bytes<Tile>(), stream_of(ctx), p,
+    launch(product_of_tile<Tile, C>, grid, Tile::kThreads, product_bytes<Tile>(), stream_of(ctx), p,
            plan);
   };
   if (s.transpose_a)
@@ -73,7 +77,7 @@ void split_product(Context& ctx, const GemmProblem& p) {
     s.transpose_b ? run.template operator()<Of<true, true>>()
                   : run.template operator()<Of<true, false>>();
   if (splits > 1)
-    launch(add_splits, blocks_for(int64_t{s.M} * s.N, kThreads), kThreads, 0, stream_of(ctx), p,
+    launch(add_splits<C>, blocks_for(int64_t{s.M} * s.N, kThreads), kThreads, 0, stream_of(ctx), p,
            splits, partial.as<float>());
 }
 
