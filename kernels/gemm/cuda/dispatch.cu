@@ -67,6 +67,7 @@ constexpr GemmAlgorithm kTable[] = {
                     "tensor cores",
      .file = "kernels/gemm/cuda/tensor_core.cu",
      .covers = covers_always,
+     .product = nullptr,
      .bf16_covers = gemm_bf16_covers,
      .bf16_product = product_on_bf16,
      .bf16_wgrad = wgrad_on_bf16},
