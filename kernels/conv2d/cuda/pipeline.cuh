@@ -128,12 +128,15 @@ void launch_pipeline(Context& ctx, const DenseConv& conv, const Source& source,
          stream_of(ctx), conv, source, weights, e);
 }
 
-/// Enough tiles of 128 x 64 to give every multiprocessor of an H100 one; else smaller ones.
-inline bool use_large_tiles(const DenseConv& conv) {
+/// Whether tiles of 128 x `channels`, not half of them padding, give every multiprocessor of an
+/// H100 one.
+inline bool use_tiles(const DenseConv& conv, int channels) {
   constexpr int64_t kMultiprocessors = 132;
-  return conv.K > 32 &&
-         int64_t{blocks_for(conv.max_pixels(), 128)} * blocks_for(conv.K, 64) * conv.phases() >=
-             kMultiprocessors;
+  const int64_t tiles = int64_t{blocks_for(conv.max_pixels(), 128)} * blocks_for(conv.K, channels);
+  return conv.K > channels / 2 && tiles * conv.phases() >= kMultiprocessors;
+}
+inline bool use_large_tiles(const DenseConv& conv) {
+  return use_tiles(conv, 64);
 }
 
 /// Requires channels in fours, of bf16 in eights, in the operands that are read, at most kMaxTaps
@@ -234,19 +237,27 @@ inline ImageView words_of(const bf16* x, int H, int W, int C) {
   return {reinterpret_cast<const float*>(x), H, W, C / 2};
 }
 
-template <class Large, class Small>
+/// The widest tile with enough blocks: Wide is 128 x 128, Large 128 x 64, Small 64 x 32.
+template <class Wide, class Large, class Small>
+void launch_image(Context& ctx, const DenseConv& conv, const bf16* image,
+                  const PhaseWeightsBf16& weights, const EpilogueInto<bf16>& e) {
+  const auto run = use_tiles(conv, 128)    ? launch_pipeline<Wide, ImageSource, bf16>
+                   : use_large_tiles(conv) ? launch_pipeline<Large, ImageSource, bf16>
+                                           : launch_pipeline<Small, ImageSource, bf16>;
+  run(ctx, in_words(conv), {words_of(image, conv.H, conv.W, conv.C)}, weights.words(), e);
+}
+
+template <class Wide, class Large, class Small>
 void pipeline_fprop_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
                          const float* w, const float* bias, bf16* y, uint8_t* argmax) {
   check_aligned("x", x);
   const DenseConv conv = fprop_conv(s, e.pool);
   const PhaseWeightsBf16 weights(ctx, conv, w);
-  const auto run = use_large_tiles(conv) ? launch_pipeline<Large, ImageSource, bf16>
-                                         : launch_pipeline<Small, ImageSource, bf16>;
-  run(ctx, in_words(conv), {words_of(x, s.H, s.W, s.C)}, weights.words(),
-      {y, argmax, bias, e.activation, e.slope});
+  launch_image<Wide, Large, Small>(ctx, conv, x, weights, {y, argmax, bias, e.activation, e.slope});
 }
 
-template <class Large, class Small>
+/// Wide takes the registers that forming dz needs, so it is for a dz that lies in memory.
+template <class Wide, class Large, class Small>
 void pipeline_dgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                          Conv2dGrad<bf16> g, const float* w, bf16* dx) {
   check_aligned(g);
@@ -259,7 +270,7 @@ void pipeline_dgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogu
     launch(ctx, in_words(conv), source, weights.words(), {dx});
   };
   if (dz_is_dy(e) || (e.pool == 1 && !slope_from_sign(e.activation)))
-    run(ImageSource{words_of(dz.get().dy, conv.H, conv.W, conv.C)});
+    launch_image<Wide, Large, Small>(ctx, conv, dz.get().dy, weights, {dx});
   else if (e.pool == 1)
     run(GradientSource<1, true, bf16>{dz.get()});
   else if (e.pool == 2)

@@ -171,8 +171,8 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
     masked.template operator()<true>();
 }
 
-/// The same on bf16 tensors.
-template <class Large, class Small>
+/// The same on bf16 tensors. Wide is a tile of 128 x 128, Large 64 x 256, Small 32 x 64.
+template <class Wide, class Large, class Small>
 void pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
                          Conv2dGrad<bf16> g, float* dw) {
   check_aligned("x", x);
@@ -180,8 +180,10 @@ void pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogu
   const DenseConv conv = fprop_conv(s, e.pool);
   const SteepGradient<bf16> dz(ctx, s, e, g);
   const auto run = [&]<class Gradient>(const Gradient& gradient) {
-    const auto launch = s.K > 32 && conv.max_depth() > 64 ? launch_wgrad_pipeline<Large, Gradient>
-                                                          : launch_wgrad_pipeline<Small, Gradient>;
+    const bool small = s.K <= 32 || conv.max_depth() <= 64;
+    const auto launch = small       ? launch_wgrad_pipeline<Small, Gradient>
+                        : s.K <= 64 ? launch_wgrad_pipeline<Large, Gradient>
+                                    : launch_wgrad_pipeline<Wide, Gradient>;
     launch(ctx, conv, words_of(x, s.H, s.W, s.C), gradient, dw);
   };
   if (e.pool > 1)

@@ -67,6 +67,16 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
 }
 
 namespace bf16_tensors {
+namespace {
+
+/// Four warps with 64 x 64 sums each. A warp with fewer reads shared memory so often that the
+/// tensor cores wait. wgrad has half as many pixels in a stage, so that three stages fit
+/// everywhere.
+using Wide = MmaTile<Bf16, 128, 128, true, true>;
+using WideWgrad = MmaTile<Bf16, 128, 128, false, false, 2, 2, 16>;
+using LargeWgrad = MmaTile<Bf16, 64, 256, false, false, 4, 1, 16>;
+
+}  // namespace
 
 Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const Coverage coverage = pipeline_covers<bf16>(pass, s, e);
@@ -77,18 +87,18 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
 
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
            const float* w, const float* bias, bf16* y, uint8_t* argmax) {
-  pipeline_fprop_bf16<Large<Bf16>, Small<Bf16>>(ctx, s, e, x, w, bias, y, argmax);
+  pipeline_fprop_bf16<Wide, Large<Bf16>, Small<Bf16>>(ctx, s, e, x, w, bias, y, argmax);
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
            const float* w, bf16* dx) {
-  pipeline_dgrad_bf16<Large<Bf16>, Small<Bf16>>(ctx, s, e, g, w, dx);
+  pipeline_dgrad_bf16<Wide, Large<Bf16>, Small<Bf16>>(ctx, s, e, g, w, dx);
 }
 
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
            Conv2dGrad<bf16> g, float* dw) {
-  pipeline_wgrad_bf16<MmaTile<Bf16, 64, 128, false, false>, MmaTile<Bf16, 32, 64, false, false>>(
-      ctx, s, e, x, g, dw);
+  pipeline_wgrad_bf16<WideWgrad, LargeWgrad, MmaTile<Bf16, 32, 64, false, false>>(ctx, s, e, x, g,
+                                                                                  dw);
 }
 
 }  // namespace bf16_tensors

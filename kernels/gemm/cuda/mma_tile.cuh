@@ -1,6 +1,6 @@
-// A block's tile of kM x kN sums formed on the tensor cores: 2 x kWarpsN warps, each with its share
-// of the sums in fragments of mma.sync, 16 x 8 sums at a time. The convolution, the matrix product
-// and the kernel densities share it; fma_tile.cuh has the same interface in fp32.
+// A block's tile of kM x kN sums formed on the tensor cores: kWarpsM x kWarpsN warps, each with its
+// share of the sums in fragments of mma.sync, 16 x 8 sums at a time. The convolution, the matrix
+// product and the kernel densities share it; fma_tile.cuh has the same interface in fp32.
 //
 // Lane (g = lane/4, q = lane%4) holds elements (g, q + 4v) of 8 rows and of the depth. How it gets
 // them depends on the layout of the operand in shared memory:
@@ -23,10 +23,9 @@
 //
 // 1. Depth contiguous. A word is two neighbours along the depth, and all of the above holds.
 //
-// 2. Rows contiguous. A word is two neighbouring rows. `ldmatrix.trans` moves 8 depths of 8 rows
-// and
-//    gives lane (g, q) depths 2q, 2q+1 of row g. Depths are 4 words more than a multiple of 32
-//    apart.
+// 2. Rows contiguous. A word is two neighbouring rows. `ldmatrix.trans` moves 8 depths of 8 rows,
+//    and lane (g, q) gets depths 2q, 2q+1 of row g. The pitch is 4 words more than a multiple of
+//    32.
 #pragma once
 
 #include <type_traits>
@@ -145,15 +144,17 @@ struct Bf16 {
 };
 
 /// kADepth, kBDepth: the depth is contiguous in A (kM rows) and in B (kN rows). Words of two bf16
-/// are passed as floats.
-template <class Math, int kM_, int kN_, bool kADepth_, bool kBDepth_, int kWarpsN = 2>
+/// are passed as floats. Where no depth is contiguous, kLine_ may be less than 32.
+template <class Math, int kM_, int kN_, bool kADepth_, bool kBDepth_, int kWarpsN = 2,
+          int kWarpsM = 2, int kLine_ = 32>
 struct MmaTile {
   static constexpr int kM = kM_, kN = kN_, kStages = 3;
   static constexpr int kElements = Math::kElements;
-  static constexpr int kLine = 32;                  // words of a row where the depth is contiguous
+  static constexpr int kLine = kLine_;              // words of a row where the depth is contiguous
   static constexpr int kDepth = kLine * kElements;  // elements of a stage
+  static_assert(kLine == 32 || !(kADepth_ || kBDepth_), "the layout takes rows of all banks");
   static constexpr bool kADepth = kADepth_, kBDepth = kBDepth_, kRounded = Math::kRounded;
-  static constexpr int kWarpsM = 2, kThreads = 32 * kWarpsM * kWarpsN;
+  static constexpr int kThreads = 32 * kWarpsM * kWarpsN;
   /// Blocks that shall fit on a multiprocessor; bounds the registers.
   static constexpr int kBlocks = kM * kN >= 128 * 64 ? 256 / kThreads : Math::kBlocksOfSmallTile;
   static constexpr int kI = kM / kWarpsM / 16, kJ = kN / kWarpsN / 8;  // fragments of a warp

@@ -7,11 +7,13 @@
 namespace assay::cuda {
 namespace {
 
-/// A warp has 64 x 32 results, 32 x 32 in the smallest tile.
+/// A warp has 64 x 32 results, 32 x 32 in the smallest tile, and 64 x 64 of bf16 in the largest
+/// one.
 template <class Math, int kM, int kN>
 struct Mma {
+  static constexpr int kWarpsN = kN == 128 && Math::kElements == 2 ? 2 : kN / 32;
   template <bool kADepth, bool kBDepth>
-  using Of = MmaTile<Math, kM, kN, kADepth, kBDepth, kN / 32>;
+  using Of = MmaTile<Math, kM, kN, kADepth, kBDepth, kWarpsN>;
 };
 
 }  // namespace
