@@ -49,13 +49,17 @@ class BenchStep {
     inference_input_ = random_tensor(network_->input_shape(batch), 4);
   }
 
+  Network& network() { return *network_; }
   TrainingStep& step() { return *step_; }
   const std::vector<Tensor>& inputs() const { return inputs_; }
   void train() { step_->run(inputs_); }
-  void infer() {
+  /// The network's output for inference_input().
+  const Tensor& infer() {
     network_->eval();
     output_ = (*network_)(inference_input_);
+    return output_;
   }
+  const Tensor& inference_input() const { return inference_input_; }
 
   /// Results of a step before it changes a weight, for comparisons: for each optimizer the sum of
   /// the losses that it lowers, the gradients of all parameters one after the other, and the output

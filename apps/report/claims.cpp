@@ -1,8 +1,9 @@
 #include "apps/report/claims.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "apps/report/html.h"
 #include "apps/report/text.h"
@@ -34,7 +35,6 @@ struct Votes {
     if (has(Vote::contradicts)) return Kind::refuted;
     return has(Vote::open) ? Kind::undecided : Kind::holds;
   }
-  std::string text() const { return fmt::format("{}", fmt::join(numbers, "; ")); }
 };
 
 /// "0.130 [0.05, 0.21], 3 seeds"
@@ -76,13 +76,14 @@ class Checker {
   ClaimResult check(const StudyClaim& claim) const {
     Votes votes = std::visit([&](const auto& rule) { return votes_on(rule); }, claim.rule);
     const Kind kind = votes.kind();
-    std::string text = votes.text();
+    std::vector<std::string> reasons = votes.numbers;
     if (const auto* untestable = std::get_if<UntestableClaim>(&claim.rule))
-      text = untestable->reason;
+      reasons = {untestable->reason};
     else if (votes.votes.empty())
-      text = classes_.empty() ? "only synthetic classes were run, which are not the study\u2019s"
-                              : "the runs that it needs were not made";
-    return {&claim, kind, text};
+      reasons = {classes_.empty()
+                     ? "only synthetic classes were run, which are not the study\u2019s"
+                     : "the runs that it needs were not made"};
+    return {&claim, kind, reasons};
   }
 
  private:
@@ -209,8 +210,8 @@ class Checker {
             votes.add(vote_of(gain_of(*d), rule.changed_is_better),
                       fmt::format("{}: {} \u2212 {} {}, validation loss {} against {}", c->name,
                                   name_of_group(*changed), name_of_group(*usual),
-                                  difference_text(d->auroc, d->seeds), loss_of(*changed),
-                                  loss_of(*usual)));
+                                  difference_text(d->auroc, d->seeds), loss_of(*changed, *usual),
+                                  loss_of(*usual, *changed)));
         }
     return votes;
   }
@@ -219,10 +220,18 @@ class Checker {
     const std::vector<std::string> changed = differences(defaults, config);
     return std::find(changed.begin(), changed.end(), option) == changed.end();
   }
-  static std::string loss_of(const SeedGroup& group) {
-    const auto loss = group.summary(
-        [](const DetectorMetrics& m) { return std::optional(m.best_validation_loss); });
-    return decimal(loss->mean, 5);
+  /// The mean of the best validation loss, over the seeds that both groups have.
+  static std::string loss_of(const SeedGroup& group, const SeedGroup& other) {
+    std::set<uint64_t> seeds;
+    for (const RunResult* run : other.runs) seeds.insert(run->config.seed);
+    double sum = 0;
+    int count = 0;
+    for (const RunResult* run : group.runs) {
+      if (!seeds.contains(run->config.seed)) continue;
+      sum += run->detector()->best_validation_loss;
+      ++count;
+    }
+    return decimal(sum / count, 5);
   }
 
   Votes votes_on(const WorstClassClaim& rule) const {

@@ -18,7 +18,7 @@ struct ClaimResult {
   };
   const StudyClaim* claim;
   Kind kind;
-  std::string numbers;  ///< what the result rests on, or what is missing
+  std::vector<std::string> reasons;  ///< what the result rests on, or what is missing
 };
 
 /// One result for each of study_claims(). Synthetic classes are left out, since the study has

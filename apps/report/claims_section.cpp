@@ -34,8 +34,13 @@ void add_claims(Page& page, const Findings& findings) {
   page.section("claims", "The study\u2019s claims");
   Table table({"claim", "here", "because"}, 3);
   for (const ClaimResult& result : check_claims(findings)) {
-    std::string because = result.numbers;
-    if (!result.claim->remark.empty()) because += ". " + result.claim->remark;
+    Html because;
+    for (const std::string& reason : result.reasons) {
+      if (!because.empty()) because += "<br>"_html;
+      because += reason;
+    }
+    if (!result.claim->remark.empty())
+      because += markup("<br><small>{}</small>", result.claim->remark);
     table.row({markup("<span class=\"wrap\">{}</span>", result.claim->text), in_words(result.kind),
                markup("<span class=\"wrap\">{}</span>", because)});
   }

@@ -74,15 +74,18 @@ Html three_numbers(const Findings& findings) {
                   "good images that it calls defective"));
 }
 
-/// The run whose images are shown: of the best group of the class that draws heat maps.
-const RunResult* shown_run(const ClassFindings& c) {
+/// The group whose images are shown: the best of the class that draws heat maps; one of untrained
+/// networks, whose heat maps mean little, only where there is no other.
+const SeedGroup* shown_group(const ClassFindings& c) {
   std::vector<const SeedGroup*> groups = c.compared;
   std::stable_sort(groups.begin(), groups.end(), [](const SeedGroup* a, const SeedGroup* b) {
-    return mean_auroc(*a) > mean_auroc(*b);
+    return std::pair(!a->config().untrained, mean_auroc(*a)) >
+           std::pair(!b->config().untrained, mean_auroc(*b));
   });
-  for (const SeedGroup* group : groups)
-    if (find_model(group->config().model).draws_heat_maps) return group->runs.front();
-  return nullptr;
+  const auto shown = std::find_if(groups.begin(), groups.end(), [](const SeedGroup* group) {
+    return find_model(group->config().model).draws_heat_maps;
+  });
+  return shown == groups.end() ? nullptr : *shown;
 }
 
 Html gallery(const Findings& findings) {
@@ -90,16 +93,16 @@ Html gallery(const Findings& findings) {
   Html rows;
   size_t shown = 0;
   for (const ClassFindings& c : findings.classes) {
-    const RunResult* run = shown_run(c);
-    if (run == nullptr || shown == kClasses) continue;
+    const SeedGroup* group = shown_group(c);
+    if (group == nullptr || shown == kClasses) continue;
     Html pieces;
-    for (const Showpiece& piece : showpieces_of(*run))
+    for (const Showpiece& piece : showpieces_of(*group->runs.front()))
       pieces += markup("<figure><div>{}</div><figcaption>{}</figcaption></figure>\n", piece.tiles,
                        piece.verdict);
     if (pieces.empty()) continue;
     ++shown;
     rows += markup("<div class=\"of-class\"><p>{}<small>{}</small></p>\n{}</div>\n", class_link(c),
-                   model_name(run->config.model, run->config.preset), pieces);
+                   name_of_group(*group), pieces);
   }
   return rows.empty() ? Html() : markup("<div class=\"gallery\">\n{}</div>\n", rows);
 }

@@ -58,7 +58,8 @@ std::string label_of(const RunConfig& c) {
          (clean ? "" : ", " + c.train_noise + "/" + c.test_noise);
 }
 
-/// If several groups of a class have one label, adds the options in which they differ.
+/// If several groups of a class have one label, adds those options in which they differ whose value
+/// is not the preset's.
 void disambiguate(std::vector<SeedGroup>& groups) {
   const std::vector<SeedGroup> before = groups;
   for (size_t i = 0; i < groups.size(); ++i) {
@@ -71,11 +72,16 @@ void disambiguate(std::vector<SeedGroup>& groups) {
       for (const std::string& option : differences(own, other.config()))
         if (option != "seed" && option != "split_file" && option != "data") options.insert(option);
     }
+    if (options.empty()) continue;
     const nlohmann::json values = json_of(own);
-    for (const std::string& option : options) {
+    for (const std::string& option : differences(default_config(own.model, own.preset), own)) {
+      if (!options.contains(option)) continue;
       const nlohmann::json& value = values.at(option);
-      groups[i].label += fmt::format(", {} {}", option,
-                                     value.is_string() ? value.get<std::string>() : value.dump());
+      std::string name = option;
+      std::replace(name.begin(), name.end(), '_', '-');
+      groups[i].label += ", " + name;
+      if (value != true)
+        groups[i].label += " " + (value.is_string() ? value.get<std::string>() : value.dump());
     }
   }
 }

@@ -9,7 +9,6 @@
 #include <fmt/core.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <type_traits>
 
@@ -42,20 +41,6 @@ void bench_layer(benchmark::State& state, Context& ctx, const Peaks& peaks, cons
   count_flops(state, flops, peaks);
   if (std::is_same_v<T, float>)
     count_bytes(state, static_cast<double>(conv2d_min_bytes(layer.shape, layer.epilogue)), peaks);
-}
-
-std::string option(int& argc, char** argv, const std::string& name, const std::string& fallback) {
-  for (int i = 1; i + 1 < argc; ++i) {
-    if (name != argv[i]) continue;
-    const std::string value = argv[i + 1];
-    for (int j = i; j + 2 < argc; ++j) argv[j] = argv[j + 2];
-    argc -= 2;
-    return value;
-  }
-  return fallback;
-}
-int option(int& argc, char** argv, const std::string& name, int fallback) {
-  return std::atoi(option(argc, argv, name, std::to_string(fallback)).c_str());
 }
 
 int run(int argc, char** argv) {

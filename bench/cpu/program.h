@@ -4,6 +4,8 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <string>
 
 #include "kernels/runtime/peaks.h"
 
@@ -28,6 +30,23 @@ inline void count_bytes(benchmark::State& state, double bytes, const Peaks& peak
 inline void print_peaks(const Peaks& peaks) {
   std::printf("FMA peak %.0f GFLOP/s, copy peak %.0f GB/s\n", peaks.fma_flops * 1e-9,
               peaks.copy_bytes * 1e-9);
+}
+
+/// The value behind the argument `name`, both of which are taken out; `fallback` where there is
+/// none.
+inline std::string option(int& argc, char** argv, const std::string& name,
+                          const std::string& fallback) {
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (name != argv[i]) continue;
+    const std::string value = argv[i + 1];
+    for (int j = i; j + 2 < argc; ++j) argv[j] = argv[j + 2];
+    argc -= 2;
+    return value;
+  }
+  return fallback;
+}
+inline int option(int& argc, char** argv, const std::string& name, int fallback) {
+  return std::atoi(option(argc, argv, name, std::to_string(fallback)).c_str());
 }
 
 /// Runs the registered benchmarks by Google Benchmark's flags; the program's exit code.

@@ -1,6 +1,8 @@
 // Whole training steps and inference of our networks. Verifies the gradient, then times.
 //
 //   bench_step [Google Benchmark's flags, e.g. --benchmark_filter=kd-cae/train/32/]
+//   bench_step --onnx=FOLDER      writes the networks, with an input and its output, and times
+//   nothing
 //
 // Where the process has tile instructions, emulated ones too, also in bf16: kd-cae/train-bf16/32/.
 //
@@ -12,15 +14,22 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "bench/cpu/program.h"
 #include "bench/training_step.h"
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/runtime/isa.h"
+#include "models/experiments/onnx.h"
+#include "tensor/permute.h"
+#include "tensor/safetensors.h"
 
 namespace assay::bench {
 namespace {
+
+constexpr const char* kPresets[] = {"cnn", "kd-cae", "ni-cae-128", "ni-cae", "dcgan"};
 
 /// A line of /proc/self/status in MiB: VmRSS is the resident size, VmHWM its peak.
 double status_mib(const std::string& key) {
@@ -81,7 +90,12 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   const double moments = training ? moments_mib(step.step()) : 0;
   malloc_trim(0);
   const double resident_before = reset_peak_mib() - moments;
-  const auto run = [&] { training ? step.train() : step.infer(); };
+  const auto run = [&] {
+    if (training)
+      step.train();
+    else
+      step.infer();
+  };
   run();
   run();
   const int64_t system_calls = ctx.memory->stats().system_calls;
@@ -96,17 +110,43 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   state.counters["MiB"] = status_mib("VmHWM") - resident_before;
 }
 
+/// PRESET.onnx of the networks that are timed, and PRESET.safetensors: one input and its output as
+/// the graph has them.
+void write_networks(const std::filesystem::path& folder) {
+  const auto as_in_graph = [](const Tensor& x) {
+    return StoredTensor::of(x.shape().size() == 4 ? permute(x, {0, 3, 1, 2}) : x);
+  };
+  for (const std::string preset : kPresets) {
+    BenchStep step(preset, 1);
+    const OnnxSource source{.networks = {&step.network()},
+                            .rows = preset == "dcgan" ? "generator" : "",
+                            .input = "input",
+                            .output = "output"};
+    write_onnx(source, folder / (preset + ".onnx"));
+    write_safetensors(folder / (preset + ".safetensors"),
+                      {{{source.input, as_in_graph(step.inference_input())},
+                        {source.output, as_in_graph(step.infer())}},
+                       {}});
+  }
+}
+
 }  // namespace
 }  // namespace assay::bench
 
 int main(int argc, char** argv) {
   using namespace assay::bench;
+  if (const std::string folder = option(argc, argv, "--onnx", ""); !folder.empty()) {
+    write_networks(folder);
+    return 0;
+  }
+  assay::current_context().algorithm = assay::conv2d_algorithm_from_name(
+      assay::Device::cpu(), option(argc, argv, "--algorithm", "automatic"));
   const assay::Peaks peaks = assay::measure_peaks(assay::current_context());
   std::printf("FMA peak %.0f GFLOP/s; FLOPs of a training step: three forward passes, nominal\n",
               peaks.fma_flops * 1e-9);
   std::vector<assay::Precision> precisions = {assay::Precision::fp32};
   if (assay::active_tiles() != assay::Tiles::none) precisions.push_back(assay::Precision::bf16);
-  for (const char* preset : {"cnn", "kd-cae", "ni-cae-128", "ni-cae", "dcgan"})
+  for (const char* preset : kPresets)
     for (const int64_t batch : {1, 32})
       for (const bool training : {true, false})
         for (const assay::Precision precision : precisions)

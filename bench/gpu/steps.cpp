@@ -1,5 +1,6 @@
 // Whole training steps and inference of our networks, launched one by one and as a CUDA graph:
-// stage `steps`. Verifies the gradient on the device, then times. PyTorch's: bench/pytorch.
+// stage `steps`. Also the launches of a step, by kernel. Verifies the gradient on the device, then
+// times. PyTorch's: bench/pytorch.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -8,6 +9,7 @@
 
 #include "bench/gpu/conv_check.h"
 #include "bench/gpu/harness.h"
+#include "bench/gpu/launches.h"
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/step_graph.h"
 #include "models/training/recorded_step.h"
@@ -109,8 +111,24 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   row["peak_bytes"] = memory.peak;
 }
 
+/// The launches of a recorded step in fp32, by kernel; no time.
+void count_launches(benchmark::State& state, Bench& bench, Row& row, const LaunchCount& stated) {
+  const StepLaunches found = count_step_launches(bench.cuda, stated.preset, bench.settings.batch);
+  row["batch"] = bench.settings.batch;
+  row["launches"] = found.count();
+  row["aim"] = stated.aim;
+  row["nodes"] = found.nodes;
+  for (const auto& [kernel, count] : found.kernels) row["kernels"][kernel] = count;
+  for (auto _ : state) state.SetIterationTime(0);
+}
+
 std::vector<Cell> cells(const Settings& settings) {
   std::vector<Cell> all;
+  for (const LaunchCount& stated : kLaunchCounts)
+    all.push_back({fmt::format("steps/{}-b{}/launches/fp32", stated.preset, settings.batch),
+                   [=](benchmark::State& state, Bench& bench, Row& row) {
+                     count_launches(state, bench, row, stated);
+                   }});
   for (const char* preset : {"cnn", "kd-cae", "ni-cae", "dcgan"})
     for (const Way way : {Way::train_graph, Way::train_eager, Way::infer_graph, Way::infer_eager})
       for (const Precision p : kModes)

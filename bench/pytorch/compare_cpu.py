@@ -1,16 +1,18 @@
 """Everything we measure against others on a CPU, in one run: prints the tables and writes them as Markdown.
 
-    python3 bench/pytorch/compare_cpu.py [--build build/release] [--minutes 20] [--sections steps,layers,evaluation]
+    python3 bench/pytorch/compare_cpu.py [--build build/release] [--minutes 20] [--sections steps,layers]
 
     steps        training steps and inference against PyTorch, at its best and out of the box, fp32 and bf16
+    onnxruntime  inference in fp32 against ONNX Runtime, batch 1 and 32
     layers       every convolution of our models in fp32 against oneDNN's faster kernel: Debian's libdnnl-dev,
                  and a newer release where the build has ASSAY_ONEDNN_NEWEST
     evaluation   kernel density and SSIM against scikit-learn, NumPy and scikit-image; images against Pillow
 
-Needs torch, numpy, scikit-learn, scikit-image and pillow for the interpreter that runs it, and a build of the
-benchmarks. The two sides run in turn and ratios are formed round by round, so a drift of the machine's
-speed touches both. Above 1 ours is faster. The result goes to bench/results/<cpu>/compare_cpu.md, beside it the
-raw numbers. Run it on a machine that does nothing else; what the load was stands in the result.
+Needs torch, numpy, onnxruntime, safetensors, scikit-learn, scikit-image and pillow for the interpreter that
+runs it, and a build of the benchmarks. The two sides run in turn and ratios are formed round by round, so a
+drift of the machine's speed touches both. Above 1 ours is faster. The result goes to
+bench/results/<cpu>/compare_cpu.md, beside it the raw numbers. Run it on a machine that does nothing else; what
+the load was stands in the result.
 """
 import argparse
 import datetime
@@ -26,7 +28,7 @@ import traceback
 BENCH = pathlib.Path(__file__).resolve().parents[1]
 import clean
 
-SECTIONS = {"steps": 0.66, "layers": 0.24, "evaluation": 0.10}  # share of the time
+SECTIONS = {"steps": 0.6, "onnxruntime": 0.1, "layers": 0.2, "evaluation": 0.1}  # share of the time
 
 
 def arguments():

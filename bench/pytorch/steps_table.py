@@ -32,17 +32,29 @@ def theirs(a, preset, flags):
     return {(m["what"].split()[0], m["batch"]): m for m in found if m["what"] != "infer D"}
 
 
+def bench_step(a, cases, seconds):
+    """The rows of Google Benchmark for the cases that match the expression `cases`."""
+    command = [a.build / "bench" / "bench_step", "--benchmark_format=json",
+               f"--benchmark_filter=^{cases}/", f"--benchmark_min_time={seconds}"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = json.loads(out[out.index("{"):])["benchmarks"] if "{" in out else []
+    for r in rows:
+        if r.get("error_occurred"):
+            raise RuntimeError(f"{r['name']}: {r['error_message']}")
+    return rows
+
+
+def inference(a, preset, batch):
+    """Our milliseconds in fp32."""
+    return bench_step(a, f"{preset}/infer/{batch}", MEASURE_SECONDS / 2)[0]["real_time"]
+
+
 def ours(a, preset, precision):
     """(what, batch) -> milliseconds, MiB and the precision: without AMX we have no bf16 on a CPU."""
     ending = "" if precision == "fp32" else f"-{precision}"
-    command = [a.build / "bench" / "bench_step", "--benchmark_format=json",
-               f"--benchmark_filter=^{preset}/(train{ending}/{BATCH}|infer{ending}/(1|{BATCH}))/",
-               f"--benchmark_min_time={MEASURE_SECONDS / 2}"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     results = {}
-    for r in json.loads(out[out.index("{"):])["benchmarks"] if "{" in out else []:
-        if r.get("error_occurred"):
-            raise RuntimeError(f"{r['name']}: {r['error_message']}")
+    for r in bench_step(a, f"{preset}/(train{ending}/{BATCH}|infer{ending}/(1|{BATCH}))",
+                        MEASURE_SECONDS / 2):
         _, what, batch = r["name"].split("/")[:3]
         results[what.removesuffix(ending), int(batch)] = {
             "median_ms": r["real_time"], "memory_mib": r["MiB"], "precision": precision}

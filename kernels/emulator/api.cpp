@@ -233,7 +233,7 @@ cudaError_t cudaDeviceReset() {
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   return with_engine([&](StreamEngine& engine) {
-    if (engine.capturing()) return engine.refuse_during_capture();
+    if (engine.capturing_strictly()) return engine.refuse_during_capture();
     *p = bytes == 0 ? nullptr : assay::emulator::allocate_device_memory(bytes);
     return bytes == 0 || *p != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
   });
@@ -388,9 +388,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 // ---- graphs
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  return with_stream(stream,
-                     [&](StreamEngine& engine, cudaStream_t s) { return engine.begin_capture(s); });
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  return with_stream(stream, [&](StreamEngine& engine, cudaStream_t s) {
+    return engine.begin_capture(s, mode == cudaStreamCaptureModeRelaxed);
+  });
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   return with_stream(stream, [&](StreamEngine& engine, cudaStream_t s) {
@@ -410,6 +411,11 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   *exec = new AssayEmulatedGraphExec{graph->nodes};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, struct CUgraphNode_st** nodes, size_t* count) {
+  if (nodes != nullptr) return remember(cudaErrorInvalidValue);
+  *count = graph->nodes->size();
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {

@@ -77,6 +77,22 @@ std::vector<std::string> source_lines(const std::vector<const void*>& addresses)
   return lines;
 }
 
+std::string function_name(const void* address) {
+  Dl_info info;
+  if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return "?";
+  const auto offset =
+      reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(info.dli_fbase);
+  const std::string call =
+      fmt::format("addr2line -f -e '{}' 0x{:x} 2>/dev/null", info.dli_fname, offset);
+  FILE* pipe = popen(call.c_str(), "r");
+  if (pipe == nullptr) return "?";
+  char line[4096];
+  std::string name = std::fgets(line, sizeof line, pipe) != nullptr ? line : "?";
+  pclose(pipe);
+  if (!name.empty() && name.back() == '\n') name.pop_back();
+  return name;
+}
+
 std::string source_line(const void* address) {
   return source_lines({address})[0];
 }

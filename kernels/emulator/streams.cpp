@@ -213,11 +213,17 @@ cudaError_t StreamEngine::refuse_during_capture() {
   return cudaErrorStreamCaptureUnsupported;
 }
 
-cudaError_t StreamEngine::begin_capture(cudaStream_t stream) {
+bool StreamEngine::capturing_strictly() const {
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [](const auto& s) { return s->capture && !s->capture->relaxed; });
+}
+
+cudaError_t StreamEngine::begin_capture(cudaStream_t stream, bool relaxed) {
   if (stream->capture || stream->index == 0) return cudaErrorStreamCaptureUnsupported;
   stream->capture = std::make_shared<Capture>();
   stream->capture->origin = stream;
   stream->capture->streams = {stream};
+  stream->capture->relaxed = relaxed;
   stream->capture_tail.clear();
   ++captures_;
   return cudaSuccess;

@@ -31,6 +31,7 @@ struct Capture {
   cudaStream_t origin = nullptr;
   std::vector<cudaStream_t> streams;
   bool valid = true;
+  bool relaxed = false;  // allows cudaMalloc
 };
 
 /// The n-th operation of a stream.
@@ -98,9 +99,11 @@ class StreamEngine {
   void reset();
 
   bool capturing() const { return captures_ > 0; }
+  /// Whether a capture is in progress that is not relaxed.
+  bool capturing_strictly() const;
   /// For calls that are not allowed during a capture: invalidates it.
   cudaError_t refuse_during_capture();
-  cudaError_t begin_capture(cudaStream_t stream);
+  cudaError_t begin_capture(cudaStream_t stream, bool relaxed);
   cudaError_t end_capture(cudaStream_t stream, std::shared_ptr<const GraphNodes>& nodes);
   cudaError_t launch_graph(std::shared_ptr<const GraphNodes> nodes, cudaStream_t stream);
 

@@ -237,6 +237,24 @@ TEST_CASE("what must not happen during a capture is refused and spoils it") {
   cudaGetLastError();
 }
 
+TEST_CASE("a relaxed capture allows allocations, and its graph has as many nodes as operations") {
+  cudaStream_t s = nullptr;
+  cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking);
+  void* p = nullptr;
+  cudaGraph_t graph = nullptr;
+  cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed);
+  CHECK_EQ(cudaMalloc(&p, 16), cudaSuccess);
+  CHECK_EQ(cudaMemsetAsync(p, 0, 16, s), cudaSuccess);
+  CHECK_EQ(cudaMemsetAsync(p, 1, 16, s), cudaSuccess);
+  REQUIRE_EQ(cudaStreamEndCapture(s, &graph), cudaSuccess);
+  size_t nodes = 0;
+  CHECK_EQ(cudaGraphGetNodes(graph, nullptr, &nodes), cudaSuccess);
+  CHECK_EQ(nodes, 2);
+  cudaGraphDestroy(graph);
+  cudaFree(p);
+  cudaStreamDestroy(s);
+}
+
 TEST_CASE("copies that cannot be right are refused") {
   const DeviceArray<float> x(kN);
   std::vector<float> host(kN);

@@ -6,6 +6,7 @@
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/cuda/check.cuh"
+#include "kernels/runtime/cuda/launch_log.h"
 #if !defined(__CUDACC__)
 #include "kernels/emulator/launch.h"
 #endif
@@ -38,6 +39,8 @@ inline void synchronise_unless_capturing(cudaStream_t stream) {
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
             cudaStream_t stream, const Arguments&... arguments) {
+  LaunchLog::note({reinterpret_cast<const void*>(kernel), int64_t{grid.x} * grid.y * grid.z,
+                   static_cast<int>(block.x * block.y * block.z)});
 #if defined(__CUDACC__)
   if (shared_bytes > 48 * 1024)
     ASSAY_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

@@ -66,4 +66,18 @@ void StepGraph::record(const std::function<void()>& step) {
       cuda::record_graph(cuda::stream_of(context_.get()), cudaStreamCaptureModeThreadLocal, step);
 }
 
+RecordedWork record_work(CudaContext& context, const std::function<void()>& work) {
+  RecordedWork recorded;
+  Allocator& pool = context.new_pool();
+  WeightCache weights(pool);
+  const UsePool use(context.get(), pool, weights);
+  const cuda::LaunchLog log;
+  // Relaxed, because the first run of the work allocates.
+  const cudaGraphExec_t exec = cuda::record_graph(
+      cuda::stream_of(context.get()), cudaStreamCaptureModeRelaxed, work, &recorded.nodes);
+  ASSAY_CUDA_CHECK(cudaGraphExecDestroy(exec));
+  recorded.kernels = log.launches();
+  return recorded;
+}
+
 }  // namespace assay

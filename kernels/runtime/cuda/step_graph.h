@@ -6,8 +6,10 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "kernels/runtime/cuda/cuda_context.h"
+#include "kernels/runtime/cuda/launch_log.h"
 
 namespace assay {
 
@@ -43,5 +45,15 @@ class StepGraph final : public StepRecorder {
   int warm_up_, runs_ = 0;
   void* exec_ = nullptr;  // a cudaGraphExec_t
 };
+
+/// What a graph of some work would run.
+struct RecordedWork {
+  size_t nodes = 0;                         ///< kernels, copies and fills
+  std::vector<cuda::KernelLaunch> kernels;  ///< in order
+};
+
+/// Records `work`, which is as StepGraph wants it, and runs nothing of it. What the work allocates
+/// stays allocated until `context` is destroyed.
+RecordedWork record_work(CudaContext& context, const std::function<void()>& work);
 
 }  // namespace assay

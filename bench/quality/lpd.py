@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """LPD's quality: classes x seeds x filters, and what disturbed images and smaller banks cost.
 
-  python3 bench/lpd_quality.py --mvtec DATA --work out/lpd --out bench/results/quality/DATE-lpd
+  python3 bench/quality/lpd.py --mvtec DATA --work out/lpd --out bench/results/quality/DATE-lpd
 
 Runs `assay train lpd` for every cell that OUT.json lacks, evaluates disturbed copies of the test
 images with the models of seed 1 (shift by 5 pixels and rotation by 3 degrees in a direction drawn per
@@ -9,15 +9,15 @@ image, brightness times .9 and 1.1, Gaussian noise on a share of the images; edg
 Pillow and NumPy), trains on a part of the good images, and writes OUT.json (each run's metrics) and
 OUT.md (tables made from it alone). Delete OUT.json to measure all of it again.
 """
-import argparse
 import json
 import os
-import pathlib
 import shutil
 import statistics
-import subprocess
 
-MVTEC, BUILTIN = ["bottle", "toothbrush", "transistor"], ["ring", "brush", "chip", "leather", "screw"]
+import runs
+from runs import MVTEC, head, row
+
+BUILTIN = ["ring", "brush", "chip", "leather", "screw"]
 KEYS = ["image_auroc", "pixel_auroc", "aupro", "f1", "f1_all_positive", "tp", "fp", "tn", "fn", "threshold",
         "seconds_train"]
 # DETECTOR prototype in NumPy and PyTorch, same images at 128 pixels, PCA filters, one seed.
@@ -32,18 +32,15 @@ DISTURBED |= {f"noise-{variance}-{share}": f"noise of variance {variance} on {sh
 
 
 def metrics_of(folder):
-    m = json.loads((folder / "metrics.json").read_text())
-    kept = {k: m[k] for k in KEYS}
-    kept["interval"] = m["intervals"]["image_auroc"]
-    kept["images"] = m["images"]["train"] + m["images"]["validation"]
-    kept["test_images"] = m["images"]["test"]
-    return kept
+    images = json.loads((folder / "metrics.json").read_text())["images"]
+    return {**runs.metrics(folder, KEYS), "images": images["train"] + images["validation"],
+            "test_images": images["test"]}
 
 
 def train(args, data, name, seed, filters, folder, extra=()):
-    if not (folder / "metrics.json").exists():
-        subprocess.run([args.assay, "train", "lpd", "--data", data, "--class", name, "--seed", str(seed), "--filters",
-                        filters, "--out", str(folder), "--force", *extra], check=True, capture_output=True)
+    if not runs.finished(folder):
+        runs.assay(args, "train", "lpd", "--data", data, "--class", name, "--seed", seed, "--filters", filters,
+                   "--out", folder, "--force", *extra)
     return metrics_of(folder)
 
 
@@ -77,29 +74,24 @@ def disturb(source, target, kind):
 def evaluate_disturbed(args, name, kind):
     """Image AUROC and F1 alone: the masks lie elsewhere."""
     folder, data = args.work / f"{kind}-{name}", args.work / "data" / kind
-    if not (folder / "metrics.json").exists():
-        train(args, str(args.mvtec), name, 1, "pca", args.work / f"pca-{name}-1")
+    if not runs.finished(folder):
+        train(args, args.mvtec, name, 1, "pca", args.work / f"pca-{name}-1")
         disturb(args.mvtec / name, data / name, kind)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(args.work / f"pca-{name}-1", folder)
-        subprocess.run([args.assay, "evaluate", str(folder), "--data", str(data)], check=True, capture_output=True)
+        runs.assay(args, "evaluate", folder, "--data", data)
     return metrics_of(folder)
 
 
 def train_on_part(args, name, share):
     folder = args.work / f"part{share}-{name}"
-    if not (folder / "metrics.json").exists():
-        train(args, str(args.mvtec), name, 1, "pca", args.work / f"pca-{name}-1")
+    if not runs.finished(folder):
+        train(args, args.mvtec, name, 1, "pca", args.work / f"pca-{name}-1")
         split = json.loads((args.work / f"pca-{name}-1" / "split.json").read_text())
         split = {part: files[::100 // share] for part, files in split.items()}
         (args.work / "split.json").write_text(json.dumps(split))
-        return train(args, str(args.mvtec), name, 1, "pca", folder, ["--split", str(args.work / "split.json")])
+        return train(args, args.mvtec, name, 1, "pca", folder, ["--split", str(args.work / "split.json")])
     return metrics_of(folder)
-
-
-def machine_of(folder):
-    machine = json.loads((folder / "machine.json").read_text())
-    return f"{machine.get('cpu')}, {machine.get('instruction_set')}, {machine.get('threads')} threads"
 
 
 def spread(values, digits=3):
@@ -107,20 +99,14 @@ def spread(values, digits=3):
     return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else f"{mean:.{digits}f}"
 
 
-def row(cells):
-    return "| " + " | ".join(cells) + " |\n"
-
-
 def tables(result):
-    runs = result["runs"]
-
     def of(name, filters, key):
-        return [r[key] for r in runs if r["class"] == name and r["filters"] == filters]
+        return [r[key] for r in result["runs"] if r["class"] == name and r["filters"] == filters]
 
     text = f"""# LPD, {result['date']}
 
 {result['machine']}; commit {result['commit']},
-where a row of the JSON names no other; made by `bench/lpd_quality.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the interval
+where a row of the JSON names no other; made by `bench/quality/lpd.py`, from the JSON beside it. {result['seeds']} seeds: mean ± deviation; the interval
 is of 95 % over seed 1's test images, {result['intervals']}. F1 is at the threshold of
 the options: the 95th percentile of the good images' leave-one-out scores.
 
@@ -130,9 +116,9 @@ transistor was in view. The built-in classes had no part in that. The control is
 ## MVTec AD, copies of 256 pixels (good test images of toothbrush: stand-ins from the training images)
 
 """
-    head = ["class", "image AUROC", "interval", "pixel AUROC", "AUPRO", "F1", "F1 of calling all defective",
+    titles = ["class", "image AUROC", "interval", "pixel AUROC", "AUPRO", "F1", "F1 of calling all defective",
             "random filters: image AUROC", "pixel AUROC", "ICA: image AUROC", "prototype: image, pixel, AUPRO"]
-    text += row(head) + row(["--"] * len(head))
+    text += head(titles)
     for name in MVTEC:
         low, high = of(name, "pca", "interval")[0]
         text += row([name, spread(of(name, "pca", "image_auroc"), 4), f"{low:.3f} to {high:.3f}",
@@ -140,10 +126,10 @@ transistor was in view. The built-in classes had no part in that. The control is
                      spread(of(name, "pca", "f1")), f"{of(name, 'pca', 'f1_all_positive')[0]:.3f}",
                      spread(of(name, "random", "image_auroc"), 4), spread(of(name, "random", "pixel_auroc")),
                      spread(of(name, "ica", "image_auroc"), 4), ", ".join(f"{v:.3f}" for v in PROTOTYPE[name])])
-    mean = statistics.mean(r["image_auroc"] for r in runs if r["class"] in MVTEC and r["filters"] == "pca")
+    mean = statistics.mean(r["image_auroc"] for r in result["runs"] if r["class"] in MVTEC and r["filters"] == "pca")
     text += f"\nMean image AUROC over classes and seeds: {mean:.4f}.\n\n## Built-in classes (synthetic)\n\n"
-    head = ["class", "image AUROC", "pixel AUROC", "AUPRO", "F1", "random filters: image AUROC", "pixel AUROC"]
-    text += row(head) + row(["--"] * len(head))
+    titles = ["class", "image AUROC", "pixel AUROC", "AUPRO", "F1", "random filters: image AUROC", "pixel AUROC"]
+    text += head(titles)
     for name in BUILTIN:
         text += row([name, spread(of(name, "pca", "image_auroc"), 4), spread(of(name, "pca", "pixel_auroc")),
                      spread(of(name, "pca", "aupro")), spread(of(name, "pca", "f1")),
@@ -155,47 +141,39 @@ Image AUROC, and in brackets F1 at the threshold that the undisturbed good image
 model has seen none.
 
 """
-    head = ["test images, or bank"] + MVTEC
-    text += row(head) + row(["--"] * len(head))
-    clean = {r["class"]: r for r in runs if r["seed"] == 1 and r["filters"] == "pca"}
+    titles = ["test images, or bank"] + MVTEC
+    text += head(titles)
+    clean = {r["class"]: r for r in result["runs"] if r["seed"] == 1 and r["filters"] == "pca"}
     for title, cells in [("as they are", clean)] + list(result["disturbed"].items()):
         text += row([title] + [f"{cells[n]['image_auroc']:.3f} ({cells[n]['f1']:.3f})" for n in MVTEC])
     return text + "\nDeveloped on these classes; random filters beside them above.\n"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--assay", default="build/release/assay")
-    parser.add_argument("--mvtec", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("out/lpd"))
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    before = json.loads(args.out.with_suffix(".json").read_text()) if args.out.with_suffix(".json").exists() else {}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    args = runs.parse(runs.arguments(__doc__, "lpd"))
+    stored = args.out.with_suffix(".json")
+    before = json.loads(stored.read_text()) if stored.exists() else {}
+    commit = runs.commit()
     known = {(r["class"], r["filters"], r["seed"]): r for r in before.get("runs", [])}
-    runs = []
+    found = []
     for name in MVTEC + BUILTIN:
         for filters in ["pca", "random"] + (["ica"] if name in MVTEC else []):
             for seed in range(1, args.seeds + 1):
                 if (name, filters, seed) not in known:
-                    data = str(args.mvtec) if name in MVTEC else "builtin"
+                    data = args.mvtec if name in MVTEC else "builtin"
                     m = train(args, data, name, seed, filters, args.work / f"{filters}-{name}-{seed}")
                     known[name, filters, seed] = {"class": name, "filters": filters, "seed": seed, "commit": commit, **m}
-                runs.append(known[name, filters, seed])
+                found.append(known[name, filters, seed])
     cells = {title: lambda n, kind=kind: evaluate_disturbed(args, n, kind) for kind, title in DISTURBED.items()}
     cells |= {f"{share} % of the bank": lambda n, share=share: train_on_part(args, n, share) for share in (50, 25)}
     disturbed = {}
     for title, measure in cells.items():
         kept = before.get("disturbed", {}).get(title)
         disturbed[title] = kept or {n: {**measure(n), "commit": commit} for n in MVTEC}
-    date = subprocess.run(["date", "+%F"], capture_output=True, text=True).stdout.strip()
-    result = {"date": before.get("date", date), "commit": before.get("commit", commit), "seeds": args.seeds,
-              "intervals": before.get("intervals", INTERVALS),
-              "machine": before.get("machine") or machine_of(args.work / "pca-bottle-1"), "runs": runs, "disturbed": disturbed}
-    args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    args.out.with_suffix(".md").write_text(tables(result))
+    facts = {k: before[k] for k in ("date", "commit", "machine")} if before else runs.facts(args.work / "pca-bottle-1")
+    result = {**facts, "seeds": args.seeds, "intervals": before.get("intervals", INTERVALS), "runs": found,
+              "disturbed": disturbed}
+    runs.write(args, result, tables(result))
 
 
 if __name__ == "__main__":

@@ -2,19 +2,19 @@
 """The study's future work: the CNN with generated training images, beside as many repeated or
 mirrored ones, and AnoGAN beside baselines.
 
-  python3 bench/generated.py --mvtec DATA --work out/generated --out bench/results/quality/DATE-generated
+  python3 bench/quality/generated.py --mvtec DATA --work out/generated --out bench/results/quality/DATE-generated
 
 Runs `assay train --resume` for every cell in --work. The images of the runs with --augment-factor 1
 are the first of those with 3, so the generators of these are copied and the run resumed. Writes
 OUT.json (command and metrics of each run) and OUT.md of what there is; --tables runs nothing.
 """
-import argparse
 import json
-import pathlib
 import shlex
 import shutil
-import statistics
 import subprocess
+
+import runs
+from runs import head, row, t_interval
 
 CNN = [("none", 1), ("repeat", 1), ("repeat", 3), ("flip", 1), ("flip", 3), ("generated", 3), ("generated", 1)]
 DETECTORS = ["anogan", "anogan --untrained", "mean", "pca", "nearest"]
@@ -76,28 +76,11 @@ def cells(args):
 
 
 def metrics_of(folder):
-    m = json.loads((folder / "metrics.json").read_text())
-    kept = {k: m[k] for k in KEYS if k in m}
-    kept["interval"] = m["intervals"]["image_auroc"]
+    kept = runs.metrics(folder, KEYS)
     log = folder.parent / (folder.name + ".log")
     spread = [line.split(": ", 1)[-1].strip() for line in log.read_text().splitlines() if "DCGAN" in line or "few for" in line] \
         if log.exists() else []
     return {**kept, "generators": spread} if spread else kept
-
-
-def t_interval(values):
-    """Mean and 95 % interval of Student's t over seeds; the mean alone for fewer than three."""
-    quantile = {3: 4.303, 4: 3.182, 5: 2.776}
-    if not values:
-        return ""
-    mean = statistics.mean(values)
-    if len(values) not in quantile:
-        return f"{mean:.3f} ({len(values)} seed{'s' if len(values) > 1 else ''})"
-    return f"{mean:.3f} ± {quantile[len(values)] * statistics.stdev(values) / len(values) ** .5:.3f}"
-
-
-def row(cells):
-    return "| " + " | ".join(cells) + " |\n"
 
 
 def tables(args, result):
@@ -113,7 +96,7 @@ def tables(args, result):
 
     text = f"""# Generated training images and AnoGAN, {result['date']}
 
-{result['machine']}, {args.threads} thread a run; commit {result['commit']}; made by `bench/generated.py`, from the JSON beside it, which has the command of every run. MVTec AD at {args.size} pixels, batches
+{result['machine']} a run; commit {result['commit']}; made by `bench/quality/generated.py`, from the JSON beside it, which has the command of every run. MVTec AD at {args.size} pixels, batches
 of {args.batch}, up to {args.seeds} seeds: mean ± half of the 95 % interval of the mean over seeds (Student's t). A difference pairs the runs of a seed, which have the same folds and initial weights.
 Good test images of toothbrush are stand-ins.
 
@@ -124,7 +107,7 @@ Each of five folds: a DCGAN of each label with at least 16 training images, {arg
 """
     whats = [f"cnn {kind} {factor}x" for kind, factor in sorted(CNN, key=lambda c: (c[1], c[0])) if kind != "none"]
     for key, title in (("image_auroc", "image AUROC"), ("f1", "F1 at probability .5")):
-        text += row([title, *args.classes]) + row(["--"] * (len(args.classes) + 1))
+        text += head([title, *args.classes])
         text += row(["as they are", *(values(c, "cnn none", key) for c in args.classes)])
         for what in whats:
             text += row([what.removeprefix("cnn "), *(values(c, what, key) for c in args.classes)])
@@ -135,48 +118,39 @@ Each of five folds: a DCGAN of each label with at least 16 training images, {arg
         text += "\n"
     text += f"## AnoGAN beside baselines\n\n{args.gan_steps} generator steps, 500 search steps of rate {args.search_lr}, lambda .1.\n\n"
     for key, title in (("image_auroc", "image AUROC"), ("pixel_auroc", "pixel AUROC"), ("f1", "F1 at 3 sigma")):
-        text += row([title, *args.classes]) + row(["--"] * (len(args.classes) + 1))
+        text += head([title, *args.classes])
         for model in DETECTORS:
             text += row([model.replace(" --", ", "), *(values(c, model, key) for c in args.classes)])
         if key == "image_auroc":
             for part in ("residual", "discrimination"):
                 text += row([f"anogan, {part} alone", *(values(c, "anogan", f"auroc_{part}") for c in args.classes)])
         text += "\n"
-    return text.rstrip() + "\n"
+    return text
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--assay", default="build/release/assay")
-    parser.add_argument("--mvtec", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("out/generated"))
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--classes", type=lambda s: s.split(","), default=["toothbrush", "bottle", "transistor"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = runs.arguments(__doc__, "generated")
+    parser.add_argument("--classes", type=lambda s: s.split(","), default=runs.MVTEC)
     parser.add_argument("--size", type=int, default=32, help="pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--generator-steps", type=int, default=1000)
     parser.add_argument("--gan-steps", type=int, default=2000)
     parser.add_argument("--search-lr", type=float, default=0.01)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tables", action="store_true", help="write the tables of the runs that are there")
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    date = subprocess.run(["date", "+%F"], capture_output=True, text=True).stdout.strip()
-    runs, machine = [], {}
+    args = runs.parse(parser)
+    found, facts = [], {}
     for name, seed, what, words, folder in cells(args):
         if what == "cnn generated 1x" and not args.tables:
             take_generators(cnn_folder(args, name, seed, "generated", 3), folder)
         run(args, words, folder)
-        if (folder / "metrics.json").exists():
-            runs.append({"class": name, "seed": seed, "what": what, "command": shlex.join(["assay", *words]).replace(
+        if runs.finished(folder):
+            found.append({"class": name, "seed": seed, "what": what, "command": shlex.join(["assay", *words]).replace(
                 str(args.mvtec), "MVTEC"), **metrics_of(folder)})
-            machine = json.loads((folder / "machine.json").read_text())
-    result = {"date": date, "commit": commit, "machine": f"{machine.get('cpu')}, {machine.get('instruction_set')}",
-              "runs": runs}
-    args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    args.out.with_suffix(".md").write_text(tables(args, result))
+            facts = runs.facts(folder)
+    if not found:
+        raise SystemExit(f"{args.work} has no finished run")
+    result = {**facts, "runs": found}
+    runs.write(args, result, tables(args, result))
 
 
 if __name__ == "__main__":
