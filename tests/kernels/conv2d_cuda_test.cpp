@@ -37,7 +37,8 @@ void check_from(Algorithm lowest, Context& ctx, const Conv2dProblem& p, ConvPass
   }
 }
 
-// At least 132 tiles of 128 pixels (of all phases) x 64 channels, more than 32 of them.
+// At least 132 tiles of 128 pixels (of all phases) x 64 channels, more than 32 of them; of bf16
+// also x 128 channels, more than 64 of them.
 TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") {
   if (!test::cuda_tested()) return;
   const auto ctx = make_context(Device::cuda(), 1);
@@ -48,6 +49,18 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   for (const Conv2dCase& c : {conv1x1(130, 132, 36, 4).pool(2).relu(), conv1x1(130, 132, 36, 4),
                               conv3x3(130, 132, 36, 4).pool(2).relu(), conv4x4s2(132, 132, 36, 4)})
     check_from(Algorithm::pipelined, *ctx, Conv2dProblem(c), ConvPass::dgrad);
+  const auto check_on_bf16 = [&](const Conv2dCase& c, ConvPass pass) {
+    CAPTURE(c);
+    ctx->get().algorithm = Algorithm::tensor_core;
+    REQUIRE(!conv2d_algorithm(*ctx, pass, c.s, c.e, DType::bf16).converts(DType::bf16));
+    const Conv2dProblem p(c, true);
+    check_bound(p, pass, Precision::bf16, test::run_on_bf16(*ctx, p, pass, {}));
+  };
+  check_on_bf16(conv3x3(130, 132, 8, 40).pool(2).relu(), ConvPass::fprop);
+  check_on_bf16(conv1x1(130, 132, 8, 72).pool(4).leaky(0.2f), ConvPass::fprop);
+  check_on_bf16(conv3x3(130, 132, 36, 8).pool(2).relu(), ConvPass::dgrad);
+  check_on_bf16(conv1x1(130, 132, 36, 8).leaky(0.2f), ConvPass::dgrad);
+  check_on_bf16(conv1x1(130, 132, 100, 8).tanh(), ConvPass::dgrad);
 }
 
 TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one below") {
