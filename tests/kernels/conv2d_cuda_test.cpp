@@ -102,8 +102,9 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   CHECK(on_bf16(Algorithm::automatic, kFprop, wide) == "tensor_core_bf16");
   CHECK(on_bf16(Algorithm::tensor_core, kDgrad, wide) == "tensor_core_bf16");
   CHECK(on_bf16(Algorithm::pipelined, kWgrad, wide) == "pipelined, converts");
-  CHECK(on_bf16(Algorithm::automatic, kFprop, first) == "direct, converts");
-  CHECK(on_bf16(Algorithm::automatic, kDgrad, first) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, first) == "direct_bf16");
+  CHECK(on_bf16(Algorithm::automatic, kDgrad, first) == "direct_bf16");
+  CHECK(on_bf16(Algorithm::tensor_core, kDgrad, first) == "tensor_core_bf16");
   CHECK(on_bf16(Algorithm::automatic, kFprop, odd) == "tiled, converts");
   CHECK(on_bf16(Algorithm::automatic, kFprop, dense) == "tensor_core, converts");
   CHECK(on_bf16(Algorithm::tensor_core, kFprop, dense) == "tensor_core_bf16");

@@ -35,7 +35,10 @@ ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }  // namespace tensor_core
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace direct
 }  // namespace assay::cuda
 #undef ASSAY_CONV2D_ALGORITHM
 #undef ASSAY_CONV2D_ALGORITHM_ON

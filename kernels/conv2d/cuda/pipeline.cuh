@@ -272,11 +272,11 @@ void pipeline_dgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogu
   if (dz_is_dy(e) || (e.pool == 1 && !slope_from_sign(e.activation)))
     launch_image<Wide, Large, Small>(ctx, conv, dz.get().dy, weights, {dx});
   else if (e.pool == 1)
-    run(GradientSource<1, true, bf16>{dz.get()});
+    run(GradientSource<1, true, bf16, 2>{dz.get()});
   else if (e.pool == 2)
-    run(GradientSource<2, true, bf16>{dz.get()});
+    run(GradientSource<2, true, bf16, 2>{dz.get()});
   else
-    run(GradientSource<kAnyPool, true, bf16>{dz.get()});
+    run(GradientSource<kAnyPool, true, bf16, 2>{dz.get()});
 }
 
 }  // namespace assay::cuda

@@ -40,11 +40,12 @@ __device__ inline uint32_t bits_of(const Phase& phase, const Tap& tap) {
 }
 
 // Copies move words of four bytes, each a float or two bf16 channels. Where those are copied, the
-// channels C of an image, of a phase and of a tap are words.
+// channels C of an image, of a phase and of a tap are words, and an image is one of floats.
 
 /// x, or a dz that equals dy: words are copied as they are.
-struct ImageSource {
-  ImageView image;
+template <class T>
+struct ImageSourceOf {
+  ImageViewOf<T> image;
 
   struct Row {
     int offset;  // of tap (0,0), which may lie outside the image
@@ -69,23 +70,24 @@ struct ImageSource {
     const bool in = (row.outside & shift.bits) == 0;
     ptx::cp_async<16>(to, image.x + (in ? row.offset + shift.offset : 0), in);
   }
-  /// kCount channels, from the c-th after those of `shift` on; four lie at a multiple of 16 bytes.
+  /// kCount channels, from the c-th after those of `shift` on; four are aligned_by_4().
   template <int kCount>
   __device__ void load(float (&to)[kCount], const Row& row, const Shift& shift, int c) const {
     const bool in = (row.outside & shift.bits) == 0;
-    const float* from = image.x + (in ? row.offset + shift.offset : 0) + c;
+    const T* from = image.x + (in ? row.offset + shift.offset : 0) + c;
     if constexpr (kCount == 4) {
-      const float4 v = in ? ldv<float4>(from) : make_float4(0, 0, 0, 0);
+      const float4 v = in ? load_4(from) : make_float4(0, 0, 0, 0);
       to[0] = v.x;
       to[1] = v.y;
       to[2] = v.z;
       to[3] = v.w;
     } else {
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) to[i] = in ? from[i] : 0.0f;
+      for (int i = 0; i < kCount; ++i) to[i] = in ? static_cast<float>(from[i]) : 0.0f;
     }
   }
 };
+using ImageSource = ImageSourceOf<float>;
 
 /// A place in a window, for four channels.
 __device__ inline uint32_t four_bytes(int place) {
@@ -95,10 +97,11 @@ __device__ inline uint32_t four_bytes(int place) {
 /// Four channels of dz from element `at` of y on, or 0 if `inside` is false. Element 0 is read in
 /// that case, because a branch would separate the loads of several pixels. places: four bytes, in
 /// the window of y. kFromSign: f' follows from the sign of y.
-template <bool kPooled, bool kFromSign, class Index>
-__device__ inline float4 load_dz(const GradientOfZ& dz, bool inside, Index at, uint32_t places) {
+template <bool kPooled, bool kFromSign, class T, class Index>
+__device__ inline float4 load_dz(const GradientOfZFrom<T>& dz, bool inside, Index at,
+                                 uint32_t places) {
   at = inside ? at : 0;
-  const float4 dy = ldv<float4>(dz.dy + at), y = ldv<float4>(dz.y + at);
+  const float4 dy = load_4(dz.dy + at), y = load_4(dz.y + at);
   uint32_t elsewhere = 0;  // a byte for each channel: 0 if dz may differ from 0
   if constexpr (kPooled) elsewhere = ldv<uint32_t>(dz.argmax + at) ^ places;
   elsewhere = inside ? elsewhere : ~0u;
@@ -133,12 +136,11 @@ __device__ inline uint4 load_dz_words(const GradientOfZFrom<bf16>& dz, bool insi
 }
 
 /// dz that must be computed, so it goes through registers; other warps hide the latency. kPool is
-/// 1, 2 or kAnyPool; dy and y are of type T, and kFromSign is set for bf16.
+/// 1, 2 or kAnyPool. kElements of T are a word of the source; where they are two, kFromSign is set.
 constexpr int kAnyPool = 0;
-template <int kPool, bool kFromSign, class T = float>
+template <int kPool, bool kFromSign, class T = float, int kElements = 1>
 struct GradientSource {
   static constexpr bool kPooled = kPool != 1;
-  static constexpr int kElements = sizeof(float) / sizeof(T);  // of a word
   GradientOfZFrom<T> dz;
 
   struct Row {

@@ -1,6 +1,7 @@
 // Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh): TF32
 // or three TF32 products of float tensors, as the precision says, or those of bf16 tensors. Sums
 // are fp32.
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
@@ -80,7 +81,10 @@ using LargeWgrad = MmaTile<Bf16, 64, 256, false, false, 4, 1, 16>;
 
 Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   const Coverage coverage = pipeline_covers<bf16>(pass, s, e);
-  if (coverage.is_possible() && lowering_of(s, e) == Lowering::gemm)
+  if (!coverage.is_possible()) return coverage;
+  if (std::min(s.C, s.K) <= 4)
+    return Coverage::but_slower("at most 4 channels or filters: a tile would be mostly padding");
+  if (lowering_of(s, e) == Lowering::gemm)
     return Coverage::but_slower("one product of matrices, which is split over its depth");
   return coverage;
 }
