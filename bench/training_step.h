@@ -53,6 +53,12 @@ class BenchStep {
   TrainingStep& step() { return *step_; }
   const std::vector<Tensor>& inputs() const { return inputs_; }
   void train() { step_->run(inputs_); }
+  void run(bool training) {
+    if (training)
+      train();
+    else
+      infer();
+  }
   /// The network's output for inference_input().
   const Tensor& infer() {
     network_->eval();

@@ -73,6 +73,17 @@ function(assay_cuda_sources)
   endforeach()
 endfunction()
 
+# assay_hopper_sources(x.cu ...): kernels of a family that only sm_90a runs.
+function(assay_hopper_sources)
+  if(NOT ASSAY_CUDA STREQUAL ON)
+    assay_cuda_sources(${ARGN})
+    return()
+  endif()
+  foreach(file IN LISTS ARGN)
+    target_sources(assay_kernels_hopper PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  endforeach()
+endfunction()
+
 # assay_cuda_backend(): adds the CUDA backend of this build to assay_kernels. Called once, after the library.
 function(assay_cuda_backend)
   if(ASSAY_CUDA STREQUAL OFF)
@@ -84,6 +95,10 @@ function(assay_cuda_backend)
   target_sources(assay_kernels PRIVATE $<TARGET_OBJECTS:assay_kernels_cuda>)
   if(ASSAY_CUDA STREQUAL ON)
     target_link_libraries(assay_kernels PRIVATE CUDA::cudart_static)
+    add_library(assay_kernels_hopper OBJECT)
+    assay_cuda_flags(assay_kernels_hopper)
+    set_target_properties(assay_kernels_hopper PROPERTIES CUDA_ARCHITECTURES 90a)
+    target_sources(assay_kernels PRIVATE $<TARGET_OBJECTS:assay_kernels_hopper>)
     target_compile_options(assay_kernels_cuda PRIVATE -Xptxas=-v)
     set_target_properties(assay_kernels_cuda PROPERTIES
       CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/kernels/ptxas_log.sh)

@@ -72,11 +72,13 @@ void print_conv_pass(const Context& ctx, const ConvCall& call, const char* name,
                      Explanations& explanations) {
   const DType type = activation_type(ctx);
   const Conv2dChoice choice = conv2d_algorithm(ctx, pass, call.shape, call.epilogue, type);
-  print_choice(name, choice.gemm != nullptr ? "gemm" : choice.name(), choice.file(pass));
+  const std::string title =
+      choice.gemm != nullptr ? fmt::format("gemm {}", choice.gemm->name) : choice.name();
+  print_choice(name, title.c_str(), choice.file(pass));
   if (choice.lowering != Lowering::none)
     std::printf("         %s (kernels/conv2d/lowering.cpp)\n", reason_of(choice.lowering));
   if (choice.converts(type)) print_conversion();
-  explanations[choice.gemm != nullptr ? "gemm" : choice.name()] =
+  explanations[title] =
       choice.gemm != nullptr ? choice.gemm->covers_text : choice.conv->covers_text;
   for (const Conv2dAlgorithm& row : conv2d_algorithms(ctx.device)) {
     if (&row == choice.conv) break;
@@ -100,8 +102,9 @@ void print_dense(const LayerRow& row, const Context& ctx, Explanations& explanat
   const bool narrow = activation_type(ctx) == DType::bf16;
   for (const auto& [name, shape] : passes) {
     const GemmAlgorithm* tiles = narrow ? gemm_bf16_algorithm(ctx, shape) : nullptr;
-    const GemmAlgorithm& gemm = tiles != nullptr ? *tiles : gemm_algorithm(ctx);
-    const std::string title = tiles != nullptr ? fmt::format("gemm {}", gemm.name) : "gemm";
+    const GemmAlgorithm& gemm = tiles != nullptr ? *tiles : gemm_algorithm(ctx, shape);
+    const std::string title =
+        narrow && tiles == nullptr ? "gemm" : fmt::format("gemm {}", gemm.name);
     print_choice(name, title.c_str(), gemm.file);
     explanations[title] = gemm.covers_text;
     if (!narrow || tiles != nullptr) continue;

@@ -121,7 +121,7 @@ void print_row(const std::string& preset, int64_t batch, bool training, int roun
     CpuContext ctx(threads);
     const ContextScope scope(ctx);
     BenchStep step(preset, batch);
-    const auto run = [&] { training ? step.train() : step.infer(); };
+    const auto run = [&] { step.run(training); };
     for (int i = 0; i < 3; ++i) run();
     if (recording != nullptr) *recording = record(*ctx.get().threads, run, rounds);
     std::vector<double> seconds;

@@ -90,12 +90,7 @@ void bench_network(benchmark::State& state, const Peaks& peaks, const std::strin
   const double moments = training ? moments_mib(step.step()) : 0;
   malloc_trim(0);
   const double resident_before = reset_peak_mib() - moments;
-  const auto run = [&] {
-    if (training)
-      step.train();
-    else
-      step.infer();
-  };
+  const auto run = [&] { step.run(training); };
   run();
   run();
   const int64_t system_calls = ctx.memory->stats().system_calls;

@@ -59,7 +59,7 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   const bool on_bf16 = activation_type(bench.ctx) == DType::bf16;
   const GemmAlgorithm* row_of_bf16 = on_bf16 ? gemm_bf16_algorithm(bench.ctx, s) : nullptr;
   row["algorithm"] = row_of_bf16 != nullptr ? row_of_bf16->name
-                                            : std::string(gemm_algorithm(bench.ctx).name) +
+                                            : std::string(gemm_algorithm(bench.ctx, s).name) +
                                                   (on_bf16 ? " in fp32" : "");
   BufferedWork<OurBuffers> ours = our_product(bench, s, on_bf16);
   const auto mine = ours.prepare(bench, size * (a + b + c));

@@ -19,7 +19,7 @@ __global__ void wgmma_kernel(int rounds, float* sink) {
   for (int round = 0; round < rounds; ++round) {
 #pragma unroll
     for (int step = 0; step < 4; ++step)
-      ptx::wgmma_m64n64k8_tf32(d, ptx::wgmma_descriptor(tiles + 8 * step),
+      ptx::wgmma_tf32<64>(d, ptx::wgmma_descriptor(tiles + 8 * step),
                                ptx::wgmma_descriptor(tiles + kTile + 8 * step), true);
     ptx::wgmma_commit();
   }

@@ -167,7 +167,7 @@ Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dSha
   }
   Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
   if (choice.lowering == Lowering::gemm) {
-    choice.gemm = &gemm_algorithm(ctx);
+    choice.gemm = &gemm_algorithm(ctx, gemm_of(pass, s));
     return choice;
   }
   choice.shape = lowered_shape(choice.lowering, s);

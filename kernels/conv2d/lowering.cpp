@@ -88,11 +88,23 @@ Conv2dShape lowered_shape(Lowering lowering, const Conv2dShape& s) {
   return s;
 }
 
+GemmShape gemm_of(ConvPass pass, const Conv2dShape& s) {
+  const int filter = s.R * s.S * s.C;
+  switch (pass) {
+    case ConvPass::fprop:
+      return {.M = s.N, .N = s.K, .K = filter, .transpose_b = true};
+    case ConvPass::dgrad:
+      return {.M = s.N, .N = filter, .K = s.K};
+    default:
+      return {.M = s.K, .N = filter, .K = s.N, .transpose_a = true};
+  }
+}
+
 void lowered_fprop(Context& ctx, Lowering lowering, const Conv2dShape& s, const Conv2dEpilogue& e,
                    const float* x, Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
   const Conv2dShape inner = lowered_shape(lowering, s);
   if (lowering == Lowering::gemm)
-    return gemm<float>(ctx, {.M = s.N, .N = s.K, .K = s.R * s.S * s.C, .transpose_b = true},
+    return gemm<float>(ctx, gemm_of(ConvPass::fprop, s),
                        {.activation = e.activation, .slope = e.slope}, x, w, bias, y);
   if (lowering == Lowering::upsampled_image)
     return conv2d_fprop<float>(ctx, inner, e, upsampled_x(ctx, s, x).as<float>(), w, bias, y,
@@ -106,8 +118,8 @@ void lowered_dgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const 
                    Conv2dGrad<float> g, Weights<float> w, float* dx) {
   const Conv2dShape inner = lowered_shape(lowering, s);
   if (lowering == Lowering::gemm)
-    return gemm<float>(ctx, {.M = s.N, .N = s.R * s.S * s.C, .K = s.K}, {},
-                       WholeDz(ctx, s, e, g).get(), w, nullptr, dx);
+    return gemm<float>(ctx, gemm_of(ConvPass::dgrad, s), {}, WholeDz(ctx, s, e, g).get(), w,
+                       nullptr, dx);
   if (lowering == Lowering::small_image)
     return conv2d_dgrad<float>(ctx, inner, {}, {summed_dz(ctx, s, e, g).as<float>()}, w, dx);
   const Scratch copies = floats(ctx, int64_t{inner.N} * inner.H * inner.W * inner.C);
@@ -120,8 +132,7 @@ void lowered_wgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const 
   const Conv2dShape inner = lowered_shape(lowering, s);
   if (lowering == Lowering::gemm) {
     const WholeDz dz(ctx, s, e, g);
-    gemm<float>(ctx, {.M = s.K, .N = s.R * s.S * s.C, .K = s.N, .transpose_a = true}, {}, dz.get(),
-                x, nullptr, dw);
+    gemm<float>(ctx, gemm_of(ConvPass::wgrad, s), {}, dz.get(), x, nullptr, dw);
     if (dbias != nullptr) reduce_columns(ctx, s.N, s.K, dz.get(), dbias);
     return;
   }

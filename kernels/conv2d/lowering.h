@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/gemm/gemm.h"
 
 namespace assay {
 
@@ -22,6 +23,8 @@ Conv2dShape on_small_image(Conv2dShape s);
 Conv2dShape on_upsampled_image(Conv2dShape s);
 /// The shape that is convolved after a lowering to small_image or upsampled_image; else s.
 Conv2dShape lowered_shape(Lowering lowering, const Conv2dShape& s);
+/// The matrix product of a pass after the lowering to gemm.
+GemmShape gemm_of(ConvPass pass, const Conv2dShape& s);
 
 /// The passes of conv2d.h for a shape with this lowering; ctx.algorithm is `automatic`.
 void lowered_fprop(Context& ctx, Lowering lowering, const Conv2dShape& s, const Conv2dEpilogue& e,

@@ -46,8 +46,7 @@ class BulkQueue {
     void* shared;
     TensorMap map;
     uint64_t* barrier;
-    int column, row;
-    uint32_t bytes;
+    int at[5];  // the box's first element
     unsigned thread;
     Site site;
   };
@@ -78,12 +77,20 @@ class WgmmaQueue {
  private:
   struct Product {
     float* d[128];
-    uint64_t a, b;
-    bool accumulate, late = false;
+    const uint32_t* a_registers[128];
+    WgmmaOperand shape;  // what all threads have in common
+    bool late = false;
     unsigned warpgroup;
     Site site;
     std::vector<float> saved;  // the accumulators while NaN stands in them
+    std::vector<uint32_t> a_at_issue;
+    size_t accumulators() const { return static_cast<size_t>(shape.n) / 2; }  // of a thread
     void run() const;
+    template <int kK>
+    void multiply() const;
+    template <int kK>
+    void load_a(float (&a)[64][kK]) const;
+    void check_registers() const;
     void hide_accumulators();
     void restore_accumulators();
     void note_operands(int delta) const;

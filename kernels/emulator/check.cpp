@@ -115,6 +115,12 @@ void Checker::async_write_ends(const void* shared, size_t bytes, unsigned thread
   shared_.clear_pending(mp_.shared.offset(shared), bytes, thread);
 }
 
+void Checker::bulk_read(const void* global, size_t bytes, Site site) {
+  GlobalShadow::instance().access(clocks_, block_number(), mp_.running().index,
+                                  reinterpret_cast<uintptr_t>(global), bytes, kRead,
+                                  code_address(site));
+}
+
 void Checker::bulk_write_ends(const void* shared, size_t bytes, unsigned thread,
                               Clocks::Vector& arriving) {
   shared_.clear_pending(mp_.shared.offset(shared), bytes, thread);

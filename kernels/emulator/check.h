@@ -52,6 +52,8 @@ class Checker {
   /// An asynchronous copy, from its issue to the wait for it. `global` may be nullptr.
   void async_write_begins(const void* shared, size_t bytes, const void* global, Site site);
   void async_write_ends(const void* shared, size_t bytes, unsigned thread);
+  /// A read of global memory by TMA.
+  void bulk_read(const void* global, size_t bytes, Site site);
   /// The end of a TMA write, which is ordered by an mbarrier whose arriving clock is given.
   void bulk_write_ends(const void* shared, size_t bytes, unsigned thread, Clocks::Vector& arriving);
   /// A wgmma begins (delta = +1) or has ended (-1) reading its operands.

@@ -33,31 +33,58 @@ void memory_barrier_arrive(uint64_t* barrier, uint32_t expected_bytes, Site site
 void memory_barrier_wait(uint64_t* barrier, uint32_t parity, Site site);
 
 // ---- TMA (tma.cpp)
-/// What a CUtensorMap holds, for a matrix of 4-byte elements.
+/// Rounds the bits of a float to TF32: 11 significant bits, ties to even. Infinity and NaN stay.
+inline uint32_t round_to_tf32(uint32_t bits) {
+  const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
+  return finite ? (bits + 0xfffu + (bits >> 13 & 1)) & 0xffffe000u : bits;
+}
+/// The type of a tensor's elements for TMA; tfloat32 is float in memory and rounded by the copy.
+enum class TensorElement : uint8_t { float32, tfloat32, bfloat16 };
+/// What a CUtensorMap holds. Dimensions are listed from the innermost, whose elements lie side by
+/// side in memory, to the outermost.
 struct alignas(64) TensorMap {
   const void* base;
-  uint64_t columns, rows, row_bytes;
-  uint32_t box_columns, box_rows;
+  TensorElement element;
+  int rank;                // 1 to 5
   uint32_t swizzle_bytes;  // 0, 32, 64 or 128
+  uint64_t size[5] = {};
+  uint64_t stride_bytes[5] = {};       // from one index to the next; [0] is the size of an element
+  uint32_t box[5] = {}, step[5] = {};  // a box spans box elements and has every step-th of them
+
+  uint32_t element_bytes() const { return element == TensorElement::bfloat16 ? 2 : 4; }
+  /// Elements of a box along one dimension, and the bytes of all.
+  uint32_t box_elements(int dimension) const {
+    return (box[dimension] + step[dimension] - 1) / step[dimension];
+  }
+  uint32_t box_bytes() const {
+    uint32_t bytes = element_bytes();
+    for (int i = 0; i < rank; ++i) bytes *= box_elements(i);
+    return bytes;
+  }
 };
-/// Throws Error for arguments that cuTensorMapEncodeTiled refuses.
-TensorMap make_tensor_map(const void* base, uint64_t columns, uint64_t rows, uint64_t row_bytes,
-                          uint32_t box_columns, uint32_t box_rows, uint32_t swizzle_bytes);
-void tma_load_2d(void* shared, const TensorMap& map, uint64_t* barrier, int column, int row,
-                 Site site);
+/// Throws Error for a map that cuTensorMapEncodeTiled refuses.
+void check_tensor_map(const TensorMap& map);
+/// at: the indices of the box's first element, `rank` of them.
+void tma_load(void* shared, const TensorMap& map, uint64_t* barrier, const int* at, int rank,
+              Site site);
 /// The address to which the swizzle moves the byte at `address` of shared memory.
 uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes);
 
 // ---- wgmma (wgmma.cpp)
 struct WgmmaOperand {
-  float* d;  // 32 values of a 64x64 tile
-  uint64_t a, b;
+  float* d;                     // n / 2 values of a 64 x n tile
+  const uint32_t* a_registers;  // 4, or null if A lies in shared memory
+  uint64_t a, b;                // descriptors
   bool accumulate;
+  int n;         // 8 to 256
+  bool is_bf16;  // else TF32
 };
-extern const WarpgroupOperation kWgmmaM64N64K8Tf32, kWgmmaCommit;
+extern const WarpgroupOperation kWgmma, kWgmmaCommit;
 void wgmma_fence();
 void wgmma_check_fence(Site site);
 void wgmma_wait(int pending_groups, Site site);
+/// setmaxnreg: all threads of a warpgroup ask for the same number.
+extern const WarpgroupOperation kSetMaxRegisters;
 
 // ---- proxies (check.cpp)
 void fence_proxy_async();

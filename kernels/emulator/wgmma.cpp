@@ -1,8 +1,9 @@
 // wgmma: the asynchronous matrix products of a warpgroup on sm_90.
 //
-// A and B are tiles in shared memory, given by 64-bit descriptors; the accumulators are registers
-// of 128 threads. Between issue and wait the kernel must touch neither: a late product therefore
-// replaces the accumulators by NaN, and check mode refuses writes to the operands.
+// A (64 x K) and B (N x K) are tiles in shared memory, given by 64-bit descriptors, or A lies in
+// registers; the accumulators are registers of 128 threads. K is 8 for TF32, 16 for bf16. Between
+// issue and wait the kernel must touch none of them: a late product therefore replaces the
+// accumulators by NaN, and check mode refuses writes to the operands in shared memory.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -17,8 +18,7 @@
 namespace assay::emulator {
 namespace {
 
-constexpr int kM = 64, kN = 64, kK = 8;
-constexpr int kRegisters = kN / 2;  // accumulators a thread: 64 * N / 128
+constexpr int kM = 64;
 
 // Address of byte `k_byte` of row `row` of a K-major operand (PTX ISA, "Shared Memory Matrix
 // Descriptor"): atoms of 8 rows by `span` bytes, `stride` bytes from one atom to the next 8 rows.
@@ -33,10 +33,20 @@ uint32_t operand_address(uint64_t descriptor, int row, int k_byte) {
   return swizzled(start + r / 8 * stride + r % 8 * span + static_cast<uint32_t>(k_byte), span);
 }
 
-float load_tf32(uint64_t descriptor, int row, int k) {
-  uint32_t bits;
-  std::memcpy(&bits, shared_pointer(operand_address(descriptor, row, 4 * k), 4), 4);
+float from_tf32(uint32_t bits) {
   return std::bit_cast<float>(bits & 0xffffe000u);
+}
+float from_bf16(uint32_t bits) {
+  return std::bit_cast<float>(bits << 16);
+}
+
+// Element (row, k) of an operand in shared memory: TF32 if K is 8, bf16 if it is 16.
+template <int kK>
+float load(uint64_t descriptor, int row, int k) {
+  constexpr int kBytes = 32 / kK;
+  uint32_t bits = 0;
+  std::memcpy(&bits, shared_pointer(operand_address(descriptor, row, kBytes * k), kBytes), kBytes);
+  return kK == 8 ? from_tf32(bits) : from_bf16(bits);
 }
 
 void execute_wgmma(void* const* operands) {
@@ -54,68 +64,112 @@ void execute_wait(void* const* operands) {
 }
 const WarpgroupOperation kWait{"wgmma.wait_group", execute_wait};
 
+void execute_set_max_registers(void* const* operands) {
+  const auto count = [&](int i) { return *static_cast<const int*>(operands[i]); };
+  for (int i = 1; i < 128; ++i)
+    if (count(i) != count(0)) fail("setmaxnreg: the counts differ inside the warpgroup");
+}
+
 }  // namespace
 
-const WarpgroupOperation kWgmmaM64N64K8Tf32{"wgmma.m64n64k8.tf32", execute_wgmma};
+const WarpgroupOperation kWgmma{"wgmma.mma_async", execute_wgmma};
 const WarpgroupOperation kWgmmaCommit{"wgmma.commit_group", execute_commit};
+const WarpgroupOperation kSetMaxRegisters{"setmaxnreg", execute_set_max_registers};
+
+// Registers hold A as for mma.sync, warp w the rows 16w .. 16w+15: TF32 (g, q), (g+8, q), (g, q+4),
+// (g+8, q+4); bf16 pairs of columns (2q, 2q+1) for q, and 8 further for q + 4.
+template <int kK>
+void WgmmaQueue::Product::load_a(float (&to)[kM][kK]) const {
+  if (shape.a_registers == nullptr) {
+    for (int m = 0; m < kM; ++m)
+      for (int k = 0; k < kK; ++k) to[m][k] = load<kK>(shape.a, m, k);
+    return;
+  }
+  for (int t = 0; t < 128; ++t)
+    for (int e = 0; e < 4; ++e) {
+      const uint32_t bits = a_registers[t][e];
+      float(&row)[kK] = to[16 * (t / 32) + t % 32 / 4 + e % 2 * 8];
+      if constexpr (kK == 8) {
+        row[t % 4 + e / 2 * 4] = from_tf32(bits);
+      } else {
+        row[2 * (t % 4) + e / 2 * 8] = from_bf16(bits & 0xffffu);
+        row[2 * (t % 4) + e / 2 * 8 + 1] = from_bf16(bits >> 16);
+      }
+    }
+}
+
+template <int kK>
+void WgmmaQueue::Product::multiply() const {
+  constexpr int kBlock = kK == 8 ? kHopper.block_tf32 : kHopper.block_bf16;
+  float pa[kM][kK], pb[kK][8], sum[kM][8];
+  load_a<kK>(pa);
+  for (int j = 0; j < shape.n / 8; ++j) {
+    for (int k = 0; k < kK; ++k)
+      for (int n = 0; n < 8; ++n) pb[k][n] = load<kK>(shape.b, 8 * j + n, k);
+    // Thread (warp w, g, q) holds the mma.sync layout of rows 16w .. 16w+15.
+    const auto for_each_register = [&](const auto& f) {
+      for (int t = 0; t < 128; ++t)
+        for (int e = 0; e < 4; ++e)
+          f(d[t][4 * j + e], sum[16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8][2 * (t % 4) + e % 2]);
+    };
+    for_each_register([&](float from, float& s) { s = shape.accumulate ? from : 0.0f; });
+    for (int m = 0; m < kM; ++m) tensor_core_row(kBlock, kHopper.extra_bits, pa[m], pb, sum[m]);
+    for_each_register([](float& to, float s) { to = s; });
+  }
+}
 
 void WgmmaQueue::Product::run() const {
-  float pa[kM][kK], pb[kK][kN], sum[kM][kN];
-  for (int k = 0; k < kK; ++k) {
-    for (int m = 0; m < kM; ++m) pa[m][k] = load_tf32(a, m, k);
-    for (int n = 0; n < kN; ++n) pb[k][n] = load_tf32(b, n, k);
-  }
-  // Thread (warp w, g, q) holds the mma.sync layout of rows 16w .. 16w+15, for each 8 columns.
-  const auto for_each_register = [&](const auto& f) {
-    for (int t = 0; t < 128; ++t)
-      for (int e = 0; e < kRegisters; ++e)
-        f(d[t][e],
-          sum[16 * (t / 32) + t % 32 / 4 + e % 4 / 2 * 8][8 * (e / 4) + 2 * (t % 4) + e % 2]);
-  };
-  for_each_register([&](float from, float& s) { s = accumulate ? from : 0.0f; });
-  for (int m = 0; m < kM; ++m)
-    tensor_core_row(kHopper.block_tf32, kHopper.extra_bits, pa[m], pb, sum[m]);
-  for_each_register([](float& to, float s) { to = s; });
+  shape.is_bf16 ? multiply<16>() : multiply<8>();
+}
+
+// Reports registers of A that have changed since the issue.
+void WgmmaQueue::Product::check_registers() const {
+  for (size_t i = 0; i < a_at_issue.size(); ++i)
+    if (a_registers[i / 4][i % 4] != a_at_issue[i])
+      fail(fmt::format("wgmma at {}: registers of A have changed before the wait", text(site)));
 }
 
 void WgmmaQueue::Product::hide_accumulators() {
-  saved.resize(size_t{128} * kRegisters);
+  saved.resize(128 * accumulators());
   for (size_t t = 0; t < 128; ++t)
-    for (size_t e = 0; e < kRegisters; ++e) {
-      saved[t * kRegisters + e] = d[t][e];
+    for (size_t e = 0; e < accumulators(); ++e) {
+      saved[t * accumulators() + e] = d[t][e];
       d[t][e] = std::numeric_limits<float>::quiet_NaN();
     }
 }
 
 void WgmmaQueue::Product::restore_accumulators() {
   if (saved.empty()) return;
-  for (size_t t = 0; t < 128; ++t) std::copy_n(&saved[t * kRegisters], kRegisters, d[t]);
+  for (size_t t = 0; t < 128; ++t) std::copy_n(&saved[t * accumulators()], accumulators(), d[t]);
   saved.clear();
 }
 
 // Reports the bytes that the product reads to the checker: +1 at its issue, -1 at its wait.
 void WgmmaQueue::Product::note_operands(int delta) const {
   if (!multiprocessor->checking()) return;
-  for (const uint64_t operand : {a, b})
-    for (int row = 0; row < kM; ++row)
-      for (int k = 0; k < kK; k += 4)
-        multiprocessor->checker->wgmma_read(operand_address(operand, row, 4 * k), 16, warpgroup,
+  const auto note = [&](uint64_t operand, int rows) {
+    for (int row = 0; row < rows; ++row)
+      for (int k_byte = 0; k_byte < 32; k_byte += 16)
+        multiprocessor->checker->wgmma_read(operand_address(operand, row, k_byte), 16, warpgroup,
                                             site, delta);
+  };
+  if (shape.a_registers == nullptr) note(shape.a, kM);
+  note(shape.b, shape.n);
 }
 
 void WgmmaQueue::issue(void* const* operands, Site site) {
-  const auto& first = *static_cast<const WgmmaOperand*>(operands[0]);
   Product p;
-  p.a = first.a;
-  p.b = first.b;
-  p.accumulate = first.accumulate;
+  p.shape = *static_cast<const WgmmaOperand*>(operands[0]);
   p.warpgroup = multiprocessor->collective_warpgroup;
   p.site = site;
   for (int i = 0; i < 128; ++i) {
     const auto& x = *static_cast<const WgmmaOperand*>(operands[i]);
-    if (x.a != p.a || x.b != p.b || x.accumulate != p.accumulate)
+    if (x.a != p.shape.a || x.b != p.shape.b || x.accumulate != p.shape.accumulate)
       fail(fmt::format("wgmma at {}: descriptors differ inside the warpgroup", text(site)));
     p.d[i] = x.d;
+    p.a_registers[i] = x.a_registers;
+    if (x.a_registers != nullptr)
+      p.a_at_issue.insert(p.a_at_issue.end(), x.a_registers, x.a_registers + 4);
   }
   p.note_operands(+1);
   // Products run in order, so one behind a late product is late too.
@@ -143,12 +197,16 @@ void WgmmaQueue::hide_first_of_each_accumulator(size_t from) {
 }
 
 void WgmmaQueue::wait(size_t pending) {
+  if (products_.size() > (groups_.empty() ? 0 : groups_.back()))
+    fail(fmt::format("wgmma.wait_group at {} while the wgmma at {} has no wgmma.commit_group",
+                     text(multiprocessor->running().site), text(products_.back().site)));
   if (groups_.size() <= pending) return;
   const size_t complete_groups = groups_.size() - pending;
   const size_t end = groups_[complete_groups - 1];
   for (size_t i = 0; i < end; ++i) {
     Product& p = products_[i];
     p.note_operands(-1);
+    p.check_registers();
     if (!p.late) continue;
     p.restore_accumulators();
     p.run();

@@ -10,7 +10,7 @@
 
 namespace assay {
 
-/// A row of the table, on float or on bf16 tensors, not on both. Every row on float tensors
+/// A row of the table, on float or on bf16 tensors, not on both. The last row on float tensors
 /// computes every shape and transpose. A product of bf16 tensors that no bf16 row takes runs an
 /// fp32 row between conversions.
 struct GemmAlgorithm {
@@ -18,7 +18,7 @@ struct GemmAlgorithm {
   Algorithm algo;           ///< the request that this row serves
   const char* covers_text;  ///< how it works, for `describe --algorithms`
   const char* file;
-  Coverage (*covers)(const Context& ctx);
+  Coverage (*covers)(const Context& ctx, const GemmShape& s);
   /// gemm() of gemm.h.
   void (*product)(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
                   Weights<float> b, const float* bias, float* c);
@@ -38,7 +38,7 @@ struct GemmAlgorithm {
 std::span<const GemmAlgorithm> gemm_algorithms(Device device);
 
 /// The row that a call with this context runs on float tensors.
-const GemmAlgorithm& gemm_algorithm(const Context& ctx);
+const GemmAlgorithm& gemm_algorithm(const Context& ctx, const GemmShape& s);
 /// The row that a call runs on bf16 tensors as they are; null if an fp32 row runs between
 /// conversions.
 const GemmAlgorithm* gemm_bf16_algorithm(const Context& ctx, const GemmShape& s);

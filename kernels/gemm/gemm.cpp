@@ -17,10 +17,10 @@ std::span<const GemmAlgorithm> gemm_algorithms(Device device) {
   return cpu::gemm_table();
 }
 
-const GemmAlgorithm& gemm_algorithm(const Context& ctx) {
+const GemmAlgorithm& gemm_algorithm(const Context& ctx, const GemmShape& s) {
   return select_algorithm(
       gemm_algorithms(ctx.device), ctx.algorithm, [&](const GemmAlgorithm& row) {
-        return row.is_bf16() ? Coverage::no("for bfloat16 tensors alone") : row.covers(ctx);
+        return row.is_bf16() ? Coverage::no("for bfloat16 tensors alone") : row.covers(ctx, s);
       });
 }
 
@@ -46,7 +46,7 @@ void gemm(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const T* a, W
                 edges.out(c, int64_t{s.M} * s.N));
     edges.finish();
   } else {
-    gemm_algorithm(ctx).product(ctx, s, e, a, b, bias, c);
+    gemm_algorithm(ctx, s).product(ctx, s, e, a, b, bias, c);
   }
 }
 

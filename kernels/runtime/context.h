@@ -32,7 +32,7 @@ enum class Algorithm : uint8_t {
   tiled,        ///< CUDA: tiles in shared memory
   pipelined,    ///< CUDA: copies run ahead of the products
   tensor_core,  ///< CUDA: products on tensor cores
-  hopper,       ///< CUDA: TMA and wgmma; not written, chooses as `automatic` does
+  hopper,       ///< CUDA, sm_90: TMA and wgmma
   direct,       ///< CUDA: few channels, no tiles
   tiles         ///< CPU: bf16 products on AMX tiles
 };

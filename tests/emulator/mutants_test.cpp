@@ -76,6 +76,21 @@ std::vector<Planted> planted_in_examples() {
        Fast::always, "not initialised"},
       {"wgmma: no fence.proxy.async", bug(check_wgmma_generic, Bug::wgmma_no_proxy_fence),
        Fast::never, "fence.proxy.async"},
+      {"wgmma conv: one warp of four asks for registers",
+       bug(check_wgmma_conv, Bug::conv_boxes_one_warp_asks), Fast::always, "deadlock"},
+      {"wgmma conv: no wait for the empty barrier",
+       bug(check_wgmma_conv, Bug::conv_boxes_no_wait_for_empty), Fast::always,
+       "more arrivals|deadlock"},
+      {"wgmma conv: A is read before its box has landed",
+       bug(check_wgmma_conv, Bug::conv_boxes_read_early), Fast::sometimes,
+       "uninitialised shared memory|shared memory race|unfinished asynchronous copy"},
+      {"wgmma conv: no commit_group", bug(check_wgmma_conv, Bug::conv_boxes_no_commit),
+       Fast::always, "no wgmma.commit_group"},
+      {"wgmma conv: registers of A change before the wait",
+       bug(check_wgmma_conv, Bug::conv_boxes_registers_overwritten), Fast::always,
+       "registers of A have changed"},
+      {"wgmma conv: a tensor map of one image too many",
+       bug(check_wgmma_conv, Bug::conv_boxes_map_beyond_tensor), Fast::always, "out of bounds"},
   };
 }
 

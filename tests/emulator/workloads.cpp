@@ -71,6 +71,30 @@ std::string check_sgemm(Bug bug) {
       dc.host(), a, [&](int k, int n) { return b[size_t(k) * N + n]; }, M, N, K, 0);
 }
 
+namespace {
+
+// y (N,P,Q,K) = x (N,H,W,C) * w (K,R,S,C) in TF32, rounded to nearest.
+std::string compare_conv(const Floats& y, const Floats& x, const Floats& w, const ConvShape& s) {
+  Comparison comparison;
+  for (size_t i = 0; i < y.size(); ++i) {
+    const int k = int(i) % s.K, q = int(i) / s.K % s.Q, p = int(i) / s.K / s.Q % s.P;
+    const int n = int(i) / s.K / s.Q / s.P;
+    Dot dot;
+    for (int r = 0; r < s.R; ++r)
+      for (int u = 0; u < s.S; ++u) {
+        const int h = p * s.stride - s.pad + r, v = q * s.stride - s.pad + u;
+        if (h < 0 || v < 0 || h >= s.H || v >= s.W) continue;
+        for (int c = 0; c < s.C; ++c)
+          dot.add(x[((size_t(n) * s.H + h) * s.W + v) * s.C + c],
+                  w[((size_t(k) * s.R + r) * s.S + u) * s.C + c]);
+      }
+    comparison.element(i, y[i], dot.value, dot_bound(dot, s.R * s.S * s.C, kTf32Eps));
+  }
+  return comparison.text();
+}
+
+}  // namespace
+
 std::string check_conv_tf32(Bug bug) {
   const ConvShape s{.N = 1,
                     .H = 9,
@@ -87,22 +111,7 @@ std::string check_conv_tf32(Bug bug) {
   const Floats w = random_floats(size_t(s.K) * s.R * s.S * s.C, 4);
   const DeviceArray<float> dx(x), dw(w), dy(size_t(s.N) * s.P * s.Q * s.K);
   run_conv_tf32(dx.get(), dw.get(), dy.get(), s, bug);
-  const Floats y = dy.host();
-  Comparison comparison;
-  for (size_t i = 0; i < y.size(); ++i) {
-    const int k = int(i) % s.K, q = int(i) / s.K % s.Q, p = int(i) / s.K / s.Q % s.P;
-    Dot dot;
-    for (int r = 0; r < s.R; ++r)
-      for (int u = 0; u < s.S; ++u) {
-        const int h = p * s.stride - s.pad + r, v = q * s.stride - s.pad + u;
-        if (h < 0 || v < 0 || h >= s.H || v >= s.W) continue;
-        for (int c = 0; c < s.C; ++c)
-          dot.add(x[(size_t(h) * s.W + v) * s.C + c],
-                  w[((size_t(k) * s.R + r) * s.S + u) * s.C + c]);
-      }
-    comparison.element(i, y[i], dot.value, dot_bound(dot, s.R * s.S * s.C, kTf32Eps));
-  }
-  return comparison.text();
+  return compare_conv(dy.host(), x, w, s);
 }
 
 std::string check_batchnorm_statistics(Bug bug) {
@@ -203,6 +212,25 @@ std::string check_wgmma_generic(Bug bug) {
   run_wgmma_generic(da.get(), db.get(), dc.get(), bug);
   return compare_gemm(
       dc.host(), a, [&](int k, int n) { return b[size_t(n) * K + k]; }, M, N, K, kTf32Chop);
+}
+
+std::string check_wgmma_conv(Bug bug) {
+  const ConvShape s{.N = 2,
+                    .H = 19,
+                    .W = 12,
+                    .C = 32,
+                    .K = 64,
+                    .R = 3,
+                    .S = 3,
+                    .pad = 1,
+                    .stride = 2,
+                    .P = 10,
+                    .Q = 6};
+  const Floats x = random_floats(size_t(s.N) * s.H * s.W * s.C, 16);
+  const Floats w = random_floats(size_t(s.K) * s.R * s.S * s.C, 17);
+  const DeviceArray<float> dx(x), dw(w), dy(size_t(s.N) * s.P * s.Q * s.K);
+  run_wgmma_conv(dx.get(), dw.get(), dy.get(), s.N, s.H, s.W, bug);
+  return compare_conv(dy.host(), x, w, s);
 }
 
 std::string check_last_block_sum(Bug) {

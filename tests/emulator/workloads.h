@@ -17,6 +17,7 @@ std::string check_kde(Bug bug = Bug::none);
 std::string check_gemm_bf16(Bug bug = Bug::none);
 std::string check_wgmma_gemm(Bug bug = Bug::none);
 std::string check_wgmma_generic(Bug bug = Bug::none);
+std::string check_wgmma_conv(Bug bug = Bug::none);
 std::string check_last_block_sum(Bug bug = Bug::none);
 
 struct Workload {
@@ -32,6 +33,7 @@ inline constexpr Workload kWorkloads[] = {
     {"gemm_bf16", check_gemm_bf16},
     {"wgmma_gemm", check_wgmma_gemm},
     {"wgmma_generic", check_wgmma_generic},
+    {"wgmma_conv", check_wgmma_conv},
     {"last_block_sum", check_last_block_sum},
 };
 

@@ -112,6 +112,8 @@ constexpr Version kVersions[] = {
     {Algorithm::tensor_core, Precision::tf32x3, 8},
     {Algorithm::tensor_core, Precision::tf32, 8192 * 1.001},
     {Algorithm::tensor_core, Precision::bf16, 0},
+    {Algorithm::hopper, Precision::tf32x3, 8},
+    {Algorithm::hopper, Precision::tf32, 8192 * 1.001},
 };
 
 /// Runs a product of bf16 tensors, or that of a gradient of weights if A is transposed, and
@@ -227,6 +229,7 @@ Product with_tile(Algorithm version, cuda::GemmTile tile) {
              Weights<float> b, const float* bias, float* c) {
     const auto run = version == Algorithm::tiled       ? cuda::gemm_tiled
                      : version == Algorithm::pipelined ? cuda::gemm_pipelined
+                     : version == Algorithm::hopper    ? cuda::gemm_hopper
                                                        : cuda::gemm_tensor_core;
     run(ctx, {s, e, a, b.data, bias, c}, tile);
   };
@@ -258,11 +261,57 @@ TEST_CASE("gemm: every tile of every version on the CUDA device equals the float
         for (const GemmShape& shape :
              {GemmShape{129, 132, 36}, GemmShape{130, 65, 21}, GemmShape{67, 3, 272}})
           for_each_transpose(shape, [&](const GemmShape& s) {
+            if (version.algo == Algorithm::hopper &&
+                !cuda::gemm_hopper_covers(ctx, s).is_possible())
+              return;
             check(ctx, s, {}, true, version.operands, product);
           });
       }
     }
   });
+}
+
+TEST_CASE("gemm on sm_90: a block of the hopper version takes several tiles, also cut off") {
+  test::for_each_cuda_run([](Context& ctx) {
+    ctx.algorithm = Algorithm::hopper;
+    for (const auto& [precision, operands] :
+         {std::pair(Precision::tf32, 8192 * 1.001), std::pair(Precision::tf32x3, 8.0)}) {
+      ctx.precision = precision;
+      const GemmShape s{.M = 128 * 134 - 3, .N = 6, .K = 36, .transpose_b = true};  // 132 blocks
+      check(ctx, s, {.activation = Activation::relu}, true, operands);
+    }
+  });
+}
+
+TEST_CASE("gemm on sm_90: every epilogue of the hopper version") {
+  test::for_each_cuda_run([](Context& ctx) {
+    ctx.algorithm = Algorithm::hopper;
+    ctx.precision = Precision::tf32x3;
+    for (const int N : {64, 37}) {
+      const GemmShape s{.M = 96, .N = N, .K = 200, .transpose_b = true};
+      for (const Activation a : {Activation::none, Activation::tanh})
+        check(ctx, s, {.activation = a}, true, 8);
+      check(ctx, s, {.accumulate = true}, false, 8);
+    }
+  });
+}
+
+TEST_CASE("gemm on sm_90: automatic takes the hopper version for large products in tf32") {
+  if (!test::sm90a_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  Context& ctx = *context;
+  const GemmShape large{.M = 4096, .N = 4096, .K = 4096};
+  const auto algo = [&](const GemmShape& s) { return gemm_algorithm(ctx, s).algo; };
+  CHECK(algo(large) == Algorithm::pipelined);  // fp32
+  ctx.precision = Precision::tf32x3;
+  CHECK(algo(large) == Algorithm::hopper);
+  CHECK(algo({.M = 4096, .N = 4096, .K = 4094}) == Algorithm::tensor_core);
+  CHECK(algo({.M = 4096, .N = 4096, .K = 4096, .transpose_a = true}) == Algorithm::tensor_core);
+  const GemmShape small{.M = 256, .N = 256, .K = 4096};
+  CHECK(algo(small) == Algorithm::tensor_core);
+  ctx.algorithm = Algorithm::hopper;
+  CHECK(algo(small) == Algorithm::hopper);
+  CHECK(algo({.M = 256, .N = 256, .K = 4095}) == Algorithm::tensor_core);
 }
 
 TEST_CASE("gemm: the tile is chosen by the shape, and so are the parts of k") {
@@ -301,6 +350,8 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
       }
       for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})
         for_each_transpose(shape, [&](const GemmShape& s) {
+          if (version.algo == Algorithm::hopper && !cuda::gemm_hopper_covers(*ctx, s).is_possible())
+            return;
           check(*ctx, s, {}, true, version.operands, with_tile(version.algo, tile));
         });
     }
@@ -308,8 +359,9 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
   int lines = 0;
   for (const emulator::LineProfile& line : emulator::profile()) {
     const std::string file = line.line.substr(0, line.line.find(':'));
-    if (line.global || (file != "tiled.cu" && file != "block_product.cuh" &&
-                        file != "fma_tile.cuh" && file != "mma_tile.cuh"))
+    if (line.global ||
+        (file != "tiled.cu" && file != "block_product.cuh" && file != "fma_tile.cuh" &&
+         file != "mma_tile.cuh" && file != "wgmma_pipeline.cuh"))
       continue;
     ++lines;
     CAPTURE(line.line);

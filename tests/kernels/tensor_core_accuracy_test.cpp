@@ -39,12 +39,14 @@ void on_tensor_cores(const std::function<void(Context&, float shift)>& f) {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
   Context& ctx = *context;
-  ctx.algorithm = Algorithm::tensor_core;
   ctx.precision = Precision::tf32x3;
-  for (const float shift : {0.0f, 1.0f}) {  // sums near 0, and sums that only grow
-    CAPTURE(shift);
-    f(ctx, shift);
-  }
+  for (const Algorithm algo : {Algorithm::tensor_core, Algorithm::hopper})
+    for (const float shift : {0.0f, 1.0f}) {  // sums near 0, and sums that only grow
+      ctx.algorithm = algo;
+      CAPTURE(std::string(name_of(algo)));
+      CAPTURE(shift);
+      f(ctx, shift);
+    }
 }
 
 TEST_CASE("tf32x3: a matrix product is as accurate as fp32 multiply-adds at any depth") {

@@ -19,6 +19,9 @@
 #include "kernels/runtime/philox.h"
 #include "kernels/runtime/transfer.h"
 #include "tests/support/schedules.h"
+#if ASSAY_HAVE_CUDA
+#include "kernels/runtime/cuda/cuda_context.h"
+#endif
 
 namespace assay::test {
 
@@ -120,6 +123,15 @@ inline bool cuda_tested() {
     FAIL("ASSAY_REQUIRE_CUDA=1, but no CUDA device can be used");
   MESSAGE("SKIPPED: no CUDA device");
   return false;
+}
+
+/// Whether the CUDA device runs the kernels for sm_90a.
+inline bool sm90a_tested() {
+#if ASSAY_HAVE_CUDA
+  return cuda_tested() && cuda::runs_sm90a();
+#else
+  return false;
+#endif
 }
 
 /// Runs f(ctx) twice on the CUDA device, if this build has one; on the emulated device under two

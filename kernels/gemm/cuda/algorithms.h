@@ -1,5 +1,5 @@
-// The matrix products on CUDA devices, which the table in dispatch.cu lists. Each computes the
-// formula of gemm.h for any shape.
+// The matrix products on CUDA devices, which the table in dispatch.cu lists. Each but hopper
+// computes the formula of gemm.h for any shape.
 #pragma once
 
 #include "kernels/gemm/gemm.h"
@@ -52,6 +52,10 @@ void gemm_tiled(Context& ctx, const GemmProblem& p, GemmTile tile);
 void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// gemm_pipelined with mma.sync for products, three TF32 ones if ctx.precision is tf32x3, else one.
 void gemm_tensor_core(Context& ctx, const GemmProblem& p, GemmTile tile);
+/// TMA and wgmma, for shapes that gemm_hopper_covers(); ctx.precision is tf32 or tf32x3. The tile's
+/// rows are 128; its columns are 128 for a tile of 128 x 128, else 64.
+void gemm_hopper(Context& ctx, const GemmProblem& p, GemmTile tile);
+Coverage gemm_hopper_covers(const Context& ctx, const GemmShape& s);
 
 /// Whether gemm_bf16 or, if A is transposed, gemm_bf16_wgrad covers a shape: rows of A and B in 8s.
 Coverage gemm_bf16_covers(const Context& ctx, const GemmShape& s);

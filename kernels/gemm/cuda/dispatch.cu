@@ -43,10 +43,10 @@ void product(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const floa
   kProduct(ctx, {s, e, a, b.data, bias, c}, gemm_tile(s));
 }
 
-Coverage covers_always(const Context&) {
+Coverage covers_always(const Context&, const GemmShape&) {
   return Coverage::yes();
 }
-Coverage tensor_core_covers(const Context& ctx) {
+Coverage tensor_core_covers(const Context& ctx, const GemmShape&) {
   return ctx.precision == Precision::fp32 || ctx.precision == Precision::fp32_strict
              ? Coverage::no("tensor cores have no fp32")
              : Coverage::yes();
@@ -71,6 +71,13 @@ constexpr GemmAlgorithm kTable[] = {
      .bf16_covers = gemm_bf16_covers,
      .bf16_product = product_on_bf16,
      .bf16_wgrad = wgrad_on_bf16},
+    {.name = "hopper",
+     .algo = Algorithm::hopper,
+     .covers_text =
+         "tf32x3 and tf32 on sm_90, A with k fast, K in 4s: TMA copies, wgmma multiplies",
+     .file = "kernels/gemm/cuda/hopper.cu",
+     .covers = gemm_hopper_covers,
+     .product = product<gemm_hopper>},
     {.name = "tensor_core",
      .algo = Algorithm::tensor_core,
      .covers_text = "every shape in tf32x3 and tf32: the pipeline, with mma.sync",

@@ -188,6 +188,10 @@ int compute_capability() {
   ASSAY_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
   return 10 * properties.major + properties.minor;
 }
+bool runs_sm90a() {
+  static const bool runs = cuda_available() && compute_capability() == 90;
+  return runs;
+}
 
 }  // namespace cuda
 }  // namespace assay

@@ -68,6 +68,8 @@ void end_range();
 std::string device_name();
 /// 10 * major + minor: 80 for the A100, 90 for the H100 and the emulator.
 int compute_capability();
+/// Whether there is a device that runs the kernels for sm_90a, which no other architecture runs.
+bool runs_sm90a();
 
 }  // namespace cuda
 }  // namespace assay

@@ -95,9 +95,7 @@ ASSAY_PTX uint32_t cvt_tf32(float f) {
 #endif
   return r;
 #else
-  const uint32_t u = std::bit_cast<uint32_t>(f);
-  const bool finite = (u & 0x7f800000u) != 0x7f800000u;
-  return finite ? (u + 0xfffu + (u >> 13 & 1)) & 0xffffe000u : u;
+  return emulator::round_to_tf32(std::bit_cast<uint32_t>(f));
 #endif
 }
 

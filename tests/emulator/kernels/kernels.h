@@ -1,4 +1,4 @@
-// Nine kernels that together use everything that the emulator has, and the bugs that can be planted
+// Ten kernels that together use everything that the emulator has, and the bugs that can be planted
 // in them. Each run_* launches on the default stream; `bug` must be one of the kernel's list.
 #pragma once
 
@@ -34,6 +34,13 @@ enum class Bug {
   wgmma_overwritten_barrier,
   // wgmma_generic
   wgmma_no_proxy_fence,
+  // wgmma_conv
+  conv_boxes_one_warp_asks,  ///< setmaxnreg by one warp of four
+  conv_boxes_no_wait_for_empty,
+  conv_boxes_read_early,  ///< A is read before the box has landed
+  conv_boxes_no_commit,
+  conv_boxes_registers_overwritten,  ///< of A, before the wait
+  conv_boxes_map_beyond_tensor,
 };
 
 /// C (M,N) = A (M,K) B (K,N), row-major. K and N are multiples of 4.
@@ -66,6 +73,11 @@ void run_wgmma_gemm(const float* a, const float* b, float* c, int M, int N, int 
                     Bug bug = Bug::none);
 /// C (64,64) = A (64,32) B (64,32)^T by wgmma; ordinary stores swizzle the operands. sm_90a.
 void run_wgmma_generic(const float* a, const float* b, float* c, Bug bug = Bug::none);
+
+/// y (N,P,Q,64) = x (N,H,W,32) * w (64,3,3,32), stride 2, pad 1, in TF32 by TMA boxes of four
+/// dimensions and wgmma. sm_90a.
+void run_wgmma_conv(const float* x, const float* w, float* y, int N, int H, int W,
+                    Bug bug = Bug::none);
 
 /// sum[0] = sum of x (n): each block adds its part, the last block adds the parts. `counter` is 0
 /// before and after. With `annotated` false nothing orders the parts.

@@ -16,7 +16,7 @@ constexpr int kTileFloats = kTile * kDepth, kStageBytes = 2 * kTileFloats * 4;
 __device__ __forceinline__ void multiply_stage(float (&d)[32], const float* a, const float* b) {
 #pragma unroll
   for (int k = 0; k < kDepth; k += 8)
-    ptx::wgmma_m64n64k8_tf32(d, ptx::wgmma_descriptor(a + k), ptx::wgmma_descriptor(b + k), true);
+    ptx::wgmma_tf32<64>(d, ptx::wgmma_descriptor(a + k), ptx::wgmma_descriptor(b + k), true);
   ptx::wgmma_commit();
 }
 
@@ -56,8 +56,8 @@ __global__ void __launch_bounds__(160) wgmma_gemm(const __grid_constant__ ptx::T
       constexpr int kExtra = kBug == Bug::wgmma_wrong_expected_bytes ? 16 : 0;
       ptx::mbarrier_arrive_expect_tx(&full[s], kStageBytes + kExtra);
       float* a = tiles + s * 2 * kTileFloats;
-      ptx::tma_load_2d(a, map_a, &full[s], step * kDepth, m0);
-      ptx::tma_load_2d(a + kTileFloats, map_b, &full[s], step * kDepth, n0);
+      ptx::tma_load(a, map_a, &full[s], {step * kDepth, m0});
+      ptx::tma_load(a + kTileFloats, map_b, &full[s], {step * kDepth, n0});
     }
     return;
   }
@@ -100,8 +100,13 @@ __global__ void __launch_bounds__(128)
 }  // namespace
 
 void run_wgmma_gemm(const float* a, const float* b, float* c, int M, int N, int K, Bug bug) {
-  const ptx::TensorMap map_a = cuda::make_tensor_map(a, K, M, kDepth, kTile, 128);
-  const ptx::TensorMap map_b = cuda::make_tensor_map(b, K, N, kDepth, kTile, 128);
+  const auto map = [&](const float* p, int rows) {
+    return cuda::make_tensor_map<2>({.base = p,
+                                     .size = {uint64_t(K), uint64_t(rows)},
+                                     .box = {kDepth, kTile},
+                                     .swizzle_bytes = 128});
+  };
+  const ptx::TensorMap map_a = map(a, M), map_b = map(b, N);
   const dim3 grid((N + kTile - 1) / kTile, (M + kTile - 1) / kTile);
   with_bug<Bug::wgmma_no_wait_for_full, Bug::wgmma_no_wait_for_empty,
            Bug::wgmma_wrong_expected_bytes, Bug::wgmma_no_wait_for_products, Bug::wgmma_no_fence,

@@ -1,0 +1,177 @@
+// The pipeline of the version `hopper`, which the matrix product and the convolution share: a
+// producer copies by TMA, two consumers multiply by wgmma, and a ring of stages lies between them.
+//
+//   producer    | copy 0 | copy 1 | ... wait for `empty`   | copy 6 | ...    a thread of warpgroup
+//   0 consumer 1       | multiply 0 | multiply 1 | ...                         warpgroup 1, rows
+//   0-63 consumer 2       | multiply 0 | multiply 1 | ...                         warpgroup 2, rows
+//   64-127
+//
+// Each stage has two mbarriers. `full` completes when the bytes of the stage have landed, `empty`
+// when every warp of the consumers has finished with it. A stage holds 32 elements of the depth: of
+// A 128 rows, of B kN columns, each a line of 128 bytes with TMA's 128-byte swizzle, as wgmma reads
+// it. The producer runs ahead into the next tile while the consumers store this one.
+#pragma once
+
+#include "kernels/runtime/cuda/kernel.h"
+#include "kernels/runtime/cuda/ptx_sm90.cuh"
+#include "kernels/runtime/cuda/tensor_map.cuh"
+
+namespace assay::cuda {
+
+/// One product. TMA rounds A, and B if it has not been rounded before.
+struct WgmmaTf32 {
+  static constexpr int kParts = 1;
+  static constexpr ptx::TensorElement kElementA = ptx::TensorElement::tfloat32;
+};
+/// Three products of big and small parts. B comes as two tiles, its big and its small parts; A is
+/// fp32 and is taken apart in registers. Tensor cores truncate when they add, so the products of a
+/// stage start at 0 and are then added to the sums in fp32.
+struct WgmmaTf32x3 {
+  static constexpr int kParts = 2;
+  static constexpr ptx::TensorElement kElementA = ptx::TensorElement::float32;
+};
+
+/// The place of a producer or a consumer in the ring.
+struct RingPosition {
+  int stage = 0;
+  uint32_t parity = 0;  ///< of the phase of `full`
+  __device__ void advance(int stages) {
+    if (++stage < stages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+template <class Math, int kColumns>
+class WgmmaPipeline {
+ public:
+  static constexpr int kM = 128, kN = kColumns, kDepth = 32, kThreads = 384;
+  static constexpr int kParts = Math::kParts;
+  static constexpr int kFloatsA = kM * kDepth, kFloatsB = kParts * kN * kDepth;
+  static constexpr int kStageBytes = 4 * (kFloatsA + kFloatsB);
+  static constexpr int kStages = 196 * 1024 / kStageBytes < 6 ? 196 * 1024 / kStageBytes : 6;
+  static constexpr size_t kBytes = size_t{kStages} * kStageBytes;  ///< of shared memory
+  static_assert(kStages >= 4);
+
+  /// stages: kBytes, aligned to 1024. barriers: 2 kStages. All threads of the block call it; a
+  /// barrier of the block must follow.
+  __device__ WgmmaPipeline(float* stages, uint64_t* barriers)
+      : stages_(stages), full_(barriers), empty_(barriers + kStages) {
+    if (threadIdx.x != 0) return;
+    for (int s = 0; s < kStages; ++s) {
+      ptx::mbarrier_init(&full_[s], 1);
+      ptx::mbarrier_init(&empty_[s], kConsumerWarps);
+    }
+    ptx::mbarrier_init_fence();
+  }
+
+  static __device__ bool is_producer() { return threadIdx.x < 128; }
+  /// The first calls of a producer, all 128 threads, and of the consumers. True for the thread that
+  /// copies.
+  static __device__ bool become_producer() {
+    ptx::give_registers_back<40>();
+    return threadIdx.x == 0;
+  }
+  static __device__ void become_consumer() { ptx::get_registers<232>(); }
+
+  /// The producer's thread fills `steps` stages: load(a, b, full, step) starts the copies of one,
+  /// kStageBytes in all.
+  template <class Load>
+  __device__ __forceinline__ void produce(RingPosition& at, int steps, const Load& load) {
+    for (int step = 0; step < steps; ++step, at.advance(kStages)) {
+      ptx::mbarrier_wait(&empty_[at.stage], at.parity ^ 1);
+      ptx::mbarrier_arrive_expect_tx(&full_[at.stage], kStageBytes);
+      float* a = stages_ + at.stage * (kFloatsA + kFloatsB);
+      load(a, a + kFloatsA, &full_[at.stage], step);
+    }
+  }
+
+  /// A consumer multiplies `steps` stages, at least one. sums: row_of(e), column_of(e).
+  __device__ __forceinline__ void consume(RingPosition& at, int steps, float (&sums)[kN / 2]) {
+    if constexpr (kParts == 1)
+      consume_single(at, steps, sums);
+    else
+      consume_in_parts(at, steps, sums);
+  }
+  /// Row and column, in the block's tile, of sum e of this thread.
+  static __device__ int row_of(int e) { return first_row() + e / 2 % 2 * 8; }
+  static __device__ int column_of(int e) { return e / 4 * 8 + lane() % 4 * 2 + e % 2; }
+
+ private:
+  static constexpr int kConsumerWarps = 8;
+
+  static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  static __device__ int first_row() {
+    return (static_cast<int>(threadIdx.x) - 128) / 32 * 16 + lane() / 4;
+  }
+  /// Gives a stage back; the warp's reads of it have ended.
+  __device__ __forceinline__ void release(int stage) {
+    __syncwarp();
+    if (lane() == 0) ptx::mbarrier_arrive(&empty_[stage]);
+  }
+
+  __device__ __forceinline__ void consume_single(RingPosition& at, int steps,
+                                                 float (&sums)[kN / 2]) {
+    int last = 0;
+    for (int step = 0; step < steps; ++step) {
+      ptx::mbarrier_wait(&full_[at.stage], at.parity);
+      const float* b = stages_ + at.stage * (kFloatsA + kFloatsB) + kFloatsA;
+      const float* a = b - kFloatsA + (threadIdx.x < 256 ? 0 : 64 * kDepth);
+      ptx::wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < kDepth; k += 8)
+        ptx::wgmma_tf32<kN>(sums, ptx::wgmma_descriptor(a + k), ptx::wgmma_descriptor(b + k),
+                            step > 0 || k > 0);
+      ptx::wgmma_commit();
+      ptx::wgmma_wait<1>();  // the products of the stage before have ended
+      if (step > 0) release(last);
+      last = at.stage;
+      at.advance(kStages);
+    }
+    ptx::wgmma_wait<0>();
+    release(last);
+  }
+
+  __device__ __forceinline__ void consume_in_parts(RingPosition& at, int steps,
+                                                   float (&sums)[kN / 2]) {
+#pragma unroll
+    for (float& sum : sums) sum = 0;
+    for (int step = 0; step < steps; ++step) {
+      ptx::mbarrier_wait(&full_[at.stage], at.parity);
+      const float* a = stages_ + at.stage * (kFloatsA + kFloatsB);
+      const float* b = a + kFloatsA;
+      uint32_t big[4][4], small[4][4];  // [8 of the depth][register of A's fragment]
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const int row = first_row() + e % 2 * 8, chunk = (2 * k + e / 2) ^ (row % 8);
+          const float x = a[row * kDepth + chunk * 4 + lane() % 4];
+          big[k][e] = ptx::cvt_tf32(x);
+          small[k][e] = ptx::cvt_tf32(x - __uint_as_float(big[k][e]));
+        }
+      float part[kN / 2];
+      ptx::wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        ptx::wgmma_tf32<kN>(part, small[k], ptx::wgmma_descriptor(b + 8 * k), k > 0);
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        ptx::wgmma_tf32<kN>(part, big[k], ptx::wgmma_descriptor(b + kN * kDepth + 8 * k), true);
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        ptx::wgmma_tf32<kN>(part, big[k], ptx::wgmma_descriptor(b + 8 * k), true);
+      ptx::wgmma_commit();
+      ptx::wgmma_wait<0>();
+      release(at.stage);
+#pragma unroll
+      for (int e = 0; e < kN / 2; ++e) sums[e] += part[e];
+      at.advance(kStages);
+    }
+  }
+
+  float* stages_;
+  uint64_t *full_, *empty_;
+};
+
+}  // namespace assay::cuda
