@@ -41,8 +41,8 @@ namespace {
 
 template <class C>
 void product_on_bf16(Context& ctx, const GemmProblemInto<C>& p, GemmTile tile) {
-  ASSAY_CHECK(aligned16(p.a) && aligned16(p.b),
-              "gemm: a bfloat16 matrix does not start at a multiple of 16 bytes");
+  if (!aligned16(p.a) || !aligned16(p.b))
+    throw Error("gemm: a bfloat16 matrix does not start at a multiple of 16 bytes");
   with_tile(tile, [&]<int kM, int kN>() { split_product<Mma<Bf16, kM, kN>::template Of>(ctx, p); });
 }
 const float* words(const bf16* p) {
