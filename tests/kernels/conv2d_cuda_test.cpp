@@ -150,7 +150,8 @@ TEST_CASE("conv2d on CUDA: no bank conflicts") {
   for (const ConvPass pass : kPasses) check_from(Algorithm::tiled, *ctx, problem, pass);
   for (const Conv2dAlgorithm& row : conv2d_algorithms(Device::cuda()))
     if (row.algo == Algorithm::direct)
-      run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad, {&row});
+      run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad,
+          {&row, row.is_bf16() ? Precision::bf16 : Precision::fp32});
   emulator::config() = before;
   int lines = 0;
   for (const emulator::LineProfile& line : emulator::profile()) {
