@@ -59,11 +59,13 @@ std::vector<OptimSlot<T>> Optimizer::slots(const Moment* m, const Moment& v) con
   std::vector<OptimSlot<T>> slots;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& w = parameters_[i].tensor;
+    const PartialSum* sum = w.grad().partial_sum();
     slots.push_back({.n = w.size(),
                      .w = w.mutable_data<T>(),
-                     .dw = w.grad().data<T>(),
+                     .dw = sum == nullptr ? w.grad().data<T>() : nullptr,
                      .m = m != nullptr ? m->tensors[i].mutable_data<T>() : nullptr,
-                     .v = v.tensors[i].mutable_data<T>()});
+                     .v = v.tensors[i].mutable_data<T>(),
+                     .sum = sum});
   }
   return slots;
 }

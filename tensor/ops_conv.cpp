@@ -132,9 +132,11 @@ FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutp
   FilterGrad g{Tensor::empty({s.K, s.R, s.S, s.C}, type), {}};
   if (with_bias) g.db = Tensor::empty({s.K}, type);
   with_float_type("conv2d", dy, [&]<class T>() {
-    conv2d_wgrad<T>(current_context(), s, e, x.data<T>(), output_grad<T>(e, out, dy),
-                    g.dw.mutable_data<Master<T>>(),
-                    with_bias ? g.db.mutable_data<Master<T>>() : nullptr);
+    Master<T>* const dw = g.dw.mutable_data<Master<T>>();
+    Master<T>* const db = with_bias ? g.db.mutable_data<Master<T>>() : nullptr;
+    GradientSums sums({g.dw, g.db});
+    conv2d_wgrad<T>(sums.context(), s, e, x.data<T>(), output_grad<T>(e, out, dy), dw, db);
+    sums.attach();
   });
   return g;
 }

@@ -48,7 +48,9 @@ Tensor weight_gradient(const Tensor& dz, const Tensor& x) {
                     .transpose_a = true};
   Tensor dw = Tensor::empty({s.M, s.N}, master_type(dz.dtype()));
   with_float_type("linear", dz, [&]<class T>() {
-    gemm_wgrad<T>(current_context(), s, dz.data<T>(), x.data<T>(), dw.mutable_data<Master<T>>());
+    GradientSums sums({dw});
+    gemm_wgrad<T>(sums.context(), s, dz.data<T>(), x.data<T>(), dw.mutable_data<Master<T>>());
+    sums.attach();
   });
   return dw;
 }

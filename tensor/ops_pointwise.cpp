@@ -27,7 +27,32 @@ Tensor sum_rows(const Tensor& x) {
   return sums;
 }
 
+namespace {
+
+std::vector<const float*> arrays_of(const std::vector<Tensor>& gradients) {
+  std::vector<const float*> arrays;
+  for (const Tensor& t : gradients)
+    arrays.push_back(t.defined() && t.dtype() == DType::f32 ? t.data<float>() : nullptr);
+  return arrays;
+}
+
+}  // namespace
+
+GradientSums::GradientSums(std::vector<Tensor> gradients)
+    : gradients_(std::move(gradients)), context_(current_context()), sums_(arrays_of(gradients_)) {
+  context_.unfinished = &sums_;
+}
+
+void GradientSums::attach() {
+  for (const Tensor& t : gradients_) {
+    if (!t.defined() || t.dtype() != DType::f32) continue;
+    if (std::unique_ptr<PartialSum> sum = sums_.take(t.data<float>()))
+      t.set_partial_sum(std::move(sum));
+  }
+}
+
 Tensor scaled(const Tensor& x, const Tensor& factor) {
+  if (factor.unwritten_constant() == 1.0) return x;
   // Reading the factor costs nothing on the CPU; on a CUDA device it would wait for the device.
   if (!factor.device().is_cuda() && factor.item() == 1) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype());

@@ -31,6 +31,17 @@ void require_finite(std::string_view op, const char* what, const Tensor& t) {
   });
 }
 
+/// The parts of both sums; null unless both tensors are sums of parts, of few addends.
+std::unique_ptr<PartialSum> both_sums(const Tensor& a, const Tensor& b) {
+  const PartialSum *first = a.partial_sum(), *second = b.partial_sum();
+  if (first == nullptr || second == nullptr ||
+      first->addends.size() + second->addends.size() > PartialSum::kMaxAddends)
+    return nullptr;
+  auto sum = std::make_unique<PartialSum>(*first);
+  sum->addends.insert(sum->addends.end(), second->addends.begin(), second->addends.end());
+  return sum;
+}
+
 /// t.grad += g. Adds in place if no other handle shares the existing gradient.
 void accumulate(const Tensor& t, Tensor g) {
   Tensor old = t.grad();
@@ -41,6 +52,11 @@ void accumulate(const Tensor& t, Tensor g) {
   }
   check_same_shape("backward", old, g);
   const Tensor sum = old.sole_owner() ? old : Tensor::empty(old.shape(), old.dtype());
+  if (std::unique_ptr<PartialSum> parts = both_sums(old, g)) {
+    sum.set_partial_sum(std::move(parts));
+    t.set_grad(sum);
+    return;
+  }
   with_float_type("backward", sum, [&]<class T>() {
     add<T>(current_context(), sum.size(), old.data<T>(), g.data<T>(), sum.mutable_data<T>());
   });
@@ -131,7 +147,7 @@ void Tape::backward(const Tensor& y, Tensor dy) {
   if (!dy.defined()) {
     ASSAY_CHECK(y.size() == 1, "backward: wants a gradient for an output of the shape {}",
                 to_string(y.shape()));
-    dy = Tensor::full(y.shape(), 1, y.dtype());
+    dy = Tensor::constant(y.shape(), 1, y.dtype());
   }
   const Pause pause;
   accumulate(y, std::move(dy));

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/runtime/transfer.h"
 #include "tensor/dtype.h"
 #include "tensor/tape.h"
@@ -32,6 +33,11 @@ std::string to_string(const Shape& shape) {
 
 struct Tensor::Storage {
   Scratch block;
+  // What the elements are to become; unset if they are written.
+  std::optional<double> constant;
+  std::unique_ptr<PartialSum> sum;
+  bool is_summed = true;
+  Context* sum_context = nullptr;
   std::atomic<uint64_t> version{next_version()};
 };
 
@@ -83,6 +89,12 @@ Tensor Tensor::full(Shape shape, double value, DType dtype) {
   with_float_type("full", t, [&]<class T>() {
     fill<T>(current_context(), t.size(), static_cast<T>(value), t.mutable_data<T>());
   });
+  return t;
+}
+
+Tensor Tensor::constant(Shape shape, double value, DType dtype) {
+  Tensor t = empty(std::move(shape), dtype);
+  t.impl_->storage->constant = value;
   return t;
 }
 
@@ -144,13 +156,49 @@ template <class T>
 const T* Tensor::data() const {
   ASSAY_CHECK(dtype() == dtype_of<T>, "tensor: holds {}, not {}", name_of(dtype()),
               name_of(dtype_of<T>));
-  return impl_->storage->block.template as<T>() + impl_->first;
+  const Storage& storage = *impl_->storage;
+  if (storage.constant || !storage.is_summed) write_elements();
+  return storage.block.template as<T>() + impl_->first;
+}
+
+void Tensor::write_elements() const {
+  Storage& storage = *impl_->storage;
+  if (!storage.is_summed) {
+    storage.is_summed = true;
+    finish_sum(*storage.sum_context, *storage.sum, storage.block.as<float>());
+    return;
+  }
+  const double value = *storage.constant;
+  storage.constant.reset();
+  with_float_type("constant", *this, [&]<class T>() {
+    fill<T>(current_context(), size(), static_cast<T>(value), mutable_data<T>());
+  });
+}
+
+std::optional<double> Tensor::unwritten_constant() const {
+  return impl().storage->constant;
+}
+
+void Tensor::set_partial_sum(std::unique_ptr<PartialSum> sum) const {
+  ASSAY_CHECK(dtype() == DType::f32 && impl_->first == 0 && sum->n == size(),
+              "tensor: a partial sum of {} elements does not fit {}", sum->n, to_string(shape()));
+  Storage& storage = *impl_->storage;
+  storage.version = next_version();
+  storage.sum = std::move(sum);
+  storage.is_summed = false;
+  storage.sum_context = &current_context();
+}
+
+const PartialSum* Tensor::partial_sum() const {
+  const PartialSum* sum = impl().storage->sum.get();
+  return sum != nullptr && impl_->first == 0 && sum->n == size() ? sum : nullptr;
 }
 
 template <class T>
 T* Tensor::mutable_data() const {
   const T* elements = data<T>();
   impl_->storage->version = next_version();
+  impl_->storage->sum.reset();
   return const_cast<T*>(elements);
 }
 

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/runtime/context.h"
 #include "kernels/runtime/error.h"
+#include "kernels/runtime/partial_sum.h"
 
 namespace assay {
 
@@ -31,6 +33,8 @@ class Tensor {
   static Tensor empty(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);
+  /// full(), but written only when the elements are first read.
+  static Tensor constant(Shape shape, double value, DType dtype = DType::f32);
   /// Copies host values; throws Error unless there are numel(shape).
   static Tensor from(Shape shape, std::span<const float> values);
   static Tensor from(Shape shape, std::span<const double> values);
@@ -50,6 +54,14 @@ class Tensor {
   const T* data() const;
   template <class T>
   T* mutable_data() const;
+  /// The value of a constant() that is not written yet.
+  std::optional<double> unwritten_constant() const;
+  /// Leaves the elements of this float tensor as a partial sum, which is added up when they are
+  /// first read. It has this tensor's size.
+  void set_partial_sum(std::unique_ptr<PartialSum> sum) const;
+  /// The elements as a partial sum; null if they were never left as one. Reading them does not
+  /// change that, writing does.
+  const PartialSum* partial_sum() const;
   /// Identifies the content of the storage: no two contents of a process have the same number.
   uint64_t version() const;
 
@@ -97,6 +109,7 @@ class Tensor {
   static Tensor allocate(Shape shape, DType dtype, Device device);
   Tensor view(Shape shape, int64_t first) const;
   void copy_elements(const Tensor& source) const;
+  void write_elements() const;
   const Impl& impl() const;
   std::shared_ptr<Impl> impl_;
 };

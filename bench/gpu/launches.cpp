@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "bench/training_step.h"
 #include "kernels/runtime/cuda/launch_log.h"
@@ -10,24 +9,23 @@
 
 namespace assay::bench {
 
-int StepLaunches::count() const {
-  return std::accumulate(kernels.begin(), kernels.end(), 0,
-                         [](int sum, const auto& kernel) { return sum + kernel.second; });
-}
-
 StepLaunches count_step_launches(CudaContext& context, const std::string& preset, int batch) {
   const ContextScope scope(context.get());
   BenchStep bench(preset, batch);
   TrainingStep& step = bench.step();
-  for (const StepOptimizer& use : step.optimizers()) use.optimizer->advance(use.updates);
+  constexpr int kRuns = 2;  // of record_work()
+  for (const StepOptimizer& use : step.optimizers()) use.optimizer->advance(kRuns * use.updates);
   const RecordedWork work = record_work(context, [&] {
     step.run(bench.inputs(), {.update = [](Optimizer& optimizer) { optimizer.apply(); }});
   });
   std::map<const void*, int> by_kernel;
-  for (const cuda::KernelLaunch& launch : work.kernels) ++by_kernel[launch.kernel];
-  StepLaunches found{work.nodes, {}};
-  for (const auto& [kernel, count] : by_kernel)
-    found.kernels.emplace_back(cuda::kernel_name(kernel), count);
+  std::map<const void*, std::string> names;
+  for (const cuda::KernelLaunch& launch : work.kernels)
+    if (++by_kernel[launch.kernel] == 1) names[launch.kernel] = cuda::kernel_name(launch.kernel);
+  StepLaunches found{work.nodes, {}, {}};
+  for (const auto& [kernel, count] : by_kernel) found.kernels.emplace_back(names[kernel], count);
+  for (const cuda::KernelLaunch& launch : work.kernels)
+    found.grids.emplace_back(names[launch.kernel], launch.blocks);
   std::ranges::sort(found.kernels, [](const auto& a, const auto& b) {
     return std::pair(-a.second, a.first) < std::pair(-b.second, b.first);
   });

@@ -2,6 +2,7 @@
 // GPU would launch.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,12 +18,14 @@ struct LaunchCount {
 };
 /// What tests/bench/launches_test.cpp holds the steps to. A change that saves launches lowers it.
 inline constexpr LaunchCount kLaunchCounts[] = {
-    {"cnn", 52, 24}, {"kd-cae", 55, 26}, {"ni-cae", 105, 45}, {"dcgan", 183, 80}};
+    {"cnn", 26, 24}, {"kd-cae", 23, 26}, {"ni-cae", 50, 45}, {"dcgan", 121, 80}};
 
 struct StepLaunches {
   size_t nodes;                                      ///< of the graph: kernels, copies and fills
   std::vector<std::pair<std::string, int>> kernels;  ///< by name, the most frequent first
-  int count() const;                                 ///< of kernels
+  /// In order: the kernel and the blocks of its grid.
+  std::vector<std::pair<std::string, int64_t>> grids;
+  int count() const { return static_cast<int>(grids.size()); }
 };
 
 /// The launches of a preset's training step at its own image size.

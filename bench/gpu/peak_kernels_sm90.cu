@@ -20,7 +20,7 @@ __global__ void wgmma_kernel(int rounds, float* sink) {
 #pragma unroll
     for (int step = 0; step < 4; ++step)
       ptx::wgmma_tf32<64>(d, ptx::wgmma_descriptor(tiles + 8 * step),
-                               ptx::wgmma_descriptor(tiles + kTile + 8 * step), true);
+                          ptx::wgmma_descriptor(tiles + kTile + 8 * step), true);
     ptx::wgmma_commit();
   }
   ptx::wgmma_wait<0>();

@@ -111,7 +111,7 @@ void time_step(benchmark::State& state, Bench& bench, Row& row, const std::strin
   row["peak_bytes"] = memory.peak;
 }
 
-/// The launches of a recorded step in fp32, by kernel; no time.
+/// The launches of a recorded step in fp32, by kernel, and the grid of each in order; no time.
 void count_launches(benchmark::State& state, Bench& bench, Row& row, const LaunchCount& stated) {
   const StepLaunches found = count_step_launches(bench.cuda, stated.preset, bench.settings.batch);
   row["batch"] = bench.settings.batch;
@@ -119,6 +119,7 @@ void count_launches(benchmark::State& state, Bench& bench, Row& row, const Launc
   row["aim"] = stated.aim;
   row["nodes"] = found.nodes;
   for (const auto& [kernel, count] : found.kernels) row["kernels"][kernel] = count;
+  for (const auto& [kernel, blocks] : found.grids) row["blocks"].push_back({kernel, blocks});
   for (auto _ : state) state.SetIterationTime(0);
 }
 

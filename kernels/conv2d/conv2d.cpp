@@ -127,7 +127,9 @@ void wgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, 
     const Conv2dShape block = blocks.shape(i);
     const int64_t in = blocks.input(i), out = blocks.output(i);
     Fp32Edges edges(ctx);
-    conv2d_wgrad<float>(ctx, block, e, edges.in(x + in, inputs(block)),
+    Context whole = ctx;  // the sums of blocks are added here, so they must be complete
+    if (blocks.count() > 1) whole.unfinished = nullptr;
+    conv2d_wgrad<float>(whole, block, e, edges.in(x + in, inputs(block)),
                         grad_in(edges, block, e, g, out), i == 0 ? dw : dw_more,
                         i == 0 ? dbias : dbias_more);
     if (i == 0) continue;

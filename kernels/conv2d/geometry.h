@@ -34,6 +34,8 @@ struct Range {
 
 /// One dimension of a pass.
 struct PhaseAxis {
+  friend bool operator==(const PhaseAxis&, const PhaseAxis&) = default;
+
   bool backward;                      ///< dgrad: the source is dz, the output dx
   int filter, stride, pad, upsample;  ///< filter length; stride or upsample is 1
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/runtime/context.h"
+#include "kernels/runtime/partial_sum.h"
 
 namespace assay {
 
@@ -16,6 +17,8 @@ struct OptimSlot {
   const T* dw;  ///< gradient
   T* m;         ///< first moment, updated (Adam); else null
   T* v;         ///< second moment, updated
+  /// On CUDA, unless null: the gradient as a partial sum; dw is null then.
+  const PartialSum* sum = nullptr;
 };
 
 /// Where epsilon is added.

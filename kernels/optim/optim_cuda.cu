@@ -1,22 +1,27 @@
-// All parameters in one launch: the table of slots is a kernel argument, and a block finds by
-// binary search the slot of its 4 kThreads elements.
+// All parameters in one launch, with the sums of gradients that their kernels left as parts: the
+// table of slots is a kernel argument, and a block finds its slot by binary search.
 //
 //   slots     | 0: 5 blocks   | 1: 1 | 2: 3 blocks  | ...
 //   blockIdx  0  1  2  3  4     5      6  7  8
 #include "kernels/optim/optim_backends.h"
 #include "kernels/optim/optim_constants.h"
+#include "kernels/reduce/partial_sum.cuh"
 #include "kernels/runtime/cuda/grid.cuh"
+#include "kernels/runtime/cuda/step_packs.h"
 
 namespace assay::cuda {
 namespace {
 
-constexpr int kElements = 4;   // per thread
-constexpr int kMaxSlots = 64;  // the table stays below the 4 KiB that kernel arguments may have
+constexpr int kMaxSlots = 48;  // the table stays below the 4 KiB that kernel arguments may have
 
+struct Slot {
+  DeviceSum dw;
+  float *w, *m, *v;
+};
 struct SlotTable {
   int count;
   unsigned first_block[kMaxSlots + 1];  // of each slot, and of the end
-  OptimSlot<float> slots[kMaxSlots];
+  Slot slots[kMaxSlots];
 };
 static_assert(sizeof(SlotTable) < 4000);
 
@@ -32,14 +37,14 @@ struct Constants {
 
 struct Rmsprop {
   Constants<RmspropFormula<float>> constants;
-  __device__ void operator()(const OptimSlot<float>& s, int64_t i) const {
-    constants.get().update(s.dw[i], s.w[i], s.v[i]);
+  __device__ void operator()(const Slot& s, int64_t i, float dw) const {
+    constants.get().update(dw, s.w[i], s.v[i]);
   }
 };
 struct Adam {
   Constants<AdamFormula<float>> constants;
-  __device__ void operator()(const OptimSlot<float>& s, int64_t i) const {
-    constants.get().update(s.dw[i], s.w[i], s.m[i], s.v[i]);
+  __device__ void operator()(const Slot& s, int64_t i, float dw) const {
+    constants.get().update(dw, s.w[i], s.m[i], s.v[i]);
   }
 };
 
@@ -59,13 +64,9 @@ __global__ void __launch_bounds__(kThreads)
     else
       high = middle;
   }
-  const OptimSlot<float>& slot = table.slots[low];
-  const int64_t begin = int64_t{blockIdx.x - table.first_block[low]} * (kElements * kThreads);
-#pragma unroll
-  for (int j = 0; j < kElements; ++j) {
-    const int64_t i = begin + j * kThreads + threadIdx.x;
-    if (i < slot.n) update(slot, i);
-  }
+  const Slot& slot = table.slots[low];
+  slot.dw.for_each(blockIdx.x - table.first_block[low],
+                   [&](int64_t i, float dw) { update(slot, i, dw); });
 }
 
 template <class Update>
@@ -83,10 +84,13 @@ void update_all(Context& ctx, const std::vector<OptimSlot<float>>& slots, const 
     if (slot.n == 0) continue;
     if (table.count == kMaxSlots) flush();
     table.first_block[table.count] = blocks;
-    table.slots[table.count++] = slot;
-    blocks += blocks_for(slot.n, kElements * kThreads);
+    const DeviceSum dw =
+        slot.sum != nullptr ? DeviceSum::of(*slot.sum) : DeviceSum::of(slot.dw, slot.n);
+    table.slots[table.count++] = {dw, slot.w, slot.m, slot.v};
+    blocks += blocks_for(slot.n, dw.of_block());
   }
   flush();
+  if (ctx.step_packs != nullptr) ctx.step_packs->forget();
 }
 
 }  // namespace

@@ -43,6 +43,14 @@ bool all_finite(Context& ctx, int64_t n, const T* x) {
   }
 }
 
+void finish_sum([[maybe_unused]] Context& ctx, [[maybe_unused]] const PartialSum& sum,
+                [[maybe_unused]] float* out) {
+#if ASSAY_HAVE_CUDA
+  if (ctx.device.is_cuda()) return cuda::finish_sum(ctx, sum, out);
+#endif
+  throw Error("finish_sum: only CUDA kernels leave partial sums");
+}
+
 #define ASSAY_INSTANTIATE(T)                                                                   \
   template void reduce_sum<T>(Context&, int64_t n, const T* x, Master<T>* out);                \
   template void reduce_columns<T>(Context&, int64_t rows, int C, const T* x, Master<T>* out);  \

@@ -3,6 +3,7 @@
 
 #include "kernels/runtime/bf16.h"
 #include "kernels/runtime/context.h"
+#include "kernels/runtime/partial_sum.h"
 
 namespace assay {
 
@@ -18,5 +19,7 @@ void reduce_rows(Context& ctx, int64_t rows, int64_t C, const T* x, Master<T>* o
 /// Whether all n elements are finite. Waits for the device.
 template <class T>
 bool all_finite(Context& ctx, int64_t n, const T* x);
+/// out (sum.n) = the sum, on the CUDA device that left it.
+void finish_sum(Context& ctx, const PartialSum& sum, float* out);
 
 }  // namespace assay

@@ -1,5 +1,6 @@
 // Sums in two passes: parts, which depend on the shape alone, then the parts in a fixed tree.
 // Without atomics on floats the bits are the same every time.
+#include "kernels/reduce/partial_sum.cuh"
 #include "kernels/reduce/reduce_backends.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
 #include "kernels/runtime/cuda/long_sums.cuh"
@@ -38,7 +39,17 @@ __global__ void __launch_bounds__(kThreads)
   if (__any_sync(~0u, bad) && threadIdx.x % 32 == 0) atomicMax(found, 1);
 }
 
+__global__ void __launch_bounds__(kThreads)
+    store_sum(const __grid_constant__ DeviceSum sum, float* __restrict__ out) {
+  sum.for_each(blockIdx.x, [&](int64_t i, float value) { out[i] = value; });
+}
+
 }  // namespace
+
+void finish_sum(Context& ctx, const PartialSum& sum, float* out) {
+  const DeviceSum parts = DeviceSum::of(sum);
+  launch(store_sum, blocks_for(sum.n, parts.of_block()), kThreads, 0, stream_of(ctx), parts, out);
+}
 
 void reduce_sum(Context& ctx, int64_t n, const float* x, float* out) {
   long_sums(ctx, 1, n, Element{x}, StoreRow{out});

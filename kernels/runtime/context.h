@@ -38,6 +38,8 @@ enum class Algorithm : uint8_t {
 };
 
 class OwnedContext;
+class StepPacks;
+class UnfinishedSums;
 
 /// Pointers to what a kernel uses; all of it outlives the calls.
 struct Context {
@@ -49,6 +51,10 @@ struct Context {
   OwnedContext* owner = nullptr;   ///< from make_context(); null in a CpuContext
   Algorithm algorithm = Algorithm::automatic;
   Precision precision = Precision::fp32;
+  /// What kernels on CUDA may leave as partial sums (kernels/runtime/partial_sum.h); null: nothing.
+  UnfinishedSums* unfinished = nullptr;
+  /// Packed weights of a step that is being recorded on CUDA (kernels/runtime/cuda/step_packs.h).
+  StepPacks* step_packs = nullptr;
 };
 
 /// A Context of the CPU that owns its threads and caches.

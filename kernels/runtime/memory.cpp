@@ -37,12 +37,8 @@ Allocator::~Allocator() {
 void* Allocator::allocate(size_t bytes) {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  void* block = nullptr;
-  if (auto& free_list = cache_[size]; !free_list.empty()) {
-    block = free_list.back();
-    free_list.pop_back();
-    stats_.cached -= static_cast<int64_t>(size);
-  } else {
+  void* block = take_cached(size);
+  if (block == nullptr) {
     ++stats_.system_calls;
     block = source_.take(size);
     if (block == nullptr && stats_.cached > 0) {  // free the cache and try once more
@@ -63,10 +59,27 @@ void* Allocator::allocate(size_t bytes) {
   return block;
 }
 
+void* Allocator::take_cached(size_t size) {
+  for (size_t cached = size; cached <= 2 * size; cached = size_class(cached + 1)) {
+    const auto found = cache_.find(cached);
+    if (found == cache_.end() || found->second.empty()) continue;
+    void* block = found->second.back();
+    if (cached != size) larger_[block] = cached;
+    found->second.pop_back();
+    stats_.cached -= static_cast<int64_t>(cached);
+    return block;
+  }
+  return nullptr;
+}
+
 void Allocator::deallocate(void* block, size_t bytes) noexcept {
-  const size_t size = size_class(bytes);
+  size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
   stats_.live -= static_cast<int64_t>(size);
+  if (const auto larger = larger_.find(block); larger != larger_.end()) {
+    size = larger->second;
+    larger_.erase(larger);
+  }
   try {
     cache_[size].push_back(block);
     stats_.cached += static_cast<int64_t>(size);

@@ -12,7 +12,7 @@ namespace assay {
 
 /// Bytes of an allocator, as seen by its user.
 struct MemoryStats {
-  int64_t live = 0;          ///< bytes in use
+  int64_t live = 0;          ///< bytes in use, as requested and rounded to size classes
   int64_t peak = 0;          ///< maximum of `live`
   int64_t cached = 0;        ///< free bytes held for reuse
   int64_t system_calls = 0;  ///< requests to the source: constant in a warmed-up step
@@ -30,8 +30,9 @@ struct MemorySource {
   virtual const char* name() const = 0;
 };
 
-/// A caching allocator with size classes (four per power of two). Freed blocks are kept for reuse,
-/// so a warmed-up training step asks the system for nothing. Thread-safe.
+/// A caching allocator with size classes (four per power of two). Freed blocks are kept for
+/// requests of their size down to half of it, so a warmed-up training step asks the system for
+/// nothing. Thread-safe.
 class Allocator {
  public:
   explicit Allocator(MemorySource& source) : source_(source) {}
@@ -52,9 +53,12 @@ class Allocator {
   void trim() noexcept;
 
  private:
+  void* take_cached(size_t size);
+
   MemorySource& source_;
   mutable std::mutex mutex_;
   std::unordered_map<size_t, std::vector<void*>> cache_;  // size class -> free blocks
+  std::unordered_map<void*, size_t> larger_;  // blocks in use that are of a larger class
   MemoryStats stats_;
 };
 

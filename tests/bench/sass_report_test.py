@@ -71,6 +71,29 @@ class Listing(unittest.TestCase):
         self.assertEqual((row["mix"]["HMMA.tf32"], row["binds"]), (4, "tensor"))
         self.assertAlmostEqual(row["bound"], 0.63, places=3)
 
+    def test_wgmma(self):
+        def hgmma(a, n=128):
+            return listing.Instruction(0, "", f"HGMMA.64x{n}x8.F32.TF32", f"R24, {a}, gdesc[UR8], R24"
+                                       if a == "R56" else f"R24, {a}, R24, UP0", 1, None)
+        self.assertEqual(machine.kind_of(hgmma("R56")), "HGMMA.tf32")
+        self.assertEqual(machine.pipe_cycles(H100, hgmma("gdesc[UR8]")), ("tensor", 64))
+        # Of the warpgroup: 64 and 128 lines of 32 bytes, A in registers the 128 alone.
+        self.assertEqual(machine.shared_wavefronts(hgmma("gdesc[UR8]")) * 4, 48)
+        self.assertEqual(machine.shared_wavefronts(hgmma("R56")) * 4, 32)
+
+    def test_the_loop_of_wgmma_is_an_innermost_one(self):
+        # Tiles: an epilogue with multiply-adds around the steps, and a wait inside of a step.
+        wgmma = "HGMMA.64x64x8.F32.TF32"
+        ops = [("NOP", ""), ("NOP", ""), ("SYNCS", ""), ("BRA", "wait"), (wgmma, ""), (wgmma, ""),
+               ("BRA", "step"), *[("FFMA", "")] * 9, ("BRA", "tile"), ("EXIT", "")]
+        code = [listing.Instruction(16 * i, "@P0" if op == "BRA" else "", op,
+                                    "R0, gdesc[UR8], R0" if op == wgmma else "", 1, target)
+                for i, (op, target) in enumerate(ops)]
+        graph = loops.FlowGraph(code, {"tile": 0, "step": 1, "wait": 2})
+        body = list(analysis.main_loop(graph.loops()).instructions())
+        self.assertEqual([i.name for i in body],
+                         ["NOP", "SYNCS", "BRA", "HGMMA", "HGMMA", "BRA"])
+
     def test_occupancy(self):
         self.assertEqual(machine.occupancy(H100, 255, 0, 256), (1, "registers"))
         self.assertEqual(machine.occupancy(H100, 168, 0, 128), (3, "registers"))
@@ -83,6 +106,9 @@ class Listing(unittest.TestCase):
         self.assertEqual((fma.threads, fma.macs, fma.tile), (128, 128 * 64 * 16, "128x64x16"))
         product = kernels.launch_of("product_of_tile<MmaTile<Tf32, 128, 128, true, false, 4> >")
         self.assertEqual((product.threads, product.copied_bytes), (256, 128 * 256))
+        wgmma = kernels.launch_of("hopper_product<WgmmaTf32x3, 64>")
+        self.assertEqual((wgmma.threads, wgmma.tile), (384, "128x64x32"))
+        self.assertEqual(wgmma.dynamic_shared, 6 * 32768)
         self.assertEqual(kernels.launch_of("centre_rows").macs, 0)
 
     def test_names(self):

@@ -7,6 +7,7 @@
 #include "kernels/emulator/config.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "kernels/reduce/reduce.h"
 #include "tests/kernels/conv2d_problem.h"
 
 namespace assay {
@@ -21,13 +22,14 @@ using test::conv3x3;
 using test::conv4x4s2;
 using test::kPasses;
 
-/// Runs a pass with `lowest` and each higher version of the ladder and checks its error bound.
+/// Runs a pass with `lowest` and each higher version up to tensor_core and checks its error bound.
 void check_from(Algorithm lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));
   const Conv2dProblem narrow(p.c, true);  // for bf16 tensors
   for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
-    if (way.row == nullptr || way.row->algo < lowest || way.row->algo == Algorithm::direct)
+    if (way.row == nullptr || way.row->algo < lowest || way.row->algo == Algorithm::direct ||
+        way.row->algo == Algorithm::hopper)  // has its own tests below
       continue;
     CAPTURE(way);
     if (way.on_bf16() && !way.covers(ctx, pass, p.c)) continue;  // channels in 8s
@@ -63,6 +65,34 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   check_on_bf16(conv1x1(130, 132, 100, 8).tanh(), ConvPass::dgrad);
 }
 
+// More than 132 tiles, boxes of one and of several images, some over the edge of the image or of
+// the batch, channels and filters over the edge of a tile.
+TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a block") {
+  if (!test::sm90a_tested()) return;
+  const auto ctx = make_context(Device::cuda(), 1);
+  const auto check = [&](const Conv2dCase& c, ConvPass pass) {
+    CAPTURE(c);
+    CAPTURE(test::to_string(pass));
+    const Conv2dProblem p(c);
+    for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
+      if (way.row == nullptr || way.row->algo != Algorithm::hopper) continue;
+      REQUIRE(way.covers(*ctx, pass, c));
+      check_bound(p, pass, way.precision, run(*ctx, p, pass, way));
+    }
+  };
+  check(conv1x1(130, 132, 4, 68).relu(), ConvPass::fprop);  // tiles of 128 filters
+  check(conv1x1(8, 8, 36, 132).batch(3), ConvPass::fprop);
+  check(conv1x1(96, 118, 4, 36), ConvPass::fprop);  // tiles of 64 filters
+  check(conv3x3(4, 4, 32, 8).batch(9).pool(4).tanh(), ConvPass::fprop);
+  check(conv3x3(18, 22, 8, 68).pool(2).relu(), ConvPass::fprop);
+  check(conv4x4s2(20, 36, 8, 8).leaky(0.2f), ConvPass::fprop);
+  check(conv4x4s2(16, 16, 8, 40).batch(2).leaky(0.2f), ConvPass::dgrad);
+  check(conv3x3(5, 6, 8, 8).upsample(2).sigmoid(), ConvPass::fprop);
+  check(conv3x3(5, 6, 8, 8).upsample(2).sigmoid(), ConvPass::dgrad);
+  check(conv3x3(9, 11, 8, 36).batch(2).pool(2).tanh(), ConvPass::dgrad);
+  check(test::conv(1, 1, 9, 9, 8, 8).stride(2), ConvPass::dgrad);  // three phases without a tap
+}
+
 TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one below") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
@@ -80,7 +110,18 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   constexpr ConvPass kFprop = ConvPass::fprop, kDgrad = ConvPass::dgrad, kWgrad = ConvPass::wgrad;
   constexpr Precision kFp32 = Precision::fp32, kTf32 = Precision::tf32;
 
-  CHECK(version(Algorithm::hopper, kTf32, kFprop, wide) == Algorithm::tensor_core);
+  if (test::sm90a_tested()) {
+    CHECK(version(Algorithm::hopper, kTf32, kFprop, wide) == Algorithm::hopper);
+    CHECK(version(Algorithm::hopper, Precision::tf32x3, kDgrad, conv4x4s2(8, 8, 32, 64)) ==
+          Algorithm::hopper);
+    const Conv2dCase large = conv3x3(64, 64, 64, 64).batch(8).pool(2).relu();
+    CHECK(version(Algorithm::automatic, kTf32, kFprop, large) == Algorithm::hopper);
+    CHECK(version(Algorithm::automatic, kTf32, kDgrad, large) == Algorithm::hopper);
+    CHECK(version(Algorithm::automatic, kTf32, kWgrad, large) == Algorithm::tensor_core);
+    CHECK(version(Algorithm::automatic, kTf32, kFprop, wide) == Algorithm::tensor_core);
+  }
+  CHECK(version(Algorithm::hopper, kTf32, kWgrad, wide) == Algorithm::tensor_core);
+  CHECK(version(Algorithm::hopper, kTf32, kFprop, odd) == Algorithm::tiled);
   CHECK(version(Algorithm::hopper, kFp32, kFprop, wide) == Algorithm::pipelined);
   CHECK(version(Algorithm::tensor_core, kTf32, kWgrad, odd) == Algorithm::tiled);
   CHECK(version(Algorithm::tensor_core, kTf32, kDgrad, first) == Algorithm::tensor_core);
@@ -137,6 +178,36 @@ TEST_CASE("conv2d on CUDA: filters may lie anywhere, images by fours at multiple
     CHECK_THROWS_AS(
         conv2d_fprop<float>(ctx, p.c.s, p.c.e, x.get() + 1, w.get(), nullptr, y, nullptr), Error);
   }
+}
+
+TEST_CASE("conv2d on CUDA: gradients left as partial sums add up to the same bits") {
+  if (!test::cuda_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  int left = 0;
+  for (const Conv2dCase& c :
+       {conv3x3(20, 20, 8, 40).relu(), conv3x3(20, 20, 8, 40).upsample(2).relu(),
+        conv3x3(24, 24, 3, 8).pool(2).relu(), conv3x3(8, 8, 4, 4).upsample(4)}) {
+    CAPTURE(c);
+    const Conv2dProblem p(c);
+    Context ctx = *context;
+    const Array<float> x(ctx, p.x), dy(ctx, p.dy), y(ctx, p.y_of_backward);
+    const Array<uint8_t> argmax(ctx, p.argmax);
+    const Array<float> dw(ctx, static_cast<int64_t>(p.w.size())), db(ctx, c.s.K);
+    const Array<float> dw2(ctx, static_cast<int64_t>(p.w.size())), db2(ctx, c.s.K);
+    const Conv2dGrad<float> g{dy, y, argmax};
+    conv2d_wgrad<float>(ctx, c.s, c.e, x, g, dw, db);
+    UnfinishedSums sums({dw2, db2});
+    ctx.unfinished = &sums;
+    conv2d_wgrad<float>(ctx, c.s, c.e, x, g, dw2, db2);
+    for (float* array : {dw2.get(), db2.get()})
+      if (const auto sum = sums.take(array)) {
+        finish_sum(ctx, *sum, array);
+        ++left;
+      }
+    CHECK(dw2.host() == dw.host());
+    CHECK(db2.host() == db.host());
+  }
+  CHECK(left >= 4);
 }
 
 #if ASSAY_EMULATED

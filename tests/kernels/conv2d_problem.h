@@ -46,6 +46,8 @@ inline std::vector<Conv2dWay> conv2d_ways(Device device) {
       ways.push_back({&*row, Precision::bf16});
     else if (row->algo == Algorithm::tensor_core)
       for (const Precision p : {Precision::tf32, Precision::tf32x3}) ways.push_back({&*row, p});
+    else if (row->algo == Algorithm::hopper)
+      for (const Precision p : {Precision::tf32, Precision::tf32x3}) ways.push_back({&*row, p});
     else
       ways.push_back({&*row, Precision::fp32});
   ways.push_back({nullptr, Precision::fp32});

@@ -1,8 +1,10 @@
 // The optimizers' updates against the float64 reference.
 #include "kernels/optim/optim.h"
 
+#include "kernels/reduce/reduce.h"
 #include "kernels/runtime/error.h"
 #include "tests/support/every_way.h"
+#include "tests/support/parts.h"
 
 namespace assay {
 namespace {
@@ -68,6 +70,54 @@ TEST_CASE("adam_update: both places of epsilon, early and late steps") {
       check([&](Context& ctx, const auto& slots) {
         adam_update(ctx, {.lr = 0.001, .eps = 0.1, .t = t, .placement = placement}, slots);
       });
+}
+
+TEST_CASE("adam_update adds the parts of gradients as finish_sum does, bit by bit") {
+  test::for_each_cuda_run([](Context& ctx) {
+    const int64_t n = 1500;
+    const auto start = test::random_floats(n);
+    std::vector<PartialSum> sums;
+    for (const auto& counts : std::vector<std::vector<int>>{{3}, {70}, {2, 9}}) {
+      std::vector<double> want(n), scale(n);
+      sums.push_back({n, {}});
+      for (const int count : counts) test::add_parts(ctx, sums.back(), count, want, scale);
+    }
+    const auto updated = [&](bool in_parts) {
+      const auto count = static_cast<int64_t>(sums.size());
+      const test::Array<float> w(ctx, count * n), dw(ctx, count * n);
+      const test::Array<float> m(ctx, std::vector<float>(w.host().size(), 0.25f));
+      const test::Array<float> v(ctx, std::vector<float>(w.host().size(), 0.5f));
+      std::vector<OptimSlot<float>> slots;
+      for (int64_t i = 0; i < count; ++i) {
+        copy_bytes(ctx, w + i * n, ctx.device, start.data(), Device::cpu(), n * sizeof(float));
+        if (!in_parts) finish_sum(ctx, sums[i], dw + i * n);
+        slots.push_back({.n = n,
+                         .w = w + i * n,
+                         .dw = in_parts ? nullptr : dw + i * n,
+                         .m = m + i * n,
+                         .v = v + i * n,
+                         .sum = in_parts ? &sums[i] : nullptr});
+      }
+      adam_update<float>(ctx, {.lr = 0.01}, slots);
+      return w.host();
+    };
+    CHECK(updated(true) == updated(false));
+  });
+}
+
+TEST_CASE("rmsprop_update: more parameters than a launch has room for") {
+  test::for_each_cuda_run([](Context& ctx) {
+    const int64_t count = 100;
+    const test::Array<float> w(ctx, std::vector<float>(count, 1.0f));
+    const test::Array<float> dw(ctx, std::vector<float>(count, 2.0f));
+    const test::Array<float> v(ctx, std::vector<float>(count, 0.5f));
+    std::vector<OptimSlot<float>> slots;
+    for (int64_t i = 0; i < count; ++i) slots.push_back({1, w + i, dw + i, nullptr, v + i});
+    rmsprop_update<float>(ctx, {.lr = 0.1, .rho = 0.75, .eps = 0.625}, slots);
+    const auto got = w.host();
+    for (const float value : got) CHECK(value == got[0]);
+    CHECK(got[0] == doctest::Approx(1 - 0.2 / std::sqrt(2.0)));
+  });
 }
 
 TEST_CASE("adam_update: the first step moves every weight by the rate against its gradient") {

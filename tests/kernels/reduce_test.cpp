@@ -2,6 +2,7 @@
 #include "kernels/reduce/reduce.h"
 
 #include "tests/support/every_way.h"
+#include "tests/support/parts.h"
 
 namespace assay {
 namespace {
@@ -73,6 +74,45 @@ TEST_CASE("reduce_columns equals the float64 reference") {
         },
         test::near(want, scale, 65));  // 64 float additions and the last rounding
   }
+}
+
+TEST_CASE("reduce_rows and reduce_columns of more groups than there are counters") {
+  test::for_each_cuda_run([](Context& ctx) {
+    const int64_t rows = (1 << 14) + 3, C = 4097;  // two parts a row
+    std::vector<float> x(static_cast<size_t>(rows * C), 0.0f);
+    for (int64_t row = 0; row < rows; ++row) {
+      x[static_cast<size_t>(row * C)] = static_cast<float>(row);
+      x[static_cast<size_t>(row * C + C - 1)] = 1;
+    }
+    const test::Array<float> out(ctx, rows);
+    reduce_rows<float>(ctx, rows, C, test::Array(ctx, x), out);
+    const std::vector<float> sums = out.host();
+    for (int64_t row = 0; row < rows; ++row) REQUIRE(sums[row] == static_cast<float>(row + 1));
+  });
+}
+
+TEST_CASE("finish_sum adds few and many parts, of one addend and of two") {
+  test::for_each_cuda_run([](Context& ctx) {
+    for (const int64_t n : {1, 31, 1027})
+      for (const auto& counts :
+           std::vector<std::vector<int>>{{1}, {4}, {5}, {263}, {3, 2}, {2, 40}}) {
+        CAPTURE(n);
+        CAPTURE(counts[0]);
+        PartialSum sum{n, {}};
+        std::vector<double> want(static_cast<size_t>(n)), scale(static_cast<size_t>(n));
+        int total = 0;
+        for (const int count : counts) {
+          test::add_parts(ctx, sum, count, want, scale);
+          total += count;
+        }
+        const test::Array<float> out(ctx, n);
+        finish_sum(ctx, sum, out);
+        CHECK(test::excess(out.host(), want, scale, total) <= 0);
+      }
+  });
+  CpuContext cpu(1);
+  float out = 0;
+  CHECK_THROWS_AS(finish_sum(cpu, {1, {}}, &out), Error);
 }
 
 TEST_CASE("all_finite finds one bad number anywhere") {

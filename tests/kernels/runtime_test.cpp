@@ -217,6 +217,24 @@ TEST_CASE("Allocator: size classes hold every size and waste at most a quarter")
   }
 }
 
+TEST_CASE("Allocator: a free block serves half its size, and keeps its own") {
+  CountingSource source;
+  Allocator memory(source);
+  void* a = memory.allocate(4096);
+  memory.deallocate(a, 4096);
+  void* small = memory.allocate(1024);
+  CHECK(small != a);
+  CHECK(memory.allocate(2048) == a);
+  CHECK(memory.stats().live == 3072);
+  memory.deallocate(a, 2048);
+  CHECK(memory.stats().cached == 4096);
+  CHECK(memory.allocate(4096) == a);
+  memory.deallocate(a, 4096);
+  memory.deallocate(small, 1024);
+  memory.trim();
+  CHECK(source.given == 0);
+}
+
 TEST_CASE("Allocator: peak and its reset") {
   CountingSource source;
   Allocator memory(source);

@@ -4,8 +4,8 @@ import collections
 
 from sass.kernels import launch_of
 from sass.loops import FlowGraph
-from sass.machine import (is_product, kind_of, macs_of_mma, element_of, occupancy, pipe_cycles,
-                          shared_wavefronts)
+from sass.machine import (is_product, is_tensor_product, kind_of, macs_of_mma, element_of, occupancy,
+                          pipe_cycles, shared_wavefronts)
 
 
 def products_in(instructions):
@@ -13,7 +13,14 @@ def products_in(instructions):
 
 
 def main_loop(loops):
-    """The loop that multiplies behind a barrier; with the most products, then the shortest."""
+    """The loop that multiplies behind a barrier; with the most products, then the shortest. Of
+    loops with wgmma, which wait in loops of their own: an innermost one."""
+    def wgmmas(loop):
+        return sum(i.name == "HGMMA" for i in loop.instructions())
+    innermost = [loop for loop in loops if wgmmas(loop) and not any(map(wgmmas, loop.inner))]
+    if innermost:
+        return max(innermost, key=lambda loop: (wgmmas(loop), -len(list(loop.instructions()))))
+
     def order(loop):
         body = list(loop.instructions())
         products = products_in(body)
@@ -23,7 +30,7 @@ def main_loop(loops):
 
 def macs_in(instructions):
     """Multiply-adds of a warp."""
-    return sum(32 if i.name == "FFMA" else macs_of_mma(i) if i.name == "HMMA" else 0
+    return sum(32 if i.name == "FFMA" else macs_of_mma(i) if is_tensor_product(i.name) else 0
                for i in instructions)
 
 
@@ -80,13 +87,13 @@ def analyse(machine, kernel, code, labels, resources):
                 memory[f"{i.name}.{i.bytes * 8}"] += weight
             if i.name == "FFMA":
                 products += weight * machine.fp32_cycles
-            elif i.name == "HMMA":
+            elif is_tensor_product(i.name):
                 products += weight * macs_of_mma(i) / machine.macs(element_of(i))
-    tensor = any(kind.startswith("HMMA") for kind in mix)
+    tensor = any(map(is_tensor_product, mix))
     if tensor:  # the FFMA beside them are not the purpose
         products -= mix["FFMA"] * machine.fp32_cycles
     binds = max(cycles, key=cycles.get)
-    useful = sum(n for kind, n in mix.items() if kind.startswith("HMMA")) if tensor else mix["FFMA"]
+    useful = sum(n for kind, n in mix.items() if is_tensor_product(kind)) if tensor else mix["FFMA"]
     row.update(issued=round(cycles["issue"]), useful=round(useful), mix=rounded(mix),
                memory=rounded(memory), cycles=rounded(cycles), barriers=round(mix["control"] and sum(
                    i.name == "BAR" for i in loop.instructions())),

@@ -26,7 +26,15 @@ def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
     return Launch(threads, 12 * words, m * n * depth, 4 * line * (m + n), f"{m}x{n}x{depth}")
 
 
+def wgmma_tile(three, n):
+    """wgmma_pipeline.cuh: 128 rows, stages of 32 elements of the depth."""
+    n, parts = int(n), 2 if three else 1
+    stage = 4 * 32 * (128 + parts * n)
+    return Launch(384, min(6, 196 * 1024 // stage) * stage, 128 * n * 32, stage, f"128x{n}x32")
+
+
 ROWS = (
+    (r"hopper\w*<WgmmaTf32(x3)?, (\d+)>", wgmma_tile),
     (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),

@@ -41,7 +41,7 @@ KINDS = {
     "convert": "F2FP F2F F2I I2F I2FP MUFU",
     "fp64": "DFMA DADD DMUL DSETP",
     "LDS": "LDS LDSM", "STS": "STS", "LDG": "LDG LD", "STG": "STG ST", "LDGSTS": "LDGSTS",
-    "spill": "LDL STL", "SHFL": "SHFL", "HGMMA": "HGMMA QGMMA",
+    "spill": "LDL STL", "SHFL": "SHFL",
     "control": "BAR LDGDEPBAR DEPBAR WARPSYNC BSSY BSYNC BRA CALL RET NOP YIELD",
     "special": "LDC ULDC S2R S2UR R2P",
 }
@@ -58,8 +58,8 @@ def element_of(instruction):
 
 def kind_of(instruction):
     op = instruction.op
-    if instruction.name == "HMMA":
-        return "HMMA." + element_of(instruction)
+    if instruction.name in ("HMMA", "HGMMA"):
+        return f"{instruction.name}.{element_of(instruction)}"
     if instruction.name in ("FFMA", "FMUL", "FADD"):
         return instruction.name
     return "move" if op.startswith("IMAD.MOV") else KIND_OF.get(instruction.name, "other")
@@ -67,10 +67,23 @@ def kind_of(instruction):
 
 def is_product(kind):
     """Whether instructions of this kind are the kernel's purpose."""
-    return kind in ("FFMA", "HGMMA") or kind.startswith("HMMA")
+    return kind == "FFMA" or is_tensor_product(kind)
+
+
+def is_tensor_product(kind):
+    return kind.startswith(("HMMA", "HGMMA"))
+
+
+def sizes_of_wgmma(instruction):
+    """(m, n, k) of HGMMA.64x128x8...."""
+    return tuple(int(size) for size in instruction.op.split(".")[1].split("x"))
 
 
 def macs_of_mma(instruction):
+    """Multiply-adds of one warp. Four warps share a wgmma."""
+    if instruction.name == "HGMMA":
+        m, n, k = sizes_of_wgmma(instruction)
+        return m * n * k // 4
     return MACS_OF_MMA.get(instruction.op.split(".")[1], 1024)
 
 
@@ -84,6 +97,8 @@ def pipe_cycles(machine, instruction):
     if name == "HMMA":
         rate = machine.macs(element_of(instruction)) * machine.mma_sync_share
         return "tensor", macs_of_mma(instruction) / rate
+    if name == "HGMMA":
+        return "tensor", macs_of_mma(instruction) / machine.macs(element_of(instruction))
     if name in ("DFMA", "DADD", "DMUL", "DSETP"):
         return "fp64", machine.fp64_cycles
     if name in ("MUFU", "F2F", "F2I", "I2F"):
@@ -94,7 +109,12 @@ def pipe_cycles(machine, instruction):
 
 
 def shared_wavefronts(instruction):
-    """Fewest wavefronts of 128 bytes that a full warp's access to shared memory takes."""
+    """Fewest wavefronts of 128 bytes that a full warp's access to shared memory takes. A line of a
+    wgmma's operand has 32 bytes; A may lie in registers."""
+    if instruction.name == "HGMMA":
+        m, n, _ = sizes_of_wgmma(instruction)
+        in_shared = n + (m if instruction.operands.split(",")[1].strip().startswith("gdesc") else 0)
+        return in_shared * 32 / 128 / 4
     if instruction.name in ("LDS", "STS", "LDGSTS"):
         return max(1, instruction.bytes * 32 // 128)
     if instruction.name == "LDSM":

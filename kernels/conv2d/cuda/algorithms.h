@@ -1,7 +1,8 @@
 // The CUDA algorithms, which the table in dispatch.cu lists. Each is in the file of its name,
 // `direct` in few_channels.cu and few_channels_wgrad.cu.
 //
-// wgrad does not include dbias: that is one column sum over dy f'(y), the same for all of them.
+// wgrad tells whether it has written dbias too (if that is not null). Otherwise the caller forms it
+// as a column sum over dy f'(y).
 #pragma once
 
 #include "kernels/conv2d/conv2d.h"
@@ -13,8 +14,8 @@
              const float* bias, T* y, uint8_t* argmax);                                          \
   void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<T>, const float* w, \
              T* dx);                                                                             \
-  void wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, Conv2dGrad<T>,     \
-             float* dw);
+  bool wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, Conv2dGrad<T>,     \
+             float* dw, float* dbias);
 #define ASSAY_CONV2D_ALGORITHM ASSAY_CONV2D_ALGORITHM_ON(float)
 
 namespace assay::cuda {
@@ -33,6 +34,10 @@ namespace bf16_tensors {
 ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
 }  // namespace tensor_core
+/// fprop and dgrad alone.
+namespace hopper {
+ASSAY_CONV2D_ALGORITHM
+}
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
 namespace bf16_tensors {

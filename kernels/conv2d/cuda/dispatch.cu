@@ -35,8 +35,7 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
 template <auto kWgrad, class T = float>
 void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x, Conv2dGrad<T> g,
            float* dw, float* dbias) {
-  kWgrad(ctx, s, e, x, g, dw);
-  if (dbias == nullptr) return;
+  if (kWgrad(ctx, s, e, x, g, dw, dbias) || dbias == nullptr) return;
   const int64_t rows = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool);
   column_sums<1>(ctx, rows, s.K, BiasGradient<T>{{s, e, g}}, StoreBiasGradient{dbias});
 }
@@ -79,6 +78,17 @@ constexpr Conv2dAlgorithm kTable[] = {
      .fprop = fprop<direct::fprop>,
      .dgrad = dgrad<direct::dgrad>,
      .wgrad = wgrad<direct::wgrad>},
+    {.name = "hopper",
+     .algo = Algorithm::hopper,
+     .covers_text =
+         "fprop and dgrad, tf32x3 and tf32 on sm_90, channels in 4s: TMA copies boxes of "
+         "the image, wgmma multiplies",
+     .file = "kernels/conv2d/cuda/hopper.cu",
+     .wgrad_file = nullptr,
+     .covers = hopper::covers,
+     .fprop = fprop<hopper::fprop>,
+     .dgrad = dgrad<hopper::dgrad>,
+     .wgrad = nullptr},
     {.name = "tensor_core",
      .algo = Algorithm::tensor_core,
      .covers_text = "tf32x3 and tf32, channels in 4s: the pipeline, with mma.sync",

@@ -133,12 +133,14 @@ __device__ void load_columns(const ImageViewOf<T>& x, int n, int h, int w, int c
   }
 }
 
-/// Grid: blocks of units, 1, parts x phases. partials as WgradPartials.
+/// Grid: blocks of units, 1, parts x phases. partials as WgradPartials; those of dbias may be null.
+/// The units of the first row and columns of taps add up dbias.
 template <int kColumns, bool kByFours, bool kPooled, class T>
 __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
     conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
-                     ImageViewOf<T> x, GradientOfZFrom<T> dz, float* partials) {
-  ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * kColumns, pitch of lanes and units)
+                     ImageViewOf<T> x, GradientOfZFrom<T> dz, float* partials,
+                     float* dbias_partials) {
+  ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * (kColumns + 1), pitch of lanes and units)
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
   const int part = conv.by_phases.quotient(z);
   const Phase phase(conv, z - part * conv.phases());
@@ -150,7 +152,7 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
   const int lane = thread / units.of_block;
 
   const Place at = Place::of<kColumns>(units, first_unit + thread % units.of_block);
-  float sums[kFilters][kColumns] = {};
+  float sums[kFilters][kColumns] = {}, of_bias[kFilters] = {};
   if (lane < units.lanes && at.row < phase.taps_r && at.column < row_of_taps &&
       begin + lane < end) {
     Walk walk(phase, begin + lane, units.lanes);
@@ -168,36 +170,52 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
               pixel.w + (gradients.place[f] & (phase.pool - 1)) * phase.step, at.column, v);
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) sums[f][c] = fmaf(gradients.d[f], v[c], sums[f][c]);
+        of_bias[f] += gradients.d[f];
       }
     }
   }
-  if (lane < units.lanes)
+  if (lane < units.lanes) {
 #pragma unroll
     for (int i = 0; i < kFilters * kColumns; ++i)
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
+#pragma unroll
+    for (int f = 0; f < kFilters; ++f)
+      shared[(kFilters * kColumns + f) * units.pitch + thread] = of_bias[f];
+  }
   __syncthreads();
 
-  float* out = partials + z * conv.weights_of_phase;
+  const PartialGradient out(conv, phase, partials, z);
+  const auto over_lanes = [&](int i, int unit) {
+    float sum = 0;
+    for (int l = 0; l < units.lanes; ++l)
+      sum += shared[i * units.pitch + l * units.of_block + unit];
+    return sum;
+  };
+  if (dbias_partials != nullptr)
+    for (int o = thread; o < kFilters * units.of_block; o += static_cast<int>(blockDim.x)) {
+      const int unit = o % units.of_block, f = o / units.of_block;
+      const Place to = Place::of<kColumns>(units, first_unit + unit);
+      if (to.row == 0 && to.column == 0 && to.k + f < conv.K)
+        dbias_partials[z * gradient_stride(conv.K) + to.k + f] =
+            over_lanes(kFilters * kColumns + f, unit);
+    }
   for (int o = thread; o < kFilters * kColumns * units.of_block;
        o += static_cast<int>(blockDim.x)) {
     const int unit = o % units.of_block, i = o / units.of_block;
     const Place to = Place::of<kColumns>(units, first_unit + unit);
     const int k = to.k + i / kColumns, column = to.column + i % kColumns;
     if (to.row >= phase.taps_r || k >= conv.K || column >= row_of_taps) continue;
-    float sum = 0;
-    for (int l = 0; l < units.lanes; ++l)
-      sum += shared[i * units.pitch + l * units.of_block + unit];
-    out[int64_t{k} * phase.depth() + to.row * row_of_taps + column] = sum;
+    out.store(k, to.row * row_of_taps + column, over_lanes(i, unit));
   }
 }
 
 template <int kColumns, bool kByFours, class T>
-void run(Context& ctx, const DenseConv& conv, const ImageViewOf<T>& x, const GradientOfZFrom<T>& dz,
-         float* dw) {
+bool run(Context& ctx, const DenseConv& conv, const ImageViewOf<T>& x, const GradientOfZFrom<T>& dz,
+         float* dw, float* dbias) {
   constexpr int64_t kBlocks = 528;  // four for each of an H100's 132 multiprocessors
   const Units units(conv, kColumns);
   const WgradCut cut(conv, units.blocks(), units.lanes * conv.pool * conv.pool, kBlocks);
-  const WgradPartials partials(ctx, conv, cut, dw);
+  const WgradPartials partials(ctx, conv, cut, dw, dbias);
   const auto kernel = conv.pool > 1 ? conv2d_wgrad_few<kColumns, kByFours, true, T>
                                     : conv2d_wgrad_few<kColumns, kByFours, false, T>;
   const int threads = units.lanes * units.of_block;
@@ -205,39 +223,40 @@ void run(Context& ctx, const DenseConv& conv, const ImageViewOf<T>& x, const Gra
          dim3(static_cast<unsigned>(units.blocks()), 1,
               static_cast<unsigned>(cut.parts * conv.phases())),
          static_cast<unsigned>((threads + 31) / 32 * 32),
-         sizeof(float) * static_cast<size_t>(kFilters * kColumns * units.pitch), stream_of(ctx),
-         conv, cut, units, x, dz, partials.get());
-  partials.sum_into(dw);
+         sizeof(float) * static_cast<size_t>(kFilters * (kColumns + 1) * units.pitch),
+         stream_of(ctx), conv, cut, units, x, dz, partials.dw.get(), partials.dbias.get());
+  partials.sum();
+  return true;
 }
 
 template <class T>
-void run_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
-               Conv2dGrad<T> g, float* dw) {
+bool run_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+               Conv2dGrad<T> g, float* dw, float* dbias) {
   const DenseConv conv = fprop_conv(s, e.pool);
   const ImageViewOf<T> image{x, s.H, s.W, s.C};
   const GradientOfZFrom<T> dz(s, e, g);
   if (s.K % 4 == 0) check_aligned(g);
   if (s.C % 4 == 0) {
     check_aligned("x", x);
-    return run<8, true>(ctx, conv, image, dz, dw);
+    return run<8, true>(ctx, conv, image, dz, dw, dbias);
   }
   // 3x3 filters: 3 columns of one channel, 9 of three.
-  if (s.C == 1) return run<4, false>(ctx, conv, image, dz, dw);
-  run<12, false>(ctx, conv, image, dz, dw);
+  if (s.C == 1) return run<4, false>(ctx, conv, image, dz, dw, dbias);
+  return run<12, false>(ctx, conv, image, dz, dw, dbias);
 }
 
 }  // namespace
 
 namespace direct {
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
-  run_wgrad(ctx, s, e, x, g, dw);
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
+  return run_wgrad(ctx, s, e, x, g, dw, dbias);
 }
 
-void bf16_tensors::wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
-                         Conv2dGrad<bf16> g, float* dw) {
-  run_wgrad(ctx, s, e, x, g, dw);
+bool bf16_tensors::wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                         Conv2dGrad<bf16> g, float* dw, float* dbias) {
+  return run_wgrad(ctx, s, e, x, g, dw, dbias);
 }
 
 }  // namespace direct

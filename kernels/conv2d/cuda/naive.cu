@@ -139,11 +139,12 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
          GradientOfZ(s, e, g), w, dx);
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float*) {
   const int64_t weights = int64_t{s.K} * s.R * s.S * s.C;
   launch(conv2d_wgrad_naive, blocks_for(weights, kThreads), kThreads, 0, stream_of(ctx), weights, s,
          x, GradientOfZ(s, e, g), dw);
+  return false;
 }
 
 }  // namespace naive

@@ -26,33 +26,39 @@ struct PixelTable {
 struct PlainGradient {
   const float* dy;
   int K;
-  static constexpr bool kPooled = false;
+  static constexpr bool kPooled = false, kFormed = false;
   __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
     const bool inside = pixel >= 0 && k_inside;
     ptx::cp_async<16>(to, dy + (inside ? pixel * K + k : 0), inside);
   }
 };
+/// dbias of bf16 is not summed here: of_bias would take eight registers.
 template <bool kPooled_, class T = float>
 struct MaskedGradient {
   GradientOfZFrom<T> dz;
-  static constexpr bool kPooled = kPooled_;
-  __device__ void copy(float* to, int pixel, bool k_inside, int k) const {
+  static constexpr bool kPooled = kPooled_, kFormed = sizeof(T) == sizeof(float);
+  /// Returns what it stores, where it is of use for dbias.
+  __device__ auto copy(float* to, int pixel, bool k_inside, int k) const {
     const int of_y = kPooled ? pixel >> 2 * dz.pool_log2 : pixel;  // pixels go window by window
-    const int place = kPooled ? pixel & (dz.pool * dz.pool - 1) : 0;
+    const uint32_t places = four_bytes(kPooled ? pixel & (dz.pool * dz.pool - 1) : 0);
     const bool inside = pixel >= 0 && k_inside;
-    if constexpr (sizeof(T) == sizeof(float))
-      stv(to, load_dz<kPooled, true>(dz, inside, of_y * dz.K + k, four_bytes(place)));
-    else
-      stv(to, load_dz_words<kPooled>(dz, inside, of_y * dz.K + 2 * k, four_bytes(place)));
+    if constexpr (kFormed) {
+      const float4 v = load_dz<kPooled, true>(dz, inside, of_y * dz.K + k, places);
+      stv(to, v);
+      return v;
+    } else {
+      stv(to, load_dz_words<kPooled>(dz, inside, of_y * dz.K + 2 * k, places));
+    }
   }
 };
 
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. conv.C and the channels of x
-/// are in words. partials as WgradPartials, `stride` floats for each part and phase.
+/// are in words. partials as WgradPartials; those of dbias may be null. If dz passes through
+/// registers (kFormed), dbias is summed there.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
-                          Gradient gradient, int64_t stride, float* partials) {
+                          Gradient gradient, float* partials, float* dbias_partials) {
   constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads, kElements = Tile::kElements;
   constexpr int kWordsA = Tile::kM / kElements, kWordsB = Tile::kN / kElements;  // of a pixel
   // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 words each.
@@ -98,12 +104,19 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     shifts[i] = source.shift(phase, d < depth ? tap_of(phase, d) : past_the_end);
   }
 
+  float4 of_bias = make_float4(0, 0, 0, 0);
   const auto load = [&](float* stage, int step) {
     const PixelTable<kDepth>& table = tables[step % 2];
 #pragma unroll
-    for (int d = 0; d < kDepth; d += kBlock / kAcrossA)
-      gradient.copy(stage + to_a + Tile::template at<false, Tile::kM>(0, d), table.z[row_a + d],
-                    k_inside, k0 + k);
+    for (int d = 0; d < kDepth; d += kBlock / kAcrossA) {
+      float* const to = stage + to_a + Tile::template at<false, Tile::kM>(0, d);
+      if constexpr (Gradient::kFormed) {
+        const float4 v = gradient.copy(to, table.z[row_a + d], k_inside, k0 + k);
+        of_bias = make_float4(of_bias.x + v.x, of_bias.y + v.y, of_bias.z + v.z, of_bias.w + v.w);
+      } else {
+        gradient.copy(to, table.z[row_a + d], k_inside, k0 + k);
+      }
+    }
 #pragma unroll
     for (int d = 0; d < kDepth; d += kBlock / kAcrossB) {
       const int2 at = ldv<int2>(&table.x[row_b + d]);
@@ -121,34 +134,45 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  float* out = partials + z * stride;
+  const PartialGradient<kElements> out(conv, phase, partials, z);
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 * kElements + i / Tile::kN, d = d0 * kElements + i % Tile::kN;
     if (row < conv.K && d < depth * kElements)
-      out[int64_t{row} * depth * kElements + d] =
-          shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN];
+      out.store(row, d, shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN]);
+  }
+  if constexpr (Gradient::kFormed) {
+    if (dbias_partials == nullptr || blockIdx.y != 0) return;  // all columns have the same dz
+    __syncthreads();
+    stv(shared + 4 * thread, of_bias);
+    __syncthreads();
+    if (thread >= Tile::kM || k0 + thread >= conv.K) return;
+    float sum = 0;
+    for (int row = 0; row < kBlock / kAcrossA; ++row) sum += shared[row * Tile::kM + thread];
+    dbias_partials[z * gradient_stride(conv.K) + k0 + thread] = sum;
   }
 }
 
+/// Returns whether dbias, unless null, is written too.
 template <class Tile, class Gradient>
-void launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView& x,
-                           const Gradient& gradient, float* dw) {
+bool launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView& x,
+                           const Gradient& gradient, float* dw, float* dbias) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
   const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
-  const WgradPartials partials(ctx, conv, cut, dw);
+  const WgradPartials partials(ctx, conv, cut, dw, Gradient::kFormed ? dbias : nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   DenseConv words = conv;
   words.C /= Tile::kElements;
   launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
-         stream_of(ctx), words, cut, x, gradient, conv.phase_weights(), partials.get());
-  partials.sum_into(dw);
+         stream_of(ctx), words, cut, x, gradient, partials.dw.get(), partials.dbias.get());
+  partials.sum();
+  return Gradient::kFormed;
 }
 
 /// Large and Small are tiles of 64 x 128 and 32 x 64.
 template <class Large, class Small>
-void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-                    Conv2dGrad<float> g, float* dw) {
+bool pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                    Conv2dGrad<float> g, float* dw, float* dbias) {
   check_aligned("x", x);
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
@@ -157,24 +181,21 @@ void pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
   if (dz_is_dy(e)) {
     const auto run = large ? launch_wgrad_pipeline<Large, PlainGradient>
                            : launch_wgrad_pipeline<Small, PlainGradient>;
-    return run(ctx, conv, image, {g.dy, s.K}, dw);
+    return run(ctx, conv, image, {g.dy, s.K}, dw, dbias);
   }
   const SteepGradient<float> dz(ctx, s, e, g);
   const auto masked = [&]<bool kPooled>() {
     const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
                            : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
-    run(ctx, conv, image, {dz.get()}, dw);
+    return run(ctx, conv, image, {dz.get()}, dw, dbias);
   };
-  if (e.pool == 1)
-    masked.template operator()<false>();
-  else
-    masked.template operator()<true>();
+  return e.pool == 1 ? masked.template operator()<false>() : masked.template operator()<true>();
 }
 
 /// The same on bf16 tensors. Wide is a tile of 128 x 128, Large 64 x 256, Small 32 x 64.
 template <class Wide, class Large, class Small>
-void pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
-                         Conv2dGrad<bf16> g, float* dw) {
+bool pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                         Conv2dGrad<bf16> g, float* dw, float* dbias) {
   check_aligned("x", x);
   check_aligned(g);
   const DenseConv conv = fprop_conv(s, e.pool);
@@ -184,14 +205,12 @@ void pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogu
     const auto launch = small       ? launch_wgrad_pipeline<Small, Gradient>
                         : s.K <= 64 ? launch_wgrad_pipeline<Large, Gradient>
                                     : launch_wgrad_pipeline<Wide, Gradient>;
-    launch(ctx, conv, words_of(x, s.H, s.W, s.C), gradient, dw);
+    return launch(ctx, conv, words_of(x, s.H, s.W, s.C), gradient, dw, dbias);
   };
-  if (e.pool > 1)
-    run(MaskedGradient<true, bf16>{dz.get()});
-  else if (e.activation != Activation::none && slope_from_sign(e.activation))
-    run(MaskedGradient<false, bf16>{dz.get()});
-  else
-    run(PlainGradient{reinterpret_cast<const float*>(dz.get().dy), s.K / 2});
+  if (e.pool > 1) return run(MaskedGradient<true, bf16>{dz.get()});
+  if (e.activation != Activation::none && slope_from_sign(e.activation))
+    return run(MaskedGradient<false, bf16>{dz.get()});
+  return run(PlainGradient{reinterpret_cast<const float*>(dz.get().dy), s.K / 2});
 }
 
 }  // namespace assay::cuda

@@ -21,10 +21,10 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   pipeline_dgrad<FmaTile<128, 64, true, true>, FmaTile<64, 32, true, true>>(ctx, s, e, g, w, dx);
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
-  pipeline_wgrad<FmaTile<64, 128, false, false>, FmaTile<32, 64, false, false>>(ctx, s, e, x, g,
-                                                                                dw);
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
+  return pipeline_wgrad<FmaTile<64, 128, false, false>, FmaTile<32, 64, false, false>>(
+      ctx, s, e, x, g, dw, dbias);
 }
 
 }  // namespace assay::cuda::pipelined

@@ -59,12 +59,15 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   });
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
+  bool has_dbias = false;
   with_math(ctx, [&]<class Math>() {
-    pipeline_wgrad<MmaTile<Math, 64, 128, false, false>, MmaTile<Math, 32, 64, false, false>>(
-        ctx, s, e, x, g, dw);
+    has_dbias =
+        pipeline_wgrad<MmaTile<Math, 64, 128, false, false>, MmaTile<Math, 32, 64, false, false>>(
+            ctx, s, e, x, g, dw, dbias);
   });
+  return has_dbias;
 }
 
 namespace bf16_tensors {
@@ -99,10 +102,10 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   pipeline_dgrad_bf16<Wide, Large<Bf16>, Small<Bf16>>(ctx, s, e, g, w, dx);
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
-           Conv2dGrad<bf16> g, float* dw) {
-  pipeline_wgrad_bf16<WideWgrad, LargeWgrad, MmaTile<Bf16, 32, 64, false, false>>(ctx, s, e, x, g,
-                                                                                  dw);
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           Conv2dGrad<bf16> g, float* dw, float* dbias) {
+  return pipeline_wgrad_bf16<WideWgrad, LargeWgrad, MmaTile<Bf16, 32, 64, false, false>>(
+      ctx, s, e, x, g, dw, dbias);
 }
 
 }  // namespace bf16_tensors

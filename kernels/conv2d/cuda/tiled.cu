@@ -98,8 +98,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   store_tile<kTile, kTile, kPitch, kThreads>(phase, pixels, conv.K, m0, n0, &tile[0][0], e);
 }
 
-/// wgrad: partials (parts, phases, K, taps*C). Grid: tiles of filters, tiles of taps and channels,
-/// parts x phases.
+/// wgrad: partials as those of dw in WgradPartials. Grid: tiles of filters, tiles of taps and
+/// channels, parts x phases.
 __global__ void __launch_bounds__(kThreads, kBlocks)
     conv2d_wgrad_tiled(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
                        GradientOfZ dz, float* partials) {
@@ -129,13 +129,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
   const int y = k0 + static_cast<int>(threadIdx.x) / (kTile / kSide) * kSide;
   const int column = d0 + static_cast<int>(threadIdx.x) % (kTile / kSide) * kSide;
-  float* out = partials + z * conv.weights_of_phase;
+  const PartialGradient out(conv, phase, partials, z);
 #pragma unroll
   for (int i = 0; i < kSide; ++i)
 #pragma unroll
     for (int j = 0; j < kSide; ++j)
-      if (y + i < conv.K && column + j < depth)
-        out[int64_t{y + i} * depth + column + j] = sums[i][j];
+      if (y + i < conv.K && column + j < depth) out.store(y + i, column + j, sums[i][j]);
 }
 
 template <class Source>
@@ -167,16 +166,17 @@ void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGr
   run(ctx, dgrad_conv(s), GradientOfZ(s, e, g), w, {dx});
 }
 
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw) {
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float*) {
   const DenseConv conv = fprop_conv(s, e.pool);
   const unsigned tiles_k = blocks_for(s.K, kTile), tiles_d = blocks_for(conv.max_depth(), kTile);
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, kDepth);
-  const WgradPartials partials(ctx, conv, cut, dw);
+  const WgradPartials partials(ctx, conv, cut, dw, nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   launch(conv2d_wgrad_tiled, grid, kThreads, 0, stream_of(ctx), conv, cut,
-         ImageView{x, s.H, s.W, s.C}, GradientOfZ(s, e, g), partials.get());
-  partials.sum_into(dw);
+         ImageView{x, s.H, s.W, s.C}, GradientOfZ(s, e, g), partials.dw.get());
+  partials.sum();
+  return false;
 }
 
 }  // namespace tiled

@@ -1,20 +1,45 @@
 #include "kernels/conv2d/cuda/weights.cuh"
 
+#include <utility>
+#include <vector>
+
+#include "kernels/reduce/reduce.h"
 #include "kernels/runtime/cuda/grid.cuh"
+#include "kernels/runtime/cuda/step_packs.h"
 
 namespace assay::cuda {
 namespace {
 
+enum class PackForm : uint8_t { fp32, tf32, bf16 };
+
+/// Filters to be packed: of `conv` its channels and axes alone are read.
+struct Pack {
+  DenseConv conv;
+  PackForm form;
+  const float* w;
+  void* packed;
+};
+constexpr int kMaxPacks = 32;  // the table stays below the 4 KiB that kernel arguments may have
+struct PackTable {
+  int count;
+  unsigned first_block[kMaxPacks + 1];  // of each pack, and of the end
+  Pack packs[kMaxPacks];
+};
+static_assert(sizeof(PackTable) < 4000);
+
 /// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
-/// rounded to TF32 if wanted, and to T. One thread per element.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    pack_phase_weights(DenseConv conv, bool round_to_tf32, const float* __restrict__ w,
-                       T* __restrict__ packed) {
-  const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
+/// rounded to the form. One thread per element and phase.
+__global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__ PackTable table) {
+  int number = 0;
+  while (number + 1 < table.count && blockIdx.x >= table.first_block[number + 1]) ++number;
+  const Pack& pack = table.packs[number];
+  const DenseConv& conv = pack.conv;
+  const int phase = static_cast<int>(blockIdx.y);
+  if (phase >= conv.phases()) return;
+  const int a = phase / conv.columns.phases();
   const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
   const int depth = conv.rows.taps(a) * taps_s * conv.C;
-  const int64_t i = global_thread();
+  const int64_t i = int64_t{blockIdx.x - table.first_block[number]} * kThreads + threadIdx.x;
   if (i >= int64_t{conv.K} * depth) return;
   const int n = static_cast<int>(i / depth), d = static_cast<int>(i % depth), c = d % conv.C;
   const Range rows = conv.rows.summed(a, d / conv.C / taps_s);
@@ -24,54 +49,89 @@ __global__ void __launch_bounds__(kThreads)
   float sum = 0;
   for (int r = rows.begin; r < rows.end; ++r)
     for (int t = columns.begin; t < columns.end; ++t)
-      sum +=
-          w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
-  if (round_to_tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
-  packed[phase * conv.phase_weights() + i] = static_cast<T>(sum);
-}
-
-template <class T>
-Scratch packed_weights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32) {
-  Scratch packed(ctx, sizeof(T) * static_cast<size_t>(conv.phases() * conv.phase_weights()));
-  const dim3 grid(blocks_for(conv.phase_weights(), kThreads), static_cast<unsigned>(conv.phases()));
-  launch(pack_phase_weights<T>, grid, kThreads, 0, stream_of(ctx), conv, round_to_tf32, w,
-         packed.as<T>());
-  return packed;
-}
-
-constexpr int kWeights = 32, kSharers = kThreads / kWeights;
-
-/// dw: filter row r of phase a is the phase's tap that sums it. A block adds kWeights elements;
-/// thread t takes every kSharers-th part of element t % kWeights, and the first ones add up.
-__global__ void __launch_bounds__(kThreads)
-    sum_partials(DenseConv conv, int parts, const float* __restrict__ partials,
-                 float* __restrict__ dw) {
-  ASSAY_SHARED(float, sums, [kSharers][kWeights]);
-  const int R = conv.rows.filter, S = conv.columns.filter, C = conv.C;
-  const int column_of_block = static_cast<int>(threadIdx.x) % kWeights;
-  const int sharer = static_cast<int>(threadIdx.x) / kWeights;
-  const int64_t i = int64_t{blockIdx.x} * kWeights + column_of_block;
-  const bool inside = i < int64_t{conv.K} * R * S * C;
-  const int c = static_cast<int>(i % C), t = static_cast<int>(i / C % S);
-  const int r = static_cast<int>(i / C / S % R), k = static_cast<int>(i / C / S / R);
-  float sum = 0;
-  for (int phase = 0; inside && phase < conv.phases(); ++phase) {
-    const int a = phase / conv.columns.phases(), b = phase % conv.columns.phases();
-    const int row = floor_div(a - conv.rows.pad + r, conv.rows.upsample) - conv.rows.first(a);
-    const int column =
-        floor_div(b - conv.columns.pad + t, conv.columns.upsample) - conv.columns.first(b);
-    const int taps_s = conv.columns.taps(b), depth = conv.rows.taps(a) * taps_s * C;
-    const float* from = partials + phase * conv.phase_weights() + int64_t{k} * depth +
-                        (row * taps_s + column) * C + c;
-#pragma unroll 4
-    for (int part = sharer; part < parts; part += kSharers)
-      sum += from[int64_t{part} * conv.phases() * conv.phase_weights()];
+      sum += pack.w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels +
+                    channel];
+  const int64_t at = phase * conv.phase_weights() + i;
+  if (pack.form == PackForm::bf16) {
+    static_cast<bf16*>(pack.packed)[at] = static_cast<bf16>(sum);
+    return;
   }
-  sums[sharer][column_of_block] = sum;
-  __syncthreads();
-  if (sharer != 0 || !inside) return;
-  for (int other = 1; other < kSharers; ++other) sum += sums[other][column_of_block];
-  dw[i] = sum;
+  if (pack.form == PackForm::tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
+  static_cast<float*>(pack.packed)[at] = sum;
+}
+
+void pack_all(Context& ctx, const std::vector<Pack>& packs) {
+  PackTable table{};
+  unsigned blocks = 0, phases = 1;
+  const auto flush = [&] {
+    table.first_block[table.count] = blocks;
+    if (table.count > 0)
+      launch(pack_filters, dim3(blocks, phases), kThreads, 0, stream_of(ctx), table);
+    table.count = 0;
+    blocks = 0;
+    phases = 1;
+  };
+  for (const Pack& pack : packs) {
+    if (table.count == kMaxPacks) flush();
+    table.first_block[table.count] = blocks;
+    table.packs[table.count++] = pack;
+    blocks += blocks_for(pack.conv.phase_weights(), kThreads);
+    phases = std::max(phases, static_cast<unsigned>(pack.conv.phases()));
+  }
+  flush();
+}
+
+size_t packed_bytes(const DenseConv& conv, PackForm form) {
+  const size_t element = form == PackForm::bf16 ? sizeof(bf16) : sizeof(float);
+  return element * static_cast<size_t>(conv.phases() * conv.phase_weights());
+}
+
+class FilterPacks final : public StepPacks {
+ public:
+  void forget() override {
+    for (Entry& entry : entries_) entry.is_packed = false;
+  }
+
+  const void* get(Context& ctx, const DenseConv& conv, const float* w, PackForm form) {
+    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+      const DenseConv& of = entry.pack.conv;
+      return entry.pack.w == w && entry.pack.form == form && of.K == conv.K && of.C == conv.C &&
+             of.rows == conv.rows && of.columns == conv.columns;
+    });
+    if (found == entries_.end()) {
+      entries_.push_back({{conv, form, w, nullptr}, Scratch(ctx, packed_bytes(conv, form))});
+      Entry& made = entries_.back();
+      made.pack.packed = made.memory.as<void>();
+      pack_all(ctx, {made.pack});
+      return made.pack.packed;
+    }
+    if (!found->is_packed) {
+      std::vector<Pack> missing;
+      for (Entry& entry : entries_)
+        if (!std::exchange(entry.is_packed, true)) missing.push_back(entry.pack);
+      pack_all(ctx, missing);
+    }
+    return found->pack.packed;
+  }
+
+ private:
+  struct Entry {
+    Pack pack;
+    Scratch memory;
+    bool is_packed = true;
+  };
+  std::vector<Entry> entries_;
+};
+
+/// The packed filters, in `memory` unless a recorded step keeps them.
+const float* packed_filters(Context& ctx, const DenseConv& conv, const float* w, PackForm form,
+                            Scratch& memory) {
+  if (ctx.step_packs != nullptr)
+    return static_cast<const float*>(
+        static_cast<FilterPacks*>(ctx.step_packs)->get(ctx, conv, w, form));
+  memory = Scratch(ctx, packed_bytes(conv, form));
+  pack_all(ctx, {{conv, form, w, memory.as<void>()}});
+  return memory.as<float>();
 }
 
 }  // namespace
@@ -79,26 +139,33 @@ __global__ void __launch_bounds__(kThreads)
 PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32)
     : weights_(w) {
   if (!round_to_tf32 && !conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
-  packed_ = packed_weights<float>(ctx, conv, w, round_to_tf32);
-  weights_ = packed_.as<float>();
+  const PackForm form = round_to_tf32 ? PackForm::tf32 : PackForm::fp32;
+  weights_ = packed_filters(ctx, conv, w, form, packed_);
 }
 
 PhaseWeightsBf16::PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w)
-    : packed_(packed_weights<bf16>(ctx, conv, w, false)) {}
+    : words_(packed_filters(ctx, conv, w, PackForm::bf16, packed_)) {}
 
-WgradPartials::WgradPartials(Context& ctx, const DenseConv& conv, const WgradCut& cut, float* dw)
-    : ctx_(ctx), conv_(conv), parts_(cut.parts), partials_(dw) {
-  if (parts_ * conv.phases() == 1) return;
-  const int64_t floats = int64_t{parts_} * conv.phases() * conv.phase_weights();
-  scratch_ = Scratch(ctx, sizeof(float) * static_cast<size_t>(floats));
-  partials_ = scratch_.as<float>();
+std::unique_ptr<StepPacks> new_step_packs() {
+  return std::make_unique<FilterPacks>();
 }
 
-void WgradPartials::sum_into(float* dw) const {
-  if (partials_ == dw) return;
-  const int64_t weights = int64_t{conv_.K} * conv_.rows.filter * conv_.columns.filter * conv_.C;
-  launch(sum_partials, blocks_for(weights, kWeights), kThreads, 0, stream_of(ctx_), conv_, parts_,
-         partials_, dw);
+GradientPartials::GradientPartials(Context& ctx, int64_t n, int parts, float* gradient)
+    : ctx_(ctx), gradient_(gradient), partials_(gradient), sum_{n, {}} {
+  if (parts == 1 || gradient == nullptr) return;
+  const int64_t stride = gradient_stride(n);
+  const auto memory =
+      std::make_shared<const Scratch>(ctx, sizeof(float) * static_cast<size_t>(parts * stride));
+  partials_ = memory->as<float>();
+  sum_.addends = {{memory, partials_, static_cast<int>(stride), parts}};
+}
+
+void GradientPartials::sum() const {
+  if (sum_.addends.empty()) return;
+  if (ctx_.unfinished != nullptr && ctx_.unfinished->wants(gradient_))
+    ctx_.unfinished->leave(gradient_, sum_);
+  else
+    finish_sum(ctx_, sum_, gradient_);
 }
 
 }  // namespace assay::cuda

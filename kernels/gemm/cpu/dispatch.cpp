@@ -33,7 +33,8 @@ constexpr GemmAlgorithm kTable[] = {
      .algo = Algorithm::naive,
      .covers_text = "every shape: plain loops",
      .file = "kernels/gemm/cpu/naive.cpp",
-     .covers = [](const Context&, const GemmShape&) { return Coverage::but_slower("one sum at a time"); },
+     .covers = [](const Context&,
+                  const GemmShape&) { return Coverage::but_slower("one sum at a time"); },
      .product = gemm_naive},
 };
 

@@ -1,9 +1,9 @@
-// Sums down the columns of a (rows, C) matrix of computed values, in two passes and a fixed order.
+// Sums down the columns of a (rows, C) matrix of computed values, in one launch and a fixed order.
 //
 //            C columns
-//          +-----------+   pass 1: a block sums kRows rows of up to 32 columns; its threads take
-//   part 0 |  block    |           every (256 / columns)-th row each
-//          +-----------+   pass 2: a block adds the parts of up to 32 columns in the same way
+//          +-----------+   a block sums kColumnSumRows rows of up to 32 columns; its threads take
+//   part 0 |  block    |   every (256 / columns)-th row each
+//          +-----------+   the last block of these columns to end adds their parts in the same way
 //   part 1 |  block    |
 //          +-----------+
 //
@@ -16,7 +16,7 @@
 
 namespace assay::cuda {
 
-/// Rows that one block of pass 1 sums.
+/// Rows that one block sums.
 constexpr int kColumnSumRows = 512;
 /// Values that a thread adds in float; those sums are added in double.
 constexpr int kFloatChain = 16;
@@ -45,6 +45,7 @@ template <int kSums, class Finish>
 __device__ void add_lanes(const ColumnPlace& at, int columns, int C, const double (&total)[kSums],
                           const Finish& finish) {
   ASSAY_SHARED(double, sums, [kSums][kThreads]);
+  __syncthreads();  // the sums of an earlier call have been read
 #pragma unroll
   for (int k = 0; k < kSums; ++k) sums[k][at.thread] = total[k];
   __syncthreads();
@@ -59,11 +60,12 @@ __device__ void add_lanes(const ColumnPlace& at, int columns, int C, const doubl
 }
 
 /// partial (parts, kSums, C) gets the sums of f(row, c), a ColumnValues<kSums>, over each part's
-/// rows.
-template <int kSums, class F>
+/// rows. The last block of each group of columns calls finish(c, totals) for them.
+template <int kSums, class F, class Finish>
 __global__ void __launch_bounds__(kThreads)
-    column_sums_part(int64_t rows, int C, int columns, F f, double* partial) {
-  const ColumnPlace at(columns, blockIdx.y);
+    sum_columns(int64_t rows, int C, int columns, unsigned first_group, F f, double* partial,
+                unsigned* counters, Finish finish) {
+  const ColumnPlace at(columns, first_group + blockIdx.y);
   const int64_t begin = int64_t{blockIdx.x} * kColumnSumRows;
   const int64_t end = rows < begin + kColumnSumRows ? rows : begin + kColumnSumRows;
   double total[kSums] = {};
@@ -78,24 +80,24 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int k = 0; k < kSums; ++k) total[k] += static_cast<double>(chain[k]);
     }
+  const int parts = static_cast<int>(gridDim.x);
+  if (parts == 1) {
+    add_lanes<kSums>(at, columns, C, total,
+                     [&](const ColumnTotals<kSums>& sums) { finish(at.c, sums); });
+    return;
+  }
   add_lanes<kSums>(at, columns, C, total, [&](const ColumnTotals<kSums>& sums) {
 #pragma unroll
     for (int k = 0; k < kSums; ++k)
       partial[(int64_t{blockIdx.x} * kSums + k) * C + at.c] = sums.v[k];
   });
-}
-
-/// Pass 2: calls finish(c, totals) for every column.
-template <int kSums, class Finish>
-__global__ void __launch_bounds__(kThreads)
-    column_sums_finish(int64_t parts, int C, int columns, const double* partial, Finish finish) {
-  const ColumnPlace at(columns, blockIdx.x);
-  double total[kSums] = {};
+  if (!last_block(counters + blockIdx.y, gridDim.x)) return;
+  double all[kSums] = {};
   if (at.c < C)
-    for (int64_t part = at.lane; part < parts; part += at.lanes)
+    for (int part = at.lane; part < parts; part += at.lanes)
 #pragma unroll
-      for (int k = 0; k < kSums; ++k) total[k] += partial[(part * kSums + k) * C + at.c];
-  add_lanes<kSums>(at, columns, C, total,
+      for (int k = 0; k < kSums; ++k) all[k] += partial[(int64_t{part} * kSums + k) * C + at.c];
+  add_lanes<kSums>(at, columns, C, all,
                    [&](const ColumnTotals<kSums>& sums) { finish(at.c, sums); });
 }
 
@@ -104,12 +106,12 @@ template <int kSums, class F, class Finish>
 void column_sums(Context& ctx, int64_t rows, int C, const F& f, const Finish& finish) {
   int columns = 1;
   while (columns < 32 && columns < C) columns *= 2;
-  const unsigned parts = blocks_for(rows, kColumnSumRows);
-  const Scratch partial(ctx, int64_t{parts} * kSums * C * sizeof(double));
-  launch(column_sums_part<kSums, F>, dim3(parts, blocks_for(C, columns)), kThreads, 0,
-         stream_of(ctx), rows, C, columns, f, partial.as<double>());
-  launch(column_sums_finish<kSums, Finish>, blocks_for(C, columns), kThreads, 0, stream_of(ctx),
-         int64_t{parts}, C, columns, partial.as<double>(), finish);
+  const unsigned parts = blocks_for(rows, kColumnSumRows), groups = blocks_for(C, columns);
+  const Scratch partial(ctx, parts == 1 ? 0 : int64_t{parts} * kSums * C * sizeof(double));
+  for (unsigned first = 0; first < groups; first += kCounters)
+    launch(sum_columns<kSums, F, Finish>,
+           dim3(parts, std::min<unsigned>(groups - first, kCounters)), kThreads, 0, stream_of(ctx),
+           rows, C, columns, first, f, partial.as<double>(), counters_of(ctx), finish);
 }
 
 }  // namespace assay::cuda

@@ -1,6 +1,7 @@
 #include "kernels/runtime/cuda/cuda_context.h"
 
 #include "kernels/runtime/cuda/check.cuh"
+#include "kernels/runtime/cuda/grid.cuh"
 #include "kernels/runtime/cuda/launch.cuh"
 #include "kernels/runtime/cuda/step_graph.h"
 #if defined(__CUDACC__)
@@ -75,6 +76,8 @@ CudaContext::CudaContext(int host_threads) : pool_(host_threads) {
   context_.weights = weights_.get();
   context_.stream = compute_stream_;
   context_.owner = this;
+  counters_ = Scratch(context_, cuda::kCounters * sizeof(unsigned));
+  cuda::zero_bytes(context_, counters_.as<void>(), counters_.bytes());
 }
 
 CudaContext::~CudaContext() {
@@ -104,6 +107,10 @@ std::unique_ptr<StepRecorder> CudaContext::new_step_recorder() {
 }
 
 namespace cuda {
+
+unsigned* counters_of(const Context& ctx) {
+  return static_cast<const CudaContext*>(ctx.owner)->counters();
+}
 
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,
                 size_t bytes) {

@@ -33,12 +33,15 @@ class CudaContext final : public OwnedContext {
   /// from one, so that nothing else gets its blocks.
   Allocator& new_pool();
   std::unique_ptr<StepRecorder> new_step_recorder() override;
+  /// For cuda::counters_of().
+  unsigned* counters() const { return counters_.as<unsigned>(); }
 
  private:
   ThreadPool pool_;
   std::unique_ptr<MemorySource> source_;
   std::vector<std::unique_ptr<Allocator>> pools_;  // [0] is Context::memory
   std::unique_ptr<WeightCache> weights_;
+  Scratch counters_;
   void* compute_stream_ = nullptr;
   void* copy_stream_ = nullptr;
   void* event_ = nullptr;

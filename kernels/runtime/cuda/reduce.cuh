@@ -44,9 +44,8 @@ __device__ __forceinline__ T block_sum(T value) {
 /// wrote to global memory before (with plain loads, through pointers that are not __restrict__
 /// const). Blocks do not wait for each other, so they cannot deadlock. Parts must be added in a
 /// fixed order to give the same bits every time. (CUDA C++ Programming Guide, "Memory Fence
-/// Functions".)
-__device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks) {
-  ASSAY_SHARED(bool, is_last, [1]);
+/// Functions".) `is_last` is shared memory for the answer.
+__device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks, bool* is_last) {
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
@@ -64,6 +63,10 @@ __device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks) {
 #endif
   }
   return last;
+}
+__device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks) {
+  ASSAY_SHARED(bool, is_last, [1]);
+  return last_block(counter, blocks, is_last);
 }
 
 }  // namespace assay::cuda

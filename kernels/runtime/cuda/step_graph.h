@@ -6,10 +6,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "kernels/runtime/cuda/cuda_context.h"
 #include "kernels/runtime/cuda/launch_log.h"
+#include "kernels/runtime/cuda/step_packs.h"
 
 namespace assay {
 
@@ -42,6 +44,7 @@ class StepGraph final : public StepRecorder {
   CudaContext& context_;
   Allocator& pool_;
   WeightCache weights_;  // of the recorded step, whose packed weights must keep their addresses
+  std::unique_ptr<StepPacks> packs_;
   int warm_up_, runs_ = 0;
   void* exec_ = nullptr;  // a cudaGraphExec_t
 };
@@ -52,7 +55,8 @@ struct RecordedWork {
   std::vector<cuda::KernelLaunch> kernels;  ///< in order
 };
 
-/// Records `work`, which is as StepGraph wants it, and runs nothing of it. What the work allocates
+/// Records `work`, which is as StepGraph wants it, and runs nothing of it. Calls it twice, so that
+/// the record has what a warmed-up step launches. What the work allocates
 /// stays allocated until `context` is destroyed.
 RecordedWork record_work(CudaContext& context, const std::function<void()>& work);
 

@@ -1,0 +1,369 @@
+// Version 5, for sm_90, fprop and dgrad: TMA copies and wgmma multiplies, in the pipeline of the
+// matrix product (kernels/gemm/cuda/wgmma_pipeline.cuh).
+//
+// A tile has 128 pixels, a box of images, rows and columns of one phase, and 128, 64 or 32 filters.
+// What a tap reads is then a box too, of the image as it is: TMA copies it with zeros outside of
+// the image, every second row and column where the stride is 2. No thread computes an address or a
+// mask.
+//
+//   x (N,H,W,C)    box of 32 channels x columns x rows x images, from (c, w0 + s, h0 + r, n0)
+//   filters        (parts * phases, K, taps, C): 32 channels of one tap of the tile's filters
+//   stages         taps x C/32; channels past the last one are zeros on both sides
+//
+// A pooling window lies in one warp, so the maximum needs no shared memory: boxes have 8 columns
+// with a pool of 2, 4 with one of 4. With g = lane / 4 a lane has rows g and g + 8 of the 16 of a
+// warp:
+//
+//   8 columns    0  1  2  3  4  5  6  7          4 columns    0  1  2  3
+//                8  9 10 11 12 13 14 15                       4  5  6  7
+//                                                             8  9 10 11
+//                                                            12 13 14 15
+#include "kernels/conv2d/cuda/algorithms.h"
+#include "kernels/conv2d/cuda/epilogue.cuh"
+#include "kernels/conv2d/cuda/sources.cuh"
+#include "kernels/gemm/cuda/wgmma_pipeline.cuh"
+#include "kernels/runtime/cuda/cuda_context.h"
+#include "kernels/runtime/cuda/grid.cuh"
+
+namespace assay::cuda::hopper {
+namespace {
+
+constexpr int kMaxBlocks = 132;  // one for each multiprocessor of an H100
+constexpr int kPixels = 128;
+
+/// The boxes of pixels that cover the largest phase; sides are powers of two.
+struct Boxes {
+  int columns_log2, rows_log2;  // of a box; it has 128 / (rows * columns) images
+  int across, down, deep;       // boxes along columns, rows and images
+  Divisor by_across, by_down, by_filter_tiles;
+  int filter_tiles, tiles;  // tiles of one phase
+
+  ASSAY_HD int columns() const { return 1 << columns_log2; }
+  ASSAY_HD int rows() const { return 1 << rows_log2; }
+  ASSAY_HD int images() const { return kPixels >> columns_log2 >> rows_log2; }
+};
+
+/// The fewest boxes, of these the most square one.
+Boxes choose_boxes(const DenseConv& conv, int filters) {
+  const int rows = conv.rows.outputs_of(0, conv.P / conv.pool) * conv.pool;
+  const int columns = conv.columns.outputs_of(0, conv.Q / conv.pool) * conv.pool;
+  const auto count = [](int n, int log2) { return (n + (1 << log2) - 1) >> log2; };
+  Boxes best{};
+  int64_t fewest = INT64_MAX;
+  for (int c = 0; c <= 7; ++c)
+    for (int r = 0; c + r <= 7; ++r) {
+      if (conv.pool == 2 && (c != 3 || r < 1)) continue;
+      if (conv.pool == 4 && (c != 2 || r < 2)) continue;
+      const int64_t boxes = int64_t{count(columns, c)} * count(rows, r) * count(conv.N, 7 - c - r);
+      const bool squarer = std::abs(c - r) < std::abs(best.columns_log2 - best.rows_log2);
+      if (boxes > fewest || (boxes == fewest && !squarer)) continue;
+      fewest = boxes;
+      best.columns_log2 = c;
+      best.rows_log2 = r;
+    }
+  best.across = std::max(1, count(columns, best.columns_log2));
+  best.down = std::max(1, count(rows, best.rows_log2));
+  best.deep = count(conv.N, 7 - best.columns_log2 - best.rows_log2);
+  best.filter_tiles = (conv.K + filters - 1) / filters;
+  best.by_across = Divisor(best.across);
+  best.by_down = Divisor(best.down);
+  best.by_filter_tiles = Divisor(best.filter_tiles);
+  best.tiles = best.across * best.down * best.deep * best.filter_tiles;
+  return best;
+}
+
+/// packed(phase, part, n, tap, c) = the filter elements that a tap of a phase sums, in TF32: big
+/// parts and, if there are two, small ones; 0 for taps that the phase lacks. One thread per element
+/// of a phase.
+__global__ void __launch_bounds__(kThreads)
+    pack_filters(const __grid_constant__ DenseConv conv, int parts, const float* __restrict__ w,
+                 float* __restrict__ packed) {
+  const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
+  const int b = phase % conv.columns.phases();
+  const int taps_s = conv.columns.taps(b), taps = conv.rows.taps(a) * taps_s;
+  const int most = conv.rows.max_taps() * conv.columns.max_taps();
+  const int64_t i = global_thread(), elements = int64_t{conv.K} * most * conv.C;
+  if (i >= elements) return;
+  const int c = static_cast<int>(i % conv.C), tap = static_cast<int>(i / conv.C % most);
+  const int n = static_cast<int>(i / conv.C / most);
+  const bool flipped = conv.rows.backward;
+  const int k = flipped ? c : n, channel = flipped ? n : c, channels = flipped ? conv.K : conv.C;
+  float sum = 0;
+  if (tap < taps) {
+    const Range rows = conv.rows.summed(a, tap / taps_s);
+    const Range columns = conv.columns.summed(b, tap % taps_s);
+    for (int r = rows.begin; r < rows.end; ++r)
+      for (int t = columns.begin; t < columns.end; ++t)
+        sum +=
+            w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
+  }
+  const float big = __uint_as_float(ptx::cvt_tf32(sum));
+  float* to = packed + phase * parts * elements + i;
+  *to = big;
+  if (parts == 2) to[elements] = __uint_as_float(ptx::cvt_tf32(sum - big));
+}
+
+/// dz (N,P,Q,K) in memory, because TMA copies and does not compute. One thread per element.
+__global__ void __launch_bounds__(kThreads)
+    form_dz(GradientOfZ dz, Divisor by_P, Divisor by_Q, Divisor by_K, int elements,
+            float* __restrict__ out) {
+  const int64_t thread = global_thread();
+  if (thread >= elements) return;
+  const int i = static_cast<int>(thread), pixel = by_K.quotient(i), row = by_Q.quotient(pixel);
+  const int n = by_P.quotient(row);
+  out[i] = dz(n, row - n * by_P.value(), pixel - row * by_Q.value(), i - pixel * by_K.value());
+}
+
+/// A tile: its phase, its first filter, and the first image, row and column of the phase's outputs.
+struct TilePlace {
+  int phase, k0, n0, i0, j0;
+  __device__ TilePlace(int t, const Boxes& boxes, int filters) {
+    phase = t / boxes.tiles;
+    const int in_phase = t - phase * boxes.tiles, box = boxes.by_filter_tiles.quotient(in_phase);
+    k0 = (in_phase - box * boxes.filter_tiles) * filters;
+    const int row = boxes.by_across.quotient(box), deep = boxes.by_down.quotient(row);
+    j0 = (box - row * boxes.across) << boxes.columns_log2;
+    i0 = (row - deep * boxes.down) << boxes.rows_log2;
+    n0 = deep * boxes.images();
+  }
+};
+
+/// A maximum and the place of its first occurrence.
+struct Best {
+  float value;
+  int place;
+  __device__ void take(float v, int p) {
+    const bool better = v > value || (v == value && p < place);
+    value = better ? v : value;
+    place = better ? p : place;
+  }
+  __device__ void take_from_lane(int mask) {
+    const float v = __shfl_xor_sync(~0u, value, mask);
+    const int p = __shfl_xor_sync(~0u, place, mask);
+    take(v, p);
+  }
+};
+
+/// Two neighbouring filters of one output.
+__device__ __forceinline__ void store_two(const Epilogue& e, int64_t at, int k, float first,
+                                          float second) {
+  if (e.bias != nullptr) {
+    first += e.bias[k];
+    second += e.bias[k + 1];
+  }
+  stv(e.out + at,
+      make_float2(activate(e.activation, e.slope, first), activate(e.activation, e.slope, second)));
+}
+
+/// The epilogue of a tile, from the registers of a consumer.
+template <class Pipeline, int kPool>
+__device__ __forceinline__ void store_sums(const float (&sums)[Pipeline::kN / 2],
+                                           const PhasedConv& conv, const Phase& phase,
+                                           const Boxes& boxes, const TilePlace& place,
+                                           const Epilogue& e) {
+  const int g = static_cast<int>(threadIdx.x) % 32 / 4;
+  int64_t out[2];  // of rows g and g + 8: the output's first filter, or -1
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = Pipeline::row_of(2 * half),
+              i = place.i0 + (row >> boxes.columns_log2) % boxes.rows();
+    const int j = place.j0 + row % boxes.columns();
+    const int n = place.n0 + (row >> boxes.columns_log2 >> boxes.rows_log2);
+    const bool inside = n < conv.N && i / kPool < phase.rows && j / kPool < phase.columns;
+    out[half] = inside ? phase.pixel(n, i / kPool, j / kPool, 0).out * conv.K : -1;
+  }
+#pragma unroll
+  for (int e0 = 0; e0 < Pipeline::kN / 2; e0 += 4) {
+    const int k = place.k0 + Pipeline::column_of(e0);
+    if constexpr (kPool == 1) {
+      if (k >= conv.K) continue;
+      if (out[0] >= 0) store_two(e, out[0] + k, k, sums[e0], sums[e0 + 1]);
+      if (out[1] >= 0) store_two(e, out[1] + k, k, sums[e0 + 2], sums[e0 + 3]);
+    } else {
+      Best best[2];
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        best[c] = {sums[e0 + c], kPool == 2 ? g % 2 : g};
+        best[c].take(sums[e0 + 2 + c], best[c].place + (kPool == 2 ? 2 : 8));
+        best[c].take_from_lane(4);  // g ^ 1
+        if constexpr (kPool == 4) {
+          best[c].take_from_lane(8);
+          best[c].take_from_lane(16);
+        }
+      }
+      // All lanes of a window have its maxima; they take turns to store them.
+      constexpr int kLanes = kPool == 2 ? 2 : 8;
+      if (g % kLanes != e0 / 4 % kLanes || k >= conv.K || out[0] < 0) continue;
+      store_two(e, out[0] + k, k, best[0].value, best[1].value);
+      if (e.argmax == nullptr) continue;
+      e.argmax[out[0] + k] = static_cast<uint8_t>(best[0].place);
+      e.argmax[out[0] + k + 1] = static_cast<uint8_t>(best[1].place);
+    }
+  }
+}
+
+template <class Math, int kN>
+__global__ void __launch_bounds__(384, 1)
+    conv2d_hopper(const __grid_constant__ ptx::TensorMap map_x,
+                  const __grid_constant__ ptx::TensorMap map_w,
+                  const __grid_constant__ PhasedConv conv, const __grid_constant__ Boxes boxes,
+                  const __grid_constant__ Epilogue e) {
+  using Pipeline = WgmmaPipeline<Math, kN>;
+  ASSAY_DYNAMIC_SHARED(float, stages);
+  ASSAY_SHARED(uint64_t, barriers, [2 * Pipeline::kStages]);
+  Pipeline pipeline(stages, barriers);
+  __syncthreads();
+  const int tiles = boxes.tiles * conv.phases(), chunks = (conv.C + 31) / 32;
+  const int first = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
+  RingPosition at;
+  if (Pipeline::is_producer()) {
+    if (!Pipeline::become_producer()) return;
+    for (int t = first; t < tiles; t += blocks) {
+      const TilePlace place(t, boxes, kN);
+      const Phase phase(conv, place.phase);
+      const int h0 = place.i0 * phase.step + phase.first_r;
+      const int w0 = place.j0 * phase.step + phase.first_s;
+      int r = 0, s = 0, c = 0;  // tap and channel of the next stage
+      pipeline.produce(
+          at, phase.taps_r * phase.taps_s * chunks, [&](float* a, float* b, uint64_t* full, int) {
+            ptx::tma_load(a, map_x, full, {c, w0 + s, h0 + r, place.n0});
+            ptx::tma_load(b, map_w, full,
+                          {c, r * phase.taps_s + s, place.k0, place.phase * Math::kParts});
+            c += 32;
+            if (c < conv.C) return;
+            c = 0;
+            if (++s < phase.taps_s) return;
+            s = 0;
+            ++r;
+          });
+    }
+    return;
+  }
+  Pipeline::become_consumer();
+  for (int t = first; t < tiles; t += blocks) {
+    const TilePlace place(t, boxes, kN);
+    const Phase phase(conv, place.phase);
+    float sums[kN / 2];
+    const int steps = phase.taps_r * phase.taps_s * chunks;
+    if (steps > 0) {
+      pipeline.consume(at, steps, sums);
+    } else {  // a filter shorter than the stride of its dgrad
+#pragma unroll
+      for (float& sum : sums) sum = 0;
+    }
+    if (conv.pool == 1)
+      store_sums<Pipeline, 1>(sums, conv, phase, boxes, place, e);
+    else if (conv.pool == 2)
+      store_sums<Pipeline, 2>(sums, conv, phase, boxes, place, e);
+    else
+      store_sums<Pipeline, 4>(sums, conv, phase, boxes, place, e);
+  }
+}
+
+template <class Math, int kN>
+void launch_tiles(Context& ctx, const DenseConv& conv, const float* source, const float* w,
+                  const Epilogue& e) {
+  using Pipeline = WgmmaPipeline<Math, kN>;
+  const auto size = [](int n) { return static_cast<uint64_t>(n); };
+  const int taps = conv.rows.max_taps() * conv.columns.max_taps(), phases = conv.phases();
+  const bool packs = Math::kParts == 2 || conv.rows.backward || phases > 1 || !aligned16(w);
+  const int64_t elements = int64_t{conv.K} * taps * conv.C;
+  const Scratch packed(ctx, packs ? sizeof(float) * Math::kParts * phases * elements : 0);
+  if (packs)
+    launch(pack_filters, dim3(blocks_for(elements, kThreads), static_cast<unsigned>(phases)),
+           kThreads, 0, stream_of(ctx), conv, Math::kParts, w, packed.as<float>());
+  const Boxes boxes = choose_boxes(conv, kN);
+  const auto step = [](const PhaseAxis& axis) { return static_cast<uint32_t>(axis.step()); };
+  const ptx::TensorMap map_x = make_tensor_map<4>(
+      {.base = source,
+       .size = {size(conv.C), size(conv.W), size(conv.H), size(conv.N)},
+       .box = {32, static_cast<uint32_t>(boxes.columns()), static_cast<uint32_t>(boxes.rows()),
+               static_cast<uint32_t>(boxes.images())},
+       .swizzle_bytes = 128,
+       .element = Math::kElementA,
+       .step = {1, step(conv.columns), step(conv.rows), 1}});
+  const ptx::TensorMap map_w = make_tensor_map<4>(
+      {.base = packs ? packed.as<float>() : w,
+       .size = {size(conv.C), size(taps), size(conv.K), size(Math::kParts * phases)},
+       .box = {32, 1, kN, Math::kParts},
+       .swizzle_bytes = 128,
+       .element = ptx::TensorElement::tfloat32});
+  const int tiles = boxes.tiles * phases;
+  launch(conv2d_hopper<Math, kN>, static_cast<unsigned>(std::min(kMaxBlocks, tiles)),
+         Pipeline::kThreads, Pipeline::kBytes, stream_of(ctx), map_x, map_w, conv, boxes, e);
+}
+
+/// Tiles of a pass with so many filters each.
+int64_t tiles_of(const DenseConv& conv, int filters) {
+  return int64_t{choose_boxes(conv, filters).tiles} * conv.phases();
+}
+
+/// The filters of a tile. Narrow tiles read shared memory longer than they multiply, to 2/3 of the
+/// peak, so they are for few filters, or where wider ones would leave more multiprocessors idle.
+int filters_of_tile(const DenseConv& conv) {
+  if (conv.K > 64 && tiles_of(conv, 128) >= kMaxBlocks) return 128;
+  return conv.K > 32 && tiles_of(conv, 64) >= kMaxBlocks * 2 / 3 ? 64 : 32;
+}
+
+template <class Math>
+void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
+         const Epilogue& e) {
+  const int filters = filters_of_tile(conv);
+  const auto launch = filters == 128  ? launch_tiles<Math, 128>
+                      : filters == 64 ? launch_tiles<Math, 64>
+                                      : launch_tiles<Math, 32>;
+  launch(ctx, conv, source, w, e);
+}
+void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
+         const Epilogue& e) {
+  const auto with_math = ctx.precision == Precision::tf32 ? run<WgmmaTf32> : run<WgmmaTf32x3>;
+  with_math(ctx, conv, source, w, e);
+}
+
+}  // namespace
+
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision != Precision::tf32 && ctx.precision != Precision::tf32x3)
+    return Coverage::no("for tf32 and tf32x3 alone");
+  if (!runs_sm90a()) return Coverage::no("for compute capability 9.0 alone");
+  if (pass == ConvPass::wgrad)
+    return Coverage::no("wgmma reads TF32 along the sum, which in wgrad is not contiguous");
+  if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
+  const bool forward = pass == ConvPass::fprop;
+  const DenseConv conv = forward ? fprop_conv(s, e.pool) : dgrad_conv(s);
+  if (conv.C % 4 != 0 || conv.K % 4 != 0) return Coverage::no("channels not in 4s");
+  if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
+  if (conv.C < 32 || conv.K < 32) return Coverage::but_slower("tiles would be mostly padding");
+  // Writing and reading dz takes as long as some 300 products of TF32 an element.
+  if (!forward && e.pool != 1 && s.R * s.S * s.C < 288)
+    return Coverage::but_slower(
+        "dz behind a pool, written to memory first, costs more than it saves");
+  const int64_t tiles = tiles_of(conv, 32);
+  if (tiles < kMaxBlocks / 2)
+    return Coverage::but_slower("too few tiles of 128 pixels x 32 filters");
+  if (tiles * kPixels * 3 > conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)
+    return Coverage::but_slower("boxes of pixels that hang far over the edge");
+  return Coverage::yes();
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           const float* w, const float* bias, float* y, uint8_t* argmax) {
+  check_aligned("x", x);
+  check_aligned("y", y);
+  run(ctx, fprop_conv(s, e.pool), x, w, {y, argmax, bias, e.activation, e.slope});
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           const float* w, float* dx) {
+  check_aligned(g);
+  const bool forms = !dz_is_dy(e);
+  const int elements = s.N * s.P() * s.Q() * s.K;  // offsets_fit_int()
+  const Scratch dz(ctx, forms ? sizeof(float) * static_cast<size_t>(elements) : 0);
+  if (forms)
+    launch(form_dz, blocks_for(elements, kThreads), kThreads, 0, stream_of(ctx),
+           GradientOfZ(s, e, g), Divisor(s.P()), Divisor(s.Q()), Divisor(s.K), elements,
+           dz.as<float>());
+  run(ctx, dgrad_conv(s), forms ? dz.as<float>() : g.dy, w, {dx});
+}
+
+}  // namespace assay::cuda::hopper
