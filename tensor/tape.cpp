@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 
 #include "kernels/pointwise/pointwise.h"
@@ -31,18 +32,24 @@ void require_finite(std::string_view op, const char* what, const Tensor& t) {
   });
 }
 
-/// The parts of both sums; null unless both tensors are sums of parts, of few addends.
+/// A gradient as addends: its parts or, if it is complete, itself.
+std::vector<SumParts> addends_of(const Tensor& t) {
+  if (const PartialSum* sum = t.partial_sum()) return sum->addends;
+  return {{std::make_shared<const Tensor>(t), t.data<float>(), 0, 1}};
+}
+
+/// a + b as a partial sum, which its reader adds; null where that must be formed at once.
 std::unique_ptr<PartialSum> both_sums(const Tensor& a, const Tensor& b) {
-  const PartialSum *first = a.partial_sum(), *second = b.partial_sum();
-  if (first == nullptr || second == nullptr ||
-      first->addends.size() + second->addends.size() > PartialSum::kMaxAddends)
-    return nullptr;
-  auto sum = std::make_unique<PartialSum>(*first);
-  sum->addends.insert(sum->addends.end(), second->addends.begin(), second->addends.end());
+  if (!a.device().is_cuda() || a.dtype() != DType::f32) return nullptr;
+  auto sum = std::make_unique<PartialSum>(PartialSum{a.size(), addends_of(a)});
+  const std::vector<SumParts> more = addends_of(b);
+  if (sum->addends.size() + more.size() > PartialSum::kMaxAddends) return nullptr;
+  sum->addends.insert(sum->addends.end(), more.begin(), more.end());
   return sum;
 }
 
-/// t.grad += g. Adds in place if no other handle shares the existing gradient.
+/// t.grad += g. Adds in place if no other handle shares the existing gradient, or, on CUDA, leaves
+/// the addition to the reader, which is an optimizer as a rule.
 void accumulate(const Tensor& t, Tensor g) {
   Tensor old = t.grad();
   t.set_grad({});
@@ -51,12 +58,13 @@ void accumulate(const Tensor& t, Tensor g) {
     return;
   }
   check_same_shape("backward", old, g);
-  const Tensor sum = old.sole_owner() ? old : Tensor::empty(old.shape(), old.dtype());
   if (std::unique_ptr<PartialSum> parts = both_sums(old, g)) {
-    sum.set_partial_sum(std::move(parts));
-    t.set_grad(sum);
+    const Tensor later = Tensor::empty(old.shape(), old.dtype());
+    later.set_partial_sum(std::move(parts));
+    t.set_grad(later);
     return;
   }
+  const Tensor sum = old.sole_owner() ? old : Tensor::empty(old.shape(), old.dtype());
   with_float_type("backward", sum, [&]<class T>() {
     add<T>(current_context(), sum.size(), old.data<T>(), g.data<T>(), sum.mutable_data<T>());
   });

@@ -14,7 +14,7 @@ namespace assay {
 
 /// Parts p < count of element i at data[p * stride + i], floats.
 struct SumParts {
-  std::shared_ptr<const Scratch> memory;  ///< that has the parts
+  std::shared_ptr<const void> memory;  ///< keeps the parts
   const float* data;
   int stride, count;
 };

@@ -79,6 +79,14 @@ DEVICE_TEST_CASE("a version names a content: it changes with writing and is neve
   CHECK(t.clone().version() != t.version());
 }
 
+DEVICE_TEST_CASE("a constant is written when its elements are first read") {
+  const Tensor t = Tensor::constant({3}, 2.5);
+  CHECK(t.unwritten_constant() == 2.5);
+  CHECK(t.to_doubles() == std::vector<double>{2.5, 2.5, 2.5});
+  CHECK_FALSE(t.unwritten_constant());
+  CHECK_FALSE(Tensor::full({3}, 2.5).unwritten_constant());
+}
+
 DEVICE_TEST_CASE("sole_owner sees other handles and views") {
   Tensor t = Tensor::zeros({2});
   CHECK(t.sole_owner());

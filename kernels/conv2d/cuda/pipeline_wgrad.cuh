@@ -158,7 +158,9 @@ bool launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView&
                            const Gradient& gradient, float* dw, float* dbias) {
   const unsigned tiles_k = blocks_for(conv.K, Tile::kM);
   const unsigned tiles_d = blocks_for(conv.max_depth(), Tile::kN);
-  const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth);
+  constexpr int64_t kMultiprocessors = 132;  // of an H100, each with up to four blocks
+  const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth,
+                     kMultiprocessors * std::min(Tile::kBlocks, 4));
   const WgradPartials partials(ctx, conv, cut, dw, Gradient::kFormed ? dbias : nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   DenseConv words = conv;
