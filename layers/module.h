@@ -64,7 +64,7 @@ struct LayerRow {
 };
 
 /// f(x) with the context's type of activations: an fp32 x is converted to bf16, and the result
-/// back, where the context's precision is bf16 on the CPU (activation_type()). What f calls gets
+/// back, where the context's precision is bf16 (activation_type()). What f calls gets
 /// bf16 and converts no more, so the conversions lie at the input and the output of the outermost
 /// module: losses, scores, latents and the density are fp32.
 template <class F>

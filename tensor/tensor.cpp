@@ -64,9 +64,6 @@ Tensor Tensor::allocate(Shape shape, DType dtype, Device device) {
               "tensor: no context of the device {} is current; make a ContextScope", device.name());
   ASSAY_CHECK(dtype != DType::f64 || !ctx.device.is_cuda(),
               "tensor: float64 is the reference, which runs in a context of the CPU");
-  ASSAY_CHECK(dtype != DType::bf16 || !ctx.device.is_cuda(),
-              "tensor: bfloat16 tensors exist in a context of the CPU alone; on CUDA the precision "
-              "bf16 rounds operands inside the kernels");
   Allocator& memory = device == ctx.device ? *ctx.memory : cpu_allocator();
   auto impl = std::make_shared<Impl>();
   impl->storage = std::make_shared<Storage>();

@@ -5,7 +5,6 @@
 
 #include "bench/gpu/conv_operands.h"
 #include "bench/model_layers.h"
-#include "kernels/conv2d/algorithm.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -44,6 +43,12 @@ struct Block {
             given(!first, input()),
             filter,
             bias};
+  }
+  /// Element types of the tensors; w, bias and their gradients are `parameters`.
+  static std::vector<Element> elements(Element activations, Element parameters) {
+    std::vector<Element> all(kTensors, activations);
+    for (const size_t part : {kW, kBias, kDw, kDbias}) all[part] = parameters;
+    return all;
   }
   /// The index of the tensor that has the role `part`.
   size_t at(size_t part) const {
@@ -117,24 +122,27 @@ struct Sequence {
 
 // ---- ours: of the tensors only x, w, bias, y (kZ or kY), dy, dx, dw, dbias are used
 
+template <class T>
 Sequence ours(Context& ctx, const Block& b, uint8_t* argmax) {
+  const auto a = [](const TensorSets& t, int set, size_t i) {
+    return static_cast<T*>(t.view(set, i).data);
+  };
   const auto f = [](const TensorSets& t, int set, size_t i) {
     return static_cast<float*>(t.view(set, i).data);
   };
   const int64_t outputs = count(b.output());
   return {"ours",
           [=, &ctx](const TensorSets& t, int set) {
-            conv2d_fprop<float>(ctx, b.s, b.e, f(t, set, kX), Weights<float>(f(t, set, kW), 0),
-                                f(t, set, kBias), f(t, set, b.at(kY)),
-                                b.pools() ? argmax + set * outputs : nullptr);
+            conv2d_fprop<T>(ctx, b.s, b.e, a(t, set, kX), Weights<float>(f(t, set, kW), 0),
+                            f(t, set, kBias), a(t, set, b.at(kY)),
+                            b.pools() ? argmax + set * outputs : nullptr);
           },
           [=, &ctx](const TensorSets& t, int set) {
-            const Conv2dGrad<float> g{f(t, set, kDy), b.activates() ? f(t, set, b.at(kY)) : nullptr,
-                                      b.pools() ? argmax + set * outputs : nullptr};
+            const Conv2dGrad<T> g{a(t, set, kDy), b.activates() ? a(t, set, b.at(kY)) : nullptr,
+                                  b.pools() ? argmax + set * outputs : nullptr};
             if (!b.first)
-              conv2d_dgrad<float>(ctx, b.s, b.e, g, Weights<float>(f(t, set, kW), 0),
-                                  f(t, set, kDx));
-            conv2d_wgrad<float>(ctx, b.s, b.e, f(t, set, kX), g, f(t, set, kDw), f(t, set, kDbias));
+              conv2d_dgrad<T>(ctx, b.s, b.e, g, Weights<float>(f(t, set, kW), 0), a(t, set, kDx));
+            conv2d_wgrad<T>(ctx, b.s, b.e, a(t, set, kX), g, f(t, set, kDw), f(t, set, kDbias));
           }};
 }
 
@@ -244,10 +252,10 @@ struct Runner {
   std::unique_ptr<TensorSets> sets;
   Sequence sequence;
 
-  void prepare(Context& ctx, const BlockSource& source, const Block& b, Element t, Layout l,
-               int n) {
+  void prepare(Context& ctx, const BlockSource& source, const Block& b,
+               const std::vector<Element>& elements, Layout l, int n) {
     sets.reset();
-    sets = std::make_unique<TensorSets>(ctx, b.extents(), t, l, n);
+    sets = std::make_unique<TensorSets>(ctx, b.extents(), elements, l, n);
     load_inputs(ctx, source, *sets);
     for (int set = 0; set < n; ++set) sequence.forward(*sets, set);  // backward needs y
   }
@@ -273,7 +281,8 @@ std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source,
     for (Sequence& sequence : their_sequences(bench, b, precision, l, forward)) {
       Runner runner;
       runner.sequence = std::move(sequence);
-      runner.prepare(bench.ctx, source, b, math_mode(precision).element, l, 1);
+      const Element element = math_mode(precision).element;
+      runner.prepare(bench.ctx, source, b, Block::elements(element, element), l, 1);
       const Work work = runner.work(forward);
       ++tried;
       work(0);
@@ -297,12 +306,13 @@ std::optional<Runner> best_sequence(Bench& bench, Row& row, BlockSource& source,
 }
 
 Bench::Side prepare(Bench& bench, Runner& runner, const BlockSource& source, const Block& b,
-                    Element t, Layout l, bool forward) {
+                    Element activations, Element parameters, Layout l, bool forward) {
   Bench::Side c;
   c.work = runner.work(forward);
   c.launches = bench.timer.launches_for(c.work);
-  c.cold_launches = cold_launches(c.launches, TensorSets::bytes_of_set(b.extents(), t));
-  runner.prepare(bench.ctx, source, b, t, l, c.cold_launches);
+  c.cold_launches = cold_launches(c.launches, TensorSets::bytes_of_set(b.extents(), activations));
+  runner.prepare(bench.ctx, source, b, Block::elements(activations, parameters), l,
+                 c.cold_launches);
   return c;
 }
 
@@ -319,9 +329,7 @@ void describe_work(Row& row, const Block& b, Precision precision, bool forward) 
 
 /// The algorithms of the block's convolutions: "direct", or "tiled, direct" for dgrad and wgrad.
 std::string algorithms_of(const Context& ctx, const Block& b, bool forward) {
-  const auto algorithm = [&](Pass pass) {
-    return std::string(conv2d_algorithm(ctx, pass, b.s, b.e).name());
-  };
+  const auto algorithm = [&](Pass pass) { return algorithm_name(ctx, pass, b.s, b.e); };
   if (forward) return algorithm(Pass::fprop);
   return (b.first ? "" : algorithm(Pass::dgrad) + ", ") + algorithm(Pass::wgrad);
 }
@@ -335,8 +343,10 @@ void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Pr
   BlockSource source(bench, b);
   const Scratch argmax(ctx, static_cast<size_t>(count(b.output())) * Timer::kMaxLaunches);
   Runner mine;
-  mine.sequence = ours(ctx, b, argmax.as<uint8_t>());
-  mine.prepare(ctx, source, b, Element::f32, Layout::nhwc, 1);
+  const Element element = math_mode(precision).element;
+  mine.sequence = element == Element::bf16 ? ours<bf16>(ctx, b, argmax.as<uint8_t>())
+                                           : ours<float>(ctx, b, argmax.as<uint8_t>());
+  mine.prepare(ctx, source, b, Block::elements(element, Element::f32), Layout::nhwc, 1);
   source.keep(mine.sets->view(0, b.at(kY)), argmax.as<uint8_t>());
   mine.work(forward)(0);
   const double error = error_of(ctx, b, source, *mine.sets, forward);
@@ -346,13 +356,13 @@ void measure(benchmark::State& state, Bench& bench, Row& row, const Block& b, Pr
 
   std::optional<Runner> other = best_sequence(bench, row, source, b, precision, forward);
   row["base"] = bench.dnn ? bench.dnn->name() : "none in this build";
-  const auto a = prepare(bench, mine, source, b, Element::f32, Layout::nhwc, forward);
+  const auto a = prepare(bench, mine, source, b, element, Element::f32, Layout::nhwc, forward);
   if (!other) {
     if (bench.dnn) row["base_error"] = "no sequence runs and is accurate enough";
     return bench.compare(state, row, a, nullptr);
   }
-  const auto theirs = prepare(bench, *other, source, b, math_mode(precision).element,
-                              other->sets->layout(), forward);
+  const auto theirs =
+      prepare(bench, *other, source, b, element, element, other->sets->layout(), forward);
   bench.compare(state, row, a, &theirs);
 }
 

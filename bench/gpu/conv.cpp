@@ -4,7 +4,6 @@
 
 #include "bench/gpu/conv_operands.h"
 #include "bench/model_layers.h"
-#include "kernels/conv2d/algorithm.h"
 
 namespace assay::bench {
 namespace {
@@ -16,17 +15,25 @@ void describe_work(Row& row, const Conv2dShape& s, Precision precision) {
   row["mode"] = name_of(precision);
 }
 
-void run_ours(Context& ctx, const Conv2dShape& s, Pass pass, const ConvPointers& p) {
-  const auto f = [](void* q) { return static_cast<float*>(q); };
+template <class T>
+void run_on(Context& ctx, const Conv2dShape& s, Pass pass, const ConvPointers& p) {
+  const auto t = [](void* q) { return static_cast<T*>(q); };
   // Version 0: the weights are packed in each call, as in training, and that time counts.
-  const Weights<float> w(f(p.w), 0);
-  const Conv2dGrad<float> g{f(p.y)};
+  const Weights<float> w(static_cast<float*>(p.w), 0);
+  const Conv2dGrad<T> g{t(p.y)};
   if (pass == Pass::fprop)
-    conv2d_fprop<float>(ctx, s, {}, f(p.x), w, nullptr, f(p.y), nullptr);
+    conv2d_fprop<T>(ctx, s, {}, t(p.x), w, nullptr, t(p.y), nullptr);
   else if (pass == Pass::dgrad)
-    conv2d_dgrad<float>(ctx, s, {}, g, w, f(p.x));
+    conv2d_dgrad<T>(ctx, s, {}, g, w, t(p.x));
   else
-    conv2d_wgrad<float>(ctx, s, {}, f(p.x), g, f(p.w), nullptr);
+    conv2d_wgrad<T>(ctx, s, {}, t(p.x), g, static_cast<float*>(p.w), nullptr);
+}
+/// On tensors of the precision's activations, beside fp32 weights.
+void run_ours(Context& ctx, const Conv2dShape& s, Pass pass, const ConvPointers& p) {
+  if (activation_type(ctx) == DType::bf16)
+    run_on<bf16>(ctx, s, pass, p);
+  else
+    run_on<float>(ctx, s, pass, p);
 }
 
 void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source, Pass pass,
@@ -34,21 +41,25 @@ void measure(benchmark::State& state, Bench& bench, Row& row, ConvSource& source
   const Conv2dShape& s = source.shape();
   describe_work(row, s, precision);
   bench.ctx.precision = precision;
-  row["algorithm"] = conv2d_algorithm(bench.ctx, pass, s, {}).name();
+  row["algorithm"] = algorithm_name(bench.ctx, pass, s, {});
   const double gate = max_error(precision);
+  const Element element = math_mode(precision).element;
+  const auto our_sets = [&](int n) {
+    return ConvSets(bench.ctx, source, pass, element, Element::f32, Layout::nhwc, n);
+  };
 
   // Ours on one set: verify, and choose the number of launches of a sample.
   Bench::Side ours;
   {
-    ConvSets one(bench.ctx, source, pass, Element::f32, Layout::nhwc, 1);
+    ConvSets one = our_sets(1);
     run_ours(bench.ctx, s, pass, one[0]);
     const double error = one.check(source.sample(pass));
     row["relative_error"] = error;
     ASSAY_CHECK(error <= gate, "ours is wrong: relative error {:g}, allowed {:g}", error, gate);
     ours.launches = bench.timer.launches_for([&](int) { run_ours(bench.ctx, s, pass, one[0]); });
   }
-  ours.cold_launches = cold_launches(ours.launches, ConvSets::bytes(s, Element::f32));
-  const ConvSets sets(bench.ctx, source, pass, Element::f32, Layout::nhwc, ours.cold_launches);
+  ours.cold_launches = cold_launches(ours.launches, ConvSets::bytes(s, element));
+  const ConvSets sets = our_sets(ours.cold_launches);
   ours.work = [&](int set) { run_ours(bench.ctx, s, pass, sets[set]); };
 
   const MathMode mode = math_mode(precision);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <set>
 
+#include "kernels/conv2d/algorithm.h"
 #include "kernels/random/random.h"
 
 namespace assay::bench {
@@ -36,9 +37,22 @@ std::vector<ConvCandidate> in_turn(const std::vector<std::vector<ConvCandidate>>
 }  // namespace
 
 std::vector<float> to_host(Context& ctx, const TensorView& t) {
-  std::vector<float> v(static_cast<size_t>(count(t.extent)));
-  copy_bytes(ctx, v.data(), Device::cpu(), t.data, ctx.device, v.size() * sizeof(float));
-  return v;
+  const auto n = static_cast<size_t>(count(t.extent));
+  const auto copied = [&]<class T>(std::vector<T> v) {
+    copy_bytes(ctx, v.data(), Device::cpu(), t.data, ctx.device, n * sizeof(T));
+    return v;
+  };
+  if (t.element == Element::f32) return copied(std::vector<float>(n));
+  std::vector<float> wide;
+  for (const bf16 v : copied(std::vector<bf16>(n))) wide.push_back(static_cast<float>(v));
+  return wide;
+}
+
+std::string algorithm_name(const Context& ctx, Pass pass, const Conv2dShape& s,
+                           const Conv2dEpilogue& e) {
+  const DType type = activation_type(ctx);
+  const Conv2dChoice choice = conv2d_algorithm(ctx, pass, s, e, type);
+  return std::string(choice.name()) + (choice.converts(type) ? " in fp32" : "");
 }
 
 std::vector<Extent> ConvSource::extents(const Conv2dShape& s, bool bias) {
@@ -73,11 +87,14 @@ int64_t ConvSets::bytes(const Conv2dShape& s, Element element) {
 }
 
 ConvSets::ConvSets(Context& ctx, const ConvSource& source, Pass pass, Element element,
-                   Layout layout, int sets)
+                   Element parameters, Layout layout, int sets)
     : ctx_(ctx),
       output_(output_of(pass)),
       has_bias_(source.has_bias()),
-      tensors_(ctx, ConvSource::extents(source.shape(), has_bias_), element, layout, sets) {
+      tensors_(ctx, ConvSource::extents(source.shape(), has_bias_),
+               has_bias_ ? std::vector{element, parameters, element, parameters}
+                         : std::vector{element, parameters, element},
+               layout, sets) {
   for (int set = 0; set < sets; ++set)
     for (size_t i = 0; i < (has_bias_ ? 4u : 3u); ++i)
       if (i != output_) convert(ctx, source.view(i), tensors_.view(set, i));

@@ -40,8 +40,12 @@ class ConvSource {
 /// from the source, the output is poisoned.
 class ConvSets {
  public:
+  /// parameters: the type of w and bias.
+  ConvSets(Context& ctx, const ConvSource& source, Pass pass, Element element, Element parameters,
+           Layout layout, int sets);
   ConvSets(Context& ctx, const ConvSource& source, Pass pass, Element element, Layout layout,
-           int sets);
+           int sets)
+      : ConvSets(ctx, source, pass, element, element, layout, sets) {}
   ConvPointers operator[](int set) const;
   /// Bytes of one set.
   static int64_t bytes(const Conv2dShape& s, Element element);
@@ -74,10 +78,15 @@ std::optional<BestPlan> best_plan(Bench& bench, const std::string& key, const Co
 /// Writes the plan to the row.
 void describe(Row& row, const Bench& bench, const std::optional<BestPlan>& best);
 
+/// Name of the algorithm that a call in ctx.precision runs; it says where bf16 tensors are
+/// converted.
+std::string algorithm_name(const Context& ctx, Pass pass, const Conv2dShape& s,
+                           const Conv2dEpilogue& e);
+
 /// The operation's key in the file of plans: shape, pass and arithmetic, not the layer.
 std::string key_of(const ConvRequest& r);
 
-/// A device tensor as fp32 on the host; it must be NHWC and fp32.
+/// A device tensor as fp32 on the host; it must be NHWC.
 std::vector<float> to_host(Context& ctx, const TensorView& t);
 
 }  // namespace assay::bench

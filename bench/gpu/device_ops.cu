@@ -73,29 +73,38 @@ __global__ void upsample_gradient_kernel(TensorView dy, int factor, TensorView d
 
 }  // namespace
 
-TensorSets::TensorSets(Context& ctx, std::vector<Extent> extents, Element element, Layout layout,
-                       int sets)
+namespace {
+int64_t bytes_of(const Extent& e, Element element) {
+  return (count(e) * static_cast<int64_t>(size_of(element)) + 255) / 256 * 256;
+}
+}  // namespace
+
+TensorSets::TensorSets(Context& ctx, std::vector<Extent> extents, std::vector<Element> elements,
+                       Layout layout, int sets)
     : extents_(std::move(extents)),
-      element_(element),
+      elements_(std::move(elements)),
       layout_(layout),
       sets_(sets),
-      stride_(bytes_of_set(extents_, element)),
+      stride_(offset(extents_.size())),
       memory_(ctx, static_cast<size_t>(stride_ * sets)) {
   poison(ctx, memory_.as<void>(), memory_.bytes());
 }
 
 int64_t TensorSets::bytes_of_set(const std::vector<Extent>& extents, Element element) {
   int64_t sum = 0;
-  for (const Extent& e : extents)
-    sum += (count(e) * static_cast<int64_t>(size_of(element)) + 255) / 256 * 256;
+  for (const Extent& e : extents) sum += bytes_of(e, element);
+  return sum;
+}
+
+int64_t TensorSets::offset(size_t which) const {
+  int64_t sum = 0;
+  for (size_t i = 0; i < which; ++i) sum += bytes_of(extents_[i], elements_[i]);
   return sum;
 }
 
 TensorView TensorSets::view(int set, size_t which) const {
-  const std::vector<Extent> before(extents_.begin(),
-                                   extents_.begin() + static_cast<int64_t>(which));
-  return {memory_.as<char>() + set * stride_ + bytes_of_set(before, element_), extents_[which],
-          element_, layout_};
+  return {memory_.as<char>() + set * stride_ + offset(which), extents_[which], elements_[which],
+          layout_};
 }
 
 void convert(Context& ctx, const TensorView& from, const TensorView& to) {

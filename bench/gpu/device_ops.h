@@ -18,18 +18,26 @@ constexpr int64_t count(Extent e) {
   return int64_t{e.N} * e.H * e.W * e.C;
 }
 
-/// Sets of tensors of one layout and element type in one block of memory, initially poisoned.
+/// Sets of tensors of one layout in one block of memory, initially poisoned.
 class TensorSets {
  public:
-  TensorSets(Context& ctx, std::vector<Extent> extents, Element element, Layout layout, int sets);
+  /// elements: one per tensor.
+  TensorSets(Context& ctx, std::vector<Extent> extents, std::vector<Element> elements,
+             Layout layout, int sets);
+  TensorSets(Context& ctx, const std::vector<Extent>& extents, Element element, Layout layout,
+             int sets)
+      : TensorSets(ctx, extents, std::vector<Element>(extents.size(), element), layout, sets) {}
   TensorView view(int set, size_t which) const;
   int sets() const { return sets_; }
   Layout layout() const { return layout_; }
   static int64_t bytes_of_set(const std::vector<Extent>& extents, Element element);
 
  private:
+  /// Where a tensor begins in a set.
+  int64_t offset(size_t which) const;
+
   std::vector<Extent> extents_;
-  Element element_;
+  std::vector<Element> elements_;
   Layout layout_;
   int sets_;
   int64_t stride_;

@@ -3,9 +3,50 @@
 
 #include "bench/gpu/gemm_baseline.h"
 #include "kernels/gemm/algorithm.h"
+#include "kernels/pointwise/pointwise.h"
 
 namespace assay::bench {
 namespace {
+
+/// Our operands in fp32 and, on bf16 tensors, copies of A, of B and of the place of C in bf16, each
+/// at an offset that is a multiple of 256 bytes.
+struct OurBuffers {
+  Vectors fp32;
+  int64_t b, c, set_size;  // in elements
+  Scratch narrow;
+
+  bf16* at(int set, int64_t offset) const { return narrow.as<bf16>() + set * set_size + offset; }
+};
+
+/// On bf16 tensors weights and their gradients are fp32: B, or C if A is transposed.
+BufferedWork<OurBuffers> our_product(Bench& bench, const GemmShape& s, bool on_bf16) {
+  BufferedWork<OurBuffers> work;
+  work.make = [=, &bench](int sets) {
+    Context& ctx = bench.ctx;
+    const auto padded = [](int64_t n) { return (n + 127) / 128 * 128; };
+    const int64_t A = int64_t{s.M} * s.K, B = int64_t{s.K} * s.N, C = int64_t{s.M} * s.N;
+    const int64_t b = padded(A), c = b + padded(B), set_size = c + padded(C);
+    const auto bytes = static_cast<size_t>(on_bf16 ? set_size * sets : 0) * sizeof(bf16);
+    auto v = std::unique_ptr<OurBuffers>(
+        new OurBuffers{Vectors(ctx, {A, B, C}, sets), b, c, set_size, Scratch(ctx, bytes)});
+    for (int set = 0; on_bf16 && set < sets; ++set) {
+      assay::convert(ctx, A, v->fp32.at(set, 0), v->at(set, 0));
+      assay::convert(ctx, B, v->fp32.at(set, 1), v->at(set, b));
+    }
+    return v;
+  };
+  work.run = [=, &bench](const OurBuffers& v, int set) {
+    Context& ctx = bench.ctx;
+    const Weights<float> weights(v.fp32.at(set, 1), 0);
+    if (!on_bf16)
+      gemm<float>(ctx, s, {}, v.fp32.at(set, 0), weights, nullptr, v.fp32.at(set, 2));
+    else if (s.transpose_a)
+      gemm_wgrad<bf16>(ctx, s, v.at(set, 0), v.at(set, v.b), v.fp32.at(set, 2));
+    else
+      gemm<bf16>(ctx, s, {}, v.at(set, 0), weights, nullptr, v.at(set, v.c));
+  };
+  return work;
+}
 
 void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmShape& s,
                   Precision precision) {
@@ -15,19 +56,17 @@ void compare_gemm(benchmark::State& state, Bench& bench, Row& row, const GemmSha
   row["flops"] = gemm_flops(s);
   row["bytes"] = size * (a + b) + 4 * c;
   bench.ctx.precision = precision;
-  row["algorithm"] = gemm_algorithm(bench.ctx, s).name;
-  BufferedWork<Vectors> ours;
-  ours.make = [&](int sets) {
-    return std::make_unique<Vectors>(bench.ctx, std::vector<int64_t>{a, b, c}, sets);
-  };
-  ours.run = [&](const Vectors& v, int set) {
-    gemm<float>(bench.ctx, s, {}, v.at(set, 0), Weights<float>(v.at(set, 1), 0), nullptr,
-                v.at(set, 2));
-  };
-  const auto mine = ours.prepare(bench, 4 * (a + b + c));
+  const bool on_bf16 = activation_type(bench.ctx) == DType::bf16;
+  const GemmAlgorithm* row_of_bf16 = on_bf16 ? gemm_bf16_algorithm(bench.ctx, s) : nullptr;
+  row["algorithm"] = row_of_bf16 != nullptr ? row_of_bf16->name
+                                            : std::string(gemm_algorithm(bench.ctx, s).name) +
+                                                  (on_bf16 ? " in fp32" : "");
+  BufferedWork<OurBuffers> ours = our_product(bench, s, on_bf16);
+  const auto mine = ours.prepare(bench, size * (a + b + c));
   mine.work(0);
-  const Vectors& v = *ours.buffers;
-  const double error = gemm_error(bench.ctx, s, v.at(0, 0), v.at(0, 1), v.at(0, 2));
+  const OurBuffers& v = *ours.buffers;
+  if (on_bf16 && !s.transpose_a) assay::convert(bench.ctx, c, v.at(0, v.c), v.fp32.at(0, 2));
+  const double error = gemm_error(bench.ctx, s, v.fp32.at(0, 0), v.fp32.at(0, 1), v.fp32.at(0, 2));
   row["relative_error"] = error;
   ASSAY_CHECK(error <= max_gemm_error(precision), "ours is wrong: relative error {:g}", error);
   auto best = best_product(bench, row, s, 1, precision);

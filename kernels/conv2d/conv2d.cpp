@@ -46,10 +46,12 @@ int64_t outputs(const Conv2dShape& s, const Conv2dEpilogue& e) {
 }
 
 /// Blocks of images that fp32 rows compute one after the other between conversions, so that the
-/// fp32 copies stay small. A block has at least two images, as winograd_strided wants.
+/// fp32 copies stay small. A block has at least two images, as winograd_strided wants. On CUDA it
+/// has all images: one launch of a kernel keeps more multiprocessors busy than several.
 class ImageBlocks {
  public:
-  ImageBlocks(const Conv2dShape& s, const Conv2dEpilogue& e) : s_(s), e_(e) {
+  ImageBlocks(Device device, const Conv2dShape& s, const Conv2dEpilogue& e) : s_(s), e_(e) {
+    if (device.is_cuda()) return;
     constexpr int64_t kBytes = 8 << 20;  // of copies of x, y and dy
     const int64_t bytes = int64_t{sizeof(float)} * (inputs(s) + 2 * outputs(s, e));
     const int max_count = std::max(1, s.N / 2);
@@ -74,7 +76,7 @@ class ImageBlocks {
 
   Conv2dShape s_;
   Conv2dEpilogue e_;
-  int count_;
+  int count_ = 1;
 };
 
 /// The operands of a block, whose first output element is `at`, in fp32.
@@ -87,7 +89,7 @@ Conv2dGrad<float> grad_in(Fp32Edges& edges, const Conv2dShape& block, const Conv
 
 void fprop_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
                    Weights<float> w, const float* bias, bf16* y, uint8_t* argmax) {
-  const ImageBlocks blocks(s, e);
+  const ImageBlocks blocks(ctx.device, s, e);
   for (int i = 0; i < blocks.count(); ++i) {
     const Conv2dShape block = blocks.shape(i);
     const int64_t in = blocks.input(i), out = blocks.output(i);
@@ -101,7 +103,7 @@ void fprop_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, 
 
 void dgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                    const Conv2dGrad<bf16>& g, Weights<float> w, bf16* dx) {
-  const ImageBlocks blocks(s, e);
+  const ImageBlocks blocks(ctx.device, s, e);
   for (int i = 0; i < blocks.count(); ++i) {
     const Conv2dShape block = blocks.shape(i);
     const int64_t in = blocks.input(i), out = blocks.output(i);
@@ -115,7 +117,7 @@ void dgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
 /// The gradients of the blocks are added in order.
 void wgrad_in_fp32(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
                    const Conv2dGrad<bf16>& g, float* dw, float* dbias) {
-  const ImageBlocks blocks(s, e);
+  const ImageBlocks blocks(ctx.device, s, e);
   const int64_t weights = int64_t{s.K} * s.R * s.S * s.C;
   const Scratch more(ctx,
                      static_cast<size_t>(blocks.count() > 1 ? weights + s.K : 0) * sizeof(float));
@@ -163,7 +165,7 @@ Conv2dChoice conv2d_algorithm(const Context& ctx, ConvPass pass, const Conv2dSha
   if (type == DType::bf16) {
     if (const Conv2dAlgorithm* row = bf16_row_of(ctx, pass, s, e))
       return {.shape = s, .epilogue = e, .conv = row};
-    return conv2d_algorithm(ctx, pass, ImageBlocks(s, e).shape(0), e);
+    return conv2d_algorithm(ctx, pass, ImageBlocks(ctx.device, s, e).shape(0), e);
   }
   Conv2dChoice choice{.lowering = lowering_in(ctx, s, e), .shape = s, .epilogue = e};
   if (choice.lowering == Lowering::gemm) {

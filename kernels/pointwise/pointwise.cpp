@@ -64,10 +64,10 @@ void fill(Context& ctx, int64_t n, T value, T* out) {
 }
 
 void convert(Context& ctx, int64_t n, const float* x, bf16* y) {
-  cpu::convert(ctx, n, x, y);
+  ASSAY_DISPATCH(float, ctx, convert, n, x, y);
 }
 void convert(Context& ctx, int64_t n, const bf16* x, float* y) {
-  cpu::convert(ctx, n, x, y);
+  ASSAY_DISPATCH(float, ctx, convert, n, x, y);
 }
 
 template <class T>

@@ -42,9 +42,9 @@ void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int 
 template <class T>
 void fill(Context& ctx, int64_t n, T value, T* out);
 
-/// y = x, n elements, rounded to nearest, ties to even; NaN becomes 0x7fff. On the CPU alone.
+/// y = x, n elements, rounded to nearest, ties to even; NaN becomes 0x7fff.
 void convert(Context& ctx, int64_t n, const float* x, bf16* y);
-/// y = x, n elements, exactly. On the CPU alone.
+/// y = x, n elements, exactly.
 void convert(Context& ctx, int64_t n, const bf16* x, float* y);
 
 /// The dimensions of a result, the last one fastest, and for each the distance in the source, in

@@ -3,47 +3,39 @@
 
 #include "kernels/pointwise/pointwise.h"
 
-namespace assay {
 /// T is float or bf16.
-namespace cpu {
-template <class T>
-void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y);
-template <class T>
-void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y, const T* dy,
-                      T* dx);
-template <class T>
-void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);
-template <class T>
-void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);
-template <class T>
-void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);
-template <class T>
-void affine(Context& ctx, int64_t n, float scale, float shift, const T* x, T* out);
-template <class T>
-void scale(Context& ctx, int64_t n, const float* factor, const T* x, T* out);
-template <class T>
-void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x,
-                     const float* bias, T* y);
-template <class T>
-void fill(Context& ctx, int64_t n, T value, T* out);
-template <class T>
-void permute(Context& ctx, const Strides& s, const T* x, T* out);
-void convert(Context& ctx, int64_t n, const float* x, bf16* y);
-void convert(Context& ctx, int64_t n, const bf16* x, float* y);
-}  // namespace cpu
+#define ASSAY_POINTWISE_BACKEND                                                                  \
+  template <class T>                                                                             \
+  void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const T* x, T* y);   \
+  template <class T>                                                                             \
+  void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const T* y,          \
+                        const T* dy, T* dx);                                                     \
+  template <class T>                                                                             \
+  void add(Context& ctx, int64_t n, const T* a, const T* b, T* out);                             \
+  template <class T>                                                                             \
+  void subtract(Context& ctx, int64_t n, const T* a, const T* b, T* out);                        \
+  template <class T>                                                                             \
+  void multiply(Context& ctx, int64_t n, const T* a, const T* b, T* out);                        \
+  template <class T>                                                                             \
+  void affine(Context& ctx, int64_t n, float scale, float shift, const T* x, T* out);            \
+  template <class T>                                                                             \
+  void scale(Context& ctx, int64_t n, const float* factor, const T* x, T* out);                  \
+  template <class T>                                                                             \
+  void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const T* x, \
+                       const float* bias, T* y);                                                 \
+  template <class T>                                                                             \
+  void fill(Context& ctx, int64_t n, T value, T* out);                                           \
+  template <class T>                                                                             \
+  void permute(Context& ctx, const Strides& s, const T* x, T* out);                              \
+  void convert(Context& ctx, int64_t n, const float* x, bf16* y);                                \
+  void convert(Context& ctx, int64_t n, const bf16* x, float* y);
 
+namespace assay {
+namespace cpu {
+ASSAY_POINTWISE_BACKEND
+}
 namespace cuda {
-void activation_fprop(Context& ctx, Activation a, float slope, int64_t n, const float* x, float* y);
-void activation_bprop(Context& ctx, Activation a, float slope, int64_t n, const float* y,
-                      const float* dy, float* dx);
-void add(Context& ctx, int64_t n, const float* a, const float* b, float* out);
-void subtract(Context& ctx, int64_t n, const float* a, const float* b, float* out);
-void multiply(Context& ctx, int64_t n, const float* a, const float* b, float* out);
-void affine(Context& ctx, int64_t n, float scale, float shift, const float* x, float* out);
-void scale(Context& ctx, int64_t n, const float* factor, const float* x, float* out);
-void bias_activation(Context& ctx, Activation a, float slope, int64_t rows, int C, const float* x,
-                     const float* bias, float* y);
-void fill(Context& ctx, int64_t n, float value, float* out);
-void permute(Context& ctx, const Strides& s, const float* x, float* out);
-}  // namespace cuda
+ASSAY_POINTWISE_BACKEND
+}
 }  // namespace assay
+#undef ASSAY_POINTWISE_BACKEND

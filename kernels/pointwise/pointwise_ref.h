@@ -69,4 +69,10 @@ void permute(const Strides& s, const T* x, T* out) {
   }
 }
 
+/// y = x, in the type of y.
+template <class T, class To>
+void convert(int64_t n, const T* x, To* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(x[i]);
+}
+
 }  // namespace assay::ref

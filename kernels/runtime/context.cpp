@@ -79,7 +79,7 @@ void set_precision(Context& ctx, Precision p) {
 }
 
 DType activation_type(const Context& ctx) {
-  return ctx.precision == Precision::bf16 && !ctx.device.is_cuda() ? DType::bf16 : DType::f32;
+  return ctx.precision == Precision::bf16 ? DType::bf16 : DType::f32;
 }
 
 const char* name_of(Precision p) {

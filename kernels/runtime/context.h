@@ -16,8 +16,8 @@ namespace assay {
 ///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
 ///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
 ///   tf32         one TF32 product (CUDA)
-///   bf16         activations and their gradients are bfloat16 tensors (CPU); operands of products
-///                are rounded to bfloat16 (CUDA)
+///   bf16         activations and their gradients are bfloat16 tensors; products of those alone may
+///                round the weights to bfloat16 too (CPU, CUDA)
 enum class Precision : uint8_t { fp32, fp32_strict, tf32x3, tf32, bf16 };
 
 /// The algorithms of the kernels. `automatic` lets the dispatcher choose. Each backend has some of
@@ -89,8 +89,8 @@ class ContextScope {
 /// Sets ctx.precision. Throws UsageError for tf32x3 and tf32 on the CPU, and for bf16 there where
 /// this process has no tile instructions (kernels/runtime/isa.h).
 void set_precision(Context& ctx, Precision p);
-/// The element type of a network's activations in this context: bf16 on the CPU if the precision is
-/// bf16, else f32.
+/// The element type of a network's activations in this context: bf16 if the precision is bf16, else
+/// f32.
 DType activation_type(const Context& ctx);
 
 const char* name_of(Precision p);

@@ -228,6 +228,20 @@ TEST_CASE("cuda: profile waits for each operation and claims no share of a roofl
   CHECK(!contains(profile.out, "of their roofline"));
 }
 
+TEST_CASE("cuda: describe says what runs on bf16 tensors, and what between conversions") {
+  if (!cuda_build_tested()) return;
+  const std::string out =
+      require_success(run_assay({"describe", "cnn", "--algorithms", "--device", "cuda",
+                                 "--precision", "bf16", "--batch", "32"}))
+          .out;
+  CHECK(contains(out, "fprop  direct_bf16 "));
+  CHECK(contains(out, "wgrad  tensor_core_bf16 "));
+  CHECK(contains(out, "gemm tensor_core_bf16 "));
+  // The dense layer with one output.
+  CHECK(contains(out, "in fp32, between conversions from and to bf16"));
+  CHECK(contains(out, "not tensor_core_bf16: rows of a matrix that are not in 8s"));
+}
+
 TEST_CASE("a GPU in a build without CUDA is refused") {
   if (built_with_cuda()) return;
   const TemporaryFolder folder;

@@ -74,32 +74,52 @@ double error_of_argmax(const Problem& p, const std::vector<uint8_t>& argmax) {
   return maxima.error(chosen);
 }
 
-void run(Context& ctx, const Problem& p, Pass pass) {
+/// As elements of type T, and as floats.
+template <class T>
+std::vector<T> elements(const std::vector<float>& values) {
+  std::vector<T> out;
+  for (const float v : values) out.push_back(static_cast<T>(v));
+  return out;
+}
+template <class T>
+std::vector<float> floats(const std::vector<T>& values) {
+  std::vector<float> out;
+  for (const T v : values) out.push_back(static_cast<float>(v));
+  return out;
+}
+template <class T>
+std::vector<T> poisoned(size_t n) {
+  return elements<T>(test::poisoned(static_cast<int64_t>(n)));
+}
+
+template <class T>
+void run_on(Context& ctx, const Problem& p, Pass pass) {
   const auto& [s, e] = std::tie(p.h.s, p.h.e);
   const double bound = max_error(ctx.precision);
   const Array<float> w(ctx, p.h.w);
   if (pass == Pass::fprop) {
-    const Array<float> x(ctx, p.h.x), bias(ctx, p.h.bias);
-    const Array<float> y(ctx, static_cast<int64_t>(p.h.dy.size()));
+    const Array<float> bias(ctx, p.h.bias);
+    const Array<T> x(ctx, elements<T>(p.h.x)), y(ctx, poisoned<T>(p.h.dy.size()));
     const Array<uint8_t> argmax(ctx, static_cast<int64_t>(p.h.dy.size()));
-    conv2d_fprop<float>(ctx, s, e, x, w.get(), bias, y, e.pool > 1 ? argmax.get() : nullptr);
-    CHECK(error_of(p.sample(pass), y.host()) <= bound);
+    conv2d_fprop<T>(ctx, s, e, x, w.get(), bias, y, e.pool > 1 ? argmax.get() : nullptr);
+    CHECK(error_of(p.sample(pass), floats(y.host())) <= bound);
     // Two sums of a window, each with its error.
     if (e.pool > 1) CHECK(error_of_argmax(p, argmax.host()) <= 2 * bound);
     return;
   }
-  const Array<float> dy(ctx, p.h.dy), y(ctx, p.h.y);
+  const Array<T> dy(ctx, elements<T>(p.h.dy)), y(ctx, elements<T>(p.h.y));
   const Array<uint8_t> argmax(ctx, p.h.argmax);
-  const Conv2dGrad<float> g{dy, e.activation == Activation::none ? nullptr : y.get(),
-                            e.pool > 1 ? argmax.get() : nullptr};
+  const Conv2dGrad<T> g{dy, e.activation == Activation::none ? nullptr : y.get(),
+                        e.pool > 1 ? argmax.get() : nullptr};
   if (pass == Pass::dgrad) {
-    const Array<float> dx(ctx, static_cast<int64_t>(p.h.x.size()));
-    conv2d_dgrad<float>(ctx, s, e, g, w.get(), dx);
-    CHECK(error_of(p.sample(pass), dx.host()) <= bound);
+    const Array<T> dx(ctx, poisoned<T>(p.h.x.size()));
+    conv2d_dgrad<T>(ctx, s, e, g, w.get(), dx);
+    CHECK(error_of(p.sample(pass), floats(dx.host())) <= bound);
     return;
   }
-  const Array<float> x(ctx, p.h.x), dw(ctx, static_cast<int64_t>(p.h.w.size())), db(ctx, s.K);
-  conv2d_wgrad<float>(ctx, s, e, x, g, dw, db);
+  const Array<T> x(ctx, elements<T>(p.h.x));
+  const Array<float> dw(ctx, static_cast<int64_t>(p.h.w.size())), db(ctx, s.K);
+  conv2d_wgrad<T>(ctx, s, e, x, g, dw, db);
   CHECK(error_of(p.sample(pass), dw.host()) <= bound);
   double difference = 0, norm = 0;
   const std::vector<float> bias = db.host();
@@ -107,7 +127,15 @@ void run(Context& ctx, const Problem& p, Pass pass) {
     difference += (bias[k] - p.dbias[k]) * (bias[k] - p.dbias[k]);
     norm += p.dbias[k] * p.dbias[k];
   }
-  CHECK(std::sqrt(difference / norm) <= max_error(Precision::fp32));
+  // A sum of gradients, which no precision but bf16 rounds.
+  constexpr bool kWide = sizeof(T) == sizeof(float);
+  CHECK(std::sqrt(difference / norm) <= max_error(kWide ? Precision::fp32 : Precision::bf16));
+}
+void run(Context& ctx, const Problem& p, Pass pass) {
+  if (activation_type(ctx) == DType::bf16)
+    run_on<bf16>(ctx, p, pass);
+  else
+    run_on<float>(ctx, p, pass);
 }
 
 TEST_CASE("every layer of the models on the CPU") {
@@ -162,7 +190,7 @@ bool run(Context& ctx, const Problem& p, const Way& way, Pass pass) {
   ctx.algorithm = way.algorithm;
   ctx.precision = way.precision;
   if (way.algorithm != Algorithm::automatic &&
-      conv2d_algorithm(ctx, pass, p.h.s, p.h.e).algo() != way.algorithm)
+      conv2d_algorithm(ctx, pass, p.h.s, p.h.e, activation_type(ctx)).algo() != way.algorithm)
     return false;
   run(ctx, p, pass);
   return true;

@@ -2,6 +2,10 @@
 // results of the fp32 kernel on the same numbers.
 #include "kernels/runtime/bf16.h"
 
+#include <memory>
+#include <type_traits>
+#include <utility>
+
 #include "kernels/batchnorm/batchnorm.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/gemm/gemm.h"
@@ -70,11 +74,11 @@ TEST_CASE("bf16: a float becomes the nearest one, of two the even one, NaN 0x7ff
   Bits want;
   for (const float f : x) want.push_back(nearest_bits(f));
   CHECK(bits_of(narrow(x)) == want);
-  test::every_way_on_cpu(
+  test::every_way(
       [&](Context& c) {
-        std::vector<bf16> y = poisoned(n);
-        convert(c, n, x.data(), y.data());
-        return bits_of(y);
+        const test::Array y(c, poisoned(n));
+        convert(c, n, test::Array(c, x), y);
+        return bits_of(y.host());
       },
       [&](const Bits& got) { CHECK(got == want); });
 }
@@ -86,97 +90,128 @@ TEST_CASE("bf16: all of them become floats and come back") {
   Bits want;
   for (const bf16 v : all)
     want.push_back((v.bits & 0x7fff) > 0x7f80 ? static_cast<uint16_t>(0x7fff) : v.bits);
-  test::every_way_on_cpu(
+  test::every_way(
       [&](Context& c) {
-        std::vector<float> f = test::poisoned(n);
-        std::vector<bf16> y = poisoned(n);
-        convert(c, n, all.data(), f.data());
-        convert(c, n, f.data(), y.data());
-        return bits_of(y);
+        const test::Array f(c, test::poisoned(n));
+        const test::Array y(c, poisoned(n));
+        convert(c, n, test::Array(c, all), f);
+        convert(c, n, f.get(), y);
+        return bits_of(y.host());
       },
       [&](const Bits& got) { CHECK(got == want); });
   for (const size_t i : {size_t{0x3f80}, size_t{0x8001}, size_t{0xff80}})
     CHECK(std::bit_cast<uint32_t>(static_cast<float>(all[i])) == i << 16);
 }
 
-/// Runs kernel(ctx, out) on bf16 outputs of n elements in every way, and compares with the rounded
-/// outputs of fp32(ctx, out).
-template <class Kernel, class Fp32>
-void check_rounded(int64_t n, const Kernel& kernel, const Fp32& fp32) {
+/// Copies of operands in the memory of a context's device, while it lives. bf16 operands are given
+/// as elements of type T.
+template <class T>
+class Operands {
+ public:
+  explicit Operands(Context& ctx) : ctx_(ctx) {}
+  const T* operator()(const std::vector<bf16>& v) {
+    if constexpr (std::is_same_v<T, bf16>)
+      return keep(v);
+    else
+      return keep(wide(v));
+  }
+  /// Parameters.
+  const float* operator()(const std::vector<float>& v) { return keep(v); }
+  const uint8_t* operator()(const std::vector<uint8_t>& v) { return keep(v); }
+
+ private:
+  template <class E>
+  const E* keep(const std::vector<E>& v) {
+    const auto array = std::make_shared<test::Array<E>>(ctx_, v);
+    kept_.push_back(array);
+    return array->get();
+  }
+  Context& ctx_;
+  std::vector<std::shared_ptr<void>> kept_;
+};
+
+/// The output of n elements of kernel(ctx, operands, output), as bits of bf16, and what it returns.
+template <class T, class Kernel>
+std::pair<Bits, std::vector<float>> outputs_of(Context& ctx, int64_t n, const Kernel& kernel) {
+  // Without the rows for bf16, whose products round the weights.
+  ctx.algorithm = ctx.device.is_cuda() ? Algorithm::tiled : Algorithm::blocked;
+  Operands<T> operands(ctx);
+  std::vector<T> poison;
+  for (const float f : test::poisoned(n)) poison.push_back(static_cast<T>(f));
+  const test::Array<T> out(ctx, poison);
+  std::vector<float> more;
+  if constexpr (std::is_void_v<decltype(kernel(ctx, operands, out.get()))>)
+    kernel(ctx, operands, out.get());
+  else
+    more = kernel(ctx, operands, out.get());
+  if constexpr (std::is_same_v<T, bf16>)
+    return {bits_of(out.host()), more};
+  else
+    return {bits_of(narrow(out.host())), more};
+}
+
+/// Runs a kernel on bf16 in every way, and compares with the rounded outputs of that on float. What
+/// it returns beside its output is compared as it is.
+template <class Kernel>
+void check_rounded(int64_t n, const Kernel& kernel) {
   test::for_each_isa([&] {
     CpuContext one(1);
-    one.get().algorithm = Algorithm::blocked;
-    std::vector<float> want = test::poisoned(n);
-    fp32(one.get(), want.data());
+    const auto want = outputs_of<float>(one, n, kernel);
     for (const int threads : {1, 2, 3}) {
       CAPTURE(threads);
       CpuContext ctx(threads);
-      ctx.get().algorithm = Algorithm::blocked;  // of products: tiles round the weights
-      std::vector<bf16> got = poisoned(n);
-      kernel(ctx.get(), got.data());
-      CHECK(bits_of(got) == bits_of(narrow(want)));
+      CHECK(outputs_of<bf16>(ctx, n, kernel) == want);
     }
+  });
+  if (n > 20000) return;  // the emulator takes long
+  test::for_each_cuda_run([&](Context& ctx) {
+    const auto want = outputs_of<float>(ctx, n, kernel);
+    CHECK(outputs_of<bf16>(ctx, n, kernel) == want);
   });
 }
 
 TEST_CASE("bf16: operations element by element are the rounded ones of fp32") {
-  for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{37}, int64_t{70001}}) {
+  for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{37}, int64_t{1204}, int64_t{70001}}) {
     CAPTURE(n);
     const auto a = random_bf16(n), b = random_bf16(n);
-    const auto fa = wide(a), fb = wide(b);
     for (const Activation f : kActivations) {
       CAPTURE(name_of(f));
-      check_rounded(
-          n, [&](Context& c, bf16* y) { activation_fprop<bf16>(c, f, 0.2f, n, a.data(), y); },
-          [&](Context& c, float* y) { activation_fprop<float>(c, f, 0.2f, n, fa.data(), y); });
-      check_rounded(
-          n,
-          [&](Context& c, bf16* y) {
-            activation_bprop<bf16>(c, f, 0.2f, n, a.data(), b.data(), y);
-          },
-          [&](Context& c, float* y) {
-            activation_bprop<float>(c, f, 0.2f, n, fa.data(), fb.data(), y);
-          });
+      check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+        activation_fprop<T>(c, f, 0.2f, n, on(a), y);
+      });
+      check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+        activation_bprop<T>(c, f, 0.2f, n, on(a), on(b), y);
+      });
     }
     check_rounded(
-        n, [&](Context& c, bf16* y) { add<bf16>(c, n, a.data(), b.data(), y); },
-        [&](Context& c, float* y) { add<float>(c, n, fa.data(), fb.data(), y); });
+        n, [&]<class T>(Context& c, Operands<T>& on, T* y) { add<T>(c, n, on(a), on(b), y); });
     check_rounded(
-        n, [&](Context& c, bf16* y) { subtract<bf16>(c, n, a.data(), b.data(), y); },
-        [&](Context& c, float* y) { subtract<float>(c, n, fa.data(), fb.data(), y); });
+        n, [&]<class T>(Context& c, Operands<T>& on, T* y) { subtract<T>(c, n, on(a), on(b), y); });
     check_rounded(
-        n, [&](Context& c, bf16* y) { multiply<bf16>(c, n, a.data(), b.data(), y); },
-        [&](Context& c, float* y) { multiply<float>(c, n, fa.data(), fb.data(), y); });
-    check_rounded(
-        n, [&](Context& c, bf16* y) { affine<bf16>(c, n, 1.3f, -0.7f, a.data(), y); },
-        [&](Context& c, float* y) { affine<float>(c, n, 1.3f, -0.7f, fa.data(), y); });
-    const float factor = 0.3f;
-    check_rounded(
-        n, [&](Context& c, bf16* y) { scale<bf16>(c, n, &factor, a.data(), y); },
-        [&](Context& c, float* y) { scale<float>(c, n, &factor, fa.data(), y); });
-    check_rounded(
-        n, [&](Context& c, bf16* y) { fill<bf16>(c, n, bf16(0.3f), y); },
-        [&](Context& c, float* y) { fill<float>(c, n, 0.3f, y); });
+        n, [&]<class T>(Context& c, Operands<T>& on, T* y) { multiply<T>(c, n, on(a), on(b), y); });
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      affine<T>(c, n, 1.3f, -0.7f, on(a), y);
+    });
+    const std::vector<float> factor = {0.3f};
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      scale<T>(c, n, on(factor), on(a), y);
+    });
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>&, T* y) {
+      fill<T>(c, n, static_cast<T>(0.3f), y);
+    });
   }
   const Strides transpose{.rank = 2, .size = {5, 3}, .stride = {1, 5}};
   const auto x = random_bf16(15);
-  const auto fx = wide(x);
   check_rounded(
-      15, [&](Context& c, bf16* y) { permute<bf16>(c, transpose, x.data(), y); },
-      [&](Context& c, float* y) { permute<float>(c, transpose, fx.data(), y); });
+      15, [&]<class T>(Context& c, Operands<T>& on, T* y) { permute<T>(c, transpose, on(x), y); });
   for (const int C : {1, 3, 37, 200}) {
     CAPTURE(C);
-    const int64_t rows = 301;
+    const int64_t rows = C == 37 ? 301 : 30;
     const auto z = random_bf16(rows * C);
-    const auto fz = wide(z), bias = test::random_floats(C);
-    check_rounded(
-        rows * C,
-        [&](Context& c, bf16* y) {
-          bias_activation<bf16>(c, Activation::tanh, 0, rows, C, z.data(), bias.data(), y);
-        },
-        [&](Context& c, float* y) {
-          bias_activation<float>(c, Activation::tanh, 0, rows, C, fz.data(), bias.data(), y);
-        });
+    const auto bias = test::random_floats(C);
+    check_rounded(rows * C, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      bias_activation<T>(c, Activation::tanh, 0, rows, C, on(z), on(bias), y);
+    });
   }
 }
 
@@ -184,117 +219,88 @@ TEST_CASE("bf16: pools and upsampling are the rounded ones of fp32") {
   const PoolShape s{.N = 2, .H = 9, .W = 8, .C = 5, .window = 3, .stride = 2};
   const int64_t in = int64_t{2} * 9 * 8 * 5, out = int64_t{2} * s.P() * s.Q() * 5;
   const auto x = random_bf16(in), dy = random_bf16(out);
-  const auto fx = wide(x), fdy = wide(dy);
-  std::vector<uint8_t> argmax(static_cast<size_t>(out)), of_fp32(argmax);
+  std::vector<uint8_t> argmax;
+  check_rounded(out, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+    const test::Array<uint8_t> places(c, out);
+    max_pool_fprop<T>(c, s, on(x), y, places);
+    argmax = places.host();
+    return std::vector<float>(argmax.begin(), argmax.end());
+  });
+  check_rounded(in, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+    max_pool_bprop<T>(c, s, on(dy), on(argmax), y);
+  });
   check_rounded(
-      out, [&](Context& c, bf16* y) { max_pool_fprop<bf16>(c, s, x.data(), y, argmax.data()); },
-      [&](Context& c, float* y) { max_pool_fprop<float>(c, s, fx.data(), y, of_fp32.data()); });
-  CHECK(argmax == of_fp32);
+      out, [&]<class T>(Context& c, Operands<T>& on, T* y) { avg_pool_fprop<T>(c, s, on(x), y); });
   check_rounded(
-      in, [&](Context& c, bf16* y) { max_pool_bprop<bf16>(c, s, dy.data(), argmax.data(), y); },
-      [&](Context& c, float* y) { max_pool_bprop<float>(c, s, fdy.data(), argmax.data(), y); });
-  check_rounded(
-      out, [&](Context& c, bf16* y) { avg_pool_fprop<bf16>(c, s, x.data(), y); },
-      [&](Context& c, float* y) { avg_pool_fprop<float>(c, s, fx.data(), y); });
-  check_rounded(
-      in, [&](Context& c, bf16* y) { avg_pool_bprop<bf16>(c, s, dy.data(), y); },
-      [&](Context& c, float* y) { avg_pool_bprop<float>(c, s, fdy.data(), y); });
+      in, [&]<class T>(Context& c, Operands<T>& on, T* y) { avg_pool_bprop<T>(c, s, on(dy), y); });
   const UpsampleShape u{2, 3, 4, 5, 2};
   const auto small = random_bf16(120), big = random_bf16(480);
-  const auto fsmall = wide(small), fbig = wide(big);
-  check_rounded(
-      480, [&](Context& c, bf16* y) { upsample_fprop<bf16>(c, u, small.data(), y); },
-      [&](Context& c, float* y) { upsample_fprop<float>(c, u, fsmall.data(), y); });
-  check_rounded(
-      120, [&](Context& c, bf16* y) { upsample_bprop<bf16>(c, u, big.data(), y); },
-      [&](Context& c, float* y) { upsample_bprop<float>(c, u, fbig.data(), y); });
+  check_rounded(480, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+    upsample_fprop<T>(c, u, on(small), y);
+  });
+  check_rounded(120, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+    upsample_bprop<T>(c, u, on(big), y);
+  });
 }
 
 TEST_CASE("bf16: sums are float sums") {
   const int64_t rows = 301, C = 37;
   const auto x = random_bf16(rows * C);
-  const auto fx = wide(x);
-  test::for_each_isa([&] {
-    CpuContext ctx(3);
-    const auto sums = [&]<class T>(const T* elements) {
-      std::vector<float> out(static_cast<size_t>(1 + C + rows));
-      reduce_sum<T>(ctx, rows * C, elements, out.data());
-      reduce_columns<T>(ctx, rows, static_cast<int>(C), elements, out.data() + 1);
-      reduce_rows<T>(ctx, rows, C, elements, out.data() + 1 + C);
-      return out;
-    };
-    CHECK(sums(x.data()) == sums(fx.data()));
-    CHECK(all_finite<bf16>(ctx, rows * C, x.data()));
-    auto bad = x;
-    bad[77] = bf16(INFINITY);
-    CHECK_FALSE(all_finite<bf16>(ctx, rows * C, bad.data()));
+  auto bad = x;
+  bad[77] = bf16(INFINITY);
+  check_rounded(0, [&]<class T>(Context& c, Operands<T>& on, T*) {
+    const test::Array<float> sums(c, 1 + C + rows);
+    reduce_sum<T>(c, rows * C, on(x), sums);
+    reduce_columns<T>(c, rows, static_cast<int>(C), on(x), sums + 1);
+    reduce_rows<T>(c, rows, C, on(x), sums + 1 + C);
+    CHECK(all_finite<T>(c, rows * C, on(x)));
+    CHECK_FALSE(all_finite<T>(c, rows * C, on(bad)));
+    return sums.host();
   });
 }
 
 TEST_CASE("bf16: batch norm is the rounded one of fp32, its statistics are those of fp32") {
-  const BatchNormShape s{301, 19};
-  const BatchNormOptions o{.activation = Activation::leaky_relu, .slope = 0.2f};
-  const int64_t n = s.rows * s.C;
-  const auto x = random_bf16(n), dy = random_bf16(n);
-  const auto fx = wide(x), fdy = wide(dy);
-  const auto gamma = test::random_floats(s.C), beta = test::random_floats(s.C);
-  const std::vector<float> mean = test::random_floats(s.C), var(static_cast<size_t>(s.C), 0.7f);
-  std::vector<float> statistics[2];
-  const auto training = [&]<class T>(Context& c, const T* in, T* y, std::vector<float>& st) {
-    st.assign(static_cast<size_t>(4 * s.C), 0.5f);
-    float* p = st.data();
-    batchnorm_training<T>(c, s, o,
-                          {in, gamma.data(), beta.data(), y, p, p + s.C, p + ptrdiff_t{2} * s.C,
-                           p + ptrdiff_t{3} * s.C});
-  };
-  check_rounded(
-      n, [&](Context& c, bf16* y) { training(c, x.data(), y, statistics[0]); },
-      [&](Context& c, float* y) { training(c, fx.data(), y, statistics[1]); });
-  CHECK(statistics[0] == statistics[1]);
-  check_rounded(
-      n,
-      [&](Context& c, bf16* y) {
-        batchnorm_inference<bf16>(
-            c, s, o, {x.data(), gamma.data(), beta.data(), mean.data(), var.data(), y});
-      },
-      [&](Context& c, float* y) {
-        batchnorm_inference<float>(
-            c, s, o, {fx.data(), gamma.data(), beta.data(), mean.data(), var.data(), y});
-      });
-  std::vector<float> gradients[2];
-  const auto backward = [&]<class T>(Context& c, const T* in, const T* d, T* dx,
-                                     std::vector<float>& g) {
-    g.assign(static_cast<size_t>(2 * s.C), NAN);
-    batchnorm_backward<T>(
-        c, s, o, {in, in, d, gamma.data(), mean.data(), var.data(), dx, g.data(), g.data() + s.C});
-  };
-  check_rounded(
-      n, [&](Context& c, bf16* y) { backward(c, x.data(), dy.data(), y, gradients[0]); },
-      [&](Context& c, float* y) { backward(c, fx.data(), fdy.data(), y, gradients[1]); });
-  CHECK(gradients[0] == gradients[1]);
+  for (const int C : {19, 20}) {
+    const BatchNormShape s{301, C};
+    const BatchNormOptions o{.activation = Activation::leaky_relu, .slope = 0.2f};
+    const int64_t n = s.rows * s.C;
+    const auto x = random_bf16(n), dy = random_bf16(n);
+    const auto gamma = test::random_floats(s.C), beta = test::random_floats(s.C);
+    const auto mean = test::random_floats(s.C);
+    const std::vector<float> var(static_cast<size_t>(s.C), 0.7f);
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      const test::Array st(c, std::vector<float>(static_cast<size_t>(4 * s.C), 0.5f));
+      batchnorm_training<T>(c, s, o,
+                            {on(x), on(gamma), on(beta), y, st, st + s.C, st + ptrdiff_t{2} * s.C,
+                             st + ptrdiff_t{3} * s.C});
+      return st.host();
+    });
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      batchnorm_inference<T>(c, s, o, {on(x), on(gamma), on(beta), on(mean), on(var), y});
+    });
+    check_rounded(n, [&]<class T>(Context& c, Operands<T>& on, T* dx) {
+      const test::Array<float> g(c, int64_t{2} * s.C);
+      batchnorm_backward<T>(c, s, o,
+                            {on(x), on(x), on(dy), on(gamma), on(mean), on(var), dx, g, g + s.C});
+      return g.host();
+    });
+  }
 }
 
-// What runs where tiles do not take the call: the product of fp32 between conversions.
-TEST_CASE("bf16: without tiles a matrix product is the rounded one of fp32") {
+// What runs where no row for bf16 takes the call: the product of fp32 between conversions.
+TEST_CASE("bf16: without a row for bf16 a matrix product is the rounded one of fp32") {
   const GemmShape s{.M = 33, .N = 19, .K = 70, .transpose_b = true};
   const GemmShape gradient{.M = 33, .N = 19, .K = 70, .transpose_a = true};
   const auto a = random_bf16(int64_t{s.M} * s.K), other = random_bf16(int64_t{s.N} * s.K);
-  const auto fa = wide(a), fother = wide(other);
   const auto b = test::random_floats(int64_t{s.N} * s.K), bias = test::random_floats(s.N);
   const GemmEpilogue e{.activation = Activation::relu};
-  check_rounded(
-      int64_t{s.M} * s.N,
-      [&](Context& c, bf16* y) {
-        c.algorithm = Algorithm::blocked;
-        gemm<bf16>(c, s, e, a.data(), b.data(), bias.data(), y);
-      },
-      [&](Context& c, float* y) { gemm<float>(c, s, e, fa.data(), b.data(), bias.data(), y); });
+  check_rounded(int64_t{s.M} * s.N, [&]<class T>(Context& c, Operands<T>& on, T* y) {
+    gemm<T>(c, s, e, on(a), on(b), on(bias), y);
+    const test::Array<float> dw(c, int64_t{s.M} * s.N);
+    gemm_wgrad<T>(c, gradient, on(a), on(other), dw);
+    return dw.host();
+  });
   CpuContext ctx(2);
-  ctx.get().algorithm = Algorithm::blocked;
-  std::vector<float> got = test::poisoned(int64_t{s.M} * s.N), want = got;
-  gemm_wgrad<bf16>(ctx, gradient, a.data(), other.data(), got.data());
-  gemm_wgrad<float>(ctx, gradient, fa.data(), fother.data(), want.data());
-  CHECK(got == want);
   std::vector<bf16> c(static_cast<size_t>(s.M) * s.N);
   CHECK_THROWS_AS(gemm<bf16>(ctx, s, {.accumulate = true}, a.data(), b.data(), nullptr, c.data()),
                   Error);
@@ -302,10 +308,6 @@ TEST_CASE("bf16: without tiles a matrix product is the rounded one of fp32") {
 
 // What runs where no bf16 row of the table takes the call: the fp32 row between conversions.
 TEST_CASE("bf16: without a row for bf16 a convolution is the rounded one of fp32") {
-  const auto fp32_row = [](Context& c) -> Context& {
-    c.algorithm = Algorithm::fused;
-    return c;
-  };
   for (const Conv2dCase& problem : test::conv2d_cases()) {
     const Conv2dShape& s = problem.s;
     const Conv2dEpilogue& e = problem.e;
@@ -313,35 +315,44 @@ TEST_CASE("bf16: without a row for bf16 a convolution is the rounded one of fp32
     const int64_t in = int64_t{s.N} * s.H * s.W * s.C,
                   out = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool) * s.K,
                   weights = int64_t{s.K} * s.R * s.S * s.C;
-    const auto x = random_bf16(in), dy = random_bf16(out);
-    const auto fx = wide(x), fdy = wide(dy);
+    const auto x = random_bf16(in), dy = random_bf16(out), y_given = random_bf16(out);
     const auto w = test::random_floats(weights), bias = test::random_floats(s.K);
-    std::vector<uint8_t> argmax(static_cast<size_t>(out)), of_fp32(argmax);
-    std::vector<bf16> y = poisoned(out), dx = poisoned(in);
-    std::vector<float> fy = test::poisoned(out), fdx = test::poisoned(in);
-    std::vector<float> dw = test::poisoned(weights), fdw = dw, db = test::poisoned(s.K), fdb = db;
-    CpuContext own(2);
-    Context& c = fp32_row(own.get());
-    conv2d_fprop<bf16>(c, s, e, x.data(), w.data(), bias.data(), y.data(), argmax.data());
-    conv2d_fprop<float>(c, s, e, fx.data(), w.data(), bias.data(), fy.data(), of_fp32.data());
-    CHECK(bits_of(y) == bits_of(narrow(fy)));
-    CHECK(argmax == of_fp32);
-    const auto fy_rounded = wide(y);
-    const Conv2dGrad<bf16> g{dy.data(), y.data(), argmax.data()};
-    const Conv2dGrad<float> fg{fdy.data(), fy_rounded.data(), argmax.data()};
-    conv2d_dgrad<bf16>(c, s, e, g, w.data(), dx.data());
-    conv2d_dgrad<float>(c, s, e, fg, w.data(), fdx.data());
-    CHECK(bits_of(dx) == bits_of(narrow(fdx)));
-    conv2d_wgrad<bf16>(c, s, e, x.data(), g, dw.data(), db.data());
-    conv2d_wgrad<float>(c, s, e, fx.data(), fg, fdw.data(), fdb.data());
-    CHECK(dw == fdw);
-    CHECK(db == fdb);
+    std::vector<uint8_t> argmax(static_cast<size_t>(out));
+    const auto fprop = [&]<class T>(Context& c, Operands<T>& on, T* y) {
+      const test::Array<uint8_t> places(c, out);
+      conv2d_fprop<T>(c, s, e, on(x), on(w), on(bias), y, places);
+      if (e.pool == 1) return std::vector<float>();
+      argmax = places.host();
+      return std::vector<float>(argmax.begin(), argmax.end());
+    };
+    const auto dgrad = [&]<class T>(Context& c, Operands<T>& on, T* dx) {
+      conv2d_dgrad<T>(c, s, e, {on(dy), on(y_given), on(argmax)}, on(w), dx);
+    };
+    const auto wgrad = [&]<class T>(Context& c, Operands<T>& on, T*) {
+      const test::Array<float> dw(c, weights), dbias(c, s.K);
+      conv2d_wgrad<T>(c, s, e, on(x), {on(dy), on(y_given), on(argmax)}, dw, dbias);
+      std::vector<float> both = dw.host();
+      for (const float d : dbias.host()) both.push_back(d);
+      return both;
+    };
+    const auto check = [&](Context& bf, Context& fp) {
+      CHECK(outputs_of<bf16>(bf, out, fprop) == outputs_of<float>(fp, out, fprop));
+      CHECK(outputs_of<bf16>(bf, in, dgrad) == outputs_of<float>(fp, in, dgrad));
+      CHECK(outputs_of<bf16>(bf, 0, wgrad) == outputs_of<float>(fp, 0, wgrad));
+    };
+    if (test::tested("cpu")) {
+      CpuContext ctx(2);
+      check(ctx, ctx);
+    }
+    if (problem.emulated != test::Emulated::every_algorithm) continue;
+    test::for_each_cuda_run([&](Context& ctx) { check(ctx, ctx); });
   }
 }
 
 // Large batches are computed in blocks of images, between whose gradients of weights the sums are
 // added in another order than fp32's.
 TEST_CASE("bf16: a convolution in blocks of images is the one of all images at once") {
+  if (!test::tested("cpu")) return;
   const Conv2dCase problem = test::conv3x3(128, 128, 16, 16).batch(25).pool(2).relu();
   const Conv2dShape& s = problem.s;
   const Conv2dEpilogue& e = problem.e;

@@ -145,6 +145,16 @@ inline std::vector<Conv2dCase> conv2d_cases() {
           conv(3, 3, 13, 12, 16, 20).stride(3).pad(1).batch(2).pool(2).leaky(0.1f),
           conv1x1(3, 5, 7, 2).batch(2).upsample(4).leaky(0.2f),  // 1x1 behind an upsampling
       });
+  add(Emulated::every_algorithm,
+      {
+          // channels and filters in eights, as bf16 takes them on tensor cores
+          conv3x3(5, 7, 8, 40).batch(2).pool(2).leaky(0.2f),
+          conv3x3(4, 3, 16, 72).batch(3).tanh(),
+          conv(2, 3, 6, 5, 24, 8).stride(2).pad(1).leaky(0.3f),
+          conv(4, 4, 3, 3, 8, 24).stride(3).pad(2).batch(2).relu(),
+          conv3x3(9, 8, 40, 16).pool(4).sigmoid(),
+          conv3x3(2, 3, 16, 136).upsample(2),
+      });
   add(Emulated::direct, {
                             // few channels, in several blocks of pixels or parts of the batch
                             conv3x3(40, 40, 3, 16).batch(2).pool(2).relu(),

@@ -26,17 +26,21 @@ using test::kPasses;
 void check_from(Algorithm lowest, Context& ctx, const Conv2dProblem& p, ConvPass pass) {
   CAPTURE(p.c);
   CAPTURE(test::to_string(pass));
+  const Conv2dProblem narrow(p.c, true);  // for bf16 tensors
   for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
     if (way.row == nullptr || way.row->algo < lowest || way.row->algo == Algorithm::direct ||
         way.row->algo == Algorithm::hopper)  // has its own tests below
       continue;
     CAPTURE(way);
+    if (way.on_bf16() && !way.covers(ctx, pass, p.c)) continue;  // channels in 8s
     REQUIRE(way.covers(ctx, pass, p.c));
-    check_bound(p, pass, way.precision, run(ctx, p, pass, way));
+    const Conv2dProblem& problem = way.on_bf16() ? narrow : p;
+    check_bound(problem, pass, way.precision, run(ctx, problem, pass, way));
   }
 }
 
-// At least 132 tiles of 128 pixels (of all phases) x 64 channels, more than 32 of them.
+// At least 132 tiles of 128 pixels (of all phases) x 64 channels, more than 32 of them; of bf16
+// also x 128 channels, more than 64 of them.
 TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") {
   if (!test::cuda_tested()) return;
   const auto ctx = make_context(Device::cuda(), 1);
@@ -47,6 +51,18 @@ TEST_CASE("conv2d on CUDA: the pipeline's large tiles, which need many pixels") 
   for (const Conv2dCase& c : {conv1x1(130, 132, 36, 4).pool(2).relu(), conv1x1(130, 132, 36, 4),
                               conv3x3(130, 132, 36, 4).pool(2).relu(), conv4x4s2(132, 132, 36, 4)})
     check_from(Algorithm::pipelined, *ctx, Conv2dProblem(c), ConvPass::dgrad);
+  const auto check_on_bf16 = [&](const Conv2dCase& c, ConvPass pass) {
+    CAPTURE(c);
+    ctx->get().algorithm = Algorithm::tensor_core;
+    REQUIRE(!conv2d_algorithm(*ctx, pass, c.s, c.e, DType::bf16).converts(DType::bf16));
+    const Conv2dProblem p(c, true);
+    check_bound(p, pass, Precision::bf16, test::run_on_bf16(*ctx, p, pass, {}));
+  };
+  check_on_bf16(conv3x3(130, 132, 8, 40).pool(2).relu(), ConvPass::fprop);
+  check_on_bf16(conv1x1(130, 132, 8, 72).pool(4).leaky(0.2f), ConvPass::fprop);
+  check_on_bf16(conv3x3(130, 132, 36, 8).pool(2).relu(), ConvPass::dgrad);
+  check_on_bf16(conv1x1(130, 132, 36, 8).leaky(0.2f), ConvPass::dgrad);
+  check_on_bf16(conv1x1(130, 132, 100, 8).tanh(), ConvPass::dgrad);
 }
 
 // More than 132 tiles, boxes of one and of several images, some over the edge of the image or of
@@ -119,8 +135,22 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   CHECK(version(Algorithm::naive, kTf32, kFprop, wide) == Algorithm::naive);
   CHECK(version(Algorithm::direct, kFp32, kFprop, wide) == Algorithm::pipelined);
   CHECK(version(Algorithm::automatic, kFp32, kFprop, wide) == Algorithm::pipelined);
-  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, wide) == Algorithm::tensor_core);
-  CHECK(version(Algorithm::automatic, Precision::bf16, kFprop, first) == Algorithm::direct);
+  const auto on_bf16 = [&](Algorithm conv, ConvPass pass, const Conv2dCase& c) {
+    ctx.algorithm = conv;
+    ctx.precision = Precision::bf16;
+    const Conv2dChoice choice = conv2d_algorithm(ctx, pass, c.s, c.e, DType::bf16);
+    return std::string(choice.name()) + (choice.converts(DType::bf16) ? ", converts" : "");
+  };
+  const Conv2dCase dense = test::conv(4, 4, 4, 4, 64, 16);
+  CHECK(on_bf16(Algorithm::automatic, kFprop, wide) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::tensor_core, kDgrad, wide) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::pipelined, kWgrad, wide) == "pipelined, converts");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, first) == "direct_bf16");
+  CHECK(on_bf16(Algorithm::automatic, kDgrad, first) == "direct_bf16");
+  CHECK(on_bf16(Algorithm::tensor_core, kDgrad, first) == "tensor_core_bf16");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, odd) == "tiled, converts");
+  CHECK(on_bf16(Algorithm::automatic, kFprop, dense) == "tensor_core, converts");
+  CHECK(on_bf16(Algorithm::tensor_core, kFprop, dense) == "tensor_core_bf16");
 
   int few_channels = 0;
   for (const Conv2dCase& c : test::conv2d_cases()) {
@@ -193,7 +223,8 @@ TEST_CASE("conv2d on CUDA: no bank conflicts") {
   for (const ConvPass pass : kPasses) check_from(Algorithm::tiled, *ctx, problem, pass);
   for (const Conv2dAlgorithm& row : conv2d_algorithms(Device::cuda()))
     if (row.algo == Algorithm::direct)
-      run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad, {&row});
+      run(*ctx, Conv2dProblem(conv3x3(8, 8, 3, 16).pool(2).relu()), ConvPass::wgrad,
+          {&row, row.is_bf16() ? Precision::bf16 : Precision::fp32});
   emulator::config() = before;
   int lines = 0;
   for (const emulator::LineProfile& line : emulator::profile()) {

@@ -14,10 +14,13 @@
 
 namespace assay::test {
 
-/// A row of the table of algorithms, or what the dispatcher chooses, at a precision.
+/// A row of the table of algorithms, or what the dispatcher chooses, at a precision; on bf16
+/// tensors at the precision bf16.
 struct Conv2dWay {
   const Conv2dAlgorithm* row = nullptr;  ///< null: automatic
   Precision precision = Precision::fp32;
+
+  bool on_bf16() const { return precision == Precision::bf16; }
 
   bool covers(Context& ctx, ConvPass pass, const Conv2dCase& c) const {
     ctx.algorithm = Algorithm::automatic;
@@ -30,17 +33,19 @@ inline std::ostream& operator<<(std::ostream& out, const Conv2dWay& way) {
              << name_of(way.precision);
 }
 
-/// Every row for float tensors at every precision that changes its results (only tensor cores round
-/// the operands), from the last row to the first, then the dispatcher's choice.
+/// Every row at every precision that changes its results (only tensor cores round the operands of
+/// float tensors), from the last row to the first, then the dispatcher's choice; of the CPU's rows
+/// those for float tensors.
 inline std::vector<Conv2dWay> conv2d_ways(Device device) {
   std::vector<Conv2dWay> ways;
   const auto table = conv2d_algorithms(device);
   for (auto row = table.rbegin(); row != table.rend(); ++row)
-    if (row->is_bf16())
+    if (row->is_bf16() && !device.is_cuda())
       continue;  // conv2d_tiles_test.cpp
+    else if (row->is_bf16())
+      ways.push_back({&*row, Precision::bf16});
     else if (row->algo == Algorithm::tensor_core)
-      for (const Precision p : {Precision::tf32, Precision::tf32x3, Precision::bf16})
-        ways.push_back({&*row, p});
+      for (const Precision p : {Precision::tf32, Precision::tf32x3}) ways.push_back({&*row, p});
     else if (row->algo == Algorithm::hopper)
       for (const Precision p : {Precision::tf32, Precision::tf32x3}) ways.push_back({&*row, p});
     else
@@ -139,11 +144,60 @@ inline Conv2dProblem::Conv2dProblem(const Conv2dCase& problem, bool bf16_operand
   conv2d_wgrad<double>(cpu, s, linear, xa.data(), ga, dw.scale.data(), dbias.scale.data());
 }
 
+/// The passes of a row for bf16 tensors, or of the dispatcher.
+struct Bf16Passes {
+  decltype(Conv2dAlgorithm::bf16_fprop) fprop = conv2d_fprop<bf16>;
+  decltype(Conv2dAlgorithm::bf16_dgrad) dgrad = conv2d_dgrad<bf16>;
+  decltype(Conv2dAlgorithm::bf16_wgrad) wgrad = conv2d_wgrad<bf16>;
+};
+inline std::vector<bf16> to_bf16(const std::vector<float>& values) {
+  std::vector<bf16> out;
+  for (const float v : values) out.emplace_back(v);
+  return out;
+}
+inline std::vector<float> to_float(const std::vector<bf16>& values) {
+  std::vector<float> out;
+  for (const bf16 v : values) out.push_back(static_cast<float>(v));
+  return out;
+}
+
+/// Runs a pass on bf16 tensors over poisoned outputs.
+inline Conv2dResult run_on_bf16(Context& ctx, const Conv2dProblem& p, ConvPass pass,
+                                const Bf16Passes& passes) {
+  const Conv2dShape& s = p.c.s;
+  const Conv2dEpilogue& e = p.c.e;
+  const Array x(ctx, to_bf16(p.x)), dy(ctx, to_bf16(p.dy)), y(ctx, to_bf16(p.y_of_backward));
+  const Array w(ctx, p.w), bias(ctx, p.bias);
+  const Array argmax(ctx, p.argmax);
+  const Conv2dGrad<bf16> g{dy, y, argmax};
+  const auto nans = [](size_t n) { return to_bf16(poisoned(static_cast<int64_t>(n))); };
+  const Array y_out(ctx, nans(p.dy.size())), dx(ctx, nans(p.x.size()));
+  const Array<uint8_t> argmax_out(ctx, p.outputs());
+  const Array<float> dw(ctx, static_cast<int64_t>(p.w.size())), dbias(ctx, s.K);
+  switch (pass) {
+    case ConvPass::fprop:
+      passes.fprop(ctx, s, e, x, w.get(), bias, y_out, e.pool > 1 ? argmax_out.get() : nullptr);
+      return {to_float(y_out.host()), e.pool > 1 ? argmax_out.host() : std::vector<uint8_t>(), {}};
+    case ConvPass::dgrad:
+      passes.dgrad(ctx, s, e, g, w.get(), dx);
+      return {to_float(dx.host()), {}, {}};
+    case ConvPass::wgrad:
+      passes.wgrad(ctx, s, e, x, g, dw, dbias);
+      return {dw.host(), {}, dbias.host()};
+  }
+  return {};
+}
+
 /// Runs a pass over poisoned outputs on the context's device. `again` runs it twice and checks that
 /// the second call gives the same and takes no memory from the system.
 inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, const Conv2dWay& way,
                         bool again = false) {
   ctx.precision = way.precision;
+  if (way.on_bf16())
+    return run_on_bf16(ctx, p, pass,
+                       way.row == nullptr ? Bf16Passes()
+                                          : Bf16Passes{way.row->bf16_fprop, way.row->bf16_dgrad,
+                                                       way.row->bf16_wgrad});
   const Conv2dShape& s = p.c.s;
   const Conv2dEpilogue& e = p.c.e;
   const Array<float> x(ctx, p.x), w(ctx, p.w), bias(ctx, p.bias), dy(ctx, p.dy);
@@ -180,16 +234,14 @@ inline Conv2dResult run(Context& ctx, const Conv2dProblem& p, ConvPass pass, con
 /// Bound of the error of a sum of n products, in units of eps * sum |a||b|.
 ///   fp32: gamma_n of Higham, "Accuracy and stability", section 3.1, with n+4 for bias,
 ///   activation and folded filters
-///   tf32, bf16: each operand is first rounded to 11 or 8 significant bits, which moves it by at
-///   most 2^-11 or 2^-8 of itself
+///   tf32: each operand is first rounded to 11 significant bits, which moves it by at most 2^-11 of
+///   itself
 inline double roundings(Precision precision, int64_t n) {
   constexpr double kEps = std::numeric_limits<float>::epsilon();
   const double sum = static_cast<double>(n) + 4;
   switch (precision) {
     case Precision::tf32:
       return sum + 2 * std::exp2(-11) / kEps * (1 + std::exp2(-11));
-    case Precision::bf16:
-      return sum + 2 * std::exp2(-8) / kEps * (1 + std::exp2(-8));
     case Precision::tf32x3:
       // Three sums; what is left of an operand and the product of the small parts: 2^-22 each.
       return 3 * sum + 3 * std::exp2(-22) / kEps;
@@ -222,9 +274,38 @@ inline bool maxima_chosen(const Conv2dProblem& p, const std::vector<uint8_t>& ar
   return true;
 }
 
+/// Bound of the error on bf16 tensors in units of eps * sum |a||b|, without the output's rounding.
+/// Operands are bf16 numbers, so that their products are exact and gamma_n of the sum is left, but
+/// for two roundings to bf16, each by 2^-8 of a value at most: of dz where f' is not 0 or 1, and of
+/// weights that are summed first behind an upsampling.
+inline double roundings_on_bf16(const Conv2dProblem& p, ConvPass pass) {
+  constexpr double kEps = std::numeric_limits<float>::epsilon();
+  const Activation a = p.c.e.activation;
+  const bool rounds_dz = pass != ConvPass::fprop && a != Activation::none && a != Activation::relu;
+  const bool rounds_sums = pass != ConvPass::wgrad && p.c.s.upsample > 1;
+  const double operands =
+      std::exp2(-8) * (rounds_dz + rounds_sums + rounds_dz * rounds_sums / 256.0);
+  return static_cast<double>(p.terms(pass)) + 4 + operands / kEps;
+}
+
+/// Checks a result on bf16 tensors; the operands of p are bf16 numbers.
+inline void check_bound_on_bf16(const Conv2dProblem& p, ConvPass pass, const Conv2dResult& got) {
+  constexpr double kEps = std::numeric_limits<float>::epsilon();
+  const Conv2dReference& r = p.reference(pass);
+  const double factor = roundings_on_bf16(p, pass);
+  std::vector<double> scale = r.scale;
+  if (pass != ConvPass::wgrad)  // the output's rounding: 2^-8 of the value
+    for (size_t i = 0; i < scale.size(); ++i)
+      scale[i] += std::exp2(-8) * (scale[i] + std::abs(r.want[i]) / (factor * kEps));
+  CHECK(excess(got.values, r.want, scale, factor) <= 0);
+  if (pass == ConvPass::fprop && p.c.e.pool > 1) CHECK(maxima_chosen(p, got.argmax, factor));
+  if (pass == ConvPass::wgrad) CHECK(excess(got.dbias, p.dbias.want, p.dbias.scale, factor) <= 0);
+}
+
 /// Checks a result against the bound of a sum of products.
 inline void check_bound(const Conv2dProblem& p, ConvPass pass, Precision precision,
                         const Conv2dResult& got) {
+  if (precision == Precision::bf16) return check_bound_on_bf16(p, pass, got);
   const Conv2dReference& r = p.reference(pass);
   const double factor = roundings(precision, p.terms(pass));
   CHECK(excess(got.values, r.want, r.scale, factor) <= 0);

@@ -93,10 +93,12 @@ void check_on_cpu(const Conv2dProblem& p, Runs& runs, bool with_naive) {
   }
 }
 
-void check_on_cuda(const Conv2dProblem& p, Runs& runs) {
+/// narrow: the same with bf16 operands, for bf16 tensors.
+void check_on_cuda(const Conv2dProblem& wide, const Conv2dProblem& narrow, Runs& runs) {
   std::map<std::string, Conv2dResult> first;
   test::for_each_cuda_run([&](Context& ctx) {
     for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
+      const Conv2dProblem& p = way.on_bf16() ? narrow : wide;
 #if ASSAY_EMULATED
       if (p.c.emulated == test::Emulated::direct &&
           (way.row == nullptr || way.row->algo != Algorithm::direct))
@@ -122,11 +124,7 @@ void check_on_cuda(const Conv2dProblem& p, Runs& runs) {
 void check_coverage(Device device, Runs& runs, int min_cases) {
   for (const Conv2dWay& way : test::conv2d_ways(device))
     for (const ConvPass pass : kPasses) {
-      const auto lacks = [pass](const Conv2dAlgorithm& row) {
-        return pass == ConvPass::fprop   ? row.fprop == nullptr
-               : pass == ConvPass::dgrad ? row.dgrad == nullptr
-                                         : row.wgrad == nullptr;
-      };
+      const auto lacks = [pass](const Conv2dAlgorithm& row) { return !row.has(pass); };
       if (way.row != nullptr && lacks(*way.row)) continue;
       if (way.row != nullptr && way.row->algo == Algorithm::hopper && !test::sm90a_tested())
         continue;
@@ -152,7 +150,7 @@ TEST_CASE("conv2d: every algorithm, pass and precision equals the float64 refere
       check_on_cpu(p, cpu, with_naive);
       with_naive = false;
     });
-    if (here) check_on_cuda(p, cuda);
+    if (here) check_on_cuda(p, Conv2dProblem(c, true), cuda);
   }
   if (on_cpu) check_coverage(Device::cpu(), cpu, 5);
   if (on_cuda) check_coverage(Device::cuda(), cuda, 10);

@@ -111,10 +111,68 @@ constexpr Version kVersions[] = {
     {Algorithm::pipelined, Precision::fp32, 0},
     {Algorithm::tensor_core, Precision::tf32x3, 8},
     {Algorithm::tensor_core, Precision::tf32, 8192 * 1.001},
-    {Algorithm::tensor_core, Precision::bf16, 65536 * 1.01},
+    {Algorithm::tensor_core, Precision::bf16, 0},
     {Algorithm::hopper, Precision::tf32x3, 8},
     {Algorithm::hopper, Precision::tf32, 8192 * 1.001},
 };
+
+/// Runs a product of bf16 tensors, or that of a gradient of weights if A is transposed, and
+/// compares it with the reference. The operands are bf16 numbers, whose products are exact: what is
+/// left are the K + 4 roundings of an fp32 sum and its activation, and the output's to bf16, by
+/// 2^-8 of the value.
+void check_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
+                   const cuda::GemmTile* tile = nullptr) {
+  CAPTURE(s);
+  const auto random = [](int64_t n) {
+    std::vector<bf16> v;
+    for (const float f : test::random_floats(n)) v.emplace_back(f);
+    return v;
+  };
+  const auto wide = [](const std::vector<bf16>& v) {
+    std::vector<float> out;
+    for (const bf16 f : v) out.push_back(static_cast<float>(f));
+    return out;
+  };
+  const int64_t results = int64_t{s.M} * s.N;
+  const auto a = random(int64_t{s.M} * s.K), b = random(int64_t{s.K} * s.N);
+  const auto bias = test::random_floats(s.N);
+  const test::Array a_there(ctx, a);
+  std::vector<float> got;
+  if (s.transpose_a) {
+    const test::Array b_there(ctx, b);
+    const test::Array<float> c(ctx, results);
+    if (tile == nullptr) gemm_wgrad<bf16>(ctx, s, a_there, b_there, c);
+#if ASSAY_HAVE_CUDA
+    if (tile != nullptr) cuda::gemm_bf16_wgrad(ctx, s, a_there, b_there, c, *tile);
+#endif
+    got = c.host();
+  } else {
+    const test::Array b_there(ctx, wide(b)), bias_there(ctx, bias);
+    const test::Array c(ctx, std::vector<bf16>(static_cast<size_t>(results), bf16(NAN)));
+    const float* added = with_bias ? bias_there.get() : nullptr;
+    if (tile == nullptr) gemm<bf16>(ctx, s, e, a_there, b_there.get(), added, c);
+#if ASSAY_HAVE_CUDA
+    if (tile != nullptr) cuda::gemm_bf16(ctx, s, e, a_there, b_there, added, c, *tile);
+#endif
+    got = wide(c.host());
+  }
+  with_bias = with_bias && !s.transpose_a;
+  const auto ad = test::widen(wide(a)), bd = test::widen(wide(b)), biasd = test::widen(bias);
+  const auto aa = test::absolute(ad), ba = test::absolute(bd), biasa = test::absolute(biasd);
+  std::vector<double> want(static_cast<size_t>(results)), scale = want;
+  CpuContext cpu(1);
+  gemm<double>(cpu, s, s.transpose_a ? GemmEpilogue() : e, ad.data(), bd.data(),
+               with_bias ? biasd.data() : nullptr, want.data());
+  gemm<double>(cpu, s, {}, aa.data(), ba.data(), with_bias ? biasa.data() : nullptr, scale.data());
+  const double factor = s.K + 4.0;
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] += 1;
+    if (s.transpose_a) continue;
+    const double rounding = std::abs(want[i]) / (factor * std::numeric_limits<float>::epsilon());
+    scale[i] += std::exp2(-8) * (scale[i] + rounding);
+  }
+  CHECK(test::excess(got, want, scale, factor) <= 0);
+}
 
 TEST_CASE("gemm: every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
@@ -126,8 +184,12 @@ TEST_CASE("gemm: every version on the CUDA device equals the float64 reference")
 #if ASSAY_EMULATED
         if (!c.emulated) continue;
 #endif
-        for_each_transpose(c.s,
-                           [&](const GemmShape& s) { check(ctx, s, {}, true, version.operands); });
+        for_each_transpose(c.s, [&](const GemmShape& s) {
+          if (version.precision != Precision::bf16)
+            check(ctx, s, {}, true, version.operands);
+          else if (!s.transpose_a || !s.transpose_b)
+            check_on_bf16(ctx, s, {.activation = Activation::tanh}, true);
+        });
       }
     }
     ctx.algorithm = Algorithm::automatic;
@@ -146,10 +208,15 @@ TEST_CASE("gemm: the CNN's dense layer with every version on the CUDA device") {
     CAPTURE(version);
     ctx.algorithm = version.algo;
     ctx.precision = version.precision;
-    check(ctx, {.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu},
-          true, version.operands);
-    check(ctx, {.M = 32, .N = 576, .K = 512}, {}, false, version.operands);
-    check(ctx, {.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false, version.operands);
+    const auto run = [&](const GemmShape& s, const GemmEpilogue& e, bool with_bias) {
+      if (version.precision != Precision::bf16)
+        return check(ctx, s, e, with_bias, version.operands);
+      REQUIRE(gemm_bf16_algorithm(ctx, s) != nullptr);
+      check_on_bf16(ctx, s, e, with_bias);
+    };
+    run({.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu}, true);
+    run({.M = 32, .N = 576, .K = 512}, {}, false);
+    run({.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false);
   }
 }
 
@@ -168,6 +235,14 @@ Product with_tile(Algorithm version, cuda::GemmTile tile) {
   };
 }
 
+/// A full tile and a bit, less than one, splits of k; rows of A and B in 8s.
+void check_bf16_tile(Context& ctx, cuda::GemmTile tile) {
+  for (const GemmShape& s : {GemmShape{129, 136, 40}, GemmShape{130, 65, 24, false, true},
+                             GemmShape{67, 8, 272}, GemmShape{67, 3, 272, false, true},
+                             GemmShape{136, 152, 37, true}, GemmShape{8, 72, 272, true}})
+    check_on_bf16(ctx, s, {}, true, &tile);
+}
+
 TEST_CASE("gemm: every tile of every version on the CUDA device equals the float64 reference") {
   test::for_each_cuda_run([](Context& ctx) {
     for (const Version& version : kVersions) {
@@ -177,6 +252,10 @@ TEST_CASE("gemm: every tile of every version on the CUDA device equals the float
         CAPTURE(tile.M);
         CAPTURE(tile.N);
         ctx.precision = version.precision;
+        if (version.precision == Precision::bf16) {
+          check_bf16_tile(ctx, tile);
+          continue;
+        }
         const Product product = with_tile(version.algo, tile);
         // A full tile and a bit, less than one, splits of k.
         for (const GemmShape& shape :
@@ -265,6 +344,10 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
     for (const cuda::GemmTile tile : kTiles) {
       if (version.algo == Algorithm::naive) continue;
       ctx->get().precision = version.precision;
+      if (version.precision == Precision::bf16) {
+        check_bf16_tile(*ctx, tile);
+        continue;
+      }
       for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})
         for_each_transpose(shape, [&](const GemmShape& s) {
           if (version.algo == Algorithm::hopper && !cuda::gemm_hopper_covers(*ctx, s).is_possible())

@@ -1,4 +1,4 @@
-// The precision bf16 on the CPU: the types of a network's tensors, and training beside fp32.
+// The precision bf16: the types of a network's tensors, and training beside fp32.
 #include "kernels/runtime/bf16.h"
 
 #include <doctest/doctest.h>
@@ -16,6 +16,7 @@
 #include "models/networks/kd_cae.h"
 #include "models/training/step.h"
 #include "tensor/tape.h"
+#include "tests/support/kernel_test.h"
 #include "tests/support/random_tensors.h"
 
 namespace assay {
@@ -112,7 +113,19 @@ const SmallModel kModels[] = {{.preset = "cnn", .gradients_compare = true, .has_
                               {.preset = "ni-cae-128"},
                               {.preset = "dcgan", .has_logits = true}};
 
+/// Runs f(ctx) on the CPU, with emulated tile instructions, and on the CUDA device.
+template <class F>
+void for_each_device(const F& f) {
+  if (test::tested("cpu")) {
+    const EmulatedTiles emulated;
+    CpuContext ctx(2);
+    f(ctx.get());
+  }
+  if (test::cuda_tested()) f(make_context(Device::cuda(), 1)->get());
+}
+
 TEST_CASE("bf16 on the CPU needs tile instructions") {
+  if (!test::tested("cpu")) return;
   CpuContext ctx(1);
   const EmulatedTiles restore;
   set_active_tiles(Tiles::none);
@@ -131,30 +144,31 @@ TEST_CASE("bf16 on the CPU needs tile instructions") {
 }
 
 TEST_CASE("in bf16 everything between a network's input and output is bf16") {
-  const EmulatedTiles emulated;
-  for (const SmallModel& model : kModels) {
-    CAPTURE(model.preset);
-    CpuContext ctx(2);
-    set_precision(ctx, Precision::bf16);
-    const ContextScope scope(ctx);
-    Training training(model.preset, model.side, 2);
-    training.run();  // a DCGAN has no statistics before
-    std::multiset<std::string> wide;
-    set_op_observer([&](std::string_view op, const Tensor& y, bool backward) {
-      if (!backward && y.dtype() != DType::bf16) wide.insert(std::string(op));
-    });
-    const Shape input = training.network().input_shape(2);
-    const Tensor x = testing::RandomTensors(3, DType::f32).uniform(input, 0, 1);
-    const Tensor y = training.network()(x);
-    set_op_observer({});
-    CHECK(y.dtype() == DType::f32);
-    CHECK(wide == std::multiset<std::string>{"convert"});
-    // A bf16 network on bf16 input converts nothing.
-    CHECK(training.network()(x.to(DType::bf16)).dtype() == DType::bf16);
-  }
+  for_each_device([](Context& ctx) {
+    for (const SmallModel& model : kModels) {
+      CAPTURE(model.preset);
+      set_precision(ctx, Precision::bf16);
+      const ContextScope scope(ctx);
+      Training training(model.preset, model.side, 2);
+      training.run();  // a DCGAN has no statistics before
+      std::multiset<std::string> wide;
+      set_op_observer([&](std::string_view op, const Tensor& y, bool backward) {
+        if (!backward && y.dtype() != DType::bf16) wide.insert(std::string(op));
+      });
+      const Shape input = training.network().input_shape(2);
+      const Tensor x = testing::RandomTensors(3, DType::f32).uniform(input, 0, 1);
+      const Tensor y = training.network()(x);
+      set_op_observer({});
+      CHECK(y.dtype() == DType::f32);
+      CHECK(wide == std::multiset<std::string>{"convert"});
+      // A bf16 network on bf16 input converts nothing.
+      CHECK(training.network()(x.to(DType::bf16)).dtype() == DType::bf16);
+    }
+  });
 }
 
 TEST_CASE("in bf16 a latent is fp32, and the same in two steps") {
+  if (!test::tested("cpu")) return;
   const EmulatedTiles emulated;
   CpuContext ctx(2);
   set_precision(ctx, Precision::bf16);
@@ -178,10 +192,9 @@ TEST_CASE("bf16 trains beside fp32") {
   for (const SmallModel& model : kModels) {
     CAPTURE(model.preset);
     std::vector<double> gradient;
-    const auto losses = [&](Precision precision, Algorithm algorithm = Algorithm::automatic) {
-      CpuContext ctx(2);
+    const auto losses = [&](Context& ctx, Precision precision, Algorithm algorithm) {
       set_precision(ctx, precision);
-      ctx.get().algorithm = algorithm;
+      ctx.algorithm = algorithm;
       const ContextScope scope(ctx);
       Training training(model.preset, model.side, 4);
       std::vector<double> all = training.run();
@@ -190,11 +203,14 @@ TEST_CASE("bf16 trains beside fp32") {
         for (const double loss : training.run()) all.push_back(loss);
       return all;
     };
-    const std::vector<double> want = losses(Precision::fp32), want_gradient = gradient;
+    CpuContext cpu(2);
+    const std::vector<double> want = losses(cpu, Precision::fp32, Algorithm::automatic),
+                              want_gradient = gradient;
     std::vector<double> before = want;
-    for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::tiles}) {
+    const auto check = [&](Context& ctx, Algorithm algorithm) {
+      CAPTURE(ctx.device.name());
       CAPTURE(name_of(algorithm));
-      const std::vector<double> got = losses(Precision::bf16, algorithm);
+      const std::vector<double> got = losses(ctx, Precision::bf16, algorithm);
       REQUIRE(got.size() == want.size());
       CHECK(got != before);
       before = got;
@@ -206,11 +222,19 @@ TEST_CASE("bf16 trains beside fp32") {
       // Not where rounding adds up instead: the first output of NI-CAE is nearly the same number
       // everywhere, which is rounded to one side, and the DCGAN's gradients are of later updates.
       if (model.gradients_compare) CHECK(relative_error(gradient, want_gradient) <= 8 * kUnit);
+    };
+    if (test::tested("cpu"))
+      for (const Algorithm algorithm : {Algorithm::automatic, Algorithm::tiles})
+        check(cpu, algorithm);
+    if (test::cuda_tested()) {
+      const auto cuda = make_context(Device::cuda(), 1);
+      check(*cuda, Algorithm::automatic);
     }
   }
 }
 
 TEST_CASE("bf16 gives the same bits at any number of threads, resumed or not") {
+  if (!test::tested("cpu")) return;
   const EmulatedTiles emulated;
   for (const SmallModel& model : kModels) {
     CAPTURE(model.preset);
@@ -245,19 +269,19 @@ TEST_CASE("bf16 gives the same bits at any number of threads, resumed or not") {
 // What lives from the forward to the backward pass: half of the activations, and in full the argmax
 // bytes of the pools, the network's fp32 output and the gradient of the loss.
 TEST_CASE("in bf16 a step keeps less memory") {
-  const EmulatedTiles emulated;
-  const auto kept = [](Precision precision) {
-    CpuContext ctx(2);
-    set_precision(ctx, precision);
-    const ContextScope scope(ctx);
-    Training training("kd-cae", 64, 8);
-    training.run();
-    const int64_t before = ctx.get().memory->stats().live;
-    int64_t at_loss = 0;
-    training.run([&] { at_loss = ctx.get().memory->stats().live; });
-    return static_cast<double>(at_loss - before);
-  };
-  CHECK(kept(Precision::bf16) <= 0.75 * kept(Precision::fp32));
+  for_each_device([](Context& ctx) {
+    const auto kept = [&](Precision precision) {
+      set_precision(ctx, precision);
+      const ContextScope scope(ctx);
+      Training training("kd-cae", ctx.device.is_cuda() ? 32 : 64, ctx.device.is_cuda() ? 2 : 8);
+      training.run();
+      const int64_t before = ctx.memory->stats().live;
+      int64_t at_loss = 0;
+      training.run([&] { at_loss = ctx.memory->stats().live; });
+      return static_cast<double>(at_loss - before);
+    };
+    CHECK(kept(Precision::bf16) <= 0.75 * kept(Precision::fp32));
+  });
 }
 
 }  // namespace

@@ -187,8 +187,11 @@ class Graphs {
 /// Optimizers divide a gradient near 0 by its own size, so later differences are larger and grow by
 /// the step.
 constexpr double kFirstLoss = 1e-5, kLaterLosses = 1e-3;
+/// In bf16 beside fp32, as in bf16_test.cpp.
+constexpr double kFirstLossBf16 = 2 * 0x1p-8, kLaterLossesBf16 = 10 * 0x1p-8;
 
-void check_model(Outcome (*train)()) {
+/// Trains in fp32 on the CPU and in `precision` on CUDA.
+void check_model(Outcome (*train)(), Precision precision = Precision::fp32) {
   if (!test::cuda_tested()) return;
   Outcome cpu;
   {
@@ -199,16 +202,20 @@ void check_model(Outcome (*train)()) {
   std::vector<Outcome> cuda;
   for (const bool graphs : {false, true, true}) {
     const auto ctx = make_context(Device::cuda(), 1);
+    set_precision(*ctx, precision);
     const ContextScope scope(ctx->get());
     const Graphs recorded(graphs);
     CHECK(RecordedStep::wanted() == graphs);
     cuda.push_back(train());
   }
   REQUIRE(cpu.losses.size() == cuda[0].losses.size());
-  CHECK(cuda[0].losses[0] == doctest::Approx(cpu.losses[0]).epsilon(kFirstLoss));
+  const bool narrow = precision == Precision::bf16;
+  const double first = narrow ? kFirstLossBf16 : kFirstLoss;
+  const double later = narrow ? kLaterLossesBf16 : kLaterLosses;
+  CHECK(cuda[0].losses[0] == doctest::Approx(cpu.losses[0]).epsilon(first));
   for (size_t i = 0; i < cpu.losses.size(); ++i) {
     CAPTURE(i);
-    CHECK(cuda[0].losses[i] == doctest::Approx(cpu.losses[i]).epsilon(kLaterLosses));
+    CHECK(cuda[0].losses[i] == doctest::Approx(cpu.losses[i]).epsilon(later));
     CHECK(cuda[1].losses[i] == cuda[0].losses[i]);
   }
   CHECK(cuda[1].weights == cuda[0].weights);
@@ -220,6 +227,9 @@ TEST_CASE("cnn: trains on CUDA as on the CPU, with and without a graph") {
 }
 TEST_CASE("kd-cae: trains on CUDA as on the CPU, with and without a graph") {
   check_model(train_kd_cae);
+}
+TEST_CASE("kd-cae: trains in bf16 on CUDA near fp32 on the CPU, with and without a graph") {
+  check_model(train_kd_cae, Precision::bf16);
 }
 TEST_CASE("ni-cae: trains on CUDA as on the CPU, with and without a graph") {
   check_model(train_ni_cae);

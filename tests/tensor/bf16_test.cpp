@@ -74,11 +74,18 @@ TEST_CASE("bf16 activations want float32 parameters, losses no bf16 at all") {
   CHECK(sum(x).dtype() == DType::f32);
 }
 
-TEST_CASE("a CUDA device has no bf16 tensors") {
+TEST_CASE("a CUDA device has bf16 tensors") {
   test::for_each_cuda_run([](Context& ctx) {
     const ContextScope scope(ctx);
-    CHECK_THROWS_WITH_AS(Tensor::zeros({3}, DType::bf16),
-                         doctest::Contains("a context of the CPU alone"), Error);
+    const Tensor x = of({1, 1.00390625f, 1.01171875f, -3e38f, 1e-40f, INFINITY});
+    const Tensor y = x.to(DType::bf16);
+    CHECK(y.dtype() == DType::bf16);
+    const std::vector<float> want = {1, 1, 1.015625f, -0x1.c4p127f, 0x1p-133f, INFINITY};
+    CHECK(y.to_floats() == want);
+    CHECK(y.to(DType::f32).to_floats() == want);
+    CHECK(y.clone().to_floats() == want);
+    CHECK(y.to(Device::cpu()).to_floats() == want);
+    CHECK(Tensor::full({1}, 0.1, DType::bf16).item() == 0.10009765625);
   });
 }
 
@@ -91,24 +98,30 @@ bool is_parameter(const GradcheckCase& c, size_t i) {
   return layer && i > 0;
 }
 
+struct Result {
+  DType type;
+  std::vector<double> values;
+};
+
 /// y and the gradients of the inputs for the output's gradient dy, whose elements are bf16.
-std::vector<Tensor> value_and_gradients_for(const GradcheckCase& c,
+std::vector<Result> value_and_gradients_for(const GradcheckCase& c,
                                             const std::vector<Tensor>& inputs, uint64_t seed) {
   for (Tensor t : inputs) {
     t.set_grad({});
     t.set_requires_grad(true);
   }
   Tape tape;
-  std::vector<Tensor> results{c.f(inputs)};
-  const Tensor dy = RandomTensors(seed).normal(results[0].shape()).to(DType::bf16);
-  tape.backward(results[0], dy.to(results[0].dtype()));
-  for (const Tensor& t : inputs) results.push_back(t.grad());
+  const Tensor y = c.f(inputs);
+  const Tensor dy = RandomTensors(seed, DType::f32).normal(y.shape()).to(DType::bf16);
+  tape.backward(y, dy.to(y.dtype()));
+  std::vector<Result> results{{y.dtype(), y.to_doubles()}};
+  for (const Tensor& t : inputs) results.push_back({t.grad().dtype(), t.grad().to_doubles()});
   return results;
 }
 
 /// |got - want| / |want|, in the Euclidean norm.
-double relative_error(const Tensor& got, const Tensor& want) {
-  const std::vector<double> a = got.to_doubles(), b = want.to_doubles();
+double relative_error(const Result& got, const Result& want) {
+  const std::vector<double>&a = got.values, &b = want.values;
   double error = 0, norm = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     error += (a[i] - b[i]) * (a[i] - b[i]);
@@ -135,14 +148,23 @@ TEST_CASE("operations on bf16 have the values and derivatives of float64") {
       if (!is_parameter(c, i)) inputs.back() = inputs.back().to(DType::bf16);
       wide.push_back(inputs.back().to(DType::f64));
     }
-    const std::vector<Tensor> got = value_and_gradients_for(c, inputs, 5),
-                              want = value_and_gradients_for(c, wide, 5);
-    if (c.op != "sum") CHECK(got[0].dtype() == DType::bf16);
-    CHECK(relative_error(got[0], want[0]) <= 2 * kUnit);
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      CAPTURE(i);
-      CHECK(got[i + 1].dtype() == inputs[i].dtype());
-      CHECK(relative_error(got[i + 1], want[i + 1]) <= 4 * kUnit);
-    }
+    const std::vector<Result> want = value_and_gradients_for(c, wide, 5);
+    const auto check = [&](const std::vector<Tensor>& operands) {
+      const std::vector<Result> got = value_and_gradients_for(c, operands, 5);
+      if (c.op != "sum") CHECK(got[0].type == DType::bf16);
+      CHECK(relative_error(got[0], want[0]) <= 2 * kUnit);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        CAPTURE(i);
+        CHECK(got[i + 1].type == inputs[i].dtype());
+        CHECK(relative_error(got[i + 1], want[i + 1]) <= 4 * kUnit);
+      }
+    };
+    if (test::tested("cpu")) check(inputs);
+    test::for_each_cuda_run([&](Context& ctx) {
+      const ContextScope scope(ctx);
+      std::vector<Tensor> there;
+      for (const Tensor& t : inputs) there.push_back(t.to(Device::cuda()));
+      check(there);
+    });
   }
 }

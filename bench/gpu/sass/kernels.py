@@ -14,14 +14,16 @@ class Launch:
     tile: str = ""
 
 
-def tile(kind, m, n, a_depth, b_depth, warps_n):
-    """fma_tile.cuh and mma_tile.cuh: three stages."""
-    m, n, depth, padding = int(m), int(n), *((16, 4) if kind == "Fma" else (32, 0))
-    floats = [v * (depth + padding) if depth_contiguous == "true" else depth * (v + 8)
-              for v, depth_contiguous in ((m, a_depth), (n, b_depth))]
+def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
+    """fma_tile.cuh and mma_tile.cuh: three stages. A word holds two bf16."""
+    m, n, elements = int(m), int(n), 2 if math == "Bf16" else 1
+    line, padding = (16, 4) if kind == "Fma" else (int(line or 32), 0)
+    depth = line * elements
+    words = sum(v * (line + padding) if depth_contiguous == "true" else depth * (v + 8) // elements
+                for v, depth_contiguous in ((m, a_depth), (n, b_depth)))
     side = 8 if m * n >= 64 * 64 else 4
-    threads = m // side * (n // side) if kind == "Fma" else 64 * int(warps_n)
-    return Launch(threads, 12 * sum(floats), m * n * depth, 4 * depth * (m + n), f"{m}x{n}x{depth}")
+    threads = m // side * (n // side) if kind == "Fma" else 32 * int(warps_n) * int(warps_m or 2)
+    return Launch(threads, 12 * words, m * n * depth, 4 * line * (m + n), f"{m}x{n}x{depth}")
 
 
 def wgmma_tile(three, n):
@@ -33,7 +35,7 @@ def wgmma_tile(three, n):
 
 ROWS = (
     (r"hopper\w*<WgmmaTf32(x3)?, (\d+)>", wgmma_tile),
-    (r"(Fma|Mma)Tile<(?:\w+, )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?>", tile),
+    (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),
     (r"conv2d_(?:wgrad_)?tiled", lambda: Launch(256, 0, 64 * 64 * 8, tile="64x64x8")),

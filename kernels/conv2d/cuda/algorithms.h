@@ -8,14 +8,15 @@
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/runtime/algorithm_table.h"
 
-#define ASSAY_CONV2D_ALGORITHM                                                                    \
-  Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);           \
-  void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x, const float* w, \
-             const float* bias, float* y, uint8_t* argmax);                                       \
-  void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<float>,              \
-             const float* w, float* dx);                                                          \
-  bool wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const float* x,                 \
-             Conv2dGrad<float>, float* dw, float* dbias);
+#define ASSAY_CONV2D_ALGORITHM_ON(T)                                                             \
+  Coverage covers(const Context&, ConvPass, const Conv2dShape&, const Conv2dEpilogue&);          \
+  void fprop(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, const float* w,    \
+             const float* bias, T* y, uint8_t* argmax);                                          \
+  void dgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, Conv2dGrad<T>, const float* w, \
+             T* dx);                                                                             \
+  bool wgrad(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T* x, Conv2dGrad<T>,     \
+             float* dw, float* dbias);
+#define ASSAY_CONV2D_ALGORITHM ASSAY_CONV2D_ALGORITHM_ON(float)
 
 namespace assay::cuda {
 namespace naive {
@@ -29,13 +30,20 @@ ASSAY_CONV2D_ALGORITHM
 }
 namespace tensor_core {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace tensor_core
 /// fprop and dgrad alone.
 namespace hopper {
 ASSAY_CONV2D_ALGORITHM
 }
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace direct
 }  // namespace assay::cuda
 #undef ASSAY_CONV2D_ALGORITHM
+#undef ASSAY_CONV2D_ALGORITHM_ON

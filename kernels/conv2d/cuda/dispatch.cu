@@ -7,8 +7,9 @@
 namespace assay::cuda {
 namespace {
 
+template <class T>
 struct BiasGradient {
-  GradientOfZ dz;
+  GradientOfZFrom<T> dz;
   __device__ ColumnValues<1> operator()(int64_t row, int k) const {
     return {{dz.behind_pool(row * dz.K + k)}};
   }
@@ -21,25 +22,52 @@ struct StoreBiasGradient {
 };
 
 // The passes of the table from those of algorithms.h.
-template <auto kFprop>
-void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Weights<float> w, const float* bias, float* y, uint8_t* argmax) {
+template <auto kFprop, class T = float>
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+           Weights<float> w, const float* bias, T* y, uint8_t* argmax) {
   kFprop(ctx, s, e, x, w.data, bias, y, argmax);
 }
-template <auto kDgrad>
-void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
-           Weights<float> w, float* dx) {
+template <auto kDgrad, class T = float>
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
+           Weights<float> w, T* dx) {
   kDgrad(ctx, s, e, g, w.data, dx);
 }
-template <auto kWgrad>
-void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw, float* dbias) {
+template <auto kWgrad, class T = float>
+void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x, Conv2dGrad<T> g,
+           float* dw, float* dbias) {
   if (kWgrad(ctx, s, e, x, g, dw, dbias) || dbias == nullptr) return;
   const int64_t rows = int64_t{s.N} * (s.P() / e.pool) * (s.Q() / e.pool);
-  column_sums<1>(ctx, rows, s.K, BiasGradient{GradientOfZ(s, e, g)}, StoreBiasGradient{dbias});
+  column_sums<1>(ctx, rows, s.K, BiasGradient<T>{{s, e, g}}, StoreBiasGradient{dbias});
 }
 
 constexpr Conv2dAlgorithm kTable[] = {
+    {.name = "tensor_core_bf16",
+     .algo = Algorithm::tensor_core,
+     .covers_text =
+         "bf16 tensors, channels in 8s: the pipeline with mma.sync, bf16 from memory to the "
+         "tensor cores",
+     .file = "kernels/conv2d/cuda/tensor_core.cu",
+     .wgrad_file = "kernels/conv2d/cuda/tensor_core.cu",
+     .covers = tensor_core::bf16_tensors::covers,
+     .fprop = nullptr,
+     .dgrad = nullptr,
+     .wgrad = nullptr,
+     .bf16_fprop = fprop<tensor_core::bf16_tensors::fprop, bf16>,
+     .bf16_dgrad = dgrad<tensor_core::bf16_tensors::dgrad, bf16>,
+     .bf16_wgrad = wgrad<tensor_core::bf16_tensors::wgrad, bf16>},
+    {.name = "direct_bf16",
+     .algo = Algorithm::direct,
+     .covers_text = "bf16 tensors of few channels (automatic: min(C,K) <= 4 or max(C,K) <= 16): as "
+                    "direct, in fp32 between loads and stores",
+     .file = "kernels/conv2d/cuda/few_channels.cu",
+     .wgrad_file = "kernels/conv2d/cuda/few_channels_wgrad.cu",
+     .covers = direct::bf16_tensors::covers,
+     .fprop = nullptr,
+     .dgrad = nullptr,
+     .wgrad = nullptr,
+     .bf16_fprop = fprop<direct::bf16_tensors::fprop, bf16>,
+     .bf16_dgrad = dgrad<direct::bf16_tensors::dgrad, bf16>,
+     .bf16_wgrad = wgrad<direct::bf16_tensors::wgrad, bf16>},
     {.name = "direct",
      .algo = Algorithm::direct,
      .covers_text = "few channels (automatic: min(C,K) <= 4 or max(C,K) <= 16): filters in shared "
@@ -63,7 +91,7 @@ constexpr Conv2dAlgorithm kTable[] = {
      .wgrad = nullptr},
     {.name = "tensor_core",
      .algo = Algorithm::tensor_core,
-     .covers_text = "tf32x3, tf32 and bf16, channels in 4s: the pipeline, with mma.sync",
+     .covers_text = "tf32x3 and tf32, channels in 4s: the pipeline, with mma.sync",
      .file = "kernels/conv2d/cuda/tensor_core.cu",
      .wgrad_file = "kernels/conv2d/cuda/tensor_core.cu",
      .covers = tensor_core::covers,

@@ -54,15 +54,16 @@ struct SlopeOfY {
   }
 };
 
-struct GradientOfZ {
-  const float* dy;
-  const float* y;         // dy when activation is none, whose slope ignores it
+template <class T>
+struct GradientOfZFrom {
+  const T* dy;
+  const T* y;             // dy when activation is none, whose slope ignores it
   const uint8_t* argmax;  // null when pool is 1
   SlopeOfY slope;
   int pool, pool_log2;   // pool is 1, 2 or 4
   int rows, columns, K;  // dy is (N,rows,columns,K)
 
-  GradientOfZ(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<float>& g)
+  GradientOfZFrom(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dGrad<T>& g)
       : dy(g.dy),
         y(e.activation == Activation::none ? g.dy : g.y),
         argmax(e.pool == 1 ? nullptr : g.argmax),
@@ -74,7 +75,9 @@ struct GradientOfZ {
         K(s.K) {}
 
   /// dy f'(y) at element i of y.
-  __device__ float behind_pool(int64_t i) const { return dy[i] * slope(y[i]); }
+  __device__ float behind_pool(int64_t i) const {
+    return static_cast<float>(dy[i]) * slope(static_cast<float>(y[i]));
+  }
   /// dz at one place of the window of element i of y.
   __device__ float element(int64_t i, int place) const {
     return argmax == nullptr || argmax[i] == place ? behind_pool(i) : 0.0f;
@@ -91,6 +94,8 @@ struct GradientOfZ {
     return in_window((n * rows + i) * columns + j, place(p, q), k);
   }
 };
+
+using GradientOfZ = GradientOfZFrom<float>;
 
 /// Whether f' follows from the sign of y, so that SlopeOfY::from_sign() suffices.
 inline bool slope_from_sign(Activation a) {

@@ -17,6 +17,7 @@
 #include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/conv2d/lowering.h"
 #include "kernels/runtime/cuda/grid.cuh"
 
 namespace assay::cuda {
@@ -59,7 +60,9 @@ __device__ void sum_taps(const Phase& phase, const Source& source,
 }
 
 /// Bias, activation and the store of four neighbouring filters of one output pixel.
-__device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z, uchar4 place) {
+template <class T>
+__device__ void store4(const EpilogueInto<T>& e, int64_t pixel, int K, int k, float4 z,
+                       uchar4 place) {
   const float values[4] = {z.x, z.y, z.z, z.w};
   const uint8_t places[4] = {place.x, place.y, place.z, place.w};
   float y[4];
@@ -70,26 +73,26 @@ __device__ void store4(const Epilogue& e, int64_t pixel, int K, int k, float4 z,
   }
   const int64_t at = pixel * K + k;
   if (K % 4 == 0 && k < K) {
-    stv(e.out + at, make_float4(y[0], y[1], y[2], y[3]));
+    store_4(e.out + at, make_float4(y[0], y[1], y[2], y[3]));
     if (e.argmax != nullptr) stv(e.argmax + at, place);
     return;
   }
 #pragma unroll
   for (int f = 0; f < 4; ++f) {
     if (k + f >= K) continue;
-    e.out[at + f] = y[f];
+    e.out[at + f] = static_cast<T>(y[f]);
     if (e.argmax != nullptr) e.argmax[at + f] = places[f];
   }
 }
 
 /// Few channels in the source. Grid: groups of pixels, filters by `width`, phases. kCount channels
 /// are loaded at a time. Without a pool a thread takes 4 pixels, otherwise one window.
-template <int kCount, int kFilters, class Source>
+template <int kCount, int kFilters, class Source, class T>
 __global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
                                           : kFilters == 4 ? 5
                                                           : 4)  // at most 168, 96, 128 registers
     conv2d_few_channels(const __grid_constant__ PhasedConv conv, Source source,
-                        const float* __restrict__ weights, int width, Epilogue e) {
+                        const float* __restrict__ weights, int width, EpilogueInto<T> e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (depth, width)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
@@ -142,10 +145,10 @@ __global__ void __launch_bounds__(kBlock, kCount > 1      ? 3
 }
 
 /// At most kFilters filters. Grid: groups of 16 x 4 pixels, 1, phases.
-template <int kFilters, class Source>
+template <int kFilters, class Source, class T>
 __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
     conv2d_few_filters(const __grid_constant__ PhasedConv conv, Source source,
-                       const float* __restrict__ weights, Epilogue e) {
+                       const float* __restrict__ weights, EpilogueInto<T> e) {
   ASSAY_DYNAMIC_SHARED(float, filters);  // (kFilters, depth)
   const Phase phase(conv, static_cast<int>(blockIdx.z));
   const int pixels = phase.pixels(conv.N), depth = phase.depth(), thread = threadIdx.x;
@@ -188,7 +191,8 @@ __global__ void __launch_bounds__(kBlock, 4)  // at most 128 registers
         sums[i][f] += __shfl_xor_sync(~0u, sums[i][f], distance);
       if (lane != i || m + i >= pixels || f >= conv.K) continue;
       const float bias = e.bias != nullptr ? e.bias[f] : 0.0f;
-      e.out[phase.output(m + i) * conv.K + f] = activate(e.activation, e.slope, sums[i][f] + bias);
+      const float y = activate(e.activation, e.slope, sums[i][f] + bias);
+      e.out[phase.output(m + i) * conv.K + f] = static_cast<T>(y);
     }
 }
 
@@ -207,29 +211,29 @@ bool has_few_channels(const DenseConv& conv) {
          int64_t{4} * conv.max_depth() * filter_width(conv) <= kMaxFilterBytes;
 }
 
-template <int kCount, class Source>
+template <int kCount, class Source, class T>
 void run_few_channels(Context& ctx, const DenseConv& conv, const Source& source, const float* w,
-                      const Epilogue& e) {
+                      const EpilogueInto<T>& e) {
   const int width = filter_width(conv), filters = width == 4 ? 4 : 8;
   const int per_block = kBlock / (width / filters) * std::max(kPixels, conv.pool * conv.pool);
   const dim3 grid(blocks_for(conv.max_pixels(), per_block), blocks_for(conv.K, width),
                   static_cast<unsigned>(conv.phases()));
-  const auto kernel = filters == 4 ? conv2d_few_channels<kCount, 4, Source>
-                                   : conv2d_few_channels<kCount, 8, Source>;
+  const auto kernel = filters == 4 ? conv2d_few_channels<kCount, 4, Source, T>
+                                   : conv2d_few_channels<kCount, 8, Source, T>;
   launch(kernel, grid, kBlock, sizeof(float) * static_cast<size_t>(conv.max_depth() * width),
          stream_of(ctx), conv, source, w, width, e);
 }
 
-template <class Source>
+template <class Source, class T>
 void run(Context& ctx, const DenseConv& conv, const Source& source, const float* filters,
-         const Epilogue& e) {
+         const EpilogueInto<T>& e) {
   const PhaseWeights weights(ctx, conv, filters);
   const float* w = weights.get();
   if (has_few_filters(conv)) {
     const int most = conv.K == 1 ? 1 : conv.K <= 3 ? 3 : 4;
-    const auto kernel = most == 1   ? conv2d_few_filters<1, Source>
-                        : most == 3 ? conv2d_few_filters<3, Source>
-                                    : conv2d_few_filters<4, Source>;
+    const auto kernel = most == 1   ? conv2d_few_filters<1, Source, T>
+                        : most == 3 ? conv2d_few_filters<3, Source, T>
+                                    : conv2d_few_filters<4, Source, T>;
     const dim3 grid(blocks_for(conv.max_pixels(), kBlock / kLanes * kPixels), 1,
                     static_cast<unsigned>(conv.phases()));
     return launch(kernel, grid, kBlock,
@@ -262,24 +266,61 @@ Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2
   return Coverage::but_slower("more than 4 channels and filters, and more than 16 of one");
 }
 
+namespace {
+
+template <class T>
+void run_fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+               const float* w, const float* bias, T* y, uint8_t* argmax) {
+  if (s.C % 4 == 0) check_aligned("x", x);
+  run<ImageSourceOf<T>, T>(ctx, fprop_conv(s, e.pool), {{x, s.H, s.W, s.C}}, w,
+                           {y, argmax, bias, e.activation, e.slope});
+}
+
+template <class T>
+void run_dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
+               const float* w, T* dx) {
+  const DenseConv conv = dgrad_conv(s);
+  if (s.K % 4 == 0) check_aligned(g);
+  const EpilogueInto<T> into{dx};
+  if (dz_is_dy(e))
+    run(ctx, conv, ImageSourceOf<T>{{g.dy, conv.H, conv.W, conv.C}}, w, into);
+  else if (e.pool == 1)
+    run(ctx, conv, GradientSource<1, false, T>{{s, e, g}}, w, into);
+  else
+    run(ctx, conv, GradientSource<kAnyPool, false, T>{{s, e, g}}, w, into);
+}
+
+}  // namespace
+
 void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
            const float* w, const float* bias, float* y, uint8_t* argmax) {
-  if (s.C % 4 == 0) check_aligned("x", x);
-  run(ctx, fprop_conv(s, e.pool), ImageSource{{x, s.H, s.W, s.C}}, w,
-      {y, argmax, bias, e.activation, e.slope});
+  run_fprop(ctx, s, e, x, w, bias, y, argmax);
 }
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
-  const DenseConv conv = dgrad_conv(s);
-  if (s.K % 4 == 0) check_aligned(g);
-  if (dz_is_dy(e))
-    run(ctx, conv, ImageSource{{g.dy, conv.H, conv.W, conv.C}}, w, {dx});
-  else if (e.pool == 1)
-    run(ctx, conv, GradientSource<1, false>{GradientOfZ(s, e, g)}, w, {dx});
-  else
-    run(ctx, conv, GradientSource<kAnyPool, false>{GradientOfZ(s, e, g)}, w, {dx});
+  run_dgrad(ctx, s, e, g, w, dx);
 }
 
+namespace bf16_tensors {
+
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const Coverage coverage = direct::covers(ctx, pass, s, e);
+  if (coverage.is_possible() && lowering_of(s, e) == Lowering::gemm)
+    return Coverage::but_slower("one product of matrices, which is split over its depth");
+  return coverage;
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           const float* w, const float* bias, bf16* y, uint8_t* argmax) {
+  run_fprop(ctx, s, e, x, w, bias, y, argmax);
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
+           const float* w, bf16* dx) {
+  run_dgrad(ctx, s, e, g, w, dx);
+}
+
+}  // namespace bf16_tensors
 }  // namespace direct
 }  // namespace assay::cuda

@@ -93,7 +93,8 @@ struct Gradients {
   float d[kFilters];
   int place[kFilters];
 
-  __device__ Gradients(const GradientOfZ& dz, int64_t pixel, int k) {
+  template <class T>
+  __device__ Gradients(const GradientOfZFrom<T>& dz, int64_t pixel, int k) {
     const int64_t at = pixel * dz.K + k;
     if (dz.K % kFilters == 0) {
       const float4 v = load_dz<false, false>(dz, true, at, 0);
@@ -112,32 +113,33 @@ struct Gradients {
   }
 };
 
-/// v = the floats from `column` on, counted from pixel (n,h,w) along its row; 0 outside.
-template <int kColumns, bool kByFours>
-__device__ void load_columns(const ImageView& x, int n, int h, int w, int column,
+/// v = the elements from `column` on, counted from pixel (n,h,w) along its row; 0 outside.
+template <int kColumns, bool kByFours, class T>
+__device__ void load_columns(const ImageViewOf<T>& x, int n, int h, int w, int column,
                              float (&v)[kColumns]) {
   const int width = x.W * x.C, first = w * x.C + column;
   const bool row_inside = h >= 0 && h < x.H;
-  const float* row = x.x + (int64_t{n} * x.H + (row_inside ? h : 0)) * width;
+  const T* row = x.x + (int64_t{n} * x.H + (row_inside ? h : 0)) * width;
   constexpr int kStep = kByFours ? 4 : 1;
 #pragma unroll
   for (int c = 0; c < kColumns; c += kStep) {
     const bool inside = row_inside && first + c >= 0 && first + c < width;
     if constexpr (kByFours) {
-      const float4 four = inside ? ldv<float4>(row + first + c) : make_float4(0, 0, 0, 0);
+      const float4 four = inside ? load_4(row + first + c) : make_float4(0, 0, 0, 0);
       v[c] = four.x, v[c + 1] = four.y, v[c + 2] = four.z, v[c + 3] = four.w;
     } else {
-      v[c] = inside ? row[first + c] : 0.0f;
+      v[c] = inside ? static_cast<float>(row[first + c]) : 0.0f;
     }
   }
 }
 
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials; those of dbias may be null.
 /// The units of the first row and columns of taps add up dbias.
-template <int kColumns, bool kByFours, bool kPooled>
+template <int kColumns, bool kByFours, bool kPooled, class T>
 __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
     conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
-                     ImageView x, GradientOfZ dz, float* partials, float* dbias_partials) {
+                     ImageViewOf<T> x, GradientOfZFrom<T> dz, float* partials,
+                     float* dbias_partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * (kColumns + 1), pitch of lanes and units)
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
   const int part = conv.by_phases.quotient(z);
@@ -207,15 +209,15 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
   }
 }
 
-template <int kColumns, bool kByFours>
-bool run(Context& ctx, const DenseConv& conv, const ImageView& x, const GradientOfZ& dz, float* dw,
-         float* dbias) {
+template <int kColumns, bool kByFours, class T>
+bool run(Context& ctx, const DenseConv& conv, const ImageViewOf<T>& x, const GradientOfZFrom<T>& dz,
+         float* dw, float* dbias) {
   constexpr int64_t kBlocks = 528;  // four for each of an H100's 132 multiprocessors
   const Units units(conv, kColumns);
   const WgradCut cut(conv, units.blocks(), units.lanes * conv.pool * conv.pool, kBlocks);
   const WgradPartials partials(ctx, conv, cut, dw, dbias);
-  const auto kernel = conv.pool > 1 ? conv2d_wgrad_few<kColumns, kByFours, true>
-                                    : conv2d_wgrad_few<kColumns, kByFours, false>;
+  const auto kernel = conv.pool > 1 ? conv2d_wgrad_few<kColumns, kByFours, true, T>
+                                    : conv2d_wgrad_few<kColumns, kByFours, false, T>;
   const int threads = units.lanes * units.of_block;
   launch(kernel,
          dim3(static_cast<unsigned>(units.blocks()), 1,
@@ -227,15 +229,12 @@ bool run(Context& ctx, const DenseConv& conv, const ImageView& x, const Gradient
   return true;
 }
 
-}  // namespace
-
-namespace direct {
-
-bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           Conv2dGrad<float> g, float* dw, float* dbias) {
+template <class T>
+bool run_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+               Conv2dGrad<T> g, float* dw, float* dbias) {
   const DenseConv conv = fprop_conv(s, e.pool);
-  const ImageView image{x, s.H, s.W, s.C};
-  const GradientOfZ dz(s, e, g);
+  const ImageViewOf<T> image{x, s.H, s.W, s.C};
+  const GradientOfZFrom<T> dz(s, e, g);
   if (s.K % 4 == 0) check_aligned(g);
   if (s.C % 4 == 0) {
     check_aligned("x", x);
@@ -244,6 +243,20 @@ bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   // 3x3 filters: 3 columns of one channel, 9 of three.
   if (s.C == 1) return run<4, false>(ctx, conv, image, dz, dw, dbias);
   return run<12, false>(ctx, conv, image, dz, dw, dbias);
+}
+
+}  // namespace
+
+namespace direct {
+
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           Conv2dGrad<float> g, float* dw, float* dbias) {
+  return run_wgrad(ctx, s, e, x, g, dw, dbias);
+}
+
+bool bf16_tensors::wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                         Conv2dGrad<bf16> g, float* dw, float* dbias) {
+  return run_wgrad(ctx, s, e, x, g, dw, dbias);
 }
 
 }  // namespace direct

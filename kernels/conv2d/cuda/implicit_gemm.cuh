@@ -145,14 +145,16 @@ __device__ inline Tap tap_of(const Phase& phase, int d) {
 }
 
 /// x as the source of a convolution: 0 outside.
-struct ImageView {
-  const float* x;
+template <class T>
+struct ImageViewOf {
+  const T* x;
   int H, W, C;
 
   __device__ float operator()(int n, int h, int w, int c) const {
     const bool inside = h >= 0 && h < H && w >= 0 && w < W;
-    return inside ? x[((int64_t{n} * H + h) * W + w) * C + c] : 0.0f;
+    return inside ? static_cast<float>(x[((int64_t{n} * H + h) * W + w) * C + c]) : 0.0f;
   }
 };
+using ImageView = ImageViewOf<float>;
 
 }  // namespace assay::cuda

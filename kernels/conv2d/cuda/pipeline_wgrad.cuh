@@ -22,7 +22,7 @@ struct PixelTable {
   int z[kDepth];   // number in the list of pixels behind a pool, else in z; -1 past the end
 };
 
-/// dz that equals dy.
+/// dz that equals dy, in words of which a pixel has K.
 struct PlainGradient {
   const float* dy;
   int K;
@@ -32,39 +32,47 @@ struct PlainGradient {
     ptx::cp_async<16>(to, dy + (inside ? pixel * K + k : 0), inside);
   }
 };
-template <bool kPooled_>
+/// dbias of bf16 is not summed here: of_bias would take eight registers.
+template <bool kPooled_, class T = float>
 struct MaskedGradient {
-  GradientOfZ dz;
-  static constexpr bool kPooled = kPooled_, kFormed = true;
-  /// Returns what it stores.
-  __device__ float4 copy(float* to, int pixel, bool k_inside, int k) const {
+  GradientOfZFrom<T> dz;
+  static constexpr bool kPooled = kPooled_, kFormed = sizeof(T) == sizeof(float);
+  /// Returns what it stores, where it is of use for dbias.
+  __device__ auto copy(float* to, int pixel, bool k_inside, int k) const {
     const int of_y = kPooled ? pixel >> 2 * dz.pool_log2 : pixel;  // pixels go window by window
-    const int place = kPooled ? pixel & (dz.pool * dz.pool - 1) : 0;
-    const float4 v =
-        load_dz<kPooled, true>(dz, pixel >= 0 && k_inside, of_y * dz.K + k, four_bytes(place));
-    stv(to, v);
-    return v;
+    const uint32_t places = four_bytes(kPooled ? pixel & (dz.pool * dz.pool - 1) : 0);
+    const bool inside = pixel >= 0 && k_inside;
+    if constexpr (kFormed) {
+      const float4 v = load_dz<kPooled, true>(dz, inside, of_y * dz.K + k, places);
+      stv(to, v);
+      return v;
+    } else {
+      stv(to, load_dz_words<kPooled>(dz, inside, of_y * dz.K + 2 * k, places));
+    }
   }
 };
 
-/// Grid: tiles of filters, tiles of taps and channels, parts x phases. partials as WgradPartials;
-/// those of dbias may be null. If dz passes through registers (kFormed), dbias is summed there.
+/// Grid: tiles of filters, tiles of taps and channels, parts x phases. conv.C and the channels of x
+/// are in words. partials as WgradPartials; those of dbias may be null. If dz passes through
+/// registers (kFormed), dbias is summed there.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
                           Gradient gradient, float* partials, float* dbias_partials) {
-  constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads;
-  // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 channels each.
-  constexpr int kAcrossA = Tile::kM / 4, kAcrossB = 16, kOwnB = Tile::kN / 4 / kAcrossB;
-  static_assert(kBlock % kAcrossA == 0 && kBlock % kAcrossB == 0 && Tile::kN % (4 * kAcrossB) == 0);
+  constexpr int kDepth = Tile::kDepth, kBlock = Tile::kThreads, kElements = Tile::kElements;
+  constexpr int kWordsA = Tile::kM / kElements, kWordsB = Tile::kN / kElements;  // of a pixel
+  // Threads that copy a pixel of A, and of B, whose threads copy kOwnB chunks of 4 words each.
+  constexpr int kAcrossA = kWordsA / 4, kAcrossB = kWordsB < 64 ? kWordsB / 4 : 16;
+  constexpr int kOwnB = kWordsB / 4 / kAcrossB;
+  static_assert(kBlock % kAcrossA == 0 && kBlock % kAcrossB == 0 && kWordsB % (4 * kAcrossB) == 0);
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
   const int part = conv.by_phases.quotient(z);
   const Phase phase(conv, z - part * conv.phases());
   const int pixels = phase.pixels(conv.N), depth = phase.depth();
-  const int k0 = static_cast<int>(blockIdx.x) * Tile::kM;
-  const int d0 = static_cast<int>(blockIdx.y) * Tile::kN;
+  const int k0 = static_cast<int>(blockIdx.x) * kWordsA;
+  const int d0 = static_cast<int>(blockIdx.y) * kWordsB;
   const int begin = part * cut.pixels, end = min(pixels, begin + cut.pixels);
 
   const ImageSource source{x};
@@ -85,7 +93,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   };
   const int k = thread % kAcrossA * 4, column = thread % kAcrossB * 4;
   const int row_a = thread / kAcrossA, row_b = thread / kAcrossB;
-  const bool k_inside = k0 + k < conv.K;
+  const bool k_inside = k0 + k < conv.K / kElements;
   const int to_a = Tile::template at<false, Tile::kM>(k, row_a);
   const int to_b = Tile::kFloatsA + Tile::template at<false, Tile::kN>(column, row_b);
   ImageSource::Shift shifts[kOwnB];
@@ -126,10 +134,10 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  const PartialGradient out(conv, phase, partials, z);
+  const PartialGradient<kElements> out(conv, phase, partials, z);
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
-    const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
-    if (row < conv.K && d < depth)
+    const int row = k0 * kElements + i / Tile::kN, d = d0 * kElements + i % Tile::kN;
+    if (row < conv.K && d < depth * kElements)
       out.store(row, d, shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN]);
   }
   if constexpr (Gradient::kFormed) {
@@ -155,8 +163,10 @@ bool launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView&
                      kMultiprocessors * std::min(Tile::kBlocks, 4));
   const WgradPartials partials(ctx, conv, cut, dw, Gradient::kFormed ? dbias : nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
+  DenseConv words = conv;
+  words.C /= Tile::kElements;
   launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
-         stream_of(ctx), conv, cut, x, gradient, partials.dw.get(), partials.dbias.get());
+         stream_of(ctx), words, cut, x, gradient, partials.dw.get(), partials.dbias.get());
   partials.sum();
   return Gradient::kFormed;
 }
@@ -175,13 +185,34 @@ bool pipeline_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                            : launch_wgrad_pipeline<Small, PlainGradient>;
     return run(ctx, conv, image, {g.dy, s.K}, dw, dbias);
   }
-  const SteepGradient dz(ctx, s, e, g);
+  const SteepGradient<float> dz(ctx, s, e, g);
   const auto masked = [&]<bool kPooled>() {
     const auto run = large ? launch_wgrad_pipeline<Large, MaskedGradient<kPooled>>
                            : launch_wgrad_pipeline<Small, MaskedGradient<kPooled>>;
     return run(ctx, conv, image, {dz.get()}, dw, dbias);
   };
   return e.pool == 1 ? masked.template operator()<false>() : masked.template operator()<true>();
+}
+
+/// The same on bf16 tensors. Wide is a tile of 128 x 128, Large 64 x 256, Small 32 x 64.
+template <class Wide, class Large, class Small>
+bool pipeline_wgrad_bf16(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+                         Conv2dGrad<bf16> g, float* dw, float* dbias) {
+  check_aligned("x", x);
+  check_aligned(g);
+  const DenseConv conv = fprop_conv(s, e.pool);
+  const SteepGradient<bf16> dz(ctx, s, e, g);
+  const auto run = [&]<class Gradient>(const Gradient& gradient) {
+    const bool small = s.K <= 32 || conv.max_depth() <= 64;
+    const auto launch = small       ? launch_wgrad_pipeline<Small, Gradient>
+                        : s.K <= 64 ? launch_wgrad_pipeline<Large, Gradient>
+                                    : launch_wgrad_pipeline<Wide, Gradient>;
+    return launch(ctx, conv, words_of(x, s.H, s.W, s.C), gradient, dw, dbias);
+  };
+  if (e.pool > 1) return run(MaskedGradient<true, bf16>{dz.get()});
+  if (e.activation != Activation::none && slope_from_sign(e.activation))
+    return run(MaskedGradient<false, bf16>{dz.get()});
+  return run(PlainGradient{reinterpret_cast<const float*>(dz.get().dy), s.K / 2});
 }
 
 }  // namespace assay::cuda

@@ -1,25 +1,25 @@
-// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh) in the
-// precision of the context: TF32, three TF32 products, or bfloat16. Sums are fp32.
+// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh): TF32
+// or three TF32 products of float tensors, as the precision says, or those of bf16 tensors. Sums
+// are fp32.
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
+#include "kernels/conv2d/lowering.h"
 #include "kernels/gemm/cuda/mma_tile.cuh"
 
 namespace assay::cuda::tensor_core {
 namespace {
 
-/// Calls f.operator()<Math>() for the context's precision.
+/// Calls f.operator()<Math>() for the context's precision. Float tensors beside bf16 ones take
+/// TF32.
 template <class F>
 void with_math(const Context& ctx, const F& f) {
-  switch (ctx.precision) {
-    case Precision::tf32x3:
-      return f.template operator()<Tf32x3>();
-    case Precision::bf16:
-      return f.template operator()<Bf16>();
-    default:
-      return f.template operator()<Tf32>();
-  }
+  if (ctx.precision == Precision::tf32x3)
+    f.template operator()<Tf32x3>();
+  else
+    f.template operator()<Tf32>();
 }
 
 /// Tiles of fprop and dgrad.
@@ -69,5 +69,45 @@ bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
   });
   return has_dbias;
 }
+
+namespace bf16_tensors {
+namespace {
+
+/// Four warps with 64 x 64 sums each. A warp with fewer reads shared memory so often that the
+/// tensor cores wait. wgrad has half as many pixels in a stage, so that three stages fit
+/// everywhere.
+using Wide = MmaTile<Bf16, 128, 128, true, true>;
+using WideWgrad = MmaTile<Bf16, 128, 128, false, false, 2, 2, 16>;
+using LargeWgrad = MmaTile<Bf16, 64, 256, false, false, 4, 1, 16>;
+
+}  // namespace
+
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const Coverage coverage = pipeline_covers<bf16>(pass, s, e);
+  if (!coverage.is_possible()) return coverage;
+  if (std::min(s.C, s.K) <= 4)
+    return Coverage::but_slower("at most 4 channels or filters: a tile would be mostly padding");
+  if (lowering_of(s, e) == Lowering::gemm)
+    return Coverage::but_slower("one product of matrices, which is split over its depth");
+  return coverage;
+}
+
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           const float* w, const float* bias, bf16* y, uint8_t* argmax) {
+  pipeline_fprop_bf16<Wide, Large<Bf16>, Small<Bf16>>(ctx, s, e, x, w, bias, y, argmax);
+}
+
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
+           const float* w, bf16* dx) {
+  pipeline_dgrad_bf16<Wide, Large<Bf16>, Small<Bf16>>(ctx, s, e, g, w, dx);
+}
+
+bool wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           Conv2dGrad<bf16> g, float* dw, float* dbias) {
+  return pipeline_wgrad_bf16<WideWgrad, LargeWgrad, MmaTile<Bf16, 32, 64, false, false>>(
+      ctx, s, e, x, g, dw, dbias);
+}
+
+}  // namespace bf16_tensors
 
 }  // namespace assay::cuda::tensor_core

@@ -10,12 +10,14 @@
 namespace assay::cuda {
 namespace {
 
+enum class PackForm : uint8_t { fp32, tf32, bf16 };
+
 /// Filters to be packed: of `conv` its channels and axes alone are read.
 struct Pack {
   DenseConv conv;
-  bool round_to_tf32;
+  PackForm form;
   const float* w;
-  float* packed;
+  void* packed;
 };
 constexpr int kMaxPacks = 32;  // the table stays below the 4 KiB that kernel arguments may have
 struct PackTable {
@@ -26,7 +28,7 @@ struct PackTable {
 static_assert(sizeof(PackTable) < 4000);
 
 /// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
-/// rounded to TF32 if wanted. One thread per element and phase.
+/// rounded to the form. One thread per element and phase.
 __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__ PackTable table) {
   int number = 0;
   while (number + 1 < table.count && blockIdx.x >= table.first_block[number + 1]) ++number;
@@ -49,8 +51,13 @@ __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__
     for (int t = columns.begin; t < columns.end; ++t)
       sum += pack.w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels +
                     channel];
-  if (pack.round_to_tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
-  pack.packed[phase * conv.phase_weights() + i] = sum;
+  const int64_t at = phase * conv.phase_weights() + i;
+  if (pack.form == PackForm::bf16) {
+    static_cast<bf16*>(pack.packed)[at] = static_cast<bf16>(sum);
+    return;
+  }
+  if (pack.form == PackForm::tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
+  static_cast<float*>(pack.packed)[at] = sum;
 }
 
 void pack_all(Context& ctx, const std::vector<Pack>& packs) {
@@ -74,8 +81,9 @@ void pack_all(Context& ctx, const std::vector<Pack>& packs) {
   flush();
 }
 
-size_t packed_bytes(const DenseConv& conv) {
-  return sizeof(float) * static_cast<size_t>(conv.phases() * conv.phase_weights());
+size_t packed_bytes(const DenseConv& conv, PackForm form) {
+  const size_t element = form == PackForm::bf16 ? sizeof(bf16) : sizeof(float);
+  return element * static_cast<size_t>(conv.phases() * conv.phase_weights());
 }
 
 class FilterPacks final : public StepPacks {
@@ -84,16 +92,16 @@ class FilterPacks final : public StepPacks {
     for (Entry& entry : entries_) entry.is_packed = false;
   }
 
-  const float* get(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32) {
+  const void* get(Context& ctx, const DenseConv& conv, const float* w, PackForm form) {
     const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
       const DenseConv& of = entry.pack.conv;
-      return entry.pack.w == w && entry.pack.round_to_tf32 == round_to_tf32 && of.K == conv.K &&
-             of.C == conv.C && of.rows == conv.rows && of.columns == conv.columns;
+      return entry.pack.w == w && entry.pack.form == form && of.K == conv.K && of.C == conv.C &&
+             of.rows == conv.rows && of.columns == conv.columns;
     });
     if (found == entries_.end()) {
-      entries_.push_back({{conv, round_to_tf32, w, nullptr}, Scratch(ctx, packed_bytes(conv))});
+      entries_.push_back({{conv, form, w, nullptr}, Scratch(ctx, packed_bytes(conv, form))});
       Entry& made = entries_.back();
-      made.pack.packed = made.memory.as<float>();
+      made.pack.packed = made.memory.as<void>();
       pack_all(ctx, {made.pack});
       return made.pack.packed;
     }
@@ -115,19 +123,28 @@ class FilterPacks final : public StepPacks {
   std::vector<Entry> entries_;
 };
 
+/// The packed filters, in `memory` unless a recorded step keeps them.
+const float* packed_filters(Context& ctx, const DenseConv& conv, const float* w, PackForm form,
+                            Scratch& memory) {
+  if (ctx.step_packs != nullptr)
+    return static_cast<const float*>(
+        static_cast<FilterPacks*>(ctx.step_packs)->get(ctx, conv, w, form));
+  memory = Scratch(ctx, packed_bytes(conv, form));
+  pack_all(ctx, {{conv, form, w, memory.as<void>()}});
+  return memory.as<float>();
+}
+
 }  // namespace
 
 PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, bool round_to_tf32)
     : weights_(w) {
   if (!round_to_tf32 && !conv.rows.backward && conv.phases() == 1 && aligned16(w)) return;
-  if (ctx.step_packs != nullptr) {
-    weights_ = static_cast<FilterPacks*>(ctx.step_packs)->get(ctx, conv, w, round_to_tf32);
-    return;
-  }
-  packed_ = Scratch(ctx, packed_bytes(conv));
-  weights_ = packed_.as<float>();
-  pack_all(ctx, {{conv, round_to_tf32, w, packed_.as<float>()}});
+  const PackForm form = round_to_tf32 ? PackForm::tf32 : PackForm::fp32;
+  weights_ = packed_filters(ctx, conv, w, form, packed_);
 }
+
+PhaseWeightsBf16::PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w)
+    : words_(packed_filters(ctx, conv, w, PackForm::bf16, packed_)) {}
 
 std::unique_ptr<StepPacks> new_step_packs() {
   return std::make_unique<FilterPacks>();

@@ -25,6 +25,18 @@ class PhaseWeights {
   const float* weights_;
 };
 
+/// The same of bf16, for an even depth.
+class PhaseWeightsBf16 {
+ public:
+  PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w);
+  /// Two elements in a word.
+  const float* words() const { return words_; }
+
+ private:
+  Scratch packed_;
+  const float* words_;
+};
+
 /// Elements of dw.
 ASSAY_HD inline int64_t filter_elements(const DenseConv& conv) {
   return int64_t{conv.K} * conv.rows.filter * conv.columns.filter * conv.C;
@@ -87,12 +99,14 @@ struct WgradPartials {
 };
 
 /// Stores wgrad's sums of one phase and part in the layout of dw. A tap of a phase is the sum of
-/// several filter taps, and each of those has its gradient.
+/// several filter taps, and each of those has its gradient. The channels of conv and phase are in
+/// words of kElements.
+template <int kElements = 1>
 class PartialGradient {
  public:
   /// z = part * phases + phase: the place in the partials of dw.
   __device__ PartialGradient(const PhasedConv& conv, const Phase& phase, float* partials, int z)
-      : out_(partials + z * gradient_stride(filter_elements(conv))),
+      : out_(partials + z * gradient_stride(filter_elements(conv) * kElements)),
         phase_(phase),
         R_(conv.rows.filter),
         S_(conv.columns.filter),
@@ -103,14 +117,15 @@ class PartialGradient {
   /// The sum for filter k and element d = (r, t, c) of the phase's depth.
   __device__ void store(int k, int d, float sum) const {
     if (upsample_ == 1) {
-      out_[int64_t{k} * (R_ * S_ * phase_.C) + d] = sum;
+      out_[int64_t{k} * (R_ * S_ * phase_.C * kElements) + d] = sum;
       return;
     }
-    const Tap tap = tap_of(phase_, d);
+    const Tap tap = tap_of(phase_, d / kElements);
+    const int c = tap.c * kElements + d % kElements;
     const int r = first_r_ + tap.r * upsample_, s = first_s_ + tap.t * upsample_;
     for (int i = max(r, 0); i < min(r + upsample_, R_); ++i)
       for (int j = max(s, 0); j < min(s + upsample_, S_); ++j)
-        out_[((int64_t{k} * R_ + i) * S_ + j) * phase_.C + tap.c] = sum;
+        out_[((int64_t{k} * R_ + i) * S_ + j) * (phase_.C * kElements) + c] = sum;
   }
 
  private:

@@ -9,6 +9,7 @@
 //
 // cp.async cannot transpose, so a tile in shared memory keeps the layout of its operand: "depth
 // contiguous" and "rows contiguous" of the Tile, FmaTile or MmaTile, which forms the products.
+// Copies move words of four bytes, each a float or two bf16 along the fast index.
 #pragma once
 
 #include "kernels/gemm/cuda/fma_tile.cuh"
@@ -23,10 +24,15 @@ ASSAY_HD constexpr size_t product_bytes() {
   return sizeof(float) * Tile::kStages * (Tile::kFloatsA + Tile::kFloatsB);
 }
 
+/// The fast one of count and K is in words.
 struct Vectors {
   const float* p;
   int count, K;
 };
+template <int kElements>
+ASSAY_HD Vectors vectors(const float* p, int count, int K, bool k_fast) {
+  return {p, k_fast ? count : count / kElements, k_fast ? K / kElements : K};
+}
 /// Whether 16 bytes can be copied at a time; the offsets of such copies have 32 bits.
 inline bool copies_by_16(const Vectors& v, bool k_fast) {
   return aligned16(v.p) && (k_fast ? v.K : v.count) % 4 == 0 &&
@@ -39,9 +45,12 @@ inline bool copies_by_16(const Vectors& v, bool k_fast) {
 template <class Tile, bool kKFast, int kVectors>
 class OperandCopies {
  public:
-  /// Vectors from i0 on, k from k_begin on.
+  /// Vectors from i0 on, k from k_begin on; both in elements.
   __device__ OperandCopies(const Vectors& v, int i0, int k_begin, bool by_16)
-      : v_(v), i0_(i0), by_16_(by_16) {
+      : v_(v), by_16_(by_16) {
+    i0 /= kKFast ? 1 : kElements;
+    k_begin /= kKFast ? kElements : 1;
+    i0_ = i0;
     from_ = v.p + (kKFast ? int64_t{i0} * v.K + k_begin : int64_t{k_begin} * v.count + i0);
     const int i = kKFast ? Tile::copy_row(thread() / kAcross) : thread() % kAcross * 4;
     k_ = kKFast ? thread() % kAcross * 4 : thread() / kAcross;
@@ -57,7 +66,8 @@ class OperandCopies {
 
   /// Starts the copies of the next stage into `tile`, with zeros from the `left`-th k on.
   __device__ __forceinline__ void start(float* tile, int left) {
-    if (by_16_) {
+    left /= kKFast ? kElements : 1;
+    if (kElements > 1 || by_16_) {
 #pragma unroll
       for (int c = 0; c < kCopies; ++c)
         ptx::cp_async<16>(tile + to_ + Tile::floats_between(kKFast, kVectors, c * kStep),
@@ -65,11 +75,13 @@ class OperandCopies {
     } else {
       start_by_4(tile, left);
     }
-    from_ += kKFast ? Tile::kDepth : int64_t{Tile::kDepth} * v_.count;
+    from_ += kKFast ? Tile::kLine : int64_t{Tile::kDepth} * v_.count;
   }
 
  private:
-  static constexpr int kAcross = (kKFast ? Tile::kDepth : kVectors) / 4;  // copies of a line
+  static constexpr int kElements = Tile::kElements;
+  static constexpr int kAcross =
+      (kKFast ? Tile::kLine : kVectors / kElements) / 4;  // copies of a line
   static constexpr int kStep = Tile::kThreads / kAcross;  // lines that are copied at once
   static constexpr int kCopies = (kKFast ? kVectors : Tile::kDepth) / kStep;  // of a thread
   static_assert(!kKFast || kStep % 8 == 0, "the layout of a tile repeats every 8 rows");
@@ -78,7 +90,7 @@ class OperandCopies {
     return static_cast<int>(threadIdx.x);
   }
 
-  /// Operands that are not aligned: neighbouring threads copy neighbouring floats.
+  /// Floats that are not aligned: neighbouring threads copy neighbouring ones.
   __device__ void start_by_4(float* tile, int left) {
     constexpr int kLine = kKFast ? Tile::kDepth : kVectors;
 #pragma unroll 1
@@ -96,14 +108,15 @@ class OperandCopies {
   const Vectors& v_;
   int i0_;
   bool by_16_;
-  const float* from_;  // element (i0, first k of the next stage)
+  const float* from_;  // word (i0, first k of the next stage)
   int k_, to_;         // this thread's first k, and its first place in a stage
   uint32_t offsets_[kCopies];
 };
 
 /// tile.sums = the product of rows i0 ... of A and columns j0 ... of B over k in [k_begin, k_end).
 /// A ring of three stages: while one is multiplied, the next two are copied. `shared` has
-/// product_bytes<Tile>() bytes. All threads of the block call it; it ends with a barrier.
+/// product_bytes<Tile>() bytes. Operands of two elements in a word are by_16. All threads of the
+/// block call it; it ends with a barrier.
 template <class Tile>
 __device__ __forceinline__ void block_product(Tile& tile, const Vectors& a, const Vectors& b,
                                               int i0, int j0, int k_begin, int k_end, bool a_by_16,

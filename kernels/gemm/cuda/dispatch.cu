@@ -52,7 +52,25 @@ Coverage tensor_core_covers(const Context& ctx, const GemmShape&) {
              : Coverage::yes();
 }
 
+void product_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const bf16* a,
+                     Weights<float> b, const float* bias, bf16* c) {
+  if (s.M != 0 && s.N != 0) gemm_bf16(ctx, s, e, a, b.data, bias, c, gemm_tile(s));
+}
+void wgrad_on_bf16(Context& ctx, const GemmShape& s, const bf16* a, const bf16* b, float* c) {
+  if (s.M != 0 && s.N != 0) gemm_bf16_wgrad(ctx, s, a, b, c, gemm_tile(s));
+}
+
 constexpr GemmAlgorithm kTable[] = {
+    {.name = "tensor_core_bf16",
+     .algo = Algorithm::tensor_core,
+     .covers_text = "bf16 tensors, rows in 8s: the pipeline with mma.sync, bf16 from memory to the "
+                    "tensor cores",
+     .file = "kernels/gemm/cuda/tensor_core.cu",
+     .covers = covers_always,
+     .product = nullptr,
+     .bf16_covers = gemm_bf16_covers,
+     .bf16_product = product_on_bf16,
+     .bf16_wgrad = wgrad_on_bf16},
     {.name = "hopper",
      .algo = Algorithm::hopper,
      .covers_text =
@@ -62,7 +80,7 @@ constexpr GemmAlgorithm kTable[] = {
      .product = product<gemm_hopper>},
     {.name = "tensor_core",
      .algo = Algorithm::tensor_core,
-     .covers_text = "every shape in tf32x3, tf32 and bf16: the pipeline, with mma.sync",
+     .covers_text = "every shape in tf32x3 and tf32: the pipeline, with mma.sync",
      .file = "kernels/gemm/cuda/tensor_core.cu",
      .covers = tensor_core_covers,
      .product = product<gemm_tensor_core>},

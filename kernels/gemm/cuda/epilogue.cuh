@@ -6,10 +6,13 @@
 
 namespace assay::cuda {
 
-__device__ __forceinline__ void store_result(const GemmProblem& p, int64_t m, int n, float sum) {
+template <class C>
+__device__ __forceinline__ void store_result(const GemmProblemInto<C>& p, int64_t m, int n,
+                                             float sum) {
   if (p.bias != nullptr) sum += p.bias[n];
-  float& c = p.c[m * p.s.N + n];
-  c = p.e.accumulate ? c + sum : activate(p.e.activation, p.e.slope, sum);
+  C& c = p.c[m * p.s.N + n];
+  c = static_cast<C>(p.e.accumulate ? static_cast<float>(c) + sum
+                                    : activate(p.e.activation, p.e.slope, sum));
 }
 
 /// Of columns n and n + 1; N is even, and C is a multiple of 8 bytes.

@@ -17,6 +17,8 @@ namespace assay::cuda {
 template <int kM_, int kN_, bool kADepth_, bool kBDepth_>
 struct FmaTile {
   static constexpr int kM = kM_, kN = kN_, kDepth = 16, kStages = 3;
+  static constexpr int kElements = 1;   // of a word of shared memory
+  static constexpr int kLine = kDepth;  // words of a row where the depth is contiguous
   static constexpr bool kADepth = kADepth_, kBDepth = kBDepth_;
   static constexpr int kSide = kM * kN < 64 * 64 ? 4 : 8;  // sums of a thread: kSide x kSide
   static constexpr int kY = kM / kSide, kX = kN / kSide;   // threads along both sides

@@ -1,6 +1,6 @@
-// A block's tile of kM x kN sums formed on the tensor cores: 2 x kWarpsN warps, each with its share
-// of the sums in fragments of mma.sync, 16 x 8 sums at a time. The convolution, the matrix product
-// and the kernel densities share it; fma_tile.cuh has the same interface in fp32.
+// A block's tile of kM x kN sums formed on the tensor cores: kWarpsM x kWarpsN warps, each with its
+// share of the sums in fragments of mma.sync, 16 x 8 sums at a time. The convolution, the matrix
+// product and the kernel densities share it; fma_tile.cuh has the same interface in fp32.
 //
 // Lane (g = lane/4, q = lane%4) holds elements (g, q + 4v) of 8 rows and of the depth. How it gets
 // them depends on the layout of the operand in shared memory:
@@ -18,8 +18,14 @@
 //    of the fragment: which row of the tile that is does not matter until the sums are stored.
 //    (Four rows at once would be shared by two fragments, and the compiler moves each of them.)
 //
-// An mma sums over its depth, so an element's place in the depth does not matter if it is the same
-// for A and B: bf16 takes q, q+4 as a pair.
+// bf16 operands lie there two in a word, which is what a lane of m16n8k16 wants where a lane of
+// TF32 wants a float:
+//
+// 1. Depth contiguous. A word is two neighbours along the depth, and all of the above holds.
+//
+// 2. Rows contiguous. A word is two neighbouring rows. `ldmatrix.trans` moves 8 depths of 8 rows,
+//    and lane (g, q) gets depths 2q, 2q+1 of row g. The pitch is 4 words more than a multiple of
+//    32.
 #pragma once
 
 #include <type_traits>
@@ -30,7 +36,8 @@ namespace assay::cuda {
 
 /// One TF32 product of 16 x 8 x 8: operands rounded to 11 significant bits.
 struct Tf32 {
-  static constexpr int kDepth = 8;  // summed by one instruction
+  static constexpr int kDepth = 8;     // summed by one instruction
+  static constexpr int kElements = 1;  // of a word of shared memory
   static constexpr int kBlocksOfSmallTile = 4;
   static constexpr int kUnrolled = 4;
   static constexpr bool kRounded = false;  // whether operands are rounded in shared memory
@@ -75,6 +82,7 @@ struct RoundedTf32 : Tf32 {
 /// (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022).
 struct Tf32x3 {
   static constexpr int kDepth = 8;
+  static constexpr int kElements = 1;
   static constexpr int kBlocksOfSmallTile = 3;
   static constexpr int kUnrolled = 2;
   static constexpr bool kRounded = false;
@@ -108,9 +116,10 @@ struct Tf32x3 {
   }
 };
 
-/// Operands rounded to bfloat16, 8 significant bits; 16 x 8 x 16.
+/// bfloat16 operands, two in a word; 16 x 8 x 16.
 struct Bf16 {
   static constexpr int kDepth = 16;
+  static constexpr int kElements = 2;
   static constexpr int kBlocksOfSmallTile = 4;
   static constexpr int kUnrolled = 4;
   static constexpr bool kRounded = false;
@@ -120,44 +129,52 @@ struct Bf16 {
   struct B {
     uint32_t r[2];
   };
-  /// Elements (g, q + 4v), (g+8, q + 4v) for v = 0 .. 3.
-  static __device__ A a(const float (&f)[8]) {
-    return {{ptx::cvt_bf16x2(f[0], f[2]), ptx::cvt_bf16x2(f[1], f[3]), ptx::cvt_bf16x2(f[4], f[6]),
-             ptx::cvt_bf16x2(f[5], f[7])}};
+  /// Words (g, q), (g+8, q), (g, q+4), (g+8, q+4).
+  static __device__ A a(const float (&f)[4]) {
+    return {{__float_as_uint(f[0]), __float_as_uint(f[1]), __float_as_uint(f[2]),
+             __float_as_uint(f[3])}};
   }
-  /// Elements (q + 4v, g).
-  static __device__ B b(const float (&f)[4]) {
-    return {{ptx::cvt_bf16x2(f[0], f[1]), ptx::cvt_bf16x2(f[2], f[3])}};
+  /// Words (q, g), (q+4, g).
+  static __device__ B b(const float (&f)[2]) {
+    return {{__float_as_uint(f[0]), __float_as_uint(f[1])}};
   }
   static __device__ void multiply(float (&sums)[4], const A& a, const B& b) {
     ptx::mma_m16n8k16_bf16(sums, a.r, b.r);
   }
 };
 
-/// kADepth, kBDepth: the depth is contiguous in A (kM rows) and in B (kN rows).
-template <class Math, int kM_, int kN_, bool kADepth_, bool kBDepth_, int kWarpsN = 2>
+/// kADepth, kBDepth: the depth is contiguous in A (kM rows) and in B (kN rows). Words of two bf16
+/// are passed as floats. Where no depth is contiguous, kLine_ may be less than 32.
+template <class Math, int kM_, int kN_, bool kADepth_, bool kBDepth_, int kWarpsN = 2,
+          int kWarpsM = 2, int kLine_ = 32>
 struct MmaTile {
-  static constexpr int kM = kM_, kN = kN_, kDepth = 32, kStages = 3;
+  static constexpr int kM = kM_, kN = kN_, kStages = 3;
+  static constexpr int kElements = Math::kElements;
+  static constexpr int kLine = kLine_;              // words of a row where the depth is contiguous
+  static constexpr int kDepth = kLine * kElements;  // elements of a stage
+  static_assert(kLine == 32 || !(kADepth_ || kBDepth_), "the layout takes rows of all banks");
   static constexpr bool kADepth = kADepth_, kBDepth = kBDepth_, kRounded = Math::kRounded;
-  static constexpr int kWarpsM = 2, kThreads = 32 * kWarpsM * kWarpsN;
+  static constexpr int kThreads = 32 * kWarpsM * kWarpsN;
   /// Blocks that shall fit on a multiprocessor; bounds the registers.
   static constexpr int kBlocks = kM * kN >= 128 * 64 ? 256 / kThreads : Math::kBlocksOfSmallTile;
   static constexpr int kI = kM / kWarpsM / 16, kJ = kN / kWarpsN / 8;  // fragments of a warp
   static constexpr int kRows = 2 * kI;                                 // of a thread
   static constexpr int kSharers = 4 * kWarpsN;                         // threads that share a row
 
-  /// Offset of (row, d) in a tile of kSize rows, and its size.
+  /// Offset of word (row, d) in a tile of kSize rows, and its size. Where rows are contiguous,
+  /// `row` counts words.
   template <bool kDepthContiguous, int kSize>
   static __device__ int at(int row, int d) {
-    return kDepthContiguous ? row * kDepth + (d ^ (row & 7) * 4) : d * (kSize + 8) + row;
+    return kDepthContiguous ? row * kLine + (d ^ (row & 7) * 4)
+                            : floats_between(false, kSize, d) + row;
   }
   ASSAY_HD static constexpr int floats(bool depth_contiguous, int rows) {
-    return depth_contiguous ? rows * kDepth : kDepth * (rows + 8);
+    return depth_contiguous ? rows * kLine : floats_between(false, rows, kDepth);
   }
   /// Floats between lines that are n apart: rows (n a multiple of 8), or depths where rows are
   /// contiguous.
   ASSAY_HD static constexpr int floats_between(bool depth_contiguous, int rows, int n) {
-    return depth_contiguous ? floats(true, n) : n * (rows + 8);
+    return depth_contiguous ? floats(true, n) : n * ((rows + 8) / kElements);
   }
   static constexpr int kFloatsA = floats(kADepth, kM), kFloatsB = floats(kBDepth, kN);
 
@@ -195,7 +212,9 @@ struct MmaTile {
     for (int d = 0; d < kDepth; d += Math::kDepth) {
       float fb[kJ][kV];
       if constexpr (kBDepth)
-        load_by_ldmatrix(fb, b, d);
+        load_by_ldmatrix(fb, b, d / kElements);
+      else if constexpr (kElements == 2)
+        load_transposed(fb, b, d);
       else
         load_columns(fb, b, d);
       typename Math::B columns[kJ];
@@ -205,7 +224,9 @@ struct MmaTile {
       for (int i = 0; i < kI; ++i) {
         float f[2 * kV];
         if constexpr (kADepth)
-          load_by_ldmatrix(f, a, m0() + 16 * i, d);
+          load_by_ldmatrix(f, a, m0() + 16 * i, d / kElements);
+        else if constexpr (kElements == 2)
+          load_transposed(f, a, m0() + 16 * i, d);
         else
           load_pairs_of_rows(f, a, m0() + 16 * i, d);
         const typename Math::A rows = Math::a(f);
@@ -220,7 +241,7 @@ struct MmaTile {
 #pragma unroll
     for (int slot = 0; slot < kRows; ++slot) {
       // Pairs of rows 4 apart lie in the same banks: half of the lanes begin with the second row.
-      const bool other = !kADepth && g() / 2 % 2 != 0;
+      const bool other = kPairsOfRows && g() / 2 % 2 != 0;
       float* row = tile + row_of(slot ^ (other ? 1 : 0)) * (kN + 8);
       const float(&first)[kJ][4] = sums[slot / 2];
 #pragma unroll
@@ -245,14 +266,16 @@ struct MmaTile {
   }
   /// Row `slot` = 2 * fragment + half of this thread.
   static __device__ int row_of(int slot) {
-    return m0() + slot / 2 * 16 + (kADepth ? slot % 2 * 8 + g() : 2 * g() + slot % 2);
+    return m0() + slot / 2 * 16 + (kPairsOfRows ? 2 * g() + slot % 2 : slot % 2 * 8 + g());
   }
   static __device__ int sharer() {
     return warp() / kWarpsM * 4 + q();
   }
 
  private:
-  static constexpr int kV = Math::kDepth / 4;  // elements of a lane along the depth
+  static constexpr int kV = Math::kDepth / kElements / 4;  // words of a lane along the depth
+  /// Whether a lane has rows 2g and 2g + 1 of 16 instead of g and g + 8.
+  static constexpr bool kPairsOfRows = !kADepth && kElements == 1;
 
   static __device__ int lane() {
     return static_cast<int>(threadIdx.x) % 32;
@@ -295,6 +318,27 @@ struct MmaTile {
 #pragma unroll
       for (int v = 0; v < kV; ++v)
         f[j][v] = tile[at<false, kN>(n0() + 8 * j + g(), d + q() + 4 * v)];
+  }
+
+  /// Words of two rows: the fragment of rows [row, row + 16) and depths [d, d + 16).
+  static __device__ void load_transposed(float (&f)[2 * kV], const float* tile, int row, int d) {
+    uint32_t r[4];  // matrices: rows 0-7 and 8-15 of depths 0-7, then of depths 8-15
+    ptx::ldmatrix_x4_trans(
+        r, tile + at<false, kM>((row + lane() / 8 % 2 * 8) / 2, d + lane() / 16 * 8 + lane() % 8));
+#pragma unroll
+    for (int i = 0; i < 4; ++i) f[i] = __uint_as_float(r[i]);
+  }
+  /// The fragments of the warp's columns and depths [d, d + 16).
+  static __device__ void load_transposed(float (&f)[kJ][kV], const float* tile, int d) {
+    static_assert(kJ % 2 == 0);
+#pragma unroll
+    for (int j = 0; j < kJ; j += 2) {
+      uint32_t r[4];  // matrices: depths 0-7 and 8-15 of 8 columns, then of the next 8
+      ptx::ldmatrix_x4_trans(r, tile + at<false, kN>((n0() + 8 * j + lane() / 16 * 8) / 2,
+                                                     d + lane() / 8 % 2 * 8 + lane() % 8));
+#pragma unroll
+      for (int i = 0; i < 4; ++i) f[j + i / 2][i % 2] = __uint_as_float(r[i]);
+    }
   }
 
   /// The fragment of rows [row, row + 16): (g, d + q + 4v), (g + 8, d + q + 4v).
