@@ -30,7 +30,7 @@ template <class Formula>
 struct Constants {
   Formula value;
   const float* memory;
-  __device__ const Formula& get() const {
+  __device__ Formula get() const {
     return memory != nullptr ? *reinterpret_cast<const Formula*>(memory) : value;
   }
 };
