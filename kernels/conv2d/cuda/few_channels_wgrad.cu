@@ -135,7 +135,9 @@ __device__ void load_columns(const ImageView& x, int n, int h, int w, int column
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials; those of dbias may be null.
 /// The units of the first row and columns of taps add up dbias.
 template <int kColumns, bool kByFours, bool kPooled>
-__global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
+__global__ void __launch_bounds__(kBlock, kColumns == 4               ? (kPooled ? 3 : 4)
+                                          : kColumns == 8 && !kPooled ? 3
+                                                                      : 2)
     conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
                      ImageView x, GradientOfZ dz, float* partials, float* dbias_partials) {
   ASSAY_DYNAMIC_SHARED(float, shared);  // (kFilters * (kColumns + 1), pitch of lanes and units)
@@ -150,7 +152,7 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
   const int lane = thread / units.of_block;
 
   const Place at = Place::of<kColumns>(units, first_unit + thread % units.of_block);
-  float sums[kFilters][kColumns] = {}, of_bias[kFilters] = {};
+  float sums[kFilters][kColumns] = {};
   if (lane < units.lanes && at.row < phase.taps_r && at.column < row_of_taps &&
       begin + lane < end) {
     Walk walk(phase, begin + lane, units.lanes);
@@ -168,14 +170,24 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
               pixel.w + (gradients.place[f] & (phase.pool - 1)) * phase.step, at.column, v);
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) sums[f][c] = fmaf(gradients.d[f], v[c], sums[f][c]);
-        of_bias[f] += gradients.d[f];
       }
     }
   }
-  if (lane < units.lanes) {
+  if (lane < units.lanes)
 #pragma unroll
     for (int i = 0; i < kFilters * kColumns; ++i)
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
+  // dbias, again from the cache: in the loop above its sums would cost a block its registers.
+  if (dbias_partials != nullptr && lane < units.lanes && at.row == 0 && at.column == 0) {
+    float of_bias[kFilters] = {};
+    if (begin + lane < end) {
+      Walk walk(phase, begin + lane, units.lanes);
+      for (int m = begin + lane; m < end; m += units.lanes, walk.next()) {
+        const Gradients gradients(dz, walk.pixel().out, at.k);
+#pragma unroll
+        for (int f = 0; f < kFilters; ++f) of_bias[f] += gradients.d[f];
+      }
+    }
 #pragma unroll
     for (int f = 0; f < kFilters; ++f)
       shared[(kFilters * kColumns + f) * units.pitch + thread] = of_bias[f];

@@ -6,6 +6,11 @@
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
 #include "kernels/gemm/cuda/mma_tile.cuh"
 
+namespace assay::cuda {
+template <int kM, int kN, bool kADepth, bool kBDepth, int kWarps>
+constexpr bool kHasRegistersForBias<MmaTile<Tf32x3, kM, kN, kADepth, kBDepth, kWarps>> = false;
+}  // namespace assay::cuda
+
 namespace assay::cuda::tensor_core {
 namespace {
 
