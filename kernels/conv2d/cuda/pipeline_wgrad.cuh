@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   static_assert(kBlock % kAcrossA == 0 && kBlock % kAcrossB == 0 && Tile::kN % (4 * kAcrossB) == 0);
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
+  ASSAY_SHARED(int, kept_phase, [1]);  // so that the loop needs no registers for what follows it
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
   const int part = conv.by_phases.quotient(z);
   const Phase phase(conv, z - part * conv.phases());
@@ -128,15 +129,17 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     list_pixels(step + 1);
   };
   list_pixels(0);
+  if (thread == 0) kept_phase[0] = z - part * conv.phases();
   __syncthreads();
   Tile tile;
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  const PartialGradient out(conv, phase, partials, z);
+  const Phase same(conv, kept_phase[0]);
+  const PartialGradient out(conv, same, partials, z);
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 + i / Tile::kN, d = d0 + i % Tile::kN;
-    if (row < conv.K && d < depth)
+    if (row < conv.K && d < same.depth())
       out.store(row, d, shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN]);
   }
   if constexpr (kSumsBias<Tile, Gradient>) {
