@@ -149,6 +149,8 @@ __global__ void __launch_bounds__(kBlock, kColumns == 4               ? (kPooled
   const int end = min(phase.windows(conv.N), begin + of_part);
   const int row_of_taps = phase.taps_s * phase.C;
   const int first_unit = static_cast<int>(blockIdx.x) * units.of_block;
+  ASSAY_SHARED(int, kept_phase, [1]);  // so that the loop needs no registers for what follows it
+  if (thread == 0) kept_phase[0] = z - part * conv.phases();
   const int lane = thread / units.of_block;
 
   const Place at = Place::of<kColumns>(units, first_unit + thread % units.of_block);
@@ -177,11 +179,13 @@ __global__ void __launch_bounds__(kBlock, kColumns == 4               ? (kPooled
 #pragma unroll
     for (int i = 0; i < kFilters * kColumns; ++i)
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
+  __syncthreads();
+  const Phase same(conv, kept_phase[0]);
   // dbias, again from the cache: in the loop above its sums would cost a block its registers.
   if (dbias_partials != nullptr && lane < units.lanes && at.row == 0 && at.column == 0) {
     float of_bias[kFilters] = {};
     if (begin + lane < end) {
-      Walk walk(phase, begin + lane, units.lanes);
+      Walk walk(same, begin + lane, units.lanes);
       for (int m = begin + lane; m < end; m += units.lanes, walk.next()) {
         const Gradients gradients(dz, walk.pixel().out, at.k);
 #pragma unroll
@@ -194,7 +198,7 @@ __global__ void __launch_bounds__(kBlock, kColumns == 4               ? (kPooled
   }
   __syncthreads();
 
-  const PartialGradient out(conv, phase, partials, z);
+  const PartialGradient out(conv, same, partials, z);
   const auto over_lanes = [&](int i, int unit) {
     float sum = 0;
     for (int l = 0; l < units.lanes; ++l)
@@ -214,8 +218,8 @@ __global__ void __launch_bounds__(kBlock, kColumns == 4               ? (kPooled
     const int unit = o % units.of_block, i = o / units.of_block;
     const Place to = Place::of<kColumns>(units, first_unit + unit);
     const int k = to.k + i / kColumns, column = to.column + i % kColumns;
-    if (to.row >= phase.taps_r || k >= conv.K || column >= row_of_taps) continue;
-    out.store(k, to.row * row_of_taps + column, over_lanes(i, unit));
+    if (to.row >= same.taps_r || k >= conv.K || column >= same.taps_s * same.C) continue;
+    out.store(k, to.row * same.taps_s * same.C + column, over_lanes(i, unit));
   }
 }
 
