@@ -30,7 +30,7 @@ template <class Formula>
 struct Constants {
   Formula value;
   const float* memory;
-  __device__ const Formula& get() const {
+  __device__ Formula get() const {
     return memory != nullptr ? *reinterpret_cast<const Formula*>(memory) : value;
   }
 };
@@ -54,7 +54,7 @@ __global__ void store_constants(Formula value, Formula* to) {
 }
 
 template <class Update>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 8)  // at most 32 registers
     update_slots(const __grid_constant__ SlotTable table, Update update) {
   int low = 0, high = table.count;  // the slot is in [low, high)
   while (high - low > 1) {

@@ -136,7 +136,10 @@ __device__ void load_columns(const ImageViewOf<T>& x, int n, int h, int w, int c
 /// Grid: blocks of units, 1, parts x phases. partials as WgradPartials; those of dbias may be null.
 /// The units of the first row and columns of taps add up dbias.
 template <int kColumns, bool kByFours, bool kPooled, class T>
-__global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
+__global__ void __launch_bounds__(kBlock, !std::is_same_v<T, float>   ? 2
+                                          : kColumns == 4             ? (kPooled ? 3 : 4)
+                                          : kColumns == 8 && !kPooled ? 3
+                                                                      : 2)
     conv2d_wgrad_few(const __grid_constant__ PhasedConv conv, WgradCut cut, Units units,
                      ImageViewOf<T> x, GradientOfZFrom<T> dz, float* partials,
                      float* dbias_partials) {
@@ -149,10 +152,12 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
   const int end = min(phase.windows(conv.N), begin + of_part);
   const int row_of_taps = phase.taps_s * phase.C;
   const int first_unit = static_cast<int>(blockIdx.x) * units.of_block;
+  ASSAY_SHARED(int, kept_phase, [1]);  // so that the loop needs no registers for what follows it
+  if (thread == 0) kept_phase[0] = z - part * conv.phases();
   const int lane = thread / units.of_block;
 
   const Place at = Place::of<kColumns>(units, first_unit + thread % units.of_block);
-  float sums[kFilters][kColumns] = {}, of_bias[kFilters] = {};
+  float sums[kFilters][kColumns] = {};
   if (lane < units.lanes && at.row < phase.taps_r && at.column < row_of_taps &&
       begin + lane < end) {
     Walk walk(phase, begin + lane, units.lanes);
@@ -170,21 +175,33 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
               pixel.w + (gradients.place[f] & (phase.pool - 1)) * phase.step, at.column, v);
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) sums[f][c] = fmaf(gradients.d[f], v[c], sums[f][c]);
-        of_bias[f] += gradients.d[f];
       }
     }
   }
-  if (lane < units.lanes) {
+  if (lane < units.lanes)
 #pragma unroll
     for (int i = 0; i < kFilters * kColumns; ++i)
       shared[i * units.pitch + thread] = sums[i / kColumns][i % kColumns];
+  __syncthreads();
+  const Phase same(conv, kept_phase[0]);
+  // dbias, again from the cache: in the loop above its sums would cost a block its registers.
+  if (dbias_partials != nullptr && lane < units.lanes && at.row == 0 && at.column == 0) {
+    float of_bias[kFilters] = {};
+    if (begin + lane < end) {
+      Walk walk(same, begin + lane, units.lanes);
+      for (int m = begin + lane; m < end; m += units.lanes, walk.next()) {
+        const Gradients gradients(dz, walk.pixel().out, at.k);
+#pragma unroll
+        for (int f = 0; f < kFilters; ++f) of_bias[f] += gradients.d[f];
+      }
+    }
 #pragma unroll
     for (int f = 0; f < kFilters; ++f)
       shared[(kFilters * kColumns + f) * units.pitch + thread] = of_bias[f];
   }
   __syncthreads();
 
-  const PartialGradient out(conv, phase, partials, z);
+  const PartialGradient out(conv, same, partials, z);
   const auto over_lanes = [&](int i, int unit) {
     float sum = 0;
     for (int l = 0; l < units.lanes; ++l)
@@ -204,8 +221,8 @@ __global__ void __launch_bounds__(kBlock, 2)  // at most 128 registers
     const int unit = o % units.of_block, i = o / units.of_block;
     const Place to = Place::of<kColumns>(units, first_unit + unit);
     const int k = to.k + i / kColumns, column = to.column + i % kColumns;
-    if (to.row >= phase.taps_r || k >= conv.K || column >= row_of_taps) continue;
-    out.store(k, to.row * row_of_taps + column, over_lanes(i, unit));
+    if (to.row >= same.taps_r || k >= conv.K || column >= same.taps_s * same.C) continue;
+    out.store(k, to.row * same.taps_s * same.C + column, over_lanes(i, unit));
   }
 }
 

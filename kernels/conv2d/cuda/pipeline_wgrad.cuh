@@ -52,9 +52,16 @@ struct MaskedGradient {
   }
 };
 
+/// Whether a tile leaves registers for the sums of dbias beside its own.
+template <class Tile>
+constexpr bool kHasRegistersForBias = true;
+/// Whether dbias is summed where dz passes through registers.
+template <class Tile, class Gradient>
+constexpr bool kSumsBias = kHasRegistersForBias<Tile> ? Gradient::kFormed : false;
+
 /// Grid: tiles of filters, tiles of taps and channels, parts x phases. conv.C and the channels of x
-/// are in words. partials as WgradPartials; those of dbias may be null. If dz passes through
-/// registers (kFormed), dbias is summed there.
+/// are in words. partials as WgradPartials; those of dbias may be null. With kSumsBias dbias is
+/// summed too.
 template <class Tile, class Gradient>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_wgrad_pipeline(const __grid_constant__ PhasedConv conv, WgradCut cut, ImageView x,
@@ -67,6 +74,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   static_assert(kBlock % kAcrossA == 0 && kBlock % kAcrossB == 0 && kWordsB % (4 * kAcrossB) == 0);
   ASSAY_DYNAMIC_SHARED(float, shared);
   ASSAY_SHARED(PixelTable<kDepth>, tables, [2]);
+  ASSAY_SHARED(int, kept_phase, [1]);  // so that the loop needs no registers for what follows it
   const int thread = static_cast<int>(threadIdx.x), z = static_cast<int>(blockIdx.z);
   const int part = conv.by_phases.quotient(z);
   const Phase phase(conv, z - part * conv.phases());
@@ -110,7 +118,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 #pragma unroll
     for (int d = 0; d < kDepth; d += kBlock / kAcrossA) {
       float* const to = stage + to_a + Tile::template at<false, Tile::kM>(0, d);
-      if constexpr (Gradient::kFormed) {
+      if constexpr (kSumsBias<Tile, Gradient>) {
         const float4 v = gradient.copy(to, table.z[row_a + d], k_inside, k0 + k);
         of_bias = make_float4(of_bias.x + v.x, of_bias.y + v.y, of_bias.z + v.z, of_bias.w + v.w);
       } else {
@@ -129,18 +137,20 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     list_pixels(step + 1);
   };
   list_pixels(0);
+  if (thread == 0) kept_phase[0] = z - part * conv.phases();
   __syncthreads();
   Tile tile;
   const int count = end > begin ? end - begin : 0;
   run_pipeline(shared, (count + kDepth - 1) / kDepth, load, tile);
 
-  const PartialGradient<kElements> out(conv, phase, partials, z);
+  const Phase same(conv, kept_phase[0]);
+  const PartialGradient<kElements> out(conv, same, partials, z);
   for (int i = thread; i < Tile::kM * Tile::kN; i += kBlock) {
     const int row = k0 * kElements + i / Tile::kN, d = d0 * kElements + i % Tile::kN;
-    if (row < conv.K && d < depth * kElements)
+    if (row < conv.K && d < same.depth() * kElements)
       out.store(row, d, shared[i / Tile::kN * (Tile::kN + 8) + i % Tile::kN]);
   }
-  if constexpr (Gradient::kFormed) {
+  if constexpr (kSumsBias<Tile, Gradient>) {
     if (dbias_partials == nullptr || blockIdx.y != 0) return;  // all columns have the same dz
     __syncthreads();
     stv(shared + 4 * thread, of_bias);
@@ -161,14 +171,14 @@ bool launch_wgrad_pipeline(Context& ctx, const DenseConv& conv, const ImageView&
   constexpr int64_t kMultiprocessors = 132;  // of an H100, each with up to four blocks
   const WgradCut cut(conv, int64_t{tiles_k} * tiles_d, Tile::kDepth,
                      kMultiprocessors * std::min(Tile::kBlocks, 4));
-  const WgradPartials partials(ctx, conv, cut, dw, Gradient::kFormed ? dbias : nullptr);
+  const WgradPartials partials(ctx, conv, cut, dw, kSumsBias<Tile, Gradient> ? dbias : nullptr);
   const dim3 grid(tiles_k, tiles_d, static_cast<unsigned>(cut.parts * conv.phases()));
   DenseConv words = conv;
   words.C /= Tile::kElements;
   launch(conv2d_wgrad_pipeline<Tile, Gradient>, grid, Tile::kThreads, pipeline_bytes<Tile>(),
          stream_of(ctx), words, cut, x, gradient, partials.dw.get(), partials.dbias.get());
   partials.sum();
-  return Gradient::kFormed;
+  return kSumsBias<Tile, Gradient>;
 }
 
 /// Large and Small are tiles of 64 x 128 and 32 x 64.

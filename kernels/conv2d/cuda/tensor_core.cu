@@ -9,6 +9,13 @@
 #include "kernels/conv2d/lowering.h"
 #include "kernels/gemm/cuda/mma_tile.cuh"
 
+namespace assay::cuda {
+template <int kM, int kN, bool kADepth, bool kBDepth, int kWarpsN, int kWarpsM, int kLine>
+constexpr bool
+    kHasRegistersForBias<MmaTile<Tf32x3, kM, kN, kADepth, kBDepth, kWarpsN, kWarpsM, kLine>> =
+        false;
+}  // namespace assay::cuda
+
 namespace assay::cuda::tensor_core {
 namespace {
 
