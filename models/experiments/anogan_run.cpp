@@ -78,7 +78,7 @@ DetectorMetrics train_anogan(const RunConfig& config, const RunFolder& folder, S
     if (hooks.stop_requested())
       throw Interrupted("interrupted while latents were looked for; go on with --resume");
   });
-  calibrate_on_held_out(detector, images, TrainingNoise(config, split), folder, false);
+  calibrate_on_held_out(detector, images, TrainingNoise(config, split), folder, hooks, false);
   detector.save(folder);
   if (detector.collapsed())
     hooks.say("the run collapsed: the generator makes nearly the same image for every one");

@@ -2,16 +2,11 @@
 
 #include <fmt/core.h>
 
-#include <chrono>
-
 #include "models/experiments/configure.h"
 #include "models/experiments/one_class_run.h"
 
 namespace assay {
 namespace {
-
-/// A fit that takes longer says its progress this often.
-constexpr std::chrono::seconds kFitNewsInterval(5);
 
 /// Trains the network from its initial weights, or leaves it at these (--untrained).
 TrainingResult fit(AutoencoderDetector& detector, const OneClassImages& images,
@@ -50,17 +45,9 @@ DetectorMetrics train_autoencoder(AutoencoderDetector& detector, const RunFolder
   note_noise(folder, "train", images.good, noise.train);
   note_noise(folder, "validation", images.good, noise.validation);
   const TrainingResult result = fit(detector, images, noise, folder, hooks);
-  auto said = std::chrono::steady_clock::now();
-  detector.learn(images.good, split.train, [&](double done) {
-    if (hooks.stop_requested())
-      throw Interrupted(
-          "interrupted while the density was fitted; the checkpoint is written, go on with "
-          "--resume");
-    if (std::chrono::steady_clock::now() - said < kFitNewsInterval) return;
-    said = std::chrono::steady_clock::now();
-    hooks.say(fmt::format("the search for a bandwidth has done {:.0f} %", 100 * done));
-  });
-  calibrate_on_held_out(detector, images, noise, folder);
+  LongPart search(hooks, "searching for the bandwidth");
+  detector.learn(images.good, split.train, [&](double done) { search(done); });
+  calibrate_on_held_out(detector, images, noise, folder, hooks);
   detector.save(folder);
   if (detector.collapsed())
     hooks.say(

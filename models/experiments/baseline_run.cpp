@@ -35,7 +35,7 @@ DetectorMetrics train_baseline(BaselineDetector& detector, const RunFolder& fold
   detector.note_sizes(images.good);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  calibrate_on_held_out(detector, images, TrainingNoise(config, images.split), folder);
+  calibrate_on_held_out(detector, images, TrainingNoise(config, images.split), folder, hooks);
   detector.save(folder);
   if (detector.collapsed())
     hooks.say("the held-out good images are all the same: every score of them is equal");

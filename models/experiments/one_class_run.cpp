@@ -34,14 +34,31 @@ void say_beginning(const TrainingHooks& hooks, const RunConfig& config,
       images.remarks);
 }
 
+void LongPart::operator()(double done) {
+  constexpr std::chrono::seconds kNewsInterval(5);
+  if (hooks_.stop_requested())
+    throw Interrupted(fmt::format("interrupted while {}; go on with --resume", doing_));
+  if (std::chrono::steady_clock::now() - said_ < kNewsInterval) return;
+  said_ = std::chrono::steady_clock::now();
+  hooks_.say(fmt::format("{}: {:.0f} % done", doing_, 100 * done));
+}
+
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
                            const TrainingNoise& noise, const RunFolder& folder,
-                           bool score_training) {
+                           const TrainingHooks& hooks, bool score_training) {
   const RunConfig& config = detector.config();
   const Split& split = images.split;
+  LongPart part(hooks, "scoring the good images");
+  size_t predicted = 0;
+  const auto predict = [&](const Batch& batch) {
+    part(static_cast<double>(predicted) /
+         static_cast<double>(split.validation.size() + (score_training ? split.train.size() : 0)));
+    predicted += batch.images.size();
+    return detector.predict(batch.x);
+  };
   std::vector<Prediction> held_out;
   for_each_batch(config, images.good, split.validation, noise.validation,
-                 [&](const Batch& batch) { held_out.push_back(detector.predict(batch.x)); });
+                 [&](const Batch& batch) { held_out.push_back(predict(batch)); });
   detector.calibrate_on(held_out);
   detector.note_sizes(images.good);
   std::vector<ScoredImage> all;
@@ -50,7 +67,7 @@ void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
   };
   if (score_training)
     for_each_batch(config, images.good, split.train, noise.train, [&](const Batch& batch) {
-      const Prediction prediction = detector.predict(batch.x);
+      const Prediction prediction = predict(batch);
       for (size_t n = 0; n < batch.images.size(); ++n)
         add("train", batch.images[n], prediction.components[n]);
     });

@@ -2,7 +2,9 @@
 // calibration on held-out images, history of a model that is fitted in one pass, evaluation.
 #pragma once
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/loader.h"
@@ -45,12 +47,28 @@ struct TrainingNoise {
   std::vector<size_t> train, validation;
 };
 
+/// A part of a run that has no epochs: says its progress every few seconds and ends on a request
+/// to stop.
+class LongPart {
+ public:
+  /// "scoring the good images"
+  LongPart(const TrainingHooks& hooks, std::string doing)
+      : hooks_(hooks), doing_(std::move(doing)) {}
+  /// To be called often with the share that is done, 0 to 1. Throws Interrupted.
+  void operator()(double done);
+
+ private:
+  const TrainingHooks& hooks_;
+  std::string doing_;
+  std::chrono::steady_clock::time_point said_ = std::chrono::steady_clock::now();
+};
+
 /// Calibrates a fitted detector on the validation images and writes the scores of the good images
 /// for the report's histograms (good_scores.csv); those of the training images only if
 /// `score_training`. The images have the noise that was trained on.
 void calibrate_on_held_out(Detector& detector, const OneClassImages& images,
                            const TrainingNoise& noise, const RunFolder& folder,
-                           bool score_training = true);
+                           const TrainingHooks& hooks, bool score_training = true);
 
 /// Writes the only line of history.csv of a model that is fitted in one pass over its images;
 /// `loss` is its training and its validation loss.

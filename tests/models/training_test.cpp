@@ -11,6 +11,7 @@
 #include "layers/init.h"
 #include "layers/linear.h"
 #include "layers/state.h"
+#include "models/experiments/one_class_run.h"
 #include "models/training/checkpoint.h"
 #include "optim/adam.h"
 #include "tensor/ops.h"
@@ -252,6 +253,16 @@ TEST_CASE("a checkpoint that was cut, edited or is another model's is refused") 
   }
   write_file(file, whole);
   load("one-layer");
+}
+
+TEST_CASE("a part without epochs ends when a stop is requested") {
+  bool stop = false;
+  TrainingHooks hooks;
+  hooks.stop_requested = [&] { return stop; };
+  LongPart part(hooks, "scoring the good images");
+  part(0.5);
+  stop = true;
+  CHECK_THROWS_WITH_AS(part(0.6), doctest::Contains("while scoring the good images"), Interrupted);
 }
 
 }  // namespace assay
