@@ -54,7 +54,7 @@ __global__ void store_constants(Formula value, Formula* to) {
 }
 
 template <class Update>
-__global__ void __launch_bounds__(kThreads, 8)  // at most 32 registers
+__global__ void __launch_bounds__(kThreads, 6)  // at most 40 registers
     update_slots(const __grid_constant__ SlotTable table, Update update) {
   int low = 0, high = table.count;  // the slot is in [low, high)
   while (high - low > 1) {
