@@ -106,7 +106,7 @@ RowBlock row_block(const RowBlocks& blocks, int N, int total_rows, int64_t index
 void run_row_block(const DensePass& pass, const RowBlockJob& job) {
   const auto [n0, n1, i0, i1] = job.block;
   const int pool = job.pool, step = pass.step(), out_step = pass.out_step();
-  static thread_local std::vector<int64_t> from, to;
+  std::vector<int64_t> from, to;
   const float* panels = job.panels;
   for (int a = 0; a < pass.rows.phases(); ++a)
     for (int b = 0; b < pass.columns.phases(); ++b) {

@@ -161,7 +161,7 @@ void run(Context& ctx, const Pass& pass, const StageSource& stage, const Finish&
         ASSAY_ISA_CALL(winograd_source, pass.kind, job);
       }
     }
-    static thread_local std::vector<int64_t> value_offset, sum_offset;
+    std::vector<int64_t> value_offset, sum_offset;
     value_offset.resize(static_cast<size_t>(tiles));
     sum_offset.resize(static_cast<size_t>(tiles));
     for (size_t t = 0; t < value_offset.size(); ++t) {

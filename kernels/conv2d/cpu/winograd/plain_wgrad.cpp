@@ -92,7 +92,7 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
                           sizeof(float) * static_cast<size_t>(values_size + dz_size + staged_size));
     Planes planes{scratch.as<float>(), scratch.as<float>() + values_size, 0};
     float* staged = planes.dz + dz_size;
-    static thread_local std::vector<int64_t> value_offset, dz_offset;
+    std::vector<int64_t> value_offset, dz_offset;
     for (int64_t unit = blocks.count * index / partials;
          unit < blocks.count * (index + 1) / partials; ++unit) {
       const RowBlock block = row_block(blocks, s.N, tiling.rows, unit);

@@ -137,9 +137,8 @@ void multiply(const Pass& pass, const Tiling& tiling, const Task& task, const St
                                   .plane = filter_plane,
                                   .row = step.row};
   ASSAY_ISA_CALL(winograd_filters, pass.kind, transform);
-  static thread_local std::vector<int64_t> value_offset, sum_offset;
-  value_offset = multiples(tiles, planes.block);
-  sum_offset = multiples(tiles, kPanel);
+  const std::vector<int64_t> value_offset = multiples(tiles, planes.block);
+  const std::vector<int64_t> sum_offset = multiples(tiles, kPanel);
   values += step.d0 / planes.block * planes.block_size() + task.first_tile * planes.block;
   const int first = back ? step.row : 0, last = back ? step.row + 1 : z.sums;
   for (int i = first; i < last; ++i)
@@ -269,9 +268,8 @@ void filter_gradient(WinogradKind kind, const Conv2dShape& s, const Operands& o,
   const int filters = o.dz.block, channels = o.x.block;
   const int64_t plane = plane_stride(filters, channels);
   std::fill_n(products, z.product_planes() * plane, 0.0f);
-  static thread_local std::vector<int64_t> x_offset, dz_offset;
-  x_offset = multiples(o.tiles, channels);
-  dz_offset = multiples(o.tiles, filters);
+  const std::vector<int64_t> x_offset = multiples(o.tiles, channels);
+  const std::vector<int64_t> dz_offset = multiples(o.tiles, filters);
   for (int i = 0; i < z.products; ++i)
     for (int j = 0; j < z.products; ++j) {
       const OuterJob job{
