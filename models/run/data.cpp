@@ -171,8 +171,12 @@ void note_noise(const RunFolder& folder, const char* set, const ImageStore& stor
   } else if (noisy.empty()) {
     return;
   }
-  json[set] = nlohmann::ordered_json::array();
-  for (const size_t i : noisy) json[set].push_back(store.sample(i).path);
+  // A resumed run finds the file as it was left: a set without noise has no entry, then as now.
+  json.erase(set);
+  if (!noisy.empty()) {
+    json[set] = nlohmann::ordered_json::array();
+    for (const size_t i : noisy) json[set].push_back(store.sample(i).path);
+  }
   write_file(folder.noise(), json.dump(2) + "\n");
 }
 
