@@ -27,16 +27,8 @@ void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
   ASSAY_DISPATCH(T, ctx, batchnorm_backward, s, o, t);
 }
 
-#define ASSAY_INSTANTIATE(T)                                                                  \
-  template void batchnorm_training(Context&, const BatchNormShape&, const BatchNormOptions&,  \
-                                   const BatchNormTraining<T>&);                              \
-  template void batchnorm_inference(Context&, const BatchNormShape&, const BatchNormOptions&, \
-                                    const BatchNormInference<T>&);                            \
-  template void batchnorm_backward(Context&, const BatchNormShape&, const BatchNormOptions&,  \
-                                   const BatchNormBackward<T>&)
-ASSAY_INSTANTIATE(float);
-ASSAY_INSTANTIATE(double);
-ASSAY_INSTANTIATE(bf16);
-#undef ASSAY_INSTANTIATE
+ASSAY_INSTANTIATE_BATCHNORM(float);
+ASSAY_INSTANTIATE_BATCHNORM(double);
+ASSAY_INSTANTIATE_BATCHNORM(bf16);
 
 }  // namespace assay

@@ -3,6 +3,15 @@
 
 #include "kernels/batchnorm/batchnorm.h"
 
+/// The templates of this family for elements T; stands at the end of a backend's file.
+#define ASSAY_INSTANTIATE_BATCHNORM(T)                                                        \
+  template void batchnorm_training(Context&, const BatchNormShape&, const BatchNormOptions&,  \
+                                   const BatchNormTraining<T>&);                              \
+  template void batchnorm_inference(Context&, const BatchNormShape&, const BatchNormOptions&, \
+                                    const BatchNormInference<T>&);                            \
+  template void batchnorm_backward(Context&, const BatchNormShape&, const BatchNormOptions&,  \
+                                   const BatchNormBackward<T>&)
+
 /// T is float or bf16.
 #define ASSAY_BATCHNORM_BACKEND                                                              \
   template <class T>                                                                         \

@@ -153,15 +153,7 @@ void batchnorm_backward(Context& ctx, const BatchNormShape& s, const BatchNormOp
   });
 }
 
-#define ASSAY_INSTANTIATE(T)                                                                  \
-  template void batchnorm_training(Context&, const BatchNormShape&, const BatchNormOptions&,  \
-                                   const BatchNormTraining<T>&);                              \
-  template void batchnorm_inference(Context&, const BatchNormShape&, const BatchNormOptions&, \
-                                    const BatchNormInference<T>&);                            \
-  template void batchnorm_backward(Context&, const BatchNormShape&, const BatchNormOptions&,  \
-                                   const BatchNormBackward<T>&)
-ASSAY_INSTANTIATE(float);
-ASSAY_INSTANTIATE(bf16);
-#undef ASSAY_INSTANTIATE
+ASSAY_INSTANTIATE_BATCHNORM(float);
+ASSAY_INSTANTIATE_BATCHNORM(bf16);
 
 }  // namespace assay::cpu

@@ -3,6 +3,20 @@
 
 #include "kernels/pointwise/pointwise.h"
 
+/// The templates of this family for elements T; stands at the end of a backend's file.
+#define ASSAY_INSTANTIATE_POINTWISE(T)                                                             \
+  template void activation_fprop(Context&, Activation, float, int64_t, const T*, T*);              \
+  template void activation_bprop(Context&, Activation, float, int64_t, const T*, const T*, T*);    \
+  template void add(Context&, int64_t, const T*, const T*, T*);                                    \
+  template void subtract(Context&, int64_t, const T*, const T*, T*);                               \
+  template void multiply(Context&, int64_t, const T*, const T*, T*);                               \
+  template void affine(Context&, int64_t, float, float, const T*, T*);                             \
+  template void scale(Context&, int64_t, const float*, const T*, T*);                              \
+  template void bias_activation(Context&, Activation, float, int64_t, int, const T*, const float*, \
+                                T*);                                                               \
+  template void fill(Context&, int64_t, T, T*);                                                    \
+  template void permute(Context&, const Strides&, const T*, T*)
+
 /// T is float or bf16.
 #define ASSAY_POINTWISE_BACKEND                                                                  \
   template <class T>                                                                             \

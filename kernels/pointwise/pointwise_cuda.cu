@@ -168,20 +168,7 @@ void convert(Context& ctx, int64_t n, const bf16* x, float* y) {
   map(ctx, n, Identity{}, x, kNone<bf16>, y);
 }
 
-#define ASSAY_INSTANTIATE(T)                                                                       \
-  template void activation_fprop(Context&, Activation, float, int64_t, const T*, T*);              \
-  template void activation_bprop(Context&, Activation, float, int64_t, const T*, const T*, T*);    \
-  template void add(Context&, int64_t, const T*, const T*, T*);                                    \
-  template void subtract(Context&, int64_t, const T*, const T*, T*);                               \
-  template void multiply(Context&, int64_t, const T*, const T*, T*);                               \
-  template void affine(Context&, int64_t, float, float, const T*, T*);                             \
-  template void scale(Context&, int64_t, const float*, const T*, T*);                              \
-  template void bias_activation(Context&, Activation, float, int64_t, int, const T*, const float*, \
-                                T*);                                                               \
-  template void fill(Context&, int64_t, T, T*);                                                    \
-  template void permute(Context&, const Strides&, const T*, T*)
-ASSAY_INSTANTIATE(float);
-ASSAY_INSTANTIATE(bf16);
-#undef ASSAY_INSTANTIATE
+ASSAY_INSTANTIATE_POINTWISE(float);
+ASSAY_INSTANTIATE_POINTWISE(bf16);
 
 }  // namespace assay::cuda
