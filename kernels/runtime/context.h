@@ -12,7 +12,7 @@
 namespace assay {
 
 /// How products are formed. Parameters, statistics, accumulators and losses are fp32 in all modes.
-///   fp32         as accurate as fp32 (CPU, CUDA); allows Winograd, which only the CPU has
+///   fp32         as accurate as fp32 (CPU, CUDA); allows Winograd
 ///   fp32_strict  fp32 multiply-adds in the order of the direct kernels, no Winograd (CPU, CUDA)
 ///   tf32x3       three TF32 products: fp32-accurate on tensor cores (CUDA)
 ///   tf32         one TF32 product (CUDA)
@@ -28,7 +28,7 @@ enum class Algorithm : uint8_t {
   naive,        ///< plain loops
   blocked,      ///< CPU: register and cache blocking
   fused,        ///< CPU: blocking without copies, with bias, pool and activation in registers
-  winograd,     ///< CPU: fewer products
+  winograd,     ///< fewer products
   tiled,        ///< CUDA: tiles in shared memory
   pipelined,    ///< CUDA: copies run ahead of the products
   tensor_core,  ///< CUDA: products on tensor cores

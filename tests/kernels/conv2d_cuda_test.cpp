@@ -1,5 +1,6 @@
 // Properties of the CUDA versions of the convolution: large tiles, coverage, alignment, bank
 // conflicts. conv2d_test.cpp tests their results.
+#include <cmath>
 #include <string>
 
 #if ASSAY_EMULATED
@@ -14,6 +15,7 @@ namespace assay {
 namespace {
 
 using test::Array;
+using test::conv;
 using test::conv1x1;
 using test::Conv2dCase;
 using test::Conv2dProblem;
@@ -95,6 +97,40 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
   check(test::conv(1, 1, 9, 9, 8, 8).stride(2), ConvPass::dgrad);  // three phases without a tap
 }
 
+// Two blocks of tiles and of filters, three stages, tiles cut on both sides.
+TEST_CASE("conv2d on CUDA: Winograd is within 10 times the error of multiply-adds in fp32") {
+  if (!test::cuda_tested()) return;
+  const auto ctx = make_context(Device::cuda(), 1);
+  const auto way = [](Algorithm algo) {
+    for (const Conv2dWay& w : test::conv2d_ways(Device::cuda()))
+      if (w.row != nullptr && w.row->algo == algo && w.precision == Precision::fp32) return w;
+    return Conv2dWay{};
+  };
+  for (const Conv2dCase& c :
+       {conv3x3(22, 26, 20, 36).pool(2).leaky(0.2f),
+        conv3x3(26, 22, 23, 33).batch(2).pool(4).relu(), conv3x3(25, 27, 17, 35).tanh()}) {
+    CAPTURE(c);
+    const Conv2dProblem p(c);
+    for (const ConvPass pass : {ConvPass::fprop, ConvPass::dgrad}) {
+      CAPTURE(test::to_string(pass));
+      const auto errors = [&](Algorithm algo) {
+        REQUIRE(way(algo).covers(*ctx, pass, c));
+        const auto got = run(*ctx, p, pass, way(algo), true);
+        double sum = 0;
+        const auto& want = p.reference(pass).want;
+        for (size_t i = 0; i < want.size(); ++i)
+          sum += (got.values[i] - want[i]) * (got.values[i] - want[i]);
+        if (pass == ConvPass::fprop && c.e.pool > 1) {
+          const double factor = 10 * test::roundings(Precision::fp32, p.terms(pass));
+          CHECK(test::maxima_chosen(p, got.argmax, factor));
+        }
+        return std::sqrt(sum);
+      };
+      CHECK(errors(Algorithm::winograd) <= 10 * errors(Algorithm::tiled));
+    }
+  }
+}
+
 TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one below") {
   if (!test::cuda_tested()) return;
   const auto context = make_context(Device::cuda(), 1);
@@ -135,6 +171,18 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   CHECK(version(Algorithm::naive, kTf32, kFprop, wide) == Algorithm::naive);
   CHECK(version(Algorithm::direct, kFp32, kFprop, wide) == Algorithm::pipelined);
   CHECK(version(Algorithm::automatic, kFp32, kFprop, wide) == Algorithm::pipelined);
+  const Conv2dCase many = conv3x3(64, 64, 64, 64).batch(8).pool(2).relu();  // 128 x 2 blocks
+  for (const ConvPass pass : {kFprop, kDgrad}) {
+    CHECK(version(Algorithm::automatic, kFp32, pass, many) == Algorithm::winograd);
+    CHECK(version(Algorithm::automatic, Precision::fp32_strict, pass, many) ==
+          Algorithm::pipelined);
+    CHECK(version(Algorithm::winograd, Precision::fp32_strict, pass, many) == Algorithm::pipelined);
+    CHECK(version(Algorithm::winograd, kFp32, pass, odd) == Algorithm::winograd);
+  }
+  CHECK(version(Algorithm::winograd, kFp32, kWgrad, many) == Algorithm::pipelined);
+  CHECK(version(Algorithm::winograd, kFp32, kDgrad, conv4x4s2(8, 8, 32, 64)) ==
+        Algorithm::pipelined);
+  CHECK(version(Algorithm::winograd, kFp32, kFprop, conv(3, 3, 8, 8, 31, 65)) == Algorithm::tiled);
   const auto on_bf16 = [&](Algorithm conv, ConvPass pass, const Conv2dCase& c) {
     ctx.algorithm = conv;
     ctx.precision = Precision::bf16;

@@ -96,6 +96,7 @@ void check_on_cpu(const Conv2dProblem& p, Runs& runs, bool with_naive) {
 /// narrow: the same with bf16 operands, for bf16 tensors.
 void check_on_cuda(const Conv2dProblem& wide, const Conv2dProblem& narrow, Runs& runs) {
   std::map<std::string, Conv2dResult> first;
+  std::map<ConvPass, Conv2dResult> plain;  // fp32 without transforms
   test::for_each_cuda_run([&](Context& ctx) {
     for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
       const Conv2dProblem& p = way.on_bf16() ? narrow : wide;
@@ -115,7 +116,15 @@ void check_on_cuda(const Conv2dProblem& wide, const Conv2dProblem& narrow, Runs&
           continue;
         }
         ++runs[it->first];
+        const Conv2dAlgorithm* row =
+            way.row != nullptr || way.on_bf16() ? way.row : chosen_row(ctx, pass, p.c);
+        if (row != nullptr && row->algo == Algorithm::winograd) {
+          REQUIRE(plain.contains(pass));
+          check_winograd(p, pass, got, plain.at(pass));
+          continue;
+        }
         check_bound(p, pass, way.precision, got);
+        if (row != nullptr && row->algo == Algorithm::naive) plain.emplace(pass, got);
       }
     }
   });

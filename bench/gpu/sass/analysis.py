@@ -90,10 +90,13 @@ def analyse(machine, kernel, code, labels, resources):
             elif is_tensor_product(i.name):
                 products += weight * macs_of_mma(i) / machine.macs(element_of(i))
     tensor = any(map(is_tensor_product, mix))
+    if launch.transforms:
+        products = launch.macs / launch.threads * machine.fp32_cycles
     if tensor:  # the FFMA beside them are not the purpose
         products -= mix["FFMA"] * machine.fp32_cycles
     binds = max(cycles, key=cycles.get)
-    useful = sum(n for kind, n in mix.items() if is_tensor_product(kind)) if tensor else mix["FFMA"]
+    useful = sum(n for kind, n in mix.items() if is_tensor_product(kind)) if tensor else \
+        launch.macs / launch.threads if launch.transforms else mix["FFMA"]
     row.update(issued=round(cycles["issue"]), useful=round(useful), mix=rounded(mix),
                memory=rounded(memory), cycles=rounded(cycles), barriers=round(mix["control"] and sum(
                    i.name == "BAR" for i in loop.instructions())),

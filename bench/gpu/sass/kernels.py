@@ -12,6 +12,7 @@ class Launch:
     macs: int = 0             # of a block and a round of the main loop; 0: unknown
     copied_bytes: int = 0     # of a block and a round; 0: unknown
     tile: str = ""
+    transforms: bool = False  # FFMA outside of the inner loop transform operands: they are no products
 
 
 def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
@@ -36,6 +37,9 @@ def wgmma_tile(three, n):
 ROWS = (
     (r"hopper\w*<WgmmaTf32(x3)?, (\d+)>", wgmma_tile),
     (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
+    # winograd.cu: 36 products of 32 tiles x 32 filters, two stages
+    (r"conv2d_winograd", lambda: Launch(384, 8 * 36 * 8 * (36 + 32), 36 * 32 * 32 * 8, 4 * 36 * 8 * 32,
+                                        "36x32x32x8", transforms=True)),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),
     (r"conv2d_(?:wgrad_)?tiled", lambda: Launch(256, 0, 64 * 64 * 8, tile="64x64x8")),

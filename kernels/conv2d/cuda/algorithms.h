@@ -35,6 +35,10 @@ ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
 }  // namespace tensor_core
 /// fprop and dgrad alone.
+namespace winograd {
+ASSAY_CONV2D_ALGORITHM
+}
+/// Likewise.
 namespace hopper {
 ASSAY_CONV2D_ALGORITHM
 }

@@ -98,6 +98,17 @@ constexpr Conv2dAlgorithm kTable[] = {
      .fprop = fprop<tensor_core::fprop>,
      .dgrad = dgrad<tensor_core::dgrad>,
      .wgrad = wgrad<tensor_core::wgrad>},
+    {.name = "winograd",
+     .algo = Algorithm::winograd,
+     .covers_text =
+         "fprop and dgrad, fp32, 3x3 of stride 1 and pad 1: F(4x4,3x3), a quarter of the "
+         "products",
+     .file = "kernels/conv2d/cuda/winograd.cu",
+     .wgrad_file = nullptr,
+     .covers = winograd::covers,
+     .fprop = fprop<winograd::fprop>,
+     .dgrad = dgrad<winograd::dgrad>,
+     .wgrad = nullptr},
     {.name = "pipelined",
      .algo = Algorithm::pipelined,
      .covers_text = "channels in 4s: cp.async ahead of the multiply-adds, 8 x 8 sums a thread",

@@ -24,6 +24,7 @@
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/sources.cuh"
+#include "kernels/conv2d/cuda/stored_dz.cuh"
 #include "kernels/gemm/cuda/wgmma_pipeline.cuh"
 #include "kernels/runtime/cuda/cuda_context.h"
 #include "kernels/runtime/cuda/grid.cuh"
@@ -104,17 +105,6 @@ __global__ void __launch_bounds__(kThreads)
   float* to = packed + phase * parts * elements + i;
   *to = big;
   if (parts == 2) to[elements] = __uint_as_float(ptx::cvt_tf32(sum - big));
-}
-
-/// dz (N,P,Q,K) in memory, because TMA copies and does not compute. One thread per element.
-__global__ void __launch_bounds__(kThreads)
-    form_dz(GradientOfZ dz, Divisor by_P, Divisor by_Q, Divisor by_K, int elements,
-            float* __restrict__ out) {
-  const int64_t thread = global_thread();
-  if (thread >= elements) return;
-  const int i = static_cast<int>(thread), pixel = by_K.quotient(i), row = by_Q.quotient(pixel);
-  const int n = by_P.quotient(row);
-  out[i] = dz(n, row - n * by_P.value(), pixel - row * by_Q.value(), i - pixel * by_K.value());
 }
 
 /// A tile: its phase, its first filter, and the first image, row and column of the phase's outputs.
@@ -413,14 +403,8 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
   check_aligned(g);
-  const bool forms = !dz_is_dy(e);
-  const int elements = s.N * s.P() * s.Q() * s.K;  // offsets_fit_int()
-  const Scratch dz(ctx, forms ? sizeof(float) * static_cast<size_t>(elements) : 0);
-  if (forms)
-    launch(form_dz, blocks_for(elements, kThreads), kThreads, 0, stream_of(ctx),
-           GradientOfZ(s, e, g), Divisor(s.P()), Divisor(s.Q()), Divisor(s.K), elements,
-           dz.as<float>());
-  run(ctx, dgrad_conv(s), forms ? dz.as<float>() : g.dy, w, {dx});
+  const StoredDz dz(ctx, s, e, g);  // TMA copies and does not compute
+  run(ctx, dgrad_conv(s), dz.get(), w, {dx});
 }
 
 }  // namespace assay::cuda::hopper

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/conv2d/cuda/winograd.cuh"
 #include "kernels/reduce/reduce.h"
 #include "kernels/runtime/cuda/grid.cuh"
 #include "kernels/runtime/cuda/step_packs.h"
@@ -10,7 +11,7 @@
 namespace assay::cuda {
 namespace {
 
-enum class PackForm : uint8_t { fp32, tf32, bf16 };
+enum class PackForm : uint8_t { fp32, tf32, bf16, winograd };
 
 /// Filters to be packed: of `conv` its channels and axes alone are read.
 struct Pack {
@@ -27,6 +28,39 @@ struct PackTable {
 };
 static_assert(sizeof(PackTable) < 4000);
 
+/// The 36 elements of pair i of a filter and a channel.
+__device__ void transform_pair(const Pack& pack, int64_t i) {
+  using namespace winograd;
+  const DenseConv& conv = pack.conv;
+  if (i >= filter_pairs(conv.K, conv.C)) return;
+  const int channels = stages_of(conv.C) * kDepth;
+  const int64_t line = i / kFilters;  // (block of filters, channel)
+  const int c = static_cast<int>(line % channels), block = static_cast<int>(line / channels);
+  const int n = block * kFilters + static_cast<int>(i % kFilters);
+  const bool flipped = conv.rows.backward, exists = n < conv.K && c < conv.C;
+  const int k = flipped ? c : n, channel = flipped ? n : c, step = flipped ? conv.K : conv.C;
+  const float* w = pack.w + int64_t{k} * kTaps * kTaps * step + channel;
+  float columns[kTaps][kPatch];  // transformed, by column of the filter
+#pragma unroll
+  for (int t = 0; t < kTaps; ++t) {
+    float in[kTaps];
+#pragma unroll
+    for (int r = 0; r < kTaps; ++r) in[r] = exists ? w[(r * kTaps + t) * step] : 0.0f;
+    transform_filter(flipped, in, columns[t]);
+  }
+  float* to = static_cast<float*>(pack.packed) +
+              (int64_t{block} * stages_of(conv.C) + c / kDepth) * (kElements * kDepth * kFilters) +
+              c % kDepth * kFilters + i % kFilters;
+#pragma unroll
+  for (int r = 0; r < kPatch; ++r) {
+    const float in[kTaps] = {columns[0][r], columns[1][r], columns[2][r]};
+    float out[kPatch];
+    transform_filter(flipped, in, out);
+#pragma unroll
+    for (int t = 0; t < kPatch; ++t) to[(r * kPatch + t) * kDepth * kFilters] = out[t];
+  }
+}
+
 /// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
 /// rounded to the form. One thread per element and phase.
 __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__ PackTable table) {
@@ -36,10 +70,11 @@ __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__
   const DenseConv& conv = pack.conv;
   const int phase = static_cast<int>(blockIdx.y);
   if (phase >= conv.phases()) return;
+  const int64_t i = int64_t{blockIdx.x - table.first_block[number]} * kThreads + threadIdx.x;
+  if (pack.form == PackForm::winograd) return transform_pair(pack, i);
   const int a = phase / conv.columns.phases();
   const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
   const int depth = conv.rows.taps(a) * taps_s * conv.C;
-  const int64_t i = int64_t{blockIdx.x - table.first_block[number]} * kThreads + threadIdx.x;
   if (i >= int64_t{conv.K} * depth) return;
   const int n = static_cast<int>(i / depth), d = static_cast<int>(i % depth), c = d % conv.C;
   const Range rows = conv.rows.summed(a, d / conv.C / taps_s);
@@ -75,13 +110,19 @@ void pack_all(Context& ctx, const std::vector<Pack>& packs) {
     if (table.count == kMaxPacks) flush();
     table.first_block[table.count] = blocks;
     table.packs[table.count++] = pack;
-    blocks += blocks_for(pack.conv.phase_weights(), kThreads);
+    const bool pairs = pack.form == PackForm::winograd;
+    blocks += blocks_for(
+        pairs ? winograd::filter_pairs(pack.conv.K, pack.conv.C) : pack.conv.phase_weights(),
+        kThreads);
     phases = std::max(phases, static_cast<unsigned>(pack.conv.phases()));
   }
   flush();
 }
 
 size_t packed_bytes(const DenseConv& conv, PackForm form) {
+  if (form == PackForm::winograd)
+    return sizeof(float) * winograd::kElements *
+           static_cast<size_t>(winograd::filter_pairs(conv.K, conv.C));
   const size_t element = form == PackForm::bf16 ? sizeof(bf16) : sizeof(float);
   return element * static_cast<size_t>(conv.phases() * conv.phase_weights());
 }
@@ -145,6 +186,9 @@ PhaseWeights::PhaseWeights(Context& ctx, const DenseConv& conv, const float* w, 
 
 PhaseWeightsBf16::PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const float* w)
     : words_(packed_filters(ctx, conv, w, PackForm::bf16, packed_)) {}
+
+TransformedFilters::TransformedFilters(Context& ctx, const DenseConv& conv, const float* w)
+    : filters_(packed_filters(ctx, conv, w, PackForm::winograd, packed_)) {}
 
 std::unique_ptr<StepPacks> new_step_packs() {
   return std::make_unique<FilterPacks>();

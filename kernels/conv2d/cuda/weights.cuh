@@ -37,6 +37,18 @@ class PhaseWeightsBf16 {
   const float* words_;
 };
 
+/// The filters of fprop or dgrad transformed for the version `winograd` (winograd.cuh), packed as
+/// those of PhaseWeights are.
+class TransformedFilters {
+ public:
+  TransformedFilters(Context& ctx, const DenseConv& conv, const float* w);
+  const float* get() const { return filters_; }
+
+ private:
+  Scratch packed_;
+  const float* filters_;
+};
+
 /// Elements of dw.
 ASSAY_HD inline int64_t filter_elements(const DenseConv& conv) {
   return int64_t{conv.K} * conv.rows.filter * conv.columns.filter * conv.C;

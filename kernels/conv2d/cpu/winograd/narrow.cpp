@@ -6,7 +6,7 @@
 #include "kernels/conv2d/cpu/algorithms.h"
 #include "kernels/conv2d/cpu/row_blocks.h"
 #include "kernels/conv2d/cpu/winograd/narrow_simd.h"
-#include "kernels/conv2d/cpu/winograd/transforms.h"
+#include "kernels/conv2d/winograd_transforms.h"
 
 namespace assay::cpu::winograd_narrow {
 namespace {

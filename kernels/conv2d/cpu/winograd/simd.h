@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "kernels/conv2d/cpu/winograd/transforms.h"
+#include "kernels/conv2d/winograd_transforms.h"
 #include "kernels/runtime/isa.h"
 
 namespace assay {

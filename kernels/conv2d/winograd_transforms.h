@@ -28,6 +28,64 @@ consteval Matrix<C, R> transposed(const Matrix<R, C>& m) {
   return t;
 }
 
+// Opposite points a and -a make two rows, or two columns, that differ in signs alone. Such a pair
+// shares its sums: 12 multiply-adds instead of 22 for a patch under F(4,3), 12 operations instead
+// of 18 back.
+//
+//   rows i, k:     out_i = same + opposite       columns j, k:     same     = in_j + in_k
+//                  out_k = same - opposite                         opposite = in_j - in_k
+
+/// A matrix with its pairs of rows (i, k) taken apart: the original rows are
+/// core_i + scale*core_k and core_i - scale*core_k.
+template <int R, int C>
+struct PairedRows {
+  Matrix<R, C> core;
+  int other[R] = {};    ///< index of the other row of the pair; a single row has its own index
+  float scale[R] = {};  ///< chosen so that the last coefficient of core_k is 1; second rows only
+};
+
+template <int R, int C>
+consteval bool is_pair(const Matrix<R, C>& m, int i, int k) {
+  bool same = false, opposite = false;
+  for (int j = 0; j < C; ++j) {
+    const float a = m.at[i][j], b = m.at[k][j];
+    if (a != b && a != -b) return false;
+    if (a != 0) (a == b ? same : opposite) = true;
+  }
+  return same && opposite;
+}
+
+template <int R, int C>
+consteval PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
+  PairedRows<R, C> p{.core = m};
+  for (int i = 0; i < R; ++i) p.other[i] = i;
+  for (int i = 0; i < R; ++i)
+    for (int k = i + 1; k < R && p.other[i] == i; ++k) {
+      if (p.other[k] != k || !is_pair(m, i, k)) continue;
+      p.other[i] = k;
+      p.other[k] = i;
+      for (int j = 0; j < C; ++j) {
+        const bool same = m.at[i][j] == m.at[k][j];
+        p.core.at[i][j] = same ? m.at[i][j] : 0;
+        p.core.at[k][j] = same ? 0 : m.at[i][j];
+        if (!same) p.scale[k] = m.at[i][j];
+      }
+      for (int j = 0; j < C; ++j) p.core.at[k][j] /= p.scale[k];
+    }
+  return p;
+}
+
+/// The pairs of columns as rows of the core, with the scales multiplied into it: the product of m
+/// is transposed(core) times the sums in_j + in_k (row j) and differences in_j - in_k (row k).
+template <int R, int C>
+consteval PairedRows<C, R> pair_columns(const Matrix<R, C>& m) {
+  auto p = pair_rows(transposed(m));
+  for (int k = 0; k < C; ++k)
+    if (p.other[k] < k)
+      for (float& f : p.core.at[k]) f *= p.scale[k];
+  return p;
+}
+
 /// F(kOut, kTaps): kOut outputs of a filter of kTaps taps with kOut + kTaps - 1 products.
 template <int kOut, int kTaps>
 struct ToomCook {
