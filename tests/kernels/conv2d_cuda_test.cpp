@@ -171,7 +171,7 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   CHECK(version(Algorithm::naive, kTf32, kFprop, wide) == Algorithm::naive);
   CHECK(version(Algorithm::direct, kFp32, kFprop, wide) == Algorithm::pipelined);
   CHECK(version(Algorithm::automatic, kFp32, kFprop, wide) == Algorithm::pipelined);
-  const Conv2dCase many = conv3x3(64, 64, 64, 64).batch(8).pool(2).relu();  // 128 x 2 blocks
+  const Conv2dCase many = conv3x3(64, 64, 64, 64).batch(9).pool(2).relu();  // 72 x 2 blocks
   for (const ConvPass pass : {kFprop, kDgrad}) {
     CHECK(version(Algorithm::automatic, kFp32, pass, many) == Algorithm::winograd);
     CHECK(version(Algorithm::automatic, Precision::fp32_strict, pass, many) ==

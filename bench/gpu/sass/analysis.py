@@ -45,9 +45,12 @@ def weights_of(loop, launch, kernel):
     inner = max(loop.inner, key=lambda l: products_in(l.instructions()), default=None)
     if inner is not None and products_in(inner.instructions()) and launch.macs:
         wanted = launch.macs / (launch.threads / 32) * (3 if "tf32x3" in kernel.lower() else 1)
-        outside = macs_in(loop.instructions(loop.blocks - inner.blocks))
+        outside = 0 if launch.transforms else macs_in(loop.instructions(loop.blocks - inner.blocks))
         times = max(1, round((wanted - outside) / macs_in(inner.instructions())))
         weights.update(dict.fromkeys(inner.blocks, times))
+        if launch.transforms:
+            weights.update((b, launch.transforms) for b in loop.blocks - inner.blocks
+                           if any(i.name in ("FFMA", "LDG", "STS") for i in loop.graph.code_of(b)))
 
     def copies(block, size):
         return sum(i.name == "LDGSTS" and i.bytes == size for i in loop.graph.code_of(block))

@@ -12,7 +12,7 @@ class Launch:
     macs: int = 0             # of a block and a round of the main loop; 0: unknown
     copied_bytes: int = 0     # of a block and a round; 0: unknown
     tile: str = ""
-    transforms: bool = False  # FFMA outside of the inner loop transform operands: they are no products
+    transforms: float = 0.0   # share of the warps that transform operands, with FFMA that are no products
 
 
 def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
@@ -39,7 +39,7 @@ ROWS = (
     (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
     # winograd.cu: 36 products of 32 tiles x 32 filters, two stages
     (r"conv2d_winograd", lambda: Launch(384, 8 * 36 * 8 * (36 + 32), 36 * 32 * 32 * 8, 4 * 36 * 8 * 32,
-                                        "36x32x32x8", transforms=True)),
+                                        "36x32x32x8", transforms=2 / 3)),
     (r"tiled_product<(\d+), (\d+)>",
      lambda m, n: Launch(256, 0, int(m) * int(n) * 16, tile=f"{m}x{n}x16")),
     (r"conv2d_(?:wgrad_)?tiled", lambda: Launch(256, 0, 64 * 64 * 8, tile="64x64x8")),

@@ -68,6 +68,17 @@ constexpr Conv2dAlgorithm kTable[] = {
      .bf16_fprop = fprop<direct::bf16_tensors::fprop, bf16>,
      .bf16_dgrad = dgrad<direct::bf16_tensors::dgrad, bf16>,
      .bf16_wgrad = wgrad<direct::bf16_tensors::wgrad, bf16>},
+    {.name = "winograd",
+     .algo = Algorithm::winograd,
+     .covers_text =
+         "fprop and dgrad, fp32, 3x3 of stride 1 and pad 1: F(4x4,3x3), a quarter of the "
+         "products",
+     .file = "kernels/conv2d/cuda/winograd.cu",
+     .wgrad_file = nullptr,
+     .covers = winograd::covers,
+     .fprop = fprop<winograd::fprop>,
+     .dgrad = dgrad<winograd::dgrad>,
+     .wgrad = nullptr},
     {.name = "direct",
      .algo = Algorithm::direct,
      .covers_text = "few channels (automatic: min(C,K) <= 4 or max(C,K) <= 16): filters in shared "
@@ -98,17 +109,6 @@ constexpr Conv2dAlgorithm kTable[] = {
      .fprop = fprop<tensor_core::fprop>,
      .dgrad = dgrad<tensor_core::dgrad>,
      .wgrad = wgrad<tensor_core::wgrad>},
-    {.name = "winograd",
-     .algo = Algorithm::winograd,
-     .covers_text =
-         "fprop and dgrad, fp32, 3x3 of stride 1 and pad 1: F(4x4,3x3), a quarter of the "
-         "products",
-     .file = "kernels/conv2d/cuda/winograd.cu",
-     .wgrad_file = nullptr,
-     .covers = winograd::covers,
-     .fprop = fprop<winograd::fprop>,
-     .dgrad = dgrad<winograd::dgrad>,
-     .wgrad = nullptr},
     {.name = "pipelined",
      .algo = Algorithm::pipelined,
      .covers_text = "channels in 4s: cp.async ahead of the multiply-adds, 8 x 8 sums a thread",

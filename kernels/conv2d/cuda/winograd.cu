@@ -280,6 +280,7 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
   if (pass == ConvPass::wgrad) return Coverage::no("fprop and dgrad alone");
   if (s.R != 3 || s.S != 3 || s.stride != 1 || s.pad != 1 || s.upsample != 1)
     return Coverage::no("not a 3x3 filter of stride 1 and pad 1 without an upsampling");
+  if (std::min(s.C, s.K) < 4) return Coverage::no("fewer than 4 channels or filters");
   constexpr int64_t kMaxTiles = int64_t{65535} * kTiles;  // of a grid
   if (!offsets_fit_int(s) || tiles_of(s) > kMaxTiles)
     return Coverage::no("too large for offsets of 32 bits or for a grid");
