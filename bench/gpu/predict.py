@@ -12,8 +12,8 @@ A pass of a layer takes the largest of
                the share of multiprocessors that work: blocks over whole waves of blocks
     memory     the bytes that fprop must move at least (dgrad and wgrad count as much) / bandwidth
 and a step adds GAP_US for every launch in bench/gpu/launches.h. Kernels without a bound (direct)
-count with the peak, and are marked. What hopper writes and reads between kernels (dz of a dgrad behind an
-activation, sums of parts) is added. Weights that are packed and the latency of the first and last stages are not in it.
+count with the peak, and are marked. What hopper and winograd write and read between kernels (dz of a dgrad
+behind an activation, sums of parts) is added. Weights that are packed and the latency of the first and last stages are not in it.
 """
 import argparse
 import json
@@ -100,6 +100,8 @@ def kernel_of(baseline, algorithm, layer, what, precision):
     large = (128, 64), (64, 32)
     if algorithm == "hopper":
         patterns = [(f"hopper::conv2d_hopper<{wgmma}, {n}>", (128, n)) for n in (128, 64, 32)]
+    elif algorithm == "winograd":  # 32 tiles of 4 x 4 outputs
+        patterns = [("winograd::conv2d_winograd", (512, 32))]
     elif algorithm in ("tensor_core", "pipelined"):
         tile = "FmaTile<" if algorithm == "pipelined" else f"MmaTile<{mma}, "
         if conv_pass == "wgrad":
@@ -151,6 +153,8 @@ def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     unit, products, _, _ = PRECISIONS[precision]
     if algorithm == "direct":
         unit, products = "fp32", 1
+    if algorithm == "winograd":  # 36 products in place of 144
+        products = 0.25
     kernel = kernel_of(baseline, algorithm, layer, what, precision)
     bound, share, beside = 1.0, 1.0, 0.0  # bytes that are moved before or after the products
     if kernel:
@@ -169,7 +173,7 @@ def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     floor = max(products * layer["flops"] / PEAKS[unit], layer["bytes"] / bandwidth)
     compute = products * layer["flops"] / PEAKS[unit] / bound / share
     memory = layer["bytes"] / bandwidth
-    if algorithm == "hopper" and what == "dgrad" and is_behind(layer):
+    if algorithm in ("hopper", "winograd") and what == "dgrad" and is_behind(layer):
         pixels, channels = sizes_of(layer, "fprop")
         beside += 8 * pixels * channels  # dz
     return {"layer": layer["name"], "pass": what, "algorithm": algorithm,

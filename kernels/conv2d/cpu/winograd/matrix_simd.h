@@ -1,4 +1,4 @@
-// The small matrices of Winograd's transforms (transforms.h) times a few registers.
+// The small matrices of Winograd's transforms (winograd_transforms.h) times a few registers.
 #pragma once
 
 #include <utility>

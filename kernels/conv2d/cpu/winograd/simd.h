@@ -12,7 +12,7 @@
 
 namespace assay {
 
-/// The pass, which chooses the matrices of transforms.h for rows and columns alike.
+/// The pass, which chooses the matrices of winograd_transforms.h for rows and columns alike.
 enum class WinogradKind {
   fprop,
   dgrad,

@@ -8,7 +8,7 @@
 
 namespace assay::cpu {
 
-/// A WinogradAxis (transforms.h) without its matrices, for code that is not a template.
+/// A WinogradAxis (winograd_transforms.h) without its matrices, for code that is not a template.
 struct WinogradSizes {
   int patch, values, products, sums, out, step, out_first;
   int phases;  ///< products that share a sum in one dimension; they stand side by side
