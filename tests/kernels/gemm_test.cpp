@@ -109,6 +109,7 @@ std::ostream& operator<<(std::ostream& out, const Version& v) {
 constexpr Version kVersions[] = {
     {Algorithm::naive, Precision::fp32, 0},
     {Algorithm::tiled, Precision::fp32, 0},
+    {Algorithm::hoisted, Precision::fp32, 0},
     {Algorithm::pipelined, Precision::fp32, 0},
     {Algorithm::tensor_core, Precision::tf32x3, 8},
     {Algorithm::tensor_core, Precision::tf32, 8192 * 1.001},
@@ -229,6 +230,7 @@ Product with_tile(Algorithm version, cuda::GemmTile tile) {
   return [=](Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
              Weights<float> b, const float* bias, float* c) {
     const auto run = version == Algorithm::tiled       ? cuda::gemm_tiled
+                     : version == Algorithm::hoisted   ? cuda::gemm_hoisted
                      : version == Algorithm::pipelined ? cuda::gemm_pipelined
                      : version == Algorithm::hopper    ? cuda::gemm_hopper
                                                        : cuda::gemm_tensor_core;
