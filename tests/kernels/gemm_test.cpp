@@ -35,6 +35,7 @@ constexpr Case kCases[] = {
     {{2, 2, 0}, true},      {{16, 20, 272}, true}, {{9, 7, 301}, true},   {{32, 512, 576}, false},
     {{97, 130, 33}, false}, {{1, 200, 64}, false}, {{200, 1, 31}, false}, {{13, 32, 128}, false},
     {{100, 16, 9}, false},  {{33, 3, 96}, false},  {{9, 1, 512}, false},  {{20, 4, 64}, false},
+    {{98, 1100, 3}, false}, {{1, 131, 0}, false},  {{3, 130, 8}, false},
 };
 
 /// gemm<float>, or one of the versions behind it.

@@ -7,7 +7,7 @@ namespace assay::cuda {
 namespace {
 
 template <int kM, int kN>
-struct Fma {
+struct HoistedTile {
   template <bool kADepth, bool kBDepth>
   using Of = OneStage<FmaTile<kM, kN, kADepth, kBDepth>>;
 };
@@ -15,7 +15,8 @@ struct Fma {
 }  // namespace
 
 void gemm_hoisted(Context& ctx, const GemmProblem& p, GemmTile tile) {
-  with_tile(tile, [&]<int kM, int kN>() { split_product<Fma<kM, kN>::template Of>(ctx, p); });
+  with_tile(tile,
+            [&]<int kM, int kN>() { split_product<HoistedTile<kM, kN>::template Of>(ctx, p); });
 }
 
 }  // namespace assay::cuda
