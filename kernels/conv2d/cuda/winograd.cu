@@ -1,4 +1,4 @@
-// Version 6: Winograd's F(4x4,3x3) (winograd_transforms.h) in fp32, 36 products for 16 outputs in
+// Version 7: Winograd's F(4x4,3x3) (winograd_transforms.h) in fp32, 36 products for 16 outputs in
 // place of 144. Source and outputs are transformed by the kernel that multiplies, so only filters
 // are written transformed.
 //

@@ -71,7 +71,8 @@ __device__ __forceinline__ void transform_sums(const float (&in)[kPatch], float 
 /// One dimension of the transform of a filter, which dgrad reverses.
 __device__ __forceinline__ void transform_filter(bool reversed, const float (&in)[kTaps],
                                                  float (&out)[kPatch]) {
-  static constexpr auto kFilter = winograd_plain(false).filter, kReversed = winograd_plain(true).filter;
+  static constexpr auto kFilter = winograd_plain(false).filter,
+                        kReversed = winograd_plain(true).filter;
   if (reversed)
     multiply(kReversed, in, out);
   else
