@@ -20,6 +20,8 @@ import time
 
 CLASSES = ["bottle", "toothbrush", "transistor"]
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "pytorch"))
+import clean
 
 
 def output(command, **env):
@@ -137,6 +139,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    clean.keep_cores(args.threads)
     load = os.getloadavg()[0]
     work = pathlib.Path(tempfile.mkdtemp())
     model = whole_runs(args, work)

@@ -112,7 +112,7 @@ function(assay_cuda_backend)
     add_dependencies(cuda_resources assay_kernels_cuda)
     # The kernels that multiply, for an H100: `./run check sm_90a` reads their machine code.
     set(products kde/kde_product.cu local_density/local_density_product.cu)
-    foreach(version naive tiled pipelined tensor_core)
+    foreach(version naive tiled hoisted pipelined tensor_core)
       list(APPEND products conv2d/cuda/${version}.cu gemm/cuda/${version}.cu)
     endforeach()
     list(APPEND products conv2d/cuda/hopper.cu gemm/cuda/hopper.cu)

@@ -141,6 +141,23 @@ FilterGrad wgrad(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutp
   return g;
 }
 
+/// Both gradients. // dx, dw, db
+std::vector<Tensor> bprop(const Conv2dShape& s, const Conv2dEpilogue& e, const Conv2dOutput& out,
+                          const Tensor& x, const Tensor& w, const Tensor& dy, bool with_bias) {
+  const DType type = master_type(dy.dtype());
+  Tensor dx = Tensor::empty({s.N, s.H, s.W, s.C}, dy.dtype());
+  Tensor dw = Tensor::empty({s.K, s.R, s.S, s.C}, type), db;
+  if (with_bias) db = Tensor::empty({s.K}, type);
+  with_float_type("conv2d", dy, [&]<class T>() {
+    GradientSums sums({dw, db});
+    conv2d_bprop<T>(sums.context(), s, e, x.data<T>(), output_grad<T>(e, out, dy), weights<T>(w),
+                    dx.mutable_data<T>(), dw.mutable_data<Master<T>>(),
+                    with_bias ? db.mutable_data<Master<T>>() : nullptr);
+    sums.attach();
+  });
+  return {dx, dw, db};
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
@@ -151,11 +168,13 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOpt
   Tensor y = out.y;
   Tape::record("conv2d", {x, w, b}, y,
                [=](const Tensor& dy, const NeedsInputGrad& needs_input_grad) {
+                 const bool of_filter = needs_input_grad[1] || needs_input_grad[2];
+                 if (needs_input_grad[0] && of_filter)
+                   return bprop(s, e, out, x, w, dy, needs_input_grad[2]);
                  Tensor dx;
                  FilterGrad g;
                  if (needs_input_grad[0]) dx = dgrad(s, e, out, dy, w);
-                 if (needs_input_grad[1] || needs_input_grad[2])
-                   g = wgrad(s, e, out, x, dy, needs_input_grad[2]);
+                 if (of_filter) g = wgrad(s, e, out, x, dy, needs_input_grad[2]);
                  return std::vector<Tensor>{dx, g.dw, g.db};
                });
   return y;

@@ -1,5 +1,6 @@
 // The dense layer.
 #include <limits>
+#include <memory>
 
 #include "kernels/gemm/gemm.h"
 #include "kernels/pointwise/pointwise.h"
@@ -55,6 +56,20 @@ Tensor weight_gradient(const Tensor& dz, const Tensor& x) {
   return dw;
 }
 
+/// The sum of the rows of dz (N,O). Few rows on a CUDA device stay parts, which the optimizer adds.
+Tensor bias_gradient(const Tensor& dz) {
+  constexpr int64_t kMaxParts = 64;
+  const int64_t rows = dz.dim(0), columns = dz.dim(1);
+  if (!dz.device().is_cuda() || dz.dtype() != DType::f32 || rows < 1 || rows > kMaxParts)
+    return sum_rows(dz);
+  const Tensor db = Tensor::empty({columns}, DType::f32);
+  db.set_partial_sum(std::make_unique<PartialSum>(
+      PartialSum{columns,
+                 {{std::make_shared<const Tensor>(dz), dz.data<float>(), static_cast<int>(columns),
+                   static_cast<int>(rows)}}}));
+  return db;
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation,
@@ -69,7 +84,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation acti
                  Tensor dx, dw, db;
                  if (needs_input_grad[0]) dx = product(dz, w, false);   // (N,I)
                  if (needs_input_grad[1]) dw = weight_gradient(dz, x);  // (O,I)
-                 if (needs_input_grad[2]) db = sum_rows(dz);            // (O)
+                 if (needs_input_grad[2]) db = bias_gradient(dz);       // (O)
                  return std::vector<Tensor>{dx, dw, db};
                });
   return y;

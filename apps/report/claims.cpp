@@ -130,7 +130,9 @@ class Checker {
     for (const ClassFindings* c : classes_)
       for (const SeedGroup* noisy : trained_groups(c->groups, model)) {
         const RunConfig& config = noisy->config();
-        if (config.train_noise != "noisy" || config.test_noise != "noisy") continue;
+        if (config.train_noise != "noisy" || config.test_noise != "noisy" ||
+            !has_noise_of_study(config))
+          continue;
         const SeedGroup* clean = clean_partner(*c, *noisy);
         if (clean == nullptr) continue;
         const auto d = difference_of(*clean, *noisy);

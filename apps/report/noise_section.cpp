@@ -6,7 +6,9 @@
 #include "apps/report/charts.h"
 #include "apps/report/sections.h"
 #include "apps/report/text.h"
+#include "apps/report/training_gain.h"
 #include "data/noise.h"
+#include "models/evaluation/statistics.h"
 #include "models/experiments/noise_sweep.h"
 #include "models/experiments/study.h"
 
@@ -127,9 +129,68 @@ std::string drop_sentence(const GroupSweep& sweep, const ClassFindings& c) {
   return text + ". No noise of the sweep lowers F1 so far on average.";
 }
 
+/// The image AUROC on test images without noise against the variance of the noise in training: a
+/// line for each share of noisy images, which begins at the model that is trained without. Empty
+/// where no run has another noise than the study's.
+Html training_noise_chart(const ClassFindings& c) {
+  std::map<std::pair<const SeedGroup*, double>, std::map<double, const SeedGroup*>> lines;
+  bool varies = false;
+  for (const SeedGroup* group : c.groups) {
+    const RunConfig& config = group->config();
+    if (config.train_noise != "noisy" || config.test_noise != "clean") continue;
+    const SeedGroup* clean = clean_partner(c, *group);
+    if (clean == nullptr) continue;
+    auto& line = lines[{clean, config.noise_share}];
+    line[0] = clean;
+    line[config.noise_variance] = group;
+    varies = varies || !has_noise_of_study(config);
+  }
+  if (!varies) return {};
+  std::vector<Series> series;
+  std::map<int, int> of_colour;
+  for (const auto& [key, line] : lines) {
+    const auto& [clean, share] = key;
+    const int colour = colour_of(clean->config().model);
+    Series mean{fmt::format("{}, {:g}\u00a0% of the images", name_of_group(*clean), 100 * share),
+                {},
+                colour,
+                of_colour[colour]++};
+    for (const auto& [variance, group] : line) {
+      std::vector<double> values;
+      for (const RunResult* run : group->runs)
+        if (const auto auroc = run->detector()->image_auroc) values.push_back(*auroc);
+      if (values.empty()) continue;
+      const auto [low, high] = std::minmax_element(values.begin(), values.end());
+      mean.points.emplace_back(variance, summarize_seeds(values).mean);
+      mean.band.push_back({variance, *low, *high});
+    }
+    series.push_back(std::move(mean));
+  }
+  return line_chart({.title = "Noise in training alone",
+                     .x = {.title = "variance of the noise"},
+                     .y = {.title = "image AUROC", .low = 0.4, .high = 1}},
+                    series);
+}
+
+void add_training_noise(Page& page, const Findings& findings) {
+  std::vector<std::pair<const ClassFindings*, Html>> charts;
+  for (const ClassFindings& c : findings.classes)
+    if (Html chart = training_noise_chart(c); !chart.empty())
+      charts.emplace_back(&c, std::move(chart));
+  if (charts.empty()) return;
+  page.subsection("training-noise", "Noise on the training images alone", "Noise in training");
+  for (const auto& [c, chart] : charts)
+    page.add(markup("<h4>{}{}</h4>\n{}", c->name, synthetic_tag(c->synthetic), beside(chart)));
+  page.add(paragraph(
+      "Line: mean over seeds; area: from the lowest to the highest of them. Good images that are "
+      "held out for the threshold are as noisy as those of the training.",
+      "soft"));
+}
+
 }  // namespace
 
 void add_noise_sweeps(Page& page, const Findings& findings) {
+  add_training_noise(page, findings);
   std::vector<std::pair<const ClassFindings*, std::vector<GroupSweep>>> classes;
   for (const ClassFindings& c : findings.classes)
     if (std::vector<GroupSweep> sweeps = sweeps_of(c); !sweeps.empty())

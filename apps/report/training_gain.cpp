@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/noise.h"
 #include "models/experiments/registry.h"
 
 namespace assay {
@@ -36,10 +37,17 @@ Gain gain_of(const GroupDifference& d) {
   return d.auroc.estimate > 0 ? Gain::better : Gain::worse;
 }
 
+bool has_noise_of_study(const RunConfig& config) {
+  return config.noise_variance == kNoiseVariance && config.noise_share == kNoiseShare;
+}
+
 const SeedGroup* clean_partner(const ClassFindings& c, const SeedGroup& noisy) {
   RunConfig clean = noisy.config();
   clean.train_noise = clean.test_noise = "clean";
   const auto found = std::find_if(c.groups.begin(), c.groups.end(), [&](const SeedGroup* other) {
+    // Without noise its variance and share change nothing.
+    clean.noise_variance = other->config().noise_variance;
+    clean.noise_share = other->config().noise_share;
     return other->clean() && have_same_options(other->config(), clean);
   });
   return found == c.groups.end() ? nullptr : *found;

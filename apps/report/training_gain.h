@@ -27,6 +27,9 @@ struct TrainingGain {
   std::optional<GroupDifference> to_untrained, to_baseline;  ///< trained minus the other
 };
 
+/// Whether the noise has the variance and the share of the study's equation 7.
+bool has_noise_of_study(const RunConfig& config);
+
 /// The group of a class with the same options but without noise; nullptr where there is none.
 const SeedGroup* clean_partner(const ClassFindings& c, const SeedGroup& noisy);
 

@@ -79,7 +79,7 @@ std::vector<const SuiteVariant*> variants_of(const SuiteOptions& options, const 
     const bool wanted = options.variants
                             ? std::find(options.variants->begin(), options.variants->end(),
                                         variant.name) != options.variants->end()
-                            : options.models.empty();
+                            : options.models.empty() && !variant.on_request;
     if (wanted) chosen.push_back(&variant);
   }
   return chosen;

@@ -47,6 +47,9 @@ def arguments():
     unknown = set(a.sections.split(",")) - set(SECTIONS)
     if unknown:
         p.error(f"no such section: {', '.join(sorted(unknown))}")
+    cores = len(os.sched_getaffinity(0))
+    if not 1 <= a.threads <= cores:
+        p.error(f"--threads is 1 to {cores} here, the cores that this process may use")
     return a
 
 

@@ -12,6 +12,8 @@ many cells at once as is fastest.
 import argparse, json, statistics, subprocess, time
 import torch
 
+import clean
+
 CELLS, N, M, C, WINDOW = 1024, 210, 83, 81, 9
 
 
@@ -33,6 +35,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    clean.keep_cores(args.threads)
     torch.set_num_threads(args.threads)
     bank = torch.rand(CELLS, WINDOW * N, C)
     raw = torch.rand(CELLS, M, C)

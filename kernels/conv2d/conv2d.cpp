@@ -235,6 +235,16 @@ void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, c
   }
 }
 
+template <class T>
+void conv2d_bprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+                  Conv2dGrad<T> g, Weights<Master<T>> w, T* dx, Master<T>* dw, Master<T>* dbias) {
+  if constexpr (std::is_same_v<T, float>)
+    if (lowering_in(ctx, s, e) == Lowering::small_image)
+      return small_image_bprop(ctx, s, e, x, g, w, dx, dw, dbias);
+  conv2d_dgrad<T>(ctx, s, e, g, w, dx);
+  conv2d_wgrad<T>(ctx, s, e, x, g, dw, dbias);
+}
+
 int64_t conv2d_flops(const Conv2dShape& s) {
   return int64_t{2} * s.N * s.P() * s.Q() * s.K * s.R * s.S * s.C;
 }
@@ -251,7 +261,9 @@ int64_t conv2d_min_bytes(const Conv2dShape& s, const Conv2dEpilogue& e) {
   template void conv2d_dgrad<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&,           \
                                 Conv2dGrad<T>, Weights<Master<T>>, T*);                        \
   template void conv2d_wgrad<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T*, \
-                                Conv2dGrad<T>, Master<T>*, Master<T>*);
+                                Conv2dGrad<T>, Master<T>*, Master<T>*);                        \
+  template void conv2d_bprop<T>(Context&, const Conv2dShape&, const Conv2dEpilogue&, const T*, \
+                                Conv2dGrad<T>, Weights<Master<T>>, T*, Master<T>*, Master<T>*);
 ASSAY_INSTANTIATE(float)
 ASSAY_INSTANTIATE(double)
 ASSAY_INSTANTIATE(bf16)

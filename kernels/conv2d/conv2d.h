@@ -73,6 +73,11 @@ template <class T>
 void conv2d_wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
                   Conv2dGrad<T> g, Master<T>* dw, Master<T>* dbias);
 
+/// conv2d_dgrad() and conv2d_wgrad() of one gradient: what both need of it is formed once.
+template <class T>
+void conv2d_bprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+                  Conv2dGrad<T> g, Weights<Master<T>> w, T* dx, Master<T>* dw, Master<T>* dbias);
+
 /// The passes; conv2d_algorithm() (kernels/conv2d/algorithm.h) says which algorithm one runs.
 enum class ConvPass : uint8_t { fprop, dgrad, wgrad };
 

@@ -34,9 +34,9 @@ class WholeDz {
 /// The sum of dz over the copies that the upsampling made of each small pixel.
 Scratch summed_dz(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e,
                   const Conv2dGrad<float>& g) {
-  const WholeDz dz(ctx, s, e, g);
   Scratch small = floats(ctx, int64_t{s.N} * s.H * s.W * s.K);
-  upsample_bprop(ctx, {s.N, s.H, s.W, s.K, s.upsample}, dz.get(), small.as<float>());
+  upsample_bprop(ctx, {s.N, s.H, s.W, s.K, s.upsample}, e.activation, e.slope, g.y, g.dy,
+                 small.as<float>());
   return small;
 }
 
@@ -139,6 +139,14 @@ void lowered_wgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const 
   if (lowering == Lowering::small_image)
     return conv2d_wgrad<float>(ctx, inner, {}, x, {summed_dz(ctx, s, e, g).as<float>()}, dw, dbias);
   conv2d_wgrad<float>(ctx, inner, e, upsampled_x(ctx, s, x).as<float>(), g, dw, dbias);
+}
+
+void small_image_bprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                       Conv2dGrad<float> g, Weights<float> w, float* dx, float* dw, float* dbias) {
+  const Conv2dShape inner = on_small_image(s);
+  const Scratch dz = summed_dz(ctx, s, e, g);
+  conv2d_dgrad<float>(ctx, inner, {}, {dz.as<float>()}, w, dx);
+  conv2d_wgrad<float>(ctx, inner, {}, x, {dz.as<float>()}, dw, dbias);
 }
 
 }  // namespace assay

@@ -33,5 +33,8 @@ void lowered_dgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const 
                    Conv2dGrad<float> g, Weights<float> w, float* dx);
 void lowered_wgrad(Context& ctx, Lowering lowering, const Conv2dShape& s, const Conv2dEpilogue& e,
                    const float* x, Conv2dGrad<float> g, float* dw, float* dbias);
+/// conv2d_bprop() of a shape with the lowering small_image.
+void small_image_bprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+                       Conv2dGrad<float> g, Weights<float> w, float* dx, float* dw, float* dbias);
 
 }  // namespace assay

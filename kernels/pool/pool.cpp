@@ -1,6 +1,7 @@
 #include "kernels/pool/pool.h"
 
 #include "kernels/pointwise/fp32_edges.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/pool/pool_backends.h"
 #include "kernels/pool/pool_ref.h"
 #include "kernels/runtime/dispatch.h"
@@ -78,6 +79,20 @@ void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx) {
   with_fp32_edges(ctx, dy, outputs(s), dx, inputs(s), [&]<class U>(const U* from, U* to) {
     ASSAY_DISPATCH(U, ctx, upsample_bprop, s, from, to);
   });
+}
+
+void upsample_bprop(Context& ctx, const UpsampleShape& s, Activation activation, float slope,
+                    const float* y, const float* dy, float* dx) {
+  if (activation == Activation::none) return upsample_bprop<float>(ctx, s, dy, dx);
+#if ASSAY_HAVE_CUDA
+  if (ctx.device.is_cuda()) {
+    check(s);
+    return cuda::upsample_bprop(ctx, s, activation, slope, y, dy, dx);
+  }
+#endif
+  const Scratch dz(ctx, sizeof(float) * static_cast<size_t>(outputs(s)));
+  activation_bprop(ctx, activation, slope, outputs(s), y, dy, dz.as<float>());
+  upsample_bprop<float>(ctx, s, dz.as<float>(), dx);
 }
 
 #define ASSAY_INSTANTIATE(T)                                                            \

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/pointwise/activation_formula.h"
 #include "kernels/runtime/context.h"
 
 namespace assay {
@@ -41,5 +42,9 @@ void upsample_fprop(Context& ctx, const UpsampleShape& s, const T* x, T* y);
 /// Overwrites dx (N,H,W,C) with the sum of dy over the copies of each pixel.
 template <class T>
 void upsample_bprop(Context& ctx, const UpsampleShape& s, const T* dy, T* dx);
+/// The same of dy f'(y): an activation follows the upsampling. y has the shape of dy; it is not
+/// read for Activation::none.
+void upsample_bprop(Context& ctx, const UpsampleShape& s, Activation activation, float slope,
+                    const float* y, const float* dy, float* dx);
 
 }  // namespace assay

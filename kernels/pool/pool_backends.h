@@ -22,5 +22,8 @@ void avg_pool_fprop(Context& ctx, const PoolShape& s, const float* x, float* y);
 void avg_pool_bprop(Context& ctx, const PoolShape& s, const float* dy, float* dx);
 void upsample_fprop(Context& ctx, const UpsampleShape& s, const float* x, float* y);
 void upsample_bprop(Context& ctx, const UpsampleShape& s, const float* dy, float* dx);
+/// Behind an activation other than none.
+void upsample_bprop(Context& ctx, const UpsampleShape& s, Activation activation, float slope,
+                    const float* y, const float* dy, float* dx);
 }  // namespace cuda
 }  // namespace assay

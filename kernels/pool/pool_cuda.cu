@@ -107,17 +107,33 @@ __global__ void __launch_bounds__(kThreads)
   y[i] = x[index_of(at.n, at.h / s.factor, at.w / s.factor, at.c, s.H, s.W, s.C)];
 }
 
+/// A gradient as it lies in memory.
+struct PlainGradient {
+  const float* dy;
+  __device__ float operator()(int64_t i) const { return dy[i]; }
+};
+/// dy f'(y).
+struct ActivatedGradient {
+  const float* dy;
+  const float* y;
+  Activation activation;
+  float slope;
+  __device__ float operator()(int64_t i) const {
+    return dy[i] * activation_slope(activation, slope, y[i]);
+  }
+};
+
+template <class Gradient>
 __global__ void __launch_bounds__(kThreads)
-    upsample_backward(int64_t inputs, UpsampleShape s, const float* __restrict__ dy,
-                      float* __restrict__ dx) {
+    upsample_backward(int64_t inputs, UpsampleShape s, Gradient gradient, float* __restrict__ dx) {
   const int64_t i = global_thread();
   if (i >= inputs) return;
   const Place at = place_of(i, s.H, s.W, s.C);
   float sum = 0;
   for (int a = 0; a < s.factor; ++a)
     for (int b = 0; b < s.factor; ++b)
-      sum += dy[index_of(at.n, at.h * s.factor + a, at.w * s.factor + b, at.c, s.H * s.factor,
-                         s.W * s.factor, s.C)];
+      sum += gradient(index_of(at.n, at.h * s.factor + a, at.w * s.factor + b, at.c, s.H * s.factor,
+                               s.W * s.factor, s.C));
   dx[i] = sum;
 }
 
@@ -160,7 +176,14 @@ void upsample_fprop(Context& ctx, const UpsampleShape& s, const float* x, float*
 }
 
 void upsample_bprop(Context& ctx, const UpsampleShape& s, const float* dy, float* dx) {
-  launch_elements(ctx, upsample_backward, int64_t{s.N} * s.H * s.W * s.C, s, dy, dx);
+  launch_elements(ctx, upsample_backward<PlainGradient>, int64_t{s.N} * s.H * s.W * s.C, s,
+                  PlainGradient{dy}, dx);
+}
+
+void upsample_bprop(Context& ctx, const UpsampleShape& s, Activation activation, float slope,
+                    const float* y, const float* dy, float* dx) {
+  launch_elements(ctx, upsample_backward<ActivatedGradient>, int64_t{s.N} * s.H * s.W * s.C, s,
+                  ActivatedGradient{dy, y, activation, slope}, dx);
 }
 
 }  // namespace assay::cuda

@@ -11,9 +11,9 @@ namespace assay {
 namespace {
 thread_local Context* innermost = nullptr;
 constexpr const char* kPrecisionNames[] = {"fp32", "fp32-strict", "tf32x3", "tf32", "bf16"};
-constexpr const char* kAlgoNames[] = {"automatic", "naive",  "blocked",   "fused",
-                                      "winograd",  "tiled",  "pipelined", "tensor_core",
-                                      "hopper",    "direct", "tiles"};
+constexpr const char* kAlgoNames[] = {"automatic",   "naive",  "blocked", "fused",
+                                      "winograd",    "tiled",  "hoisted", "pipelined",
+                                      "tensor_core", "hopper", "direct",  "tiles"};
 
 /// The value of Enum whose entry in the list of names is `name`.
 template <class Enum, size_t kCount>

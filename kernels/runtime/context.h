@@ -30,6 +30,7 @@ enum class Algorithm : uint8_t {
   fused,        ///< CPU: blocking without copies, with bias, pool and activation in registers
   winograd,     ///< CPU: fewer products
   tiled,        ///< CUDA: tiles in shared memory
+  hoisted,      ///< CUDA: indices computed before the loop, four elements a copy
   pipelined,    ///< CUDA: copies run ahead of the products
   tensor_core,  ///< CUDA: products on tensor cores
   hopper,       ///< CUDA, sm_90: TMA and wgmma

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "data/noise.h"
 #include "kernels/runtime/error.h"
 #include "models/detectors/anogan_detector.h"
 #include "models/detectors/cnn_detector.h"
@@ -42,6 +43,23 @@ SuiteVariant untrained() {
 SuiteVariant with_latent(int latent) {
   return {fmt::format("latent-{}", latent),
           [latent](RunConfig& config) { config.own_values["latent"] = latent; }};
+}
+
+/// Noise in training alone, of other variances and shares than the study's.
+std::vector<SuiteVariant> with_training_noise(std::vector<SuiteVariant> variants) {
+  for (const double share : {kNoiseShare, 1.0})
+    for (const double variance : {kNoiseVariance, 0.005, 0.02}) {
+      if (share == kNoiseShare && variance == kNoiseVariance) continue;  // --noise noisy/clean
+      variants.push_back({.name = fmt::format("train-noise-{:g}-{:g}", variance, share),
+                          .set =
+                              [variance, share](RunConfig& config) {
+                                config.train_noise = "noisy";
+                                config.noise_variance = variance;
+                                config.noise_share = share;
+                              },
+                          .on_request = true});
+    }
+  return variants;
 }
 
 template <class Step>
@@ -153,10 +171,11 @@ ModelSpec kd_cae() {
                   {.preset = "kd-cae",
                    .max_classes = kAllClasses,
                    .seeds = 5,
-                   .variants = {untrained(),
-                                with_latent(512),
-                                with_latent(2048),
-                                {"keep-last", [](RunConfig& config) { config.keep_last = true; }}},
+                   .variants = with_training_noise(
+                       {untrained(),
+                        with_latent(512),
+                        with_latent(2048),
+                        {"keep-last", [](RunConfig& config) { config.keep_last = true; }}}),
                    .noise_sweep = true}}};
   model.report = {
       .colour = 0,
@@ -192,7 +211,7 @@ ModelSpec ni_cae() {
                    .max_classes = kAllClasses,
                    .seeds = 5,
                    .noise = {"clean/clean", "clean/noisy", "noisy/clean", "noisy/noisy"},
-                   .variants = {squared_error, untrained()},
+                   .variants = with_training_noise({squared_error, untrained()}),
                    .noise_sweep = true}}};
   model.report = {
       .colour = 2,

@@ -43,6 +43,7 @@ NetworkFactory factory_of() {
 struct SuiteVariant {
   std::string name;  ///< for --variants, and the end of the folder names
   std::function<void(RunConfig&)> set;
+  bool on_request = false;  ///< only if --variants names it
 };
 
 /// The runs of a model in one profile of `assay suite`.

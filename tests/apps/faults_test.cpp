@@ -162,6 +162,7 @@ TEST_CASE("a killed run of each kind goes on to the same files, and leaves no te
         model == "kd-cae"
             ? std::vector<std::string>{"--image-size",  "16",    "--epochs",     "5",
                                        "--train-noise", "noisy", "--test-noise", "noisy"}
+        : model == "ni-cae" ? std::vector<std::string>{"--image-size", "32", "--epochs", "5"}
         : model == "cnn"
             ? std::vector<std::string>{"--image-size", "32", "--epochs", "3", "--folds", "2"}
         : model == "dcgan"
@@ -171,7 +172,7 @@ TEST_CASE("a killed run of each kind goes on to the same files, and leaves no te
     return line;
   };
   unsigned random = 12345;  // a linear congruential generator: the same kills every time
-  for (const std::string model : {"kd-cae", "cnn", "lpd", "dcgan"}) {
+  for (const std::string model : {"kd-cae", "ni-cae", "cnn", "lpd", "dcgan"}) {
     CAPTURE(model);
     const fs::path whole = folder / (model + "-whole"), run = folder / "run";
     const auto begin = std::chrono::steady_clock::now();

@@ -203,8 +203,8 @@ TEST_CASE("no string of a run becomes a tag of the report or a command of its ow
     CHECK(commands.size() > 50);
     for (const std::string& cure : between(page, "; run assay", "</li>"))
       commands.push_back("assay" + cure);
-    for (const Ordered& cell : Ordered::parse(read_text(root / "results.json"))["cells"])
-      commands.push_back(cell["command"]);
+    const Ordered results = Ordered::parse(read_text(root / "results.json"));
+    for (const Ordered& cell : results["cells"]) commands.push_back(cell["command"]);
     std::string all;
     for (const std::string& command : commands) {
       CHECK(command.starts_with("assay "));

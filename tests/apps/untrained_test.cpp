@@ -191,6 +191,15 @@ TEST_CASE("a suite runs variants where they are asked for, and sweeps the noise"
   const std::string page = read_text(folder / "out/report/index.html");
   CHECK(contains(page, "What did training buy?"));
   CHECK(contains(page, "Noise on the test images alone"));
+  // Noise of another variance in training runs where it is named, and has a chart then.
+  CHECK(!contains(suite({"--list", "--profile", "paper"}).out, "--noise-variance 0.005"));
+  CHECK(!contains(page, "Noise on the training images alone"));
+  require_success(suite({"--profile", "paper", "--models", "kd-cae", "--seeds", "1", "--variants",
+                         "train-noise-0.005-0.1,train-noise-0.005-1"}));
+  const std::string with_noise = read_text(folder / "out/report/index.html");
+  CHECK(contains(with_noise, "Noise on the training images alone"));
+  CHECK(contains(with_noise, "KD-CAE, 10\u00a0% of the images"));
+  CHECK(contains(with_noise, "KD-CAE, 100\u00a0% of the images"));
   // A sweep that is missing is made up for.
   fs::remove(folder / "out/kd-cae-tile-seed1/noise_sweep.csv");
   require_success(suite({"--models", "kd-cae,pca", "--variants", "untrained"}));

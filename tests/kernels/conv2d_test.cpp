@@ -183,6 +183,26 @@ TEST_CASE("conv2d: a warmed-up step asks the system for no memory") {
   }
 }
 
+TEST_CASE("conv2d: both gradients at once are those of the passes, bit for bit") {
+  if (!test::tested("cpu")) return;
+  for (const Conv2dCase& c : test::conv2d_cases()) {
+    CAPTURE(c);
+    CpuContext ctx(1);
+    const Conv2dProblem p(c);
+    const Conv2dGrad<float> g{p.dy.data(), p.y_of_backward.data(), p.argmax.data()};
+    const size_t filters = p.w.size(), biases = static_cast<size_t>(c.s.K);
+    std::vector<float> dx(p.x.size(), NAN), dx2 = dx, dw(filters, NAN), dw2 = dw, db(biases, NAN),
+                                            db2 = db;
+    conv2d_dgrad<float>(ctx, c.s, c.e, g, p.w.data(), dx.data());
+    conv2d_wgrad<float>(ctx, c.s, c.e, p.x.data(), g, dw.data(), db.data());
+    conv2d_bprop<float>(ctx, c.s, c.e, p.x.data(), g, p.w.data(), dx2.data(), dw2.data(),
+                        db2.data());
+    CHECK(dx == dx2);
+    CHECK(dw == dw2);
+    CHECK(db == db2);
+  }
+}
+
 TEST_CASE("conv2d: packed weights follow the version") {
   if (!test::tested("cpu")) return;
   CpuContext ctx(1);

@@ -35,6 +35,7 @@ constexpr Case kCases[] = {
     {{2, 2, 0}, true},      {{16, 20, 272}, true}, {{9, 7, 301}, true},   {{32, 512, 576}, false},
     {{97, 130, 33}, false}, {{1, 200, 64}, false}, {{200, 1, 31}, false}, {{13, 32, 128}, false},
     {{100, 16, 9}, false},  {{33, 3, 96}, false},  {{9, 1, 512}, false},  {{20, 4, 64}, false},
+    {{98, 1100, 3}, false}, {{1, 131, 0}, false},  {{3, 130, 8}, false},
 };
 
 /// gemm<float>, or one of the versions behind it.
@@ -108,6 +109,7 @@ std::ostream& operator<<(std::ostream& out, const Version& v) {
 constexpr Version kVersions[] = {
     {Algorithm::naive, Precision::fp32, 0},
     {Algorithm::tiled, Precision::fp32, 0},
+    {Algorithm::hoisted, Precision::fp32, 0},
     {Algorithm::pipelined, Precision::fp32, 0},
     {Algorithm::tensor_core, Precision::tf32x3, 8},
     {Algorithm::tensor_core, Precision::tf32, 8192 * 1.001},
@@ -233,6 +235,7 @@ Product with_tile(Algorithm version, cuda::GemmTile tile) {
   return [=](Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
              Weights<float> b, const float* bias, float* c) {
     const auto run = version == Algorithm::tiled       ? cuda::gemm_tiled
+                     : version == Algorithm::hoisted   ? cuda::gemm_hoisted
                      : version == Algorithm::pipelined ? cuda::gemm_pipelined
                      : version == Algorithm::hopper    ? cuda::gemm_hopper
                                                        : cuda::gemm_tensor_core;

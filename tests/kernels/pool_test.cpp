@@ -111,6 +111,23 @@ TEST_CASE("upsample: values and gradients") {
           return dx.host();
         },
         test::near(want_dx, scale, s.factor * s.factor));
+    // Behind an activation; f' adds three roundings to each term.
+    for (const Activation f : {Activation::relu, Activation::sigmoid}) {
+      auto y = test::random_floats(out);
+      if (f == Activation::sigmoid)
+        for (float& v : y) v = 0.5f + 0.4f * v;
+      std::vector<double> dz(static_cast<size_t>(out));
+      for (size_t i = 0; i < dz.size(); ++i)
+        dz[i] = dy[i] * activation_slope<double>(f, 0, static_cast<double>(y[i]));
+      upsample_bprop<double>(ctx, s, dz.data(), want_dx.data());
+      test::every_way(
+          [&](Context& c) {
+            const test::Array<float> dx(c, n);
+            upsample_bprop(c, s, f, 0, test::Array(c, y), test::Array(c, dy), dx);
+            return dx.host();
+          },
+          test::near(want_dx, scale, s.factor * s.factor + 3));
+    }
   }
 }
 

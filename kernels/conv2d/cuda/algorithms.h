@@ -25,6 +25,9 @@ ASSAY_CONV2D_ALGORITHM
 namespace tiled {
 ASSAY_CONV2D_ALGORITHM
 }
+namespace hoisted {
+ASSAY_CONV2D_ALGORITHM
+}
 namespace pipelined {
 ASSAY_CONV2D_ALGORITHM
 }

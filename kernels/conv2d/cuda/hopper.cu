@@ -1,4 +1,4 @@
-// Version 5, for sm_90, fprop and dgrad: TMA copies and wgmma multiplies, in the pipeline of the
+// Version 6, for sm_90, fprop and dgrad: TMA copies and wgmma multiplies, in the pipeline of the
 // matrix product (kernels/gemm/cuda/wgmma_pipeline.cuh).
 //
 // A tile has 128 pixels, a box of images, rows and columns of one phase, and 128, 64 or 32 filters.

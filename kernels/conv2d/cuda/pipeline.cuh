@@ -1,5 +1,6 @@
 // The pipeline that the versions `pipelined` and `tensor_core` share: shared memory is a ring of
-// stages, and while one is multiplied, cp.async fills the next ones.
+// stages, and while one is multiplied, cp.async fills the next ones. `hoisted` is the same with one
+// stage, so without the overlap.
 //
 //      copies       | stage 0 | stage 1 | stage 2 | stage 0 | stage 1 | ...
 //      multiplies                       | stage 0 | stage 1 | stage 2 | ...
@@ -22,9 +23,22 @@
 
 namespace assay::cuda {
 
-/// Multiplies `steps` stages into `tile`. load(stage, step) starts the copies of a step.
+/// The loop of `hoisted`: a step copies, waits, multiplies, waits.
 template <class Tile, class Load>
-__device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& tile) {
+__device__ void copy_and_multiply(float* shared, int steps, const Load& load, Tile& tile) {
+  for (int step = 0; step < steps; ++step) {
+    load(shared, step);
+    ptx::cp_async_commit();
+    ptx::cp_async_wait<0>();
+    __syncthreads();
+    tile.multiply(shared, shared + Tile::kFloatsA);
+    __syncthreads();  // before the stage is filled again
+  }
+}
+
+/// The loop over the ring of stages.
+template <class Tile, class Load>
+__device__ void copy_ahead(float* shared, int steps, const Load& load, Tile& tile) {
   constexpr int kA = Tile::kFloatsA, kStage = kA + Tile::kFloatsB;
   int filled = 0, free = (Tile::kStages - 1) * kStage;  // offsets of stages
 #pragma unroll
@@ -45,6 +59,15 @@ __device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& t
   }
   ptx::cp_async_wait<0>();
   __syncthreads();
+}
+
+/// Multiplies `steps` stages into `tile`. load(stage, step) starts the copies of a step.
+template <class Tile, class Load>
+__device__ void run_pipeline(float* shared, int steps, const Load& load, Tile& tile) {
+  if constexpr (Tile::kStages == 1)
+    copy_and_multiply(shared, steps, load, tile);
+  else
+    copy_ahead(shared, steps, load, tile);
   tile.store(shared);  // the stages are free: the epilogue's tile takes their place
   __syncthreads();
 }

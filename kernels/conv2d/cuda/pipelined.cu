@@ -1,5 +1,4 @@
-// Version 3: the copies run ahead of the multiply-adds (pipeline.cuh). Each of 128 threads has
-// 8 x 8 sums (fma_tile.cuh), 4 x 4 in small tiles.
+// Version 4: the copies run ahead of the multiply-adds (pipeline.cuh).
 #include "kernels/conv2d/cuda/algorithms.h"
 #include "kernels/conv2d/cuda/pipeline_wgrad.cuh"
 #include "kernels/gemm/cuda/fma_tile.cuh"

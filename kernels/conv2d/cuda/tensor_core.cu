@@ -1,4 +1,4 @@
-// Version 4: the pipeline of version 3, with the products on the tensor cores (mma_tile.cuh): TF32
+// Version 5: the pipeline of version 4, with the products on the tensor cores (mma_tile.cuh): TF32
 // or three TF32 products of float tensors, as the precision says, or those of bf16 tensors. Sums
 // are fp32.
 #include <algorithm>

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kRowBlock = 96;      // rows of a task: a multiple of every register tile
 constexpr int kColumnBlock = 128;  // columns of a task: a multiple of every full panel
+constexpr int kFewTerms = 8;       // up to here a product takes the time of storing it
 
 // Columns [first, first + real) of op(B), padded with zeros to a panel (K, width).
 void copy_panel(const GemmShape& s, const float* b, int first, int width, int real, float* out) {
@@ -54,6 +55,35 @@ void pack_all(Context& ctx, const GemmShape& s, const float* b, float* out) {
   });
 }
 
+// Without packing, which would cost more than a product of few terms.
+void gemm_few_terms(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
+                    const float* b, const float* bias, float* c) {
+  constexpr int kColumns = 1024;  // of a task: 4 KB of each row of b and of c
+  const int row_blocks = (s.M + kRowBlock - 1) / kRowBlock;
+  const int column_blocks = (s.N + kColumns - 1) / kColumns;
+  parallel_for(ctx, int64_t{row_blocks} * column_blocks, [&](int64_t part) {
+    const int m0 = static_cast<int>(part / column_blocks) * kRowBlock;
+    const int n0 = static_cast<int>(part % column_blocks) * kColumns;
+    const FewTermsJob job{.a = a + int64_t{m0} * (s.transpose_a ? 1 : s.K),
+                          .a_row = s.transpose_a ? 1 : s.K,
+                          .a_term = s.transpose_a ? s.M : 1,
+                          .b = b + n0,
+                          .b_row = s.N,
+                          .M = std::min(kRowBlock, s.M - m0),
+                          .N = std::min(kColumns, s.N - n0),
+                          .K = s.K,
+                          .bias = bias != nullptr ? bias + n0 : nullptr,
+                          .c = c + int64_t{m0} * s.N + n0,
+                          .c_row = s.N,
+                          .accumulate = e.accumulate};
+    ASSAY_ISA_CALL(few_terms_product, job);
+    if (e.activation != Activation::none)
+      for (int m = 0; m < job.M; ++m)
+        ASSAY_ISA_CALL(activate_in_place, e.activation, e.slope, int64_t{job.N},
+                       job.c + m * job.c_row);
+  });
+}
+
 size_t panel_bytes(const GemmShape& s, int columns) {
   return sizeof(float) * static_cast<size_t>(s.K) * padded_columns(columns);
 }
@@ -62,6 +92,8 @@ size_t panel_bytes(const GemmShape& s, int columns) {
 
 void gemm_blocked(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const float* a,
                   Weights<float> b, const float* bias, float* c) {
+  if (s.K <= kFewTerms && s.N >= kColumnBlock && !s.transpose_b)
+    return gemm_few_terms(ctx, s, e, a, b.data, bias, c);
   Scratch transposed;
   if (s.transpose_a) {
     transposed = Scratch(ctx, sizeof(float) * static_cast<size_t>(s.M) * s.K);

@@ -55,6 +55,21 @@ struct OuterJob {
   int64_t out_row;
 };
 
+/// c[m*c_row + n] = bias[n] + sum_k a[m*a_row + k*a_term] b[k*b_row + n], k < K: a product of so
+/// few terms that its time is that of storing c. b is read unpacked and each row of c stored in
+/// order.
+struct FewTermsJob {
+  const float* a;
+  int64_t a_row, a_term;
+  const float* b;
+  int64_t b_row;
+  int M, N, K;
+  const float* bias;  ///< (N) or null
+  float* c;           ///< not read unless accumulate
+  int64_t c_row;
+  bool accumulate;
+};
+
 /// A row of OuterJob::out is rounded up to a multiple of this many columns.
 inline constexpr int kOuterColumns = 32;
 
@@ -65,6 +80,7 @@ ASSAY_ISA_DECLARE(
     // (rows/lanes, 4, lanes) if the panel is narrow and `run` is whole vectors; else nothing.
     void interleave_panel(int64_t rows, int width, int run, float* panel);
     void tile_product(const TileJob& job); void outer_product(const OuterJob& job);
+    void few_terms_product(const FewTermsJob& job);
     // y = f(y) for n values.
     void activate_in_place(Activation a, float slope, int64_t n, float* y);)
 

@@ -340,6 +340,25 @@ void outer_columns(const OuterJob& t, int j0) {
   for (; i < t.I; ++i) outer_rows<NV, 1>(t, i, j0);
 }
 
+// NV vectors of row m from column n, the last of `real` lanes.
+template <int NV>
+ASSAY_INLINE void few_terms(const FewTermsJob& t, int m, int n, int real) {
+  const auto at = [real](const float* p, int v) {
+    return v == NV - 1 && real < kLanes ? load_first(p + v * kLanes, real) : load(p + v * kLanes);
+  };
+  vf acc[NV] = {};
+  if (t.bias != nullptr)
+    for (int v = 0; v < NV; ++v) acc[v] = at(t.bias + n, v);
+  for (int k = 0; k < t.K; ++k) {
+    const float x = t.a[m * t.a_row + k * t.a_term];
+    for (int v = 0; v < NV; ++v) acc[v] += x * at(t.b + k * t.b_row + n, v);
+  }
+  float* c = t.c + m * t.c_row + n;
+  if (t.accumulate)
+    for (int v = 0; v < NV; ++v) acc[v] = at(c, v) + acc[v];
+  for (int v = 0; v < NV; ++v) store_first(c + v * kLanes, acc[v], v == NV - 1 ? real : kLanes);
+}
+
 }  // namespace
 
 int panel_width(int columns) {
@@ -375,6 +394,16 @@ void outer_product(const OuterJob& t) {
   int j = 0;
   for (; j + 2 * kLanes <= t.J; j += 2 * kLanes) outer_columns<2>(t, j);
   for (; j < t.J; j += kLanes) outer_columns<1>(t, j);
+}
+
+void few_terms_product(const FewTermsJob& t) {
+  constexpr int kVectors = 4;
+  for (int m = 0; m < t.M; ++m) {
+    int n = 0;
+    for (; n + kVectors * kLanes <= t.N; n += kVectors * kLanes)
+      few_terms<kVectors>(t, m, n, kLanes);
+    for (; n < t.N; n += kLanes) few_terms<1>(t, m, n, t.N - n < kLanes ? t.N - n : kLanes);
+  }
 }
 
 void activate_in_place(Activation a, float slope, int64_t n, float* y) {

@@ -48,6 +48,8 @@ void with_tile(GemmTile tile, const F& f) {
 void gemm_naive(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// Tiles in shared memory, 4 x 4 to 8 x 8 results in the registers of a thread.
 void gemm_tiled(Context& ctx, const GemmProblem& p, GemmTile tile);
+/// gemm_pipelined without its overlap: one stage, filled and multiplied in turns.
+void gemm_hoisted(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// cp.async in three stages, 8 x 8 results in registers, split over k where C is small.
 void gemm_pipelined(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// gemm_pipelined with mma.sync for products, three TF32 ones if ctx.precision is tf32x3, else one.

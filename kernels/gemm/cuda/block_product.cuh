@@ -114,14 +114,15 @@ class OperandCopies {
 };
 
 /// tile.sums = the product of rows i0 ... of A and columns j0 ... of B over k in [k_begin, k_end).
-/// A ring of three stages: while one is multiplied, the next two are copied. `shared` has
+/// A ring of three stages: while one is multiplied, the next two are copied; `hoisted` has one
+/// stage. `shared` has
 /// product_bytes<Tile>() bytes. Operands of two elements in a word are by_16. All threads of the
 /// block call it; it ends with a barrier.
 template <class Tile>
 __device__ __forceinline__ void block_product(Tile& tile, const Vectors& a, const Vectors& b,
                                               int i0, int j0, int k_begin, int k_end, bool a_by_16,
                                               bool b_by_16, float* shared) {
-  constexpr int kStage = Tile::kFloatsA + Tile::kFloatsB;
+  [[maybe_unused]] constexpr int kStage = Tile::kFloatsA + Tile::kFloatsB;
   OperandCopies<Tile, Tile::kADepth, Tile::kM> copies_a(a, i0, k_begin, a_by_16);
   OperandCopies<Tile, Tile::kBDepth, Tile::kN> copies_b(b, j0, k_begin, b_by_16);
   int left = k_end - k_begin;  // of k, to be copied
@@ -134,18 +135,28 @@ __device__ __forceinline__ void block_product(Tile& tile, const Vectors& a, cons
     ptx::cp_async_commit();  // an empty group after the last stage, so that the wait's count holds
   };
   tile.clear();
-  for (int stage = 0; stage < Tile::kStages - 1; ++stage) load(shared + stage * kStage);
-  int filled = 0, free = (Tile::kStages - 1) * kStage;  // offsets of stages
-  for (int k = k_begin; k < k_end; k += Tile::kDepth) {
-    ptx::cp_async_wait<Tile::kStages - 2>();  // this thread's copies of the stage have landed;
-    __syncthreads();                          // those of all have, and the stage before is free
-    load(shared + free);
-    tile.multiply(shared + filled, shared + filled + Tile::kFloatsA);
-    free = filled;
-    filled = filled == (Tile::kStages - 1) * kStage ? 0 : filled + kStage;
+  if constexpr (Tile::kStages == 1) {  // the version `hoisted`: nothing overlaps
+    for (int k = k_begin; k < k_end; k += Tile::kDepth) {
+      load(shared);
+      ptx::cp_async_wait<0>();
+      __syncthreads();
+      tile.multiply(shared, shared + Tile::kFloatsA);
+      __syncthreads();  // before the stage is filled again
+    }
+  } else {
+    for (int stage = 0; stage < Tile::kStages - 1; ++stage) load(shared + stage * kStage);
+    int filled = 0, free = (Tile::kStages - 1) * kStage;  // offsets of stages
+    for (int k = k_begin; k < k_end; k += Tile::kDepth) {
+      ptx::cp_async_wait<Tile::kStages - 2>();  // this thread's copies of the stage have landed;
+      __syncthreads();                          // those of all have, and the stage before is free
+      load(shared + free);
+      tile.multiply(shared + filled, shared + filled + Tile::kFloatsA);
+      free = filled;
+      filled = filled == (Tile::kStages - 1) * kStage ? 0 : filled + kStage;
+    }
+    ptx::cp_async_wait<0>();
+    __syncthreads();
   }
-  ptx::cp_async_wait<0>();
-  __syncthreads();
 }
 
 }  // namespace assay::cuda

@@ -181,4 +181,11 @@ struct FmaTile {
   }
 };
 
+/// A tile for one buffer in shared memory instead of a ring: a step copies, waits, multiplies and
+/// waits again (the version `hoisted`).
+template <class Tile>
+struct OneStage : Tile {
+  static constexpr int kStages = 1;
+};
+
 }  // namespace assay::cuda

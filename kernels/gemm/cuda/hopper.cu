@@ -1,4 +1,4 @@
-// Version 5, for sm_90: TMA copies and wgmma multiplies (wgmma_pipeline.cuh). A block takes one
+// Version 6, for sm_90: TMA copies and wgmma multiplies (wgmma_pipeline.cuh). A block takes one
 // tile of C after another: 132 blocks, one for each multiprocessor of an H100, and in groups of 8
 // tiles down, so that blocks that run at the same time share columns of B in the second-level
 // cache.

@@ -1,5 +1,4 @@
-// Version 3: the next tiles are copied while this one is multiplied, and a thread keeps 8 by 8
-// results, so that a number from shared memory is used eight times (block_product.cuh).
+// Version 4: the next tiles are copied while this one is multiplied (block_product.cuh).
 #include "kernels/gemm/cuda/split.cuh"
 
 namespace assay::cuda {

@@ -64,7 +64,9 @@ bool is_plain(const GemmProblemInto<C>& p) {
   return p.bias == nullptr && p.e.activation == Activation::none && !p.e.accumulate;
 }
 
-/// Of<kADepth, kBDepth> is the Tile for the layouts of A and B; all have the same size.
+/// Of<kADepth, kBDepth> is the Tile for the layouts of A and B; all have the same size. gcc 12
+/// gives instances with an Of of an anonymous namespace one symbol in all files, so the names of
+/// these must differ between files.
 template <template <bool, bool> class Of, class C>
 void split_product(Context& ctx, const GemmProblemInto<C>& p) {
   constexpr int kElements = Of<true, true>::kElements;

@@ -1,4 +1,4 @@
-// Version 4: the pipeline of version 3 with mma.sync in place of multiply-adds (block_product.cuh),
+// Version 5: the pipeline of version 4 with mma.sync in place of multiply-adds (block_product.cuh),
 // on float or on bf16 tensors.
 #include "kernels/gemm/cuda/split.cuh"
 #include "kernels/pointwise/pointwise.h"
