@@ -40,7 +40,10 @@ ASSAY_CONV2D_ALGORITHM_ON(bf16)
 /// fprop and dgrad alone.
 namespace hopper {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace hopper
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
 namespace bf16_tensors {
