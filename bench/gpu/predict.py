@@ -35,7 +35,7 @@ PRECISIONS = {  # precision: (unit, products, Math of the mma.sync tiles, Math o
     "fp32": ("fp32", 1, None, None),
     "tf32": ("tf32", 1, "Tf32", "WgmmaTf32"),
     "tf32x3": ("tf32", 3, "Tf32x3", "WgmmaTf32x3"),
-    "bf16": ("bf16", 1, "Bf16", None),
+    "bf16": ("bf16", 1, "Bf16", "WgmmaBf16"),
 }
 ROW = re.compile(r"^(\S+)\s+(.*?)\s+\(([\d, ]+)\)\s+(\d+)\s+([\d.]+)\s+([\d.]+)$")
 CONV = re.compile(r"conv (\d+)x(\d+)/(\d+)/")
@@ -126,7 +126,7 @@ def kernel_of(baseline, algorithm, layer, what, precision):
     sizes = None if algorithm.startswith("gemm ") else sizes_of(layer, what)
     if algorithm == "hopper" and sizes:  # plan_of() of hopper.cu
         def blocks(tile):
-            return blocks_of(sizes, tile) * (1 if tile[1] == 128 else parts_of(layer, what, sizes, tile))
+            return blocks_of(sizes, tile) * (1 if tile[1] == 128 else parts_of(layer, what, sizes, tile, precision))
         enough = {128: SMS, 64: SMS * 2 // 3, 32: 0}
         return next(k for k in found if (sizes[1] > k[2][1] // 2 or k[2][1] == 32)
                     and blocks(k[2]) >= enough[k[2][1]])
@@ -140,17 +140,18 @@ def blocks_of(sizes, tile):
     return math.ceil(sizes[0] / tile[0]) * math.ceil(sizes[1] / tile[1])
 
 
-def parts_of(layer, what, sizes, tile):
+def parts_of(layer, what, sizes, tile, precision="tf32"):
     """Parts into which hopper cuts the sum of a tile, by plan_of() of hopper.cu."""
     if "max-pool" in layer["what"] and what == "fprop":
         return 1
-    # Products of an output, which has stages of 32.
-    stages = layer["flops"] / (2 * sizes[0] * sizes[1]) / 32
+    # Products of an output, in stages of 128 bytes.
+    stages = layer["flops"] / (2 * sizes[0] * sizes[1]) / (64 if precision == "bf16" else 32)
     return max(1, min(SMS // blocks_of(sizes, tile), 8, int(stages) // 8))
 
 
 def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     unit, products, _, _ = PRECISIONS[precision]
+    row, algorithm = algorithm, algorithm.removesuffix("_bf16")
     if algorithm == "direct":
         unit, products = "fp32", 1
     if algorithm == "winograd":  # 36 products in place of 144
@@ -164,7 +165,7 @@ def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
             slots = SMS * kept["blocks_per_sm"]
             blocks = blocks_of(sizes, tile)
             if algorithm == "hopper":
-                parts = parts_of(layer, what, sizes, tile)
+                parts = parts_of(layer, what, sizes, tile, precision)
                 blocks *= parts
                 beside += 8 * parts * sizes[0] * sizes[1] if parts > 1 else 0
             share = blocks / (math.ceil(blocks / slots) * slots)
@@ -175,8 +176,8 @@ def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
     memory = layer["bytes"] / bandwidth
     if algorithm in ("hopper", "winograd") and what == "dgrad" and is_behind(layer):
         pixels, channels = sizes_of(layer, "fprop")
-        beside += 8 * pixels * channels  # dz
-    return {"layer": layer["name"], "pass": what, "algorithm": algorithm,
+        beside += (4 if precision == "bf16" else 8) * pixels * channels  # dz, written and read
+    return {"layer": layer["name"], "pass": what, "algorithm": row,
             "kernel": kernel[0] if kernel else None, "bound": bound if kernel else None,
             "waves": share, "us": 1e6 * (max(compute, memory) + beside / bandwidth), "floor_us": 1e6 * floor,
             "binds": "products" if compute > memory else "memory"}

@@ -37,14 +37,13 @@ struct Conv2dAlgorithm {
   void (*bf16_wgrad)(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
                      Conv2dGrad<bf16> g, float* dw, float* dbias) = nullptr;
 
-  /// Whether the row computes on bf16 tensors, then all three passes, instead of float ones.
+  /// Whether the row computes on bf16 tensors instead of float ones.
   bool is_bf16() const { return bf16_fprop != nullptr; }
   /// Whether the row has this pass at all, for some shape.
   bool has(ConvPass pass) const {
-    if (is_bf16()) return true;
-    return pass == ConvPass::fprop   ? fprop != nullptr
-           : pass == ConvPass::dgrad ? dgrad != nullptr
-                                     : wgrad != nullptr;
+    return pass == ConvPass::fprop   ? fprop != nullptr || bf16_fprop != nullptr
+           : pass == ConvPass::dgrad ? dgrad != nullptr || bf16_dgrad != nullptr
+                                     : wgrad != nullptr || bf16_wgrad != nullptr;
   }
 };
 

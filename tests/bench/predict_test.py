@@ -84,6 +84,20 @@ class Predict(unittest.TestCase):
         # Twice fprop's time by the bound, and 8 bytes for each element of z.
         self.assertAlmostEqual(rows[1]["us"], 2 * rows[0]["us"] + 8 * 32 * 64 * 64 * 64 / 3.35e6, places=1)
 
+    def test_bf16_on_hopper(self):
+        layer = self.layers["encoder.3"]
+        baseline = {"hopper::conv2d_hopper<WgmmaBf16, 64>": {"bound": 0.5, "blocks_per_sm": 1},
+                    "hopper::conv2d_hopper<WgmmaBf16, 32>": {"bound": 0.25, "blocks_per_sm": 1}}
+        rows = [predict.predict_pass(layer, what, "hopper_bf16", baseline, "bf16", 3.35e12)
+                for what in ("fprop", "dgrad")]
+        self.assertEqual([r["kernel"] for r in rows], list(baseline))
+        self.assertEqual(rows[0]["algorithm"], "hopper_bf16")
+        self.assertAlmostEqual(rows[0]["us"], 4831.84 / 989.4 / 0.5 / (1024 / (8 * 132)), places=2)
+        # 4 bytes for each element of z.
+        self.assertAlmostEqual(rows[1]["us"], 2 * rows[0]["us"] + 4 * 32 * 64 * 64 * 64 / 3.35e6, places=1)
+        cut = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128}
+        self.assertEqual(predict.parts_of(cut, "fprop", (2048, 128), (128, 64), "bf16"), 2)  # 18 stages
+
     def test_what_has_no_bound_counts_with_the_peak(self):
         row = predict.predict_pass(self.layers["encoder.3"], "fprop", "direct", BASELINE, "tf32", 3e12)
         self.assertIsNone(row["bound"])

@@ -109,6 +109,8 @@ class Listing(unittest.TestCase):
         wgmma = kernels.launch_of("hopper_product<WgmmaTf32x3, 64>")
         self.assertEqual((wgmma.threads, wgmma.tile), (384, "128x64x32"))
         self.assertEqual(wgmma.dynamic_shared, 6 * 32768)
+        wgmma = kernels.launch_of("hopper::conv2d_hopper<WgmmaBf16, 128>")
+        self.assertEqual((wgmma.dynamic_shared, wgmma.tile), (6 * 32768, "128x128x64"))
         self.assertEqual(kernels.launch_of("centre_rows").macs, 0)
 
     def test_names(self):

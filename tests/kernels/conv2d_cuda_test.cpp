@@ -8,7 +8,9 @@
 #include "kernels/emulator/config.h"
 #include "kernels/emulator/profile.h"
 #endif
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/reduce/reduce.h"
+#include "kernels/runtime/cuda/step_packs.h"
 #include "tests/kernels/conv2d_problem.h"
 
 namespace assay {
@@ -75,10 +77,12 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
   const auto check = [&](const Conv2dCase& c, ConvPass pass) {
     CAPTURE(c);
     CAPTURE(test::to_string(pass));
-    const Conv2dProblem p(c);
+    const Conv2dProblem wide(c), narrow(c, true);
     for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
       if (way.row == nullptr || way.row->algo != Algorithm::hopper) continue;
+      if (way.on_bf16() && (pass == ConvPass::dgrad ? c.s.K : c.s.C) % 8 != 0) continue;
       REQUIRE(way.covers(*ctx, pass, c));
+      const Conv2dProblem& p = way.on_bf16() ? narrow : wide;
       check_bound(p, pass, way.precision, run(*ctx, p, pass, way));
     }
   };
@@ -87,6 +91,10 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
   check(conv1x1(96, 118, 4, 36), ConvPass::fprop);                // tiles of 64 filters
   check(conv3x3(4, 4, 64, 40).batch(3).relu(), ConvPass::fprop);  // 18 stages in two parts
   check(conv4x4s2(8, 8, 40, 68).leaky(0.2f), ConvPass::dgrad);    // phases of 12 stages
+  check(conv4x4s2(8, 8, 40, 72).leaky(0.2f), ConvPass::dgrad);    // of 8 stages of bf16
+  check(conv3x3(4, 4, 128, 40).batch(3).relu(), ConvPass::fprop);
+  check(conv1x1(130, 132, 72, 68).pool(2).relu(), ConvPass::fprop);
+  check(conv1x1(96, 118, 36, 8), ConvPass::dgrad);
   check(conv3x3(4, 4, 32, 8).batch(9).pool(4).tanh(), ConvPass::fprop);
   check(conv3x3(18, 22, 8, 68).pool(2).relu(), ConvPass::fprop);
   check(conv4x4s2(20, 36, 8, 8).leaky(0.2f), ConvPass::fprop);
@@ -157,6 +165,15 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
     CHECK(version(Algorithm::automatic, kTf32, kDgrad, large) == Algorithm::hopper);
     CHECK(version(Algorithm::automatic, kTf32, kWgrad, large) == Algorithm::tensor_core);
     CHECK(version(Algorithm::automatic, kTf32, kFprop, wide) == Algorithm::tensor_core);
+    const auto chosen_on_bf16 = [&](Algorithm algorithm, ConvPass pass, const Conv2dCase& c) {
+      ctx.algorithm = algorithm;
+      ctx.precision = Precision::bf16;
+      return std::string(conv2d_algorithm(ctx, pass, c.s, c.e, DType::bf16).name());
+    };
+    CHECK(chosen_on_bf16(Algorithm::hopper, kFprop, wide) == "hopper_bf16");
+    CHECK(chosen_on_bf16(Algorithm::automatic, kFprop, large) == "hopper_bf16");
+    CHECK(chosen_on_bf16(Algorithm::automatic, kDgrad, large) == "hopper_bf16");
+    CHECK(chosen_on_bf16(Algorithm::automatic, kWgrad, large) == "tensor_core_bf16");
   }
   CHECK(version(Algorithm::hopper, kTf32, kWgrad, wide) == Algorithm::tensor_core);
   CHECK(version(Algorithm::hopper, kTf32, kFprop, odd) == Algorithm::tiled);
@@ -209,6 +226,45 @@ TEST_CASE("conv2d on CUDA: a version leaves what it does not cover to the one be
   }
   CHECK(few_channels >= 10);
 }
+
+#if ASSAY_HAVE_CUDA
+TEST_CASE("conv2d on sm_90: the hopper version keeps its packed filters in a recorded step") {
+  if (!test::sm90a_tested()) return;
+  const auto context = make_context(Device::cuda(), 1);
+  for (const Conv2dWay& way : test::conv2d_ways(Device::cuda())) {
+    if (way.row == nullptr || way.row->algo != Algorithm::hopper) continue;
+    CAPTURE(way);
+    Context ctx = *context;
+    // Phases of one and of two taps a side.
+    const Conv2dProblem p(conv3x3(5, 6, 8, 8).upsample(4), way.on_bf16());
+    const auto packs = cuda::new_step_packs();
+    const auto run_with = [&](StepPacks* step) {
+      ctx.precision = way.precision;
+      ctx.step_packs = step;
+      const Array<float> w(ctx, p.w);
+      const auto on = [&]<class T>(const std::vector<T>& x, const auto& fprop) {
+        const Array<T> there(ctx, x), y(ctx, std::vector<T>(p.dy.size(), static_cast<T>(NAN)));
+        const auto call = [&] {
+          fprop(ctx, p.c.s, p.c.e, there, w.get(), nullptr, y, nullptr);
+          const std::vector<T> values = y.host();
+          return std::vector<float>(values.begin(), values.end());
+        };
+        const std::vector<float> first = call();
+        CHECK(call() == first);
+        if (step != nullptr) {  // new filters are not seen before the step forgets
+          fill<float>(ctx, static_cast<int64_t>(p.w.size()), 0.0f, w);
+          CHECK(call() == first);
+          step->forget();
+          CHECK(call() == std::vector<float>(p.dy.size()));
+        }
+        return first;
+      };
+      return way.on_bf16() ? on(test::to_bf16(p.x), way.row->bf16_fprop) : on(p.x, way.row->fprop);
+    };
+    CHECK(run_with(packs.get()) == run_with(nullptr));
+  }
+}
+#endif
 
 TEST_CASE("conv2d on CUDA: filters may lie anywhere, images by fours at multiples of 16 bytes") {
   if (!test::cuda_tested()) return;

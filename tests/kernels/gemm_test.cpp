@@ -116,6 +116,7 @@ constexpr Version kVersions[] = {
     {Algorithm::tensor_core, Precision::bf16, 0},
     {Algorithm::hopper, Precision::tf32x3, 8},
     {Algorithm::hopper, Precision::tf32, 8192 * 1.001},
+    {Algorithm::hopper, Precision::bf16, 0},
 };
 
 /// Runs a product of bf16 tensors, or that of a gradient of weights if A is transposed, and
@@ -123,7 +124,8 @@ constexpr Version kVersions[] = {
 /// left are the K + 4 roundings of an fp32 sum and its activation, and the output's to bf16, by
 /// 2^-8 of the value.
 void check_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
-                   const cuda::GemmTile* tile = nullptr) {
+                   const cuda::GemmTile* tile = nullptr,
+                   Algorithm version = Algorithm::tensor_core) {
   CAPTURE(s);
   const auto random = [](int64_t n) {
     std::vector<bf16> v;
@@ -154,7 +156,8 @@ void check_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool
     const float* added = with_bias ? bias_there.get() : nullptr;
     if (tile == nullptr) gemm<bf16>(ctx, s, e, a_there, b_there.get(), added, c);
 #if ASSAY_HAVE_CUDA
-    if (tile != nullptr) cuda::gemm_bf16(ctx, s, e, a_there, b_there, added, c, *tile);
+    const auto with_tile = version == Algorithm::hopper ? cuda::gemm_hopper_bf16 : cuda::gemm_bf16;
+    if (tile != nullptr) with_tile(ctx, s, e, a_there, b_there, added, c, *tile);
 #endif
     got = wide(c.host());
   }
@@ -213,12 +216,14 @@ TEST_CASE("gemm: the CNN's dense layer with every version on the CUDA device") {
     const auto run = [&](const GemmShape& s, const GemmEpilogue& e, bool with_bias) {
       if (version.precision != Precision::bf16)
         return check(ctx, s, e, with_bias, version.operands);
+      if (version.algo == Algorithm::hopper && !test::sm90a_tested()) return;
       REQUIRE(gemm_bf16_algorithm(ctx, s) != nullptr);
       check_on_bf16(ctx, s, e, with_bias);
     };
     run({.M = 32, .N = 512, .K = 576, .transpose_b = true}, {.activation = Activation::relu}, true);
     run({.M = 32, .N = 576, .K = 512}, {}, false);
-    run({.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false);
+    if (version.algo != Algorithm::hopper || version.precision != Precision::bf16)
+      run({.M = 512, .N = 576, .K = 32, .transpose_a = true}, {}, false);
   }
 }
 
@@ -239,11 +244,14 @@ Product with_tile(Algorithm version, cuda::GemmTile tile) {
 }
 
 /// A full tile and a bit, less than one, splits of k; rows of A and B in 8s.
-void check_bf16_tile(Context& ctx, cuda::GemmTile tile) {
+void check_bf16_tile(Context& ctx, Algorithm version, cuda::GemmTile tile) {
   for (const GemmShape& s : {GemmShape{129, 136, 40}, GemmShape{130, 65, 24, false, true},
                              GemmShape{67, 8, 272}, GemmShape{67, 3, 272, false, true},
-                             GemmShape{136, 152, 37, true}, GemmShape{8, 72, 272, true}})
-    check_on_bf16(ctx, s, {}, true, &tile);
+                             GemmShape{136, 152, 37, true}, GemmShape{8, 72, 272, true}}) {
+    if (version == Algorithm::hopper && !cuda::gemm_hopper_bf16_covers(ctx, s).is_possible())
+      continue;
+    check_on_bf16(ctx, s, {}, true, &tile, version);
+  }
 }
 
 TEST_CASE("gemm: every tile of every version on the CUDA device equals the float64 reference") {
@@ -256,7 +264,7 @@ TEST_CASE("gemm: every tile of every version on the CUDA device equals the float
         CAPTURE(tile.N);
         ctx.precision = version.precision;
         if (version.precision == Precision::bf16) {
-          check_bf16_tile(ctx, tile);
+          check_bf16_tile(ctx, version.algo, tile);
           continue;
         }
         const Product product = with_tile(version.algo, tile);
@@ -283,6 +291,10 @@ TEST_CASE("gemm on sm_90: a block of the hopper version takes several tiles, als
       const GemmShape s{.M = 128 * 134 - 3, .N = 6, .K = 36, .transpose_b = true};  // 132 blocks
       check(ctx, s, {.activation = Activation::relu}, true, operands);
     }
+    ctx.precision = Precision::bf16;
+    for (const int N : {6, 7})  // in pairs and one by one
+      check_on_bf16(ctx, {.M = 128 * 134 - 3, .N = N, .K = 72, .transpose_b = true},
+                    {.activation = Activation::relu}, true);
   });
 }
 
@@ -315,6 +327,13 @@ TEST_CASE("gemm on sm_90: automatic takes the hopper version for large products 
   ctx.algorithm = Algorithm::hopper;
   CHECK(algo(small) == Algorithm::hopper);
   CHECK(algo({.M = 256, .N = 256, .K = 4095}) == Algorithm::tensor_core);
+  ctx.algorithm = Algorithm::automatic;
+  const auto on_bf16 = [&](const GemmShape& s) {
+    return std::string(gemm_bf16_algorithm(ctx, s)->name);
+  };
+  CHECK(on_bf16(large) == "hopper_bf16");
+  CHECK(on_bf16(small) == "tensor_core_bf16");
+  CHECK(on_bf16({.M = 4096, .N = 4096, .K = 4096, .transpose_a = true}) == "tensor_core_bf16");
 }
 
 TEST_CASE("gemm: the tile is chosen by the shape, and so are the parts of k") {
@@ -348,7 +367,7 @@ TEST_CASE("gemm on CUDA: no bank conflicts") {
       if (version.algo == Algorithm::naive) continue;
       ctx->get().precision = version.precision;
       if (version.precision == Precision::bf16) {
-        check_bf16_tile(*ctx, tile);
+        check_bf16_tile(*ctx, version.algo, tile);
         continue;
       }
       for (const GemmShape& shape : {GemmShape{128, 128, 32}, GemmShape{65, 67, 17}})

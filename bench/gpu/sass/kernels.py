@@ -27,15 +27,15 @@ def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
     return Launch(threads, 12 * words, m * n * depth, 4 * line * (m + n), f"{m}x{n}x{depth}")
 
 
-def wgmma_tile(three, n):
-    """wgmma_pipeline.cuh: 128 rows, stages of 32 elements of the depth."""
-    n, parts = int(n), 2 if three else 1
-    stage = 4 * 32 * (128 + parts * n)
-    return Launch(384, min(6, 196 * 1024 // stage) * stage, 128 * n * 32, stage, f"128x{n}x32")
+def wgmma_tile(math, n):
+    """wgmma_pipeline.cuh: 128 rows, stages of 128 bytes of the depth."""
+    n, parts, depth = int(n), 2 if math == "Tf32x3" else 1, 64 if math == "Bf16" else 32
+    stage = 128 * (128 + parts * n)
+    return Launch(384, min(6, 196 * 1024 // stage) * stage, 128 * n * depth, stage, f"128x{n}x{depth}")
 
 
 ROWS = (
-    (r"hopper\w*<WgmmaTf32(x3)?, (\d+)>", wgmma_tile),
+    (r"hopper\w*<Wgmma(Tf32x3|Tf32|Bf16), (\d+)>", wgmma_tile),
     (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
     # winograd.cu: 36 products of 32 tiles x 32 filters, two stages
     (r"conv2d_winograd", lambda: Launch(384, 8 * 36 * 8 * (36 + 32), 36 * 32 * 32 * 8, 4 * 36 * 8 * 32,

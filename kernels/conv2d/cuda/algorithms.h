@@ -44,7 +44,10 @@ ASSAY_CONV2D_ALGORITHM
 /// Likewise.
 namespace hopper {
 ASSAY_CONV2D_ALGORITHM
+namespace bf16_tensors {
+ASSAY_CONV2D_ALGORITHM_ON(bf16)
 }
+}  // namespace hopper
 namespace direct {
 ASSAY_CONV2D_ALGORITHM
 namespace bf16_tensors {

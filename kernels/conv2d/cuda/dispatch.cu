@@ -41,6 +41,17 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T*
 }
 
 constexpr Conv2dAlgorithm kTable[] = {
+    {.name = "hopper_bf16",
+     .algo = Algorithm::hopper,
+     .covers_text = "bf16 tensors on sm_90, fprop and dgrad, channels in 8s: as hopper",
+     .file = "kernels/conv2d/cuda/hopper.cu",
+     .wgrad_file = nullptr,
+     .covers = hopper::bf16_tensors::covers,
+     .fprop = nullptr,
+     .dgrad = nullptr,
+     .wgrad = nullptr,
+     .bf16_fprop = fprop<hopper::bf16_tensors::fprop, bf16>,
+     .bf16_dgrad = dgrad<hopper::bf16_tensors::dgrad, bf16>},
     {.name = "tensor_core_bf16",
      .algo = Algorithm::tensor_core,
      .covers_text =

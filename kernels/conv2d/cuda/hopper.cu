@@ -7,8 +7,10 @@
 // mask.
 //
 //   x (N,H,W,C)    box of 32 channels x columns x rows x images, from (c, w0 + s, h0 + r, n0)
-//   filters        (parts * phases, K, taps, C): 32 channels of one tap of the tile's filters
+//   filters        (phases * parts, K, taps, C): 32 channels of one tap of the tile's filters
 //   stages         taps x C/32; channels past the last one are zeros on both sides
+//
+// bf16 tensors have 64 channels in the place of 32.
 //
 // Where tiles are too few for all multiprocessors, and there is no pool, the stages of a tile are
 // cut into parts. Each part's sums are written to memory; a second kernel adds them in order.
@@ -25,6 +27,8 @@
 #include "kernels/conv2d/cuda/epilogue.cuh"
 #include "kernels/conv2d/cuda/sources.cuh"
 #include "kernels/conv2d/cuda/stored_dz.cuh"
+#include "kernels/conv2d/cuda/weights.cuh"
+#include "kernels/conv2d/lowering.h"
 #include "kernels/gemm/cuda/wgmma_pipeline.cuh"
 #include "kernels/runtime/cuda/cuda_context.h"
 #include "kernels/runtime/cuda/grid.cuh"
@@ -76,37 +80,6 @@ Boxes choose_boxes(const DenseConv& conv, int filters) {
   return best;
 }
 
-/// packed(phase, part, n, tap, c) = the filter elements that a tap of a phase sums, in TF32: big
-/// parts and, if there are two, small ones; 0 for taps that the phase lacks. One thread per element
-/// of a phase.
-__global__ void __launch_bounds__(kThreads)
-    pack_filters(const __grid_constant__ DenseConv conv, int parts, const float* __restrict__ w,
-                 float* __restrict__ packed) {
-  const int phase = static_cast<int>(blockIdx.y), a = phase / conv.columns.phases();
-  const int b = phase % conv.columns.phases();
-  const int taps_s = conv.columns.taps(b), taps = conv.rows.taps(a) * taps_s;
-  const int most = conv.rows.max_taps() * conv.columns.max_taps();
-  const int64_t i = global_thread(), elements = int64_t{conv.K} * most * conv.C;
-  if (i >= elements) return;
-  const int c = static_cast<int>(i % conv.C), tap = static_cast<int>(i / conv.C % most);
-  const int n = static_cast<int>(i / conv.C / most);
-  const bool flipped = conv.rows.backward;
-  const int k = flipped ? c : n, channel = flipped ? n : c, channels = flipped ? conv.K : conv.C;
-  float sum = 0;
-  if (tap < taps) {
-    const Range rows = conv.rows.summed(a, tap / taps_s);
-    const Range columns = conv.columns.summed(b, tap % taps_s);
-    for (int r = rows.begin; r < rows.end; ++r)
-      for (int t = columns.begin; t < columns.end; ++t)
-        sum +=
-            w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels + channel];
-  }
-  const float big = __uint_as_float(ptx::cvt_tf32(sum));
-  float* to = packed + phase * parts * elements + i;
-  *to = big;
-  if (parts == 2) to[elements] = __uint_as_float(ptx::cvt_tf32(sum - big));
-}
-
 /// A tile: its phase, its first filter, and the first image, row and column of the phase's outputs.
 struct TilePlace {
   int phase, k0, n0, i0, j0;
@@ -138,22 +111,23 @@ struct Best {
 };
 
 /// Two neighbouring filters of one output.
-__device__ __forceinline__ void store_two(const Epilogue& e, int64_t at, int k, float first,
+template <class T>
+__device__ __forceinline__ void store_two(const EpilogueInto<T>& e, int64_t at, int k, float first,
                                           float second) {
   if (e.bias != nullptr) {
     first += e.bias[k];
     second += e.bias[k + 1];
   }
-  stv(e.out + at,
-      make_float2(activate(e.activation, e.slope, first), activate(e.activation, e.slope, second)));
+  store_2(e.out + at, activate(e.activation, e.slope, first),
+          activate(e.activation, e.slope, second));
 }
 
 /// The epilogue of a tile, from the registers of a consumer.
-template <class Pipeline, int kPool>
+template <class Pipeline, int kPool, class T>
 __device__ __forceinline__ void store_sums(const float (&sums)[Pipeline::kN / 2],
                                            const PhasedConv& conv, const Phase& phase,
                                            const Boxes& boxes, const TilePlace& place,
-                                           const Epilogue& e) {
+                                           const EpilogueInto<T>& e) {
   const int g = static_cast<int>(threadIdx.x) % 32 / 4;
   int64_t out[2];  // of rows g and g + 8: the output's first filter, or -1
 #pragma unroll
@@ -206,7 +180,8 @@ struct Cut {
 };
 
 /// The output, four neighbouring filters a thread, from the partial sums.
-__global__ void __launch_bounds__(kThreads) add_parts(Cut cut, int K, Epilogue e) {
+template <class T>
+__global__ void __launch_bounds__(kThreads) add_parts(Cut cut, int K, EpilogueInto<T> e) {
   const int64_t i = global_thread() * 4;
   if (i >= cut.outputs) return;
   float4 sum = ldv<float4>(cut.partials + i);
@@ -224,14 +199,16 @@ __global__ void __launch_bounds__(384, 1)
     conv2d_hopper(const __grid_constant__ ptx::TensorMap map_x,
                   const __grid_constant__ ptx::TensorMap map_w,
                   const __grid_constant__ PhasedConv conv, const __grid_constant__ Boxes boxes,
-                  const __grid_constant__ Cut cut, const __grid_constant__ Epilogue e) {
+                  const __grid_constant__ Cut cut,
+                  const __grid_constant__ EpilogueInto<typename Math::Element> e) {
   using Pipeline = WgmmaPipeline<Math, kN>;
   ASSAY_DYNAMIC_SHARED(float, stages);
   ASSAY_SHARED(uint64_t, barriers, [2 * Pipeline::kStages]);
   Pipeline pipeline(stages, barriers);
   __syncthreads();
   const int tiles_of_part = boxes.tiles * conv.phases(), tiles = tiles_of_part * cut.parts;
-  const int chunks = (conv.C + 31) / 32;
+  constexpr int kChannels = Pipeline::kDepth;  // of a stage
+  const int chunks = (conv.C + kChannels - 1) / kChannels;
   const int first = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
   RingPosition at;
   if (Pipeline::is_producer()) {
@@ -245,13 +222,13 @@ __global__ void __launch_bounds__(384, 1)
       const int w0 = place.j0 * phase.step + phase.first_s;
       const int tap = begin / chunks;
       int r = tap / max(1, phase.taps_s), s = tap - r * phase.taps_s;
-      int c = (begin - tap * chunks) * 32;  // tap and channel of the next stage
+      int c = (begin - tap * chunks) * kChannels;  // tap and channel of the next stage
       pipeline.produce(
           at, cut.begin(part + 1, steps) - begin, [&](float* a, float* b, uint64_t* full, int) {
             ptx::tma_load(a, map_x, full, {c, w0 + s, h0 + r, place.n0});
             ptx::tma_load(b, map_w, full,
                           {c, r * phase.taps_s + s, place.k0, place.phase * Math::kParts});
-            c += 32;
+            c += kChannels;
             if (c < conv.C) return;
             c = 0;
             if (++s < phase.taps_s) return;
@@ -277,7 +254,7 @@ __global__ void __launch_bounds__(384, 1)
     }
     if (cut.parts > 1)
       store_sums<Pipeline, 1>(sums, conv, phase, boxes, place,
-                              {.out = cut.partials + part * cut.outputs});
+                              Epilogue{.out = cut.partials + part * cut.outputs});
     else if (conv.pool == 1)
       store_sums<Pipeline, 1>(sums, conv, phase, boxes, place, e);
     else if (conv.pool == 2)
@@ -288,33 +265,28 @@ __global__ void __launch_bounds__(384, 1)
 }
 
 template <class Math, int kN>
-void launch_tiles(Context& ctx, const DenseConv& conv, int parts, const float* source,
-                  const float* w, const Epilogue& e) {
+void launch_tiles(Context& ctx, const DenseConv& conv, int parts,
+                  const typename Math::Element* source, const BoxedWeights& weights,
+                  const EpilogueInto<typename Math::Element>& e) {
   using Pipeline = WgmmaPipeline<Math, kN>;
   const auto size = [](int n) { return static_cast<uint64_t>(n); };
   const int taps = conv.rows.max_taps() * conv.columns.max_taps(), phases = conv.phases();
-  const bool packs = Math::kParts == 2 || conv.rows.backward || phases > 1 || !aligned16(w);
-  const int64_t elements = int64_t{conv.K} * taps * conv.C;
-  const Scratch packed(ctx, packs ? sizeof(float) * Math::kParts * phases * elements : 0);
-  if (packs)
-    launch(pack_filters, dim3(blocks_for(elements, kThreads), static_cast<unsigned>(phases)),
-           kThreads, 0, stream_of(ctx), conv, Math::kParts, w, packed.as<float>());
   const Boxes boxes = choose_boxes(conv, kN);
   const auto step = [](const PhaseAxis& axis) { return static_cast<uint32_t>(axis.step()); };
   const ptx::TensorMap map_x = make_tensor_map<4>(
       {.base = source,
        .size = {size(conv.C), size(conv.W), size(conv.H), size(conv.N)},
-       .box = {32, static_cast<uint32_t>(boxes.columns()), static_cast<uint32_t>(boxes.rows()),
-               static_cast<uint32_t>(boxes.images())},
+       .box = {Pipeline::kDepth, static_cast<uint32_t>(boxes.columns()),
+               static_cast<uint32_t>(boxes.rows()), static_cast<uint32_t>(boxes.images())},
        .swizzle_bytes = 128,
        .element = Math::kElementA,
        .step = {1, step(conv.columns), step(conv.rows), 1}});
   const ptx::TensorMap map_w = make_tensor_map<4>(
-      {.base = packs ? packed.as<float>() : w,
+      {.base = weights.get(),
        .size = {size(conv.C), size(taps), size(conv.K), size(Math::kParts * phases)},
-       .box = {32, 1, kN, Math::kParts},
+       .box = {Pipeline::kDepth, 1, kN, Math::kParts},
        .swizzle_bytes = 128,
-       .element = ptx::TensorElement::tfloat32});
+       .element = Math::kElementB});
   const int64_t outputs = int64_t{conv.N} * conv.P * conv.Q * conv.K;
   const Scratch partials(ctx, parts > 1 ? sizeof(float) * parts * outputs : 0);
   const Cut cut{parts, partials.as<float>(), outputs};
@@ -322,8 +294,8 @@ void launch_tiles(Context& ctx, const DenseConv& conv, int parts, const float* s
   launch(conv2d_hopper<Math, kN>, static_cast<unsigned>(std::min(kMaxBlocks, tiles)),
          Pipeline::kThreads, Pipeline::kBytes, stream_of(ctx), map_x, map_w, conv, boxes, cut, e);
   if (parts > 1)
-    launch(add_parts, blocks_for(outputs, 4 * kThreads), kThreads, 0, stream_of(ctx), cut, conv.K,
-           e);
+    launch(add_parts<typename Math::Element>, blocks_for(outputs, 4 * kThreads), kThreads, 0,
+           stream_of(ctx), cut, conv.K, e);
 }
 
 /// Tiles of a pass with so many filters each.
@@ -336,11 +308,12 @@ struct Plan {
   int filters, parts;  ///< of a tile
   int64_t blocks;      ///< tiles times parts
 };
-Plan plan_of(const DenseConv& conv) {
+Plan plan_of(const DenseConv& conv, int channels_of_stage) {
   constexpr int kMinSteps = 8, kMaxParts = 8;
   const auto plan = [&](int filters) {
     const int64_t tiles = tiles_of(conv, filters);
-    const int steps = conv.rows.max_taps() * conv.columns.max_taps() * ((conv.C + 31) / 32);
+    const int steps = conv.rows.max_taps() * conv.columns.max_taps() *
+                      ((conv.C + channels_of_stage - 1) / channels_of_stage);
     const int most = conv.pool > 1 ? 1 : std::min(kMaxParts, steps / kMinSteps);
     const int parts =
         static_cast<int>(std::clamp<int64_t>(kMaxBlocks / tiles, 1, std::max(1, most)));
@@ -352,40 +325,49 @@ Plan plan_of(const DenseConv& conv) {
   return conv.K > 32 && medium.blocks >= kMaxBlocks * 2 / 3 ? medium : plan(32);
 }
 
+/// Channels of a stage of tensors of T.
+template <class T>
+constexpr int kStageChannels = 128 / sizeof(T);
+
 template <class Math>
-void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
-         const Epilogue& e) {
-  const Plan plan = plan_of(conv);
+void run(Context& ctx, const DenseConv& conv, const typename Math::Element* source,
+         const BoxedWeights& weights, const EpilogueInto<typename Math::Element>& e) {
+  const Plan plan = plan_of(conv, kStageChannels<typename Math::Element>);
   const auto run_tiles = plan.filters == 128  ? launch_tiles<Math, 128>
                          : plan.filters == 64 ? launch_tiles<Math, 64>
                                               : launch_tiles<Math, 32>;
-  run_tiles(ctx, conv, plan.parts, source, w, e);
+  run_tiles(ctx, conv, plan.parts, source, weights, e);
 }
 void run(Context& ctx, const DenseConv& conv, const float* source, const float* w,
          const Epilogue& e) {
   const auto with_math = ctx.precision == Precision::tf32 ? run<WgmmaTf32> : run<WgmmaTf32x3>;
-  with_math(ctx, conv, source, w, e);
+  with_math(ctx, conv, source, BoxedWeights(ctx, conv, w, ctx.precision), e);
+}
+void run(Context& ctx, const DenseConv& conv, const bf16* source, const float* w,
+         const EpilogueInto<bf16>& e) {
+  run<WgmmaBf16>(ctx, conv, source, BoxedWeights(ctx, conv, w, Precision::bf16), e);
 }
 
-}  // namespace
-
-Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
-  if (ctx.precision != Precision::tf32 && ctx.precision != Precision::tf32x3)
-    return Coverage::no("for tf32 and tf32x3 alone");
+template <class T>
+Coverage covers_tensors_of(ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
   if (!runs_sm90a()) return Coverage::no("for compute capability 9.0 alone");
   if (pass == ConvPass::wgrad)
-    return Coverage::no("wgmma reads TF32 along the sum, which in wgrad is not contiguous");
+    return Coverage::no("it reads both operands along the sum, which in wgrad is not contiguous");
   if (const char* why_not = why_not_phases(pass, s, e)) return Coverage::no(why_not);
   const bool forward = pass == ConvPass::fprop;
   const DenseConv conv = forward ? fprop_conv(s, e.pool) : dgrad_conv(s);
-  if (conv.C % 4 != 0 || conv.K % 4 != 0) return Coverage::no("channels not in 4s");
+  constexpr int kChannelsOf16Bytes = 16 / sizeof(T);
+  if (conv.C % kChannelsOf16Bytes != 0 || conv.K % 4 != 0)
+    return Coverage::no(sizeof(T) == 2 ? "channels read not in 8s, or channels written not in 4s"
+                                       : "channels not in 4s");
   if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
-  if (conv.C < 32 || conv.K < 32) return Coverage::but_slower("tiles would be mostly padding");
+  if (conv.C < kStageChannels<T> || conv.K < 32)
+    return Coverage::but_slower("tiles would be mostly padding");
   // Writing and reading dz takes as long as some 300 products of TF32 an element.
   if (!forward && e.pool != 1 && s.R * s.S * s.C < 288)
     return Coverage::but_slower(
         "dz behind a pool, written to memory first, costs more than it saves");
-  if (plan_of(conv).blocks < kMaxBlocks / 2)
+  if (plan_of(conv, kStageChannels<T>).blocks < kMaxBlocks / 2)
     return Coverage::but_slower("too few tiles, and stages to cut them into parts");
   if (tiles_of(conv, 32) * kPixels * 3 >
       conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)
@@ -393,18 +375,55 @@ Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const C
   return Coverage::yes();
 }
 
-void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
-           const float* w, const float* bias, float* y, uint8_t* argmax) {
+template <class T>
+void fprop_of(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const T* x,
+              const float* w, const float* bias, T* y, uint8_t* argmax) {
   check_aligned("x", x);
   check_aligned("y", y);
   run(ctx, fprop_conv(s, e.pool), x, w, {y, argmax, bias, e.activation, e.slope});
 }
 
-void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
-           const float* w, float* dx) {
+template <class T>
+void dgrad_of(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<T> g,
+              const float* w, T* dx) {
   check_aligned(g);
-  const StoredDz dz(ctx, s, e, g);  // TMA copies and does not compute
+  const StoredDz<T> dz(ctx, s, e, g);  // TMA copies and does not compute
   run(ctx, dgrad_conv(s), dz.get(), w, {dx});
 }
+
+}  // namespace
+
+Coverage covers(const Context& ctx, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  if (ctx.precision != Precision::tf32 && ctx.precision != Precision::tf32x3)
+    return Coverage::no("for tf32 and tf32x3 alone");
+  return covers_tensors_of<float>(pass, s, e);
+}
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const float* x,
+           const float* w, const float* bias, float* y, uint8_t* argmax) {
+  fprop_of(ctx, s, e, x, w, bias, y, argmax);
+}
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
+           const float* w, float* dx) {
+  dgrad_of(ctx, s, e, g, w, dx);
+}
+
+namespace bf16_tensors {
+
+Coverage covers(const Context&, ConvPass pass, const Conv2dShape& s, const Conv2dEpilogue& e) {
+  const Coverage coverage = covers_tensors_of<bf16>(pass, s, e);
+  if (coverage.is_possible() && lowering_of(s, e) == Lowering::gemm)
+    return Coverage::but_slower("one product of matrices, which is split over its depth");
+  return coverage;
+}
+void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const bf16* x,
+           const float* w, const float* bias, bf16* y, uint8_t* argmax) {
+  fprop_of(ctx, s, e, x, w, bias, y, argmax);
+}
+void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<bf16> g,
+           const float* w, bf16* dx) {
+  dgrad_of(ctx, s, e, g, w, dx);
+}
+
+}  // namespace bf16_tensors
 
 }  // namespace assay::cuda::hopper

@@ -11,7 +11,18 @@
 namespace assay::cuda {
 namespace {
 
-enum class PackForm : uint8_t { fp32, tf32, bf16, winograd };
+/// The last three are those of BoxedWeights.
+enum class PackForm : uint8_t { fp32, tf32, bf16, winograd, tf32_boxes, tf32x3_boxes, bf16_boxes };
+
+ASSAY_HD bool is_boxed(PackForm form) {
+  return form >= PackForm::tf32_boxes;
+}
+ASSAY_HD bool is_bf16(PackForm form) {
+  return form == PackForm::bf16 || form == PackForm::bf16_boxes;
+}
+ASSAY_HD int parts_of(PackForm form) {
+  return form == PackForm::tf32x3_boxes ? 2 : 1;
+}
 
 /// Filters to be packed: of `conv` its channels and axes alone are read.
 struct Pack {
@@ -62,7 +73,7 @@ __device__ void transform_pair(const Pack& pack, int64_t i) {
 }
 
 /// packed(phase, n, (r,t,c)) = sum of the filter elements that tap (r,t) of the phase replaces,
-/// rounded to the form. One thread per element and phase.
+/// rounded to the form; 0 for taps of a box that the phase lacks. One thread per element and phase.
 __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__ PackTable table) {
   int number = 0;
   while (number + 1 < table.count && blockIdx.x >= table.first_block[number + 1]) ++number;
@@ -74,25 +85,32 @@ __global__ void __launch_bounds__(kThreads) pack_filters(const __grid_constant__
   if (pack.form == PackForm::winograd) return transform_pair(pack, i);
   const int a = phase / conv.columns.phases();
   const int b = phase % conv.columns.phases(), taps_s = conv.columns.taps(b);
-  const int depth = conv.rows.taps(a) * taps_s * conv.C;
+  const int taps = conv.rows.taps(a) * taps_s;
+  const int depth = is_boxed(pack.form) ? conv.max_depth() : taps * conv.C;
   if (i >= int64_t{conv.K} * depth) return;
   const int n = static_cast<int>(i / depth), d = static_cast<int>(i % depth), c = d % conv.C;
-  const Range rows = conv.rows.summed(a, d / conv.C / taps_s);
-  const Range columns = conv.columns.summed(b, d / conv.C % taps_s);
+  const int tap = d / conv.C;
   const bool flipped = conv.rows.backward;
   const int k = flipped ? c : n, channel = flipped ? n : c, channels = flipped ? conv.K : conv.C;
   float sum = 0;
-  for (int r = rows.begin; r < rows.end; ++r)
-    for (int t = columns.begin; t < columns.end; ++t)
-      sum += pack.w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels +
-                    channel];
-  const int64_t at = phase * conv.phase_weights() + i;
-  if (pack.form == PackForm::bf16) {
+  if (tap < taps) {
+    const Range rows = conv.rows.summed(a, tap / taps_s);
+    const Range columns = conv.columns.summed(b, tap % taps_s);
+    for (int r = rows.begin; r < rows.end; ++r)
+      for (int t = columns.begin; t < columns.end; ++t)
+        sum += pack.w[((int64_t{k} * conv.rows.filter + r) * conv.columns.filter + t) * channels +
+                      channel];
+  }
+  const int64_t elements = conv.phase_weights();
+  const int64_t at = phase * parts_of(pack.form) * elements + i;
+  if (is_bf16(pack.form)) {
     static_cast<bf16*>(pack.packed)[at] = static_cast<bf16>(sum);
     return;
   }
-  if (pack.form == PackForm::tf32) sum = __uint_as_float(ptx::cvt_tf32(sum));
-  static_cast<float*>(pack.packed)[at] = sum;
+  const float rounded = pack.form == PackForm::fp32 ? sum : __uint_as_float(ptx::cvt_tf32(sum));
+  float* to = static_cast<float*>(pack.packed) + at;
+  *to = rounded;
+  if (parts_of(pack.form) == 2) to[elements] = __uint_as_float(ptx::cvt_tf32(sum - rounded));
 }
 
 void pack_all(Context& ctx, const std::vector<Pack>& packs) {
@@ -123,8 +141,8 @@ size_t packed_bytes(const DenseConv& conv, PackForm form) {
   if (form == PackForm::winograd)
     return sizeof(float) * winograd::kElements *
            static_cast<size_t>(winograd::filter_pairs(conv.K, conv.C));
-  const size_t element = form == PackForm::bf16 ? sizeof(bf16) : sizeof(float);
-  return element * static_cast<size_t>(conv.phases() * conv.phase_weights());
+  const size_t element = is_bf16(form) ? sizeof(bf16) : sizeof(float);
+  return element * static_cast<size_t>(parts_of(form) * conv.phases() * conv.phase_weights());
 }
 
 class FilterPacks final : public StepPacks {
@@ -189,6 +207,16 @@ PhaseWeightsBf16::PhaseWeightsBf16(Context& ctx, const DenseConv& conv, const fl
 
 TransformedFilters::TransformedFilters(Context& ctx, const DenseConv& conv, const float* w)
     : filters_(packed_filters(ctx, conv, w, PackForm::winograd, packed_)) {}
+
+BoxedWeights::BoxedWeights(Context& ctx, const DenseConv& conv, const float* w, Precision precision)
+    : weights_(w) {
+  const bool as_it_is = !conv.rows.backward && conv.phases() == 1 && aligned16(w);
+  if (precision == Precision::tf32 && as_it_is) return;
+  const PackForm form = precision == Precision::tf32     ? PackForm::tf32_boxes
+                        : precision == Precision::tf32x3 ? PackForm::tf32x3_boxes
+                                                         : PackForm::bf16_boxes;
+  weights_ = packed_filters(ctx, conv, w, form, packed_);
+}
 
 std::unique_ptr<StepPacks> new_step_packs() {
   return std::make_unique<FilterPacks>();

@@ -49,6 +49,20 @@ class TransformedFilters {
   const float* filters_;
 };
 
+/// The filters as boxes of TMA read them: (phases, parts, K, taps, C), every phase with the taps of
+/// the largest one. C is in 4s. In tf32x3 there are two parts, big and small ones; fprop in tf32
+/// without an upsampling reads w itself if it is aligned.
+class BoxedWeights {
+ public:
+  /// precision: tf32, tf32x3 or bf16, which is the type of the elements too.
+  BoxedWeights(Context& ctx, const DenseConv& conv, const float* w, Precision precision);
+  const void* get() const { return weights_; }
+
+ private:
+  Scratch packed_;
+  const void* weights_;
+};
+
 /// Elements of dw.
 ASSAY_HD inline int64_t filter_elements(const DenseConv& conv) {
   return int64_t{conv.K} * conv.rows.filter * conv.columns.filter * conv.C;

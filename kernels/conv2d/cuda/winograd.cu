@@ -303,7 +303,7 @@ void fprop(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
 
 void dgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, Conv2dGrad<float> g,
            const float* w, float* dx) {
-  const StoredDz dz(ctx, s, e, g);
+  const StoredDz<float> dz(ctx, s, e, g);
   run(ctx, dgrad_conv(s), dz.get(), w, {dx});
 }
 

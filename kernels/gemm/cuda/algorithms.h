@@ -58,6 +58,10 @@ void gemm_tensor_core(Context& ctx, const GemmProblem& p, GemmTile tile);
 /// rows are 128; its columns are 128 for a tile of 128 x 128, else 64.
 void gemm_hopper(Context& ctx, const GemmProblem& p, GemmTile tile);
 Coverage gemm_hopper_covers(const Context& ctx, const GemmShape& s);
+/// gemm() of gemm.h on bf16 tensors, in the same way.
+void gemm_hopper_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const bf16* a,
+                      const float* b, const float* bias, bf16* c, GemmTile tile);
+Coverage gemm_hopper_bf16_covers(const Context& ctx, const GemmShape& s);
 
 /// Whether gemm_bf16 or, if A is transposed, gemm_bf16_wgrad covers a shape: rows of A and B in 8s.
 Coverage gemm_bf16_covers(const Context& ctx, const GemmShape& s);

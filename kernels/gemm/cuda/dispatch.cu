@@ -52,15 +52,24 @@ Coverage tensor_core_covers(const Context& ctx, const GemmShape&) {
              : Coverage::yes();
 }
 
+template <auto kProduct>
 void product_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, const bf16* a,
                      Weights<float> b, const float* bias, bf16* c) {
-  if (s.M != 0 && s.N != 0) gemm_bf16(ctx, s, e, a, b.data, bias, c, gemm_tile(s));
+  if (s.M != 0 && s.N != 0) kProduct(ctx, s, e, a, b.data, bias, c, gemm_tile(s));
 }
 void wgrad_on_bf16(Context& ctx, const GemmShape& s, const bf16* a, const bf16* b, float* c) {
   if (s.M != 0 && s.N != 0) gemm_bf16_wgrad(ctx, s, a, b, c, gemm_tile(s));
 }
 
 constexpr GemmAlgorithm kTable[] = {
+    {.name = "hopper_bf16",
+     .algo = Algorithm::hopper,
+     .covers_text = "bf16 tensors on sm_90, A with k fast, K in 8s: TMA copies, wgmma multiplies",
+     .file = "kernels/gemm/cuda/hopper.cu",
+     .covers = covers_always,
+     .product = nullptr,
+     .bf16_covers = gemm_hopper_bf16_covers,
+     .bf16_product = product_on_bf16<gemm_hopper_bf16>},
     {.name = "tensor_core_bf16",
      .algo = Algorithm::tensor_core,
      .covers_text = "bf16 tensors, rows in 8s: the pipeline with mma.sync, bf16 from memory to the "
@@ -69,7 +78,7 @@ constexpr GemmAlgorithm kTable[] = {
      .covers = covers_always,
      .product = nullptr,
      .bf16_covers = gemm_bf16_covers,
-     .bf16_product = product_on_bf16,
+     .bf16_product = product_on_bf16<gemm_bf16>,
      .bf16_wgrad = wgrad_on_bf16},
     {.name = "hopper",
      .algo = Algorithm::hopper,

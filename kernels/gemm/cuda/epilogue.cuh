@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/gemm/cuda/algorithms.h"
-#include "kernels/runtime/cuda/kernel.h"
+#include "kernels/runtime/cuda/elements.cuh"
 
 namespace assay::cuda {
 
@@ -15,20 +15,21 @@ __device__ __forceinline__ void store_result(const GemmProblemInto<C>& p, int64_
                                     : activate(p.e.activation, p.e.slope, sum));
 }
 
-/// Of columns n and n + 1; N is even, and C is a multiple of 8 bytes.
-__device__ __forceinline__ void store_two_results(const GemmProblem& p, int64_t m, int n,
+/// Of columns n and n + 1; N is even, and C lies at a multiple of two elements.
+template <class C>
+__device__ __forceinline__ void store_two_results(const GemmProblemInto<C>& p, int64_t m, int n,
                                                   float first, float second) {
   if (p.bias != nullptr) {
     first += p.bias[n];
     second += p.bias[n + 1];
   }
-  float* c = p.c + m * p.s.N + n;
+  C* c = p.c + m * p.s.N + n;
   if (p.e.accumulate) {
-    const float2 before = ldv<float2>(c);
-    stv(c, make_float2(before.x + first, before.y + second));
+    const float2 before = load_2(c);
+    store_2(c, before.x + first, before.y + second);
   } else {
-    stv(c, make_float2(activate(p.e.activation, p.e.slope, first),
-                       activate(p.e.activation, p.e.slope, second)));
+    store_2(c, activate(p.e.activation, p.e.slope, first),
+            activate(p.e.activation, p.e.slope, second));
   }
 }
 

@@ -7,9 +7,9 @@
 //   64-127
 //
 // Each stage has two mbarriers. `full` completes when the bytes of the stage have landed, `empty`
-// when every warp of the consumers has finished with it. A stage holds 32 elements of the depth: of
-// A 128 rows, of B kN columns, each a line of 128 bytes with TMA's 128-byte swizzle, as wgmma reads
-// it. The producer runs ahead into the next tile while the consumers store this one.
+// when every warp of the consumers has finished with it. A stage holds 32 floats or 64 bf16 of the
+// depth: of A 128 rows, of B kN columns, each a line of 128 bytes with TMA's 128-byte swizzle, as
+// wgmma reads it. The producer runs ahead into the next tile while the consumers store this one.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
@@ -20,15 +20,26 @@ namespace assay::cuda {
 
 /// One product. TMA rounds A, and B if it has not been rounded before.
 struct WgmmaTf32 {
+  using Element = float;
   static constexpr int kParts = 1;
   static constexpr ptx::TensorElement kElementA = ptx::TensorElement::tfloat32;
+  static constexpr ptx::TensorElement kElementB = ptx::TensorElement::tfloat32;
+};
+/// One product of bf16 tensors; B has been rounded before.
+struct WgmmaBf16 {
+  using Element = bf16;
+  static constexpr int kParts = 1;
+  static constexpr ptx::TensorElement kElementA = ptx::TensorElement::bfloat16;
+  static constexpr ptx::TensorElement kElementB = ptx::TensorElement::bfloat16;
 };
 /// Three products of big and small parts. B comes as two tiles, its big and its small parts; A is
 /// fp32 and is taken apart in registers. Tensor cores truncate when they add, so the products of a
 /// stage start at 0 and are then added to the sums in fp32.
 struct WgmmaTf32x3 {
+  using Element = float;
   static constexpr int kParts = 2;
   static constexpr ptx::TensorElement kElementA = ptx::TensorElement::float32;
+  static constexpr ptx::TensorElement kElementB = ptx::TensorElement::tfloat32;
 };
 
 /// The place of a producer or a consumer in the ring.
@@ -44,11 +55,15 @@ struct RingPosition {
 
 template <class Math, int kColumns>
 class WgmmaPipeline {
+  static constexpr int kLine = 32;  // words of a row of a stage
+
  public:
-  static constexpr int kM = 128, kN = kColumns, kDepth = 32, kThreads = 384;
+  using Element = typename Math::Element;
+  static constexpr int kM = 128, kN = kColumns, kThreads = 384;
+  static constexpr int kDepth = 128 / sizeof(Element);  ///< elements of a stage
   static constexpr int kParts = Math::kParts;
-  static constexpr int kFloatsA = kM * kDepth, kFloatsB = kParts * kN * kDepth;
-  static constexpr int kStageBytes = 4 * (kFloatsA + kFloatsB);
+  static constexpr int kWordsA = kM * kLine, kWordsB = kParts * kN * kLine;
+  static constexpr int kStageBytes = 4 * (kWordsA + kWordsB);
   static constexpr int kStages = 196 * 1024 / kStageBytes < 6 ? 196 * 1024 / kStageBytes : 6;
   static constexpr size_t kBytes = size_t{kStages} * kStageBytes;  ///< of shared memory
   static_assert(kStages >= 4);
@@ -81,8 +96,8 @@ class WgmmaPipeline {
     for (int step = 0; step < steps; ++step, at.advance(kStages)) {
       ptx::mbarrier_wait(&empty_[at.stage], at.parity ^ 1);
       ptx::mbarrier_arrive_expect_tx(&full_[at.stage], kStageBytes);
-      float* a = stages_ + at.stage * (kFloatsA + kFloatsB);
-      load(a, a + kFloatsA, &full_[at.stage], step);
+      float* a = stages_ + at.stage * (kWordsA + kWordsB);
+      load(a, a + kWordsA, &full_[at.stage], step);
     }
   }
 
@@ -115,13 +130,17 @@ class WgmmaPipeline {
     int last = 0;
     for (int step = 0; step < steps; ++step) {
       ptx::mbarrier_wait(&full_[at.stage], at.parity);
-      const float* b = stages_ + at.stage * (kFloatsA + kFloatsB) + kFloatsA;
-      const float* a = b - kFloatsA + (threadIdx.x < 256 ? 0 : 64 * kDepth);
+      const float* b = stages_ + at.stage * (kWordsA + kWordsB) + kWordsA;
+      const float* a = b - kWordsA + (threadIdx.x < 256 ? 0 : 64 * kLine);
       ptx::wgmma_fence();
 #pragma unroll
-      for (int k = 0; k < kDepth; k += 8)
-        ptx::wgmma_tf32<kN>(sums, ptx::wgmma_descriptor(a + k), ptx::wgmma_descriptor(b + k),
-                            step > 0 || k > 0);
+      for (int k = 0; k < kLine; k += 8) {  // 32 bytes
+        const uint64_t at_a = ptx::wgmma_descriptor(a + k), at_b = ptx::wgmma_descriptor(b + k);
+        if constexpr (sizeof(Element) == 2)
+          ptx::wgmma_bf16<kN>(sums, at_a, at_b, step > 0 || k > 0);
+        else
+          ptx::wgmma_tf32<kN>(sums, at_a, at_b, step > 0 || k > 0);
+      }
       ptx::wgmma_commit();
       ptx::wgmma_wait<1>();  // the products of the stage before have ended
       if (step > 0) release(last);
@@ -138,15 +157,15 @@ class WgmmaPipeline {
     for (float& sum : sums) sum = 0;
     for (int step = 0; step < steps; ++step) {
       ptx::mbarrier_wait(&full_[at.stage], at.parity);
-      const float* a = stages_ + at.stage * (kFloatsA + kFloatsB);
-      const float* b = a + kFloatsA;
+      const float* a = stages_ + at.stage * (kWordsA + kWordsB);
+      const float* b = a + kWordsA;
       uint32_t big[4][4], small[4][4];  // [8 of the depth][register of A's fragment]
 #pragma unroll
       for (int k = 0; k < 4; ++k)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int row = first_row() + e % 2 * 8, chunk = (2 * k + e / 2) ^ (row % 8);
-          const float x = a[row * kDepth + chunk * 4 + lane() % 4];
+          const float x = a[row * kLine + chunk * 4 + lane() % 4];
           big[k][e] = ptx::cvt_tf32(x);
           small[k][e] = ptx::cvt_tf32(x - __uint_as_float(big[k][e]));
         }
@@ -157,7 +176,7 @@ class WgmmaPipeline {
         ptx::wgmma_tf32<kN>(part, small[k], ptx::wgmma_descriptor(b + 8 * k), k > 0);
 #pragma unroll
       for (int k = 0; k < 4; ++k)
-        ptx::wgmma_tf32<kN>(part, big[k], ptx::wgmma_descriptor(b + kN * kDepth + 8 * k), true);
+        ptx::wgmma_tf32<kN>(part, big[k], ptx::wgmma_descriptor(b + kN * kLine + 8 * k), true);
 #pragma unroll
       for (int k = 0; k < 4; ++k)
         ptx::wgmma_tf32<kN>(part, big[k], ptx::wgmma_descriptor(b + 8 * k), true);

@@ -1,4 +1,4 @@
-// Four neighbouring elements, float or bf16, as floats: one access of 16 or 8 bytes.
+// Four or two neighbouring elements, float or bf16, as floats: one access.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
@@ -31,6 +31,20 @@ __device__ __forceinline__ void store_4(float* p, float4 v) {
 }
 __device__ __forceinline__ void store_4(bf16* p, float4 v) {
   stv(p, make_uint2(ptx::cvt_bf16x2(v.x, v.y), ptx::cvt_bf16x2(v.z, v.w)));
+}
+
+__device__ __forceinline__ float2 load_2(const float* p) {
+  return ldv<float2>(p);
+}
+__device__ __forceinline__ float2 load_2(const bf16* p) {
+  const uint32_t v = ldv<uint32_t>(p);
+  return make_float2(low_bf16(v), high_bf16(v));
+}
+__device__ __forceinline__ void store_2(float* p, float first, float second) {
+  stv(p, make_float2(first, second));
+}
+__device__ __forceinline__ void store_2(bf16* p, float first, float second) {
+  stv(p, ptx::cvt_bf16x2(first, second));
 }
 
 }  // namespace assay::cuda
