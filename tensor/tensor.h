@@ -21,15 +21,15 @@ int64_t numel(const Shape& shape);
 std::string to_string(const Shape& shape);
 
 /// A handle: copies share storage, like a shared_ptr. Memory comes from the context that is current
-/// when the tensor is made. float64, the type of the reference, and bfloat16, for activations and
-/// their gradients, exist on the CPU alone. There are no strides: `reshape` and `rows` are the only
+/// when the tensor is made. bfloat16 is for activations and their gradients; float64, the type of
+/// the reference, exists on the CPU alone. There are no strides: `reshape` and `rows` are the only
 /// views.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no storage
 
   /// An uninitialised tensor. Throws Error for a negative dimension, if memory runs out, and for
-  /// float64 and bfloat16 in a context of a CUDA device.
+  /// float64 in a context of a CUDA device.
   static Tensor empty(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);

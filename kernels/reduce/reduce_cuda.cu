@@ -1,5 +1,5 @@
-// Sums in two passes: parts, which depend on the shape alone, then the parts in a fixed tree.
-// Without atomics on floats the bits are the same every time.
+// Sums of parts, which depend on the shape alone, in one launch: the last block to end adds the
+// parts in a fixed order. Without atomics on floats the bits are the same every time.
 #include "kernels/reduce/partial_sum.cuh"
 #include "kernels/reduce/reduce_backends.h"
 #include "kernels/runtime/cuda/column_sums.cuh"
