@@ -110,7 +110,7 @@ void print_dense(const LayerRow& row, const Context& ctx, Explanations& explanat
     if (!narrow || tiles != nullptr) continue;
     print_conversion();
     for (const GemmAlgorithm& other : gemm_algorithms(ctx.device))
-      if (other.is_bf16() && (ctx.algorithm == Algorithm::automatic || ctx.algorithm == other.algo))
+      if (other.is_bf16())
         std::printf("         not %s: %s\n", other.name, other.bf16_covers(ctx, shape).reason);
   }
 }
