@@ -140,9 +140,9 @@ __global__ void wgmma(const uint32_t* in, uint32_t* out) {
   for (int i = 0; i < 32; ++i) out[32 * threadIdx.x + i] = __float_as_uint(d[i]);
 }
 
-// A (64 x 32 words) B (kN x 32 words)^T; a word is a TF32 or two bf16. Writes every kEvery-th of a
-// thread's sums, so that expected.txt stays small.
-template <int kN, bool kBf16, bool kARegisters>
+// A (64 x kLine words) B (kN x kLine words)^T; a word is a TF32 or two bf16, and the swizzle that
+// of a line's bytes. Writes every kEvery-th of a thread's sums, so that expected.txt stays small.
+template <int kN, bool kBf16, bool kARegisters, int kLine>
 __global__ void wgmma_wide(const uint32_t* in, uint32_t* out) {
   ASSAY_DYNAMIC_SHARED(uint32_t, tiles);
   const auto word = [&](int i) {
@@ -150,25 +150,27 @@ __global__ void wgmma_wide(const uint32_t* in, uint32_t* out) {
                  : in[i];
   };
   const int t = threadIdx.x;
-  for (int i = t; i < (64 + kN) * 32; i += 128) {
-    const int row = i / 32, column = i % 32;
-    tiles[row * 32 + ((column / 4) ^ (row % 8)) * 4 + column % 4] = word(i);
+  for (int i = t; i < (64 + kN) * kLine; i += 128) {
+    const int row = i / kLine, column = i % kLine;
+    const int pattern = kLine == 32 ? row % 8 : row / 2 % 4;
+    tiles[row * kLine + ((column / 4) ^ pattern) * 4 + column % 4] = word(i);
   }
   ptx::fence_proxy_async();
   __syncthreads();
-  uint32_t a[kSteps][4];
+  uint32_t a[kLine / 8][4];
 #pragma unroll
-  for (int step = 0; step < kSteps; ++step)
+  for (int step = 0; step < kLine / 8; ++step)
 #pragma unroll
     for (int e = 0; e < 4; ++e)
-      a[step][e] = word((t / 32 * 16 + t % 32 / 4 + e % 2 * 8) * 32 + 8 * step + t % 4 + e / 2 * 4);
+      a[step][e] =
+          word((t / 32 * 16 + t % 32 / 4 + e % 2 * 8) * kLine + 8 * step + t % 4 + e / 2 * 4);
   float d[kN / 2];
   for (float& sum : d) sum = 0;
   ptx::wgmma_fence();
 #pragma unroll
-  for (int step = 0; step < kSteps; ++step) {
-    const uint64_t da = ptx::wgmma_descriptor(tiles + 8 * step);
-    const uint64_t db = ptx::wgmma_descriptor(tiles + 64 * 32 + 8 * step);
+  for (int step = 0; step < kLine / 8; ++step) {
+    const uint64_t da = ptx::wgmma_descriptor<4 * kLine>(tiles + 8 * step);
+    const uint64_t db = ptx::wgmma_descriptor<4 * kLine>(tiles + 64 * kLine + 8 * step);
     if constexpr (kARegisters && kBf16)
       ptx::wgmma_bf16<kN>(d, a[step], db, step > 0);
     else if constexpr (kARegisters)
@@ -185,21 +187,21 @@ __global__ void wgmma_wide(const uint32_t* in, uint32_t* out) {
   for (int e = 0; e < kN / 2; ++e)
     if (e % kEvery == t % kEvery) out[4 * t + e / kEvery] = __float_as_uint(d[e]);
 }
-template <int kN, bool kBf16, bool kARegisters>
+template <int kN, bool kBf16, bool kARegisters, int kLine>
 void launch_wide(const uint32_t* in, uint32_t* out, void* stream) {
-  cuda::launch(wgmma_wide<kN, kBf16, kARegisters>, 1, 128, 4 * (64 + kN) * 32,
+  cuda::launch(wgmma_wide<kN, kBf16, kARegisters, kLine>, 1, 128, 4 * (64 + kN) * kLine,
                static_cast<cudaStream_t>(stream), in, out);
 }
-template <int kN, bool kBf16, bool kARegisters>
+template <int kN, bool kBf16, bool kARegisters, int kLine = 32>
 Case wide_case(const char* name) {
-  constexpr int kProducts = (kBf16 ? 2 : 1) * kDepth;
+  constexpr int kProducts = (kBf16 ? 2 : 1) * kLine;
   return {name,
           Input::floats,
-          (kBf16 ? 2 : 1) * (64 + kN) * 32,
+          (kBf16 ? 2 : 1) * (64 + kN) * kLine,
           4 * 128,
           kProducts * (kProducts + 1) * 0x1p-23,
           true,
-          launch_wide<kN, kBf16, kARegisters>};
+          launch_wide<kN, kBf16, kARegisters, kLine>};
 }
 
 void launch_mbarrier(const uint32_t* in, uint32_t* out, void* stream) {
@@ -237,6 +239,7 @@ std::vector<Case> sm90_cases() {
       wide_case<256, false, false>("wgmma_m64n256k8_tf32"),
       wide_case<8, true, true>("wgmma_m64n8k16_bf16_registers"),
       wide_case<64, true, false>("wgmma_m64n64k16_bf16"),
+      wide_case<64, true, false, 16>("wgmma_m64n64k16_bf16_lines_of_64_bytes"),
       wide_case<128, true, true>("wgmma_m64n128k16_bf16_registers"),
       wide_case<256, true, false>("wgmma_m64n256k16_bf16"),
   };

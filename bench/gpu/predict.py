@@ -99,6 +99,8 @@ def kernel_of(baseline, algorithm, layer, what, precision):
     source = f"GradientSource<{ {None: 1, '2': 2}.get(pool and pool[1], 0)}, true>" if acts else "ImageSource"
     large = (128, 64), (64, 32)
     if algorithm == "hopper":
+        if precision == "bf16" and stage_of(layer, what, precision) == 32:
+            wgmma += "Narrow"
         patterns = [(f"hopper::conv2d_hopper<{wgmma}, {n}>", (128, n)) for n in (128, 64, 32)]
     elif algorithm == "winograd":  # 32 tiles of 4 x 4 outputs
         patterns = [("winograd::conv2d_winograd", (512, 32))]
@@ -140,12 +142,18 @@ def blocks_of(sizes, tile):
     return math.ceil(sizes[0] / tile[0]) * math.ceil(sizes[1] / tile[1])
 
 
+def stage_of(layer, what, precision):
+    """Channels of a stage of hopper, by stage_channels() of hopper.cu."""
+    read = sizes_of(layer, "dgrad" if what == "fprop" else "fprop")[1]
+    return 64 if precision == "bf16" and math.ceil(read / 32) % 2 == 0 else 32
+
+
 def parts_of(layer, what, sizes, tile, precision="tf32"):
     """Parts into which hopper cuts the sum of a tile, by plan_of() of hopper.cu."""
     if "max-pool" in layer["what"] and what == "fprop":
         return 1
-    # Products of an output, in stages of 128 bytes.
-    stages = layer["flops"] / (2 * sizes[0] * sizes[1]) / (64 if precision == "bf16" else 32)
+    # Products of an output.
+    stages = layer["flops"] / (2 * sizes[0] * sizes[1]) / stage_of(layer, what, precision)
     return max(1, min(SMS // blocks_of(sizes, tile), 8, int(stages) // 8))
 
 

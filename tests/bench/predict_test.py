@@ -69,7 +69,8 @@ class Predict(unittest.TestCase):
         self.assertAlmostEqual(slow["us"], 27.34e6 / 3.35e10 * 1e6, places=2)
 
     def test_few_tiles_are_cut_into_parts(self):
-        layer = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128}
+        layer = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128,
+                 "output": [2048, 128], "stride": 1, "upsample": 1, "weights": 9 * 128 * 128}
         parts = predict.parts_of(layer, "fprop", (2048, 128), (128, 64))
         self.assertEqual(parts, 4)  # 32 tiles, 36 stages
         pooled = {**layer, "what": "conv 3x3/1/1, ReLU, max-pool 2"}
@@ -86,7 +87,7 @@ class Predict(unittest.TestCase):
 
     def test_bf16_on_hopper(self):
         layer = self.layers["encoder.3"]
-        baseline = {"hopper::conv2d_hopper<WgmmaBf16, 64>": {"bound": 0.5, "blocks_per_sm": 1},
+        baseline = {"hopper::conv2d_hopper<WgmmaBf16Narrow, 64>": {"bound": 0.5, "blocks_per_sm": 1},
                     "hopper::conv2d_hopper<WgmmaBf16, 32>": {"bound": 0.25, "blocks_per_sm": 1}}
         rows = [predict.predict_pass(layer, what, "hopper_bf16", baseline, "bf16", 3.35e12)
                 for what in ("fprop", "dgrad")]
@@ -95,7 +96,8 @@ class Predict(unittest.TestCase):
         self.assertAlmostEqual(rows[0]["us"], 4831.84 / 989.4 / 0.5 / (1024 / (8 * 132)), places=2)
         # 4 bytes for each element of z.
         self.assertAlmostEqual(rows[1]["us"], 2 * rows[0]["us"] + 4 * 32 * 64 * 64 * 64 / 3.35e6, places=1)
-        cut = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128}
+        cut = {"what": "conv 3x3/1/1, ReLU", "filter": 9, "flops": 2 * 2048 * 128 * 9 * 128,
+               "output": [2048, 128], "stride": 1, "upsample": 1, "weights": 9 * 128 * 128}
         self.assertEqual(predict.parts_of(cut, "fprop", (2048, 128), (128, 64), "bf16"), 2)  # 18 stages
 
     def test_what_has_no_bound_counts_with_the_peak(self):

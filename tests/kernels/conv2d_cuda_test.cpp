@@ -95,6 +95,8 @@ TEST_CASE("conv2d on sm_90: the hopper version's boxes, and several tiles a bloc
   check(conv3x3(4, 4, 128, 40).batch(3).relu(), ConvPass::fprop);
   check(conv1x1(130, 132, 72, 68).pool(2).relu(), ConvPass::fprop);
   check(conv1x1(96, 118, 36, 8), ConvPass::dgrad);
+  check(conv1x1(130, 132, 64, 68), ConvPass::fprop);  // stages of 64 channels of bf16
+  check(conv3x3(18, 22, 40, 36).pool(2).relu(), ConvPass::fprop);
   check(conv3x3(4, 4, 32, 8).batch(9).pool(4).tanh(), ConvPass::fprop);
   check(conv3x3(18, 22, 8, 68).pool(2).relu(), ConvPass::fprop);
   check(conv4x4s2(20, 36, 8, 8).leaky(0.2f), ConvPass::fprop);

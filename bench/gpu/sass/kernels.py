@@ -28,14 +28,14 @@ def tile(kind, math, m, n, a_depth, b_depth, warps_n, warps_m, line):
 
 
 def wgmma_tile(math, n):
-    """wgmma_pipeline.cuh: 128 rows, stages of 128 bytes of the depth."""
+    """wgmma_pipeline.cuh: 128 rows, lines of 128 bytes, or of 64 if Narrow."""
     n, parts, depth = int(n), 2 if math == "Tf32x3" else 1, 64 if math == "Bf16" else 32
-    stage = 128 * (128 + parts * n)
+    stage = (64 if math == "Bf16Narrow" else 128) * (128 + parts * n)
     return Launch(384, min(6, 196 * 1024 // stage) * stage, 128 * n * depth, stage, f"128x{n}x{depth}")
 
 
 ROWS = (
-    (r"hopper\w*<Wgmma(Tf32x3|Tf32|Bf16), (\d+)>", wgmma_tile),
+    (r"hopper\w*<Wgmma(Tf32x3|Tf32|Bf16Narrow|Bf16), (\d+)>", wgmma_tile),
     (r"(Fma|Mma)Tile<(?:(\w+), )?(\d+), (\d+), (true|false), (true|false)(?:, (\d+))?(?:, (\d+))?(?:, (\d+))?>", tile),
     # winograd.cu: 36 products of 32 tiles x 32 filters, two stages
     (r"conv2d_winograd", lambda: Launch(384, 8 * 36 * 8 * (36 + 32), 36 * 32 * 32 * 8, 4 * 36 * 8 * 32,

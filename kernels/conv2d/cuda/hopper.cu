@@ -10,7 +10,7 @@
 //   filters        (phases * parts, K, taps, C): 32 channels of one tap of the tile's filters
 //   stages         taps x C/32; channels past the last one are zeros on both sides
 //
-// bf16 tensors have 64 channels in the place of 32.
+// bf16 tensors have 64 channels in the place of 32, unless half of the last 64 would be zeros.
 //
 // Where tiles are too few for all multiprocessors, and there is no pool, the stages of a tile are
 // cut into parts. Each part's sums are written to memory; a second kernel adds them in order.
@@ -278,14 +278,14 @@ void launch_tiles(Context& ctx, const DenseConv& conv, int parts,
        .size = {size(conv.C), size(conv.W), size(conv.H), size(conv.N)},
        .box = {Pipeline::kDepth, static_cast<uint32_t>(boxes.columns()),
                static_cast<uint32_t>(boxes.rows()), static_cast<uint32_t>(boxes.images())},
-       .swizzle_bytes = 128,
+       .swizzle_bytes = Pipeline::kLineBytes,
        .element = Math::kElementA,
        .step = {1, step(conv.columns), step(conv.rows), 1}});
   const ptx::TensorMap map_w = make_tensor_map<4>(
       {.base = weights.get(),
        .size = {size(conv.C), size(taps), size(conv.K), size(Math::kParts * phases)},
        .box = {Pipeline::kDepth, 1, kN, Math::kParts},
-       .swizzle_bytes = 128,
+       .swizzle_bytes = Pipeline::kLineBytes,
        .element = Math::kElementB});
   const int64_t outputs = int64_t{conv.N} * conv.P * conv.Q * conv.K;
   const Scratch partials(ctx, parts > 1 ? sizeof(float) * parts * outputs : 0);
@@ -327,12 +327,14 @@ Plan plan_of(const DenseConv& conv, int channels_of_stage) {
 
 /// Channels of a stage of tensors of T.
 template <class T>
-constexpr int kStageChannels = 128 / sizeof(T);
+int stage_channels(const DenseConv& conv) {
+  return sizeof(T) == 2 && blocks_for(conv.C, 32) % 2 == 0 ? 64 : 32;
+}
 
 template <class Math>
 void run(Context& ctx, const DenseConv& conv, const typename Math::Element* source,
          const BoxedWeights& weights, const EpilogueInto<typename Math::Element>& e) {
-  const Plan plan = plan_of(conv, kStageChannels<typename Math::Element>);
+  const Plan plan = plan_of(conv, stage_channels<typename Math::Element>(conv));
   const auto run_tiles = plan.filters == 128  ? launch_tiles<Math, 128>
                          : plan.filters == 64 ? launch_tiles<Math, 64>
                                               : launch_tiles<Math, 32>;
@@ -345,7 +347,8 @@ void run(Context& ctx, const DenseConv& conv, const float* source, const float* 
 }
 void run(Context& ctx, const DenseConv& conv, const bf16* source, const float* w,
          const EpilogueInto<bf16>& e) {
-  run<WgmmaBf16>(ctx, conv, source, BoxedWeights(ctx, conv, w, Precision::bf16), e);
+  const auto with_math = stage_channels<bf16>(conv) == 64 ? run<WgmmaBf16> : run<WgmmaBf16Narrow>;
+  with_math(ctx, conv, source, BoxedWeights(ctx, conv, w, Precision::bf16), e);
 }
 
 template <class T>
@@ -361,13 +364,12 @@ Coverage covers_tensors_of(ConvPass pass, const Conv2dShape& s, const Conv2dEpil
     return Coverage::no(sizeof(T) == 2 ? "channels read not in 8s, or channels written not in 4s"
                                        : "channels not in 4s");
   if (!offsets_fit_int(s)) return Coverage::no("an operand of 2^31 elements or more");
-  if (conv.C < kStageChannels<T> || conv.K < 32)
-    return Coverage::but_slower("tiles would be mostly padding");
+  if (conv.C < 32 || conv.K < 32) return Coverage::but_slower("tiles would be mostly padding");
   // Writing and reading dz takes as long as some 300 products of TF32 an element.
   if (!forward && e.pool != 1 && s.R * s.S * s.C < 288)
     return Coverage::but_slower(
         "dz behind a pool, written to memory first, costs more than it saves");
-  if (plan_of(conv, kStageChannels<T>).blocks < kMaxBlocks / 2)
+  if (plan_of(conv, stage_channels<T>(conv)).blocks < kMaxBlocks / 2)
     return Coverage::but_slower("too few tiles, and stages to cut them into parts");
   if (tiles_of(conv, 32) * kPixels * 3 >
       conv.max_pixels() * conv.phases() * blocks_for(conv.K, 32) * 4)

@@ -9,7 +9,8 @@
 // Each stage has two mbarriers. `full` completes when the bytes of the stage have landed, `empty`
 // when every warp of the consumers has finished with it. A stage holds 32 floats or 64 bf16 of the
 // depth: of A 128 rows, of B kN columns, each a line of 128 bytes with TMA's 128-byte swizzle, as
-// wgmma reads it. The producer runs ahead into the next tile while the consumers store this one.
+// wgmma reads it; or lines of 64 bytes. The producer runs ahead into the next tile while the
+// consumers store this one.
 #pragma once
 
 #include "kernels/runtime/cuda/kernel.h"
@@ -21,23 +22,27 @@ namespace assay::cuda {
 /// One product. TMA rounds A, and B if it has not been rounded before.
 struct WgmmaTf32 {
   using Element = float;
-  static constexpr int kParts = 1;
+  static constexpr int kParts = 1, kLineBytes = 128;
   static constexpr ptx::TensorElement kElementA = ptx::TensorElement::tfloat32;
   static constexpr ptx::TensorElement kElementB = ptx::TensorElement::tfloat32;
 };
 /// One product of bf16 tensors; B has been rounded before.
 struct WgmmaBf16 {
   using Element = bf16;
-  static constexpr int kParts = 1;
+  static constexpr int kParts = 1, kLineBytes = 128;
   static constexpr ptx::TensorElement kElementA = ptx::TensorElement::bfloat16;
   static constexpr ptx::TensorElement kElementB = ptx::TensorElement::bfloat16;
+};
+/// The same with stages of 32 elements, where half of 64 would be zeros.
+struct WgmmaBf16Narrow : WgmmaBf16 {
+  static constexpr int kLineBytes = 64;
 };
 /// Three products of big and small parts. B comes as two tiles, its big and its small parts; A is
 /// fp32 and is taken apart in registers. Tensor cores truncate when they add, so the products of a
 /// stage start at 0 and are then added to the sums in fp32.
 struct WgmmaTf32x3 {
   using Element = float;
-  static constexpr int kParts = 2;
+  static constexpr int kParts = 2, kLineBytes = 128;
   static constexpr ptx::TensorElement kElementA = ptx::TensorElement::float32;
   static constexpr ptx::TensorElement kElementB = ptx::TensorElement::tfloat32;
 };
@@ -55,18 +60,19 @@ struct RingPosition {
 
 template <class Math, int kColumns>
 class WgmmaPipeline {
-  static constexpr int kLine = 32;  // words of a row of a stage
+  static constexpr int kLine = Math::kLineBytes / 4;  // words
 
  public:
   using Element = typename Math::Element;
   static constexpr int kM = 128, kN = kColumns, kThreads = 384;
-  static constexpr int kDepth = 128 / sizeof(Element);  ///< elements of a stage
+  static constexpr int kLineBytes = Math::kLineBytes;          ///< of a row of a stage
+  static constexpr int kDepth = kLineBytes / sizeof(Element);  ///< elements of a stage
   static constexpr int kParts = Math::kParts;
   static constexpr int kWordsA = kM * kLine, kWordsB = kParts * kN * kLine;
   static constexpr int kStageBytes = 4 * (kWordsA + kWordsB);
   static constexpr int kStages = 196 * 1024 / kStageBytes < 6 ? 196 * 1024 / kStageBytes : 6;
   static constexpr size_t kBytes = size_t{kStages} * kStageBytes;  ///< of shared memory
-  static_assert(kStages >= 4);
+  static_assert(kStages >= 4 && (kParts == 1 || kLineBytes == 128));
 
   /// stages: kBytes, aligned to 1024. barriers: 2 kStages. All threads of the block call it; a
   /// barrier of the block must follow.
@@ -135,7 +141,8 @@ class WgmmaPipeline {
       ptx::wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kLine; k += 8) {  // 32 bytes
-        const uint64_t at_a = ptx::wgmma_descriptor(a + k), at_b = ptx::wgmma_descriptor(b + k);
+        const uint64_t at_a = ptx::wgmma_descriptor<kLineBytes>(a + k);
+        const uint64_t at_b = ptx::wgmma_descriptor<kLineBytes>(b + k);
         if constexpr (sizeof(Element) == 2)
           ptx::wgmma_bf16<kN>(sums, at_a, at_b, step > 0 || k > 0);
         else

@@ -176,11 +176,13 @@ ASSAY_PTX void wgmma_wait(Site site = Site::current()) {
 #endif
 }
 
-/// Descriptor of a K-major operand with the 128-byte swizzle: atoms of 8 rows x 128 bytes, which
-/// follow each other at `stride_bytes` ("Shared memory matrix descriptor").
-ASSAY_PTX uint64_t wgmma_descriptor(const void* p, uint32_t stride_bytes = 1024) {
+/// Descriptor of a K-major operand with the 128 or 64-byte swizzle: atoms of 8 rows of so many
+/// bytes, which follow each other at `stride_bytes` ("Shared memory matrix descriptor").
+template <int kSwizzleBytes = 128>
+ASSAY_PTX uint64_t wgmma_descriptor(const void* p, uint32_t stride_bytes = 8 * kSwizzleBytes) {
+  static_assert(kSwizzleBytes == 128 || kSwizzleBytes == 64);
   return uint64_t{(shared_address(p) & 0x3ffff) >> 4} | uint64_t{1} << 16 |
-         uint64_t{stride_bytes >> 4} << 32 | uint64_t{1} << 62;
+         uint64_t{stride_bytes >> 4} << 32 | uint64_t{kSwizzleBytes == 128 ? 1 : 2} << 62;
 }
 
 // D (64 x kN) = A B^T (+ D if `accumulate`): A is 64 x K, B kN x K; K is 8 in TF32, 16 in bf16.
