@@ -125,7 +125,7 @@ constexpr Version kVersions[] = {
 /// 2^-8 of the value.
 void check_on_bf16(Context& ctx, const GemmShape& s, const GemmEpilogue& e, bool with_bias,
                    const cuda::GemmTile* tile = nullptr,
-                   Algorithm version = Algorithm::tensor_core) {
+                   [[maybe_unused]] Algorithm version = Algorithm::tensor_core) {
   CAPTURE(s);
   const auto random = [](int64_t n) {
     std::vector<bf16> v;
