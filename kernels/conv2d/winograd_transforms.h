@@ -45,7 +45,7 @@ struct PairedRows {
 };
 
 template <int R, int C>
-consteval bool is_pair(const Matrix<R, C>& m, int i, int k) {
+constexpr bool is_pair(const Matrix<R, C>& m, int i, int k) {
   bool same = false, opposite = false;
   for (int j = 0; j < C; ++j) {
     const float a = m.at[i][j], b = m.at[k][j];
@@ -56,7 +56,7 @@ consteval bool is_pair(const Matrix<R, C>& m, int i, int k) {
 }
 
 template <int R, int C>
-consteval PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
+constexpr PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
   PairedRows<R, C> p{.core = m};
   for (int i = 0; i < R; ++i) p.other[i] = i;
   for (int i = 0; i < R; ++i)
@@ -78,7 +78,7 @@ consteval PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
 /// The pairs of columns as rows of the core, with the scales multiplied into it: the product of m
 /// is transposed(core) times the sums in_j + in_k (row j) and differences in_j - in_k (row k).
 template <int R, int C>
-consteval PairedRows<C, R> pair_columns(const Matrix<R, C>& m) {
+constexpr PairedRows<C, R> pair_columns(const Matrix<R, C>& m) {
   auto p = pair_rows(transposed(m));
   for (int k = 0; k < C; ++k)
     if (p.other[k] < k)
