@@ -21,7 +21,7 @@ struct Matrix {
 };
 
 template <int R, int C>
-consteval Matrix<C, R> transposed(const Matrix<R, C>& m) {
+constexpr Matrix<C, R> transposed(const Matrix<R, C>& m) {
   Matrix<C, R> t;
   for (int i = 0; i < R; ++i)
     for (int j = 0; j < C; ++j) t.at[j][i] = m.at[i][j];
@@ -98,7 +98,7 @@ struct ToomCook {
 /// From n-1 points and infinity (B. Barabasz et al., "Error analysis and improving the accuracy of
 /// Winograd convolution", ACM TOMS 46(4), 2020, section 2).
 template <int kOut, int kTaps>
-consteval ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 2]) {
+constexpr ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 2]) {
   constexpr int n = kOut + kTaps - 1, last = n - 1;
   ToomCook<kOut, kTaps> t;
   const auto power = [](double x, int e) {
@@ -160,7 +160,7 @@ __attribute__((always_inline)) constexpr int plane_of(int i, int j, int n, int p
 /// F(4,3): 6 products for 4 outputs (12 multiplications). With `flipped` the filter is reversed,
 /// for dgrad. Of the symmetric points that we measured these have the smallest error, 2 times the
 /// direct kernel's; 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
-consteval auto winograd_plain(bool flipped) {
+constexpr auto winograd_plain(bool flipped) {
   constexpr auto t = toom_cook<4, 3>({0, 0.625, -0.625, 1.5, -1.5});
   WinogradAxis<WinogradLengths{
       .patch = 6, .values = 6, .products = 6, .taps = 3, .sums = 6, .out = 4}>
@@ -186,7 +186,7 @@ inline constexpr int kSharedPoint = 1;  // index of the point 1
 /// Taps of the phases: phase 0 makes z(2i+1), phase 1 z(2i+2).
 inline constexpr float kPhaseTaps[2][2][3] = {{{1, 1, 0}, {0, 0, 1}}, {{1, 0, 0}, {0, 1, 1}}};
 
-consteval auto winograd_upsampled() {
+constexpr auto winograd_upsampled() {
   constexpr auto t = toom_cook<3, 2>(kPhasePoints);
   WinogradAxis<WinogradLengths{
       .patch = 4, .values = 4, .products = 7, .taps = 3, .sums = 7, .out = 6}>
@@ -211,7 +211,7 @@ consteval auto winograd_upsampled() {
 /// The gradient: dx(i) = w2 dz(2i-1) + (w0 + w1) dz(2i+1) + (w1 + w2) dz(2i) + w0 dz(2i+2). Two
 /// F(3,2), over the odd and over the even rows of dz, which are summed; at the point 1 they have
 /// the same filter, so there the sum is taken before the product.
-consteval auto winograd_upsampled_back() {
+constexpr auto winograd_upsampled_back() {
   constexpr auto t = toom_cook<3, 2>(kPhasePoints);
   WinogradAxis<WinogradLengths{
       .patch = 8, .values = 7, .products = 7, .taps = 3, .sums = 4, .out = 3}>
@@ -243,7 +243,7 @@ consteval auto winograd_upsampled_back() {
 inline constexpr double kStridedPoints[] = {0.5, -0.5, 1.5, -1.5};
 inline constexpr int kStridedPhases = 2;
 
-consteval auto winograd_strided() {
+constexpr auto winograd_strided() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
   WinogradAxis<WinogradLengths{
       .patch = 10, .values = 10, .products = 10, .taps = 4, .sums = 5, .out = 4}>
@@ -264,7 +264,7 @@ consteval auto winograd_strided() {
 /// dz(i) and dx(2i+1) = w2 dz(i) + w0 dz(i+1). Two F(4,2) from patches that start at -1 and at 0;
 /// ten products for eight outputs. Rows 2i+1 and 2i+2 could share a patch, but then tiles would
 /// begin at row -1 and would not end where images of 4, 8, 16, ... rows do.
-consteval auto winograd_strided_back() {
+constexpr auto winograd_strided_back() {
   constexpr auto t = toom_cook<4, 2>(kStridedPoints);
   WinogradAxis<WinogradLengths{
       .patch = 6, .values = 10, .products = 10, .taps = 4, .sums = 10, .out = 8}>
