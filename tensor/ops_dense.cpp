@@ -62,7 +62,7 @@ Tensor bias_gradient(const Tensor& dz) {
   const int64_t rows = dz.dim(0), columns = dz.dim(1);
   if (!dz.device().is_cuda() || dz.dtype() != DType::f32 || rows < 1 || rows > kMaxParts)
     return sum_rows(dz);
-  const Tensor db = Tensor::empty({columns}, DType::f32);
+  Tensor db = Tensor::empty({columns}, DType::f32);
   db.set_partial_sum(std::make_unique<PartialSum>(
       PartialSum{columns,
                  {{std::make_shared<const Tensor>(dz), dz.data<float>(), static_cast<int>(columns),
