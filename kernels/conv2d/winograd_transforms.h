@@ -12,6 +12,8 @@
 // `output` is applied, which makes them matrix products.
 #pragma once
 
+#include "kernels/runtime/device.h"
+
 namespace assay {
 
 template <int kRows_, int kColumns_>
@@ -21,7 +23,7 @@ struct Matrix {
 };
 
 template <int R, int C>
-constexpr Matrix<C, R> transposed(const Matrix<R, C>& m) {
+ASSAY_HD constexpr Matrix<C, R> transposed(const Matrix<R, C>& m) {
   Matrix<C, R> t;
   for (int i = 0; i < R; ++i)
     for (int j = 0; j < C; ++j) t.at[j][i] = m.at[i][j];
@@ -45,7 +47,7 @@ struct PairedRows {
 };
 
 template <int R, int C>
-constexpr bool is_pair(const Matrix<R, C>& m, int i, int k) {
+ASSAY_HD constexpr bool is_pair(const Matrix<R, C>& m, int i, int k) {
   bool same = false, opposite = false;
   for (int j = 0; j < C; ++j) {
     const float a = m.at[i][j], b = m.at[k][j];
@@ -56,7 +58,7 @@ constexpr bool is_pair(const Matrix<R, C>& m, int i, int k) {
 }
 
 template <int R, int C>
-constexpr PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
+ASSAY_HD constexpr PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
   PairedRows<R, C> p{.core = m};
   for (int i = 0; i < R; ++i) p.other[i] = i;
   for (int i = 0; i < R; ++i)
@@ -78,7 +80,7 @@ constexpr PairedRows<R, C> pair_rows(const Matrix<R, C>& m) {
 /// The pairs of columns as rows of the core, with the scales multiplied into it: the product of m
 /// is transposed(core) times the sums in_j + in_k (row j) and differences in_j - in_k (row k).
 template <int R, int C>
-constexpr PairedRows<C, R> pair_columns(const Matrix<R, C>& m) {
+ASSAY_HD constexpr PairedRows<C, R> pair_columns(const Matrix<R, C>& m) {
   auto p = pair_rows(transposed(m));
   for (int k = 0; k < C; ++k)
     if (p.other[k] < k)
@@ -98,7 +100,7 @@ struct ToomCook {
 /// From n-1 points and infinity (B. Barabasz et al., "Error analysis and improving the accuracy of
 /// Winograd convolution", ACM TOMS 46(4), 2020, section 2).
 template <int kOut, int kTaps>
-constexpr ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 2]) {
+ASSAY_HD constexpr ToomCook<kOut, kTaps> toom_cook(const double (&points)[kOut + kTaps - 2]) {
   constexpr int n = kOut + kTaps - 1, last = n - 1;
   ToomCook<kOut, kTaps> t;
   const auto power = [](double x, int e) {
@@ -160,7 +162,7 @@ __attribute__((always_inline)) constexpr int plane_of(int i, int j, int n, int p
 /// F(4,3): 6 products for 4 outputs (12 multiplications). With `flipped` the filter is reversed,
 /// for dgrad. Of the symmetric points that we measured these have the smallest error, 2 times the
 /// direct kernel's; 0, +-1, +-2 has 4 times (64 channels, uniform random numbers).
-constexpr auto winograd_plain(bool flipped) {
+ASSAY_HD constexpr auto winograd_plain(bool flipped) {
   constexpr auto t = toom_cook<4, 3>({0, 0.625, -0.625, 1.5, -1.5});
   WinogradAxis<WinogradLengths{
       .patch = 6, .values = 6, .products = 6, .taps = 3, .sums = 6, .out = 4}>

@@ -1,10 +1,11 @@
 // The pipeline of the version `hopper`, which the matrix product and the convolution share: a
 // producer copies by TMA, two consumers multiply by wgmma, and a ring of stages lies between them.
 //
-//   producer    | copy 0 | copy 1 | ... wait for `empty`   | copy 6 | ...    a thread of warpgroup
-//   0 consumer 1       | multiply 0 | multiply 1 | ...                         warpgroup 1, rows
-//   0-63 consumer 2       | multiply 0 | multiply 1 | ...                         warpgroup 2, rows
-//   64-127
+// clang-format off
+//   producer    | copy 0 | copy 1 | ... wait for `empty` | copy 6 | ...      warpgroup 0, one thread
+//   consumer 1       | multiply 0 | multiply 1 | ...                        warpgroup 1, rows 0-63
+//   consumer 2       | multiply 0 | multiply 1 | ...                        warpgroup 2, rows 64-127
+// clang-format on
 //
 // Each stage has two mbarriers. `full` completes when the bytes of the stage have landed, `empty`
 // when every warp of the consumers has finished with it. A stage holds 32 floats or 64 bf16 of the
