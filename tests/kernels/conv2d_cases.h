@@ -144,9 +144,7 @@ inline std::vector<Conv2dCase> conv2d_cases() {
           conv(3, 3, 3, 3, 2, 5).pool(2),  // no window fits: y is empty
           conv(3, 3, 13, 12, 16, 20).stride(3).pad(1).batch(2).pool(2).leaky(0.1f),
           conv1x1(3, 5, 7, 2).batch(2).upsample(4).leaky(0.2f),  // 1x1 behind an upsampling
-                                                                 // cut tiles, channels and filters
-                                                                 // of Winograd's on CUDA
-          conv3x3(6, 5, 12, 8).leaky(0.2f),
+          conv3x3(6, 5, 12, 8).leaky(0.2f),  // this and the next three: Winograd's cut tiles
           conv3x3(10, 7, 20, 12).pool(2).tanh(),
           conv3x3(4, 8, 9, 33).pool(4).relu(),
           conv3x3(7, 6, 24, 36).batch(2),
