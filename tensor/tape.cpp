@@ -14,7 +14,7 @@ namespace assay {
 namespace {
 
 thread_local Tape* innermost = nullptr;
-thread_local OpObserver op_observer;
+thread_local OpObserver* innermost_observer = nullptr;
 
 std::atomic<bool>& check_finite_flag() {
   static std::atomic<bool> flag = [] {
@@ -109,8 +109,16 @@ std::string first_nonfinite_op(const std::function<void()>& f) {
   return blame;
 }
 
-void set_op_observer(OpObserver observer) {
-  op_observer = std::move(observer);
+OpObserver::OpObserver(Call call) : call_(std::move(call)), previous_(innermost_observer) {
+  innermost_observer = this;
+}
+
+OpObserver::~OpObserver() {
+  innermost_observer = previous_;
+}
+
+void OpObserver::note(std::string_view op, const Tensor& output, bool backward) {
+  if (innermost_observer != nullptr) innermost_observer->call_(op, output, backward);
 }
 
 Tape::Tape() : previous_(innermost) {
@@ -138,7 +146,7 @@ bool Tape::records(std::initializer_list<Tensor> inputs) {
 
 void Tape::record(std::string_view op, std::vector<Tensor> inputs, Tensor& output, Vjp vjp) {
   require_finite(op, "the output", output);
-  if (op_observer) op_observer(op, output, false);
+  OpObserver::note(op, output, false);
   bool needed = false;
   for (const Tensor& t : inputs) needed = needed || t.requires_grad();
   if (innermost == nullptr || !needed) return;
@@ -170,7 +178,7 @@ void Tape::backward(const Tensor& y, Tensor dy) {
     for (const Tensor& input : node.inputs) needs_input_grad.push_back(input.requires_grad());
     const ProfileRange range("backward");
     std::vector<Tensor> gradients = node.vjp(gradient, needs_input_grad);
-    if (op_observer) op_observer(node.op, node.output, true);
+    OpObserver::note(node.op, node.output, true);
     ASSAY_CHECK(gradients.size() == node.inputs.size(), "{}: has {} inputs but {} gradients",
                 node.op, node.inputs.size(), gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {

@@ -56,11 +56,23 @@ class Tape {
   Tape* previous_;
 };
 
-/// Called at the end of every operation of this thread and of its derivative (`backward`), with its
-/// output. For profiles.
-using OpObserver = std::function<void(std::string_view op, const Tensor& output, bool backward)>;
-/// An empty observer turns observation off.
-void set_op_observer(OpObserver observer);
+/// While it exists, the innermost observer of this thread is called at the end of every operation
+/// and of its derivative (`backward`), with its output. For profiles.
+class OpObserver {
+ public:
+  using Call = std::function<void(std::string_view op, const Tensor& output, bool backward)>;
+  explicit OpObserver(Call call);
+  ~OpObserver();
+  OpObserver(const OpObserver&) = delete;
+  OpObserver& operator=(const OpObserver&) = delete;
+
+  /// Calls the innermost observer, if there is one.
+  static void note(std::string_view op, const Tensor& output, bool backward);
+
+ private:
+  Call call_;
+  OpObserver* previous_;
+};
 
 /// Whether the output and the gradients of every operation are checked for NaN and infinity, which
 /// are then an Error that names the operation. Initially the value of ASSAY_CHECK_FINITE in the

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
@@ -167,6 +168,21 @@ int run_guarded(const Action& run) {
   }
 }
 
+std::atomic<void*> memory_reserve{nullptr};
+
+/// Holds memory back that the first refusal of the system frees. Some code of libraries allocates
+/// where no exception may leave it (nlohmann's destructors, libstdc++'s directory iterators); what
+/// is freed here serves it while the exception of a larger block ends the verb.
+void hold_memory_reserve() {
+  constexpr size_t kReserve = 1 << 20;
+  memory_reserve = std::malloc(kReserve);
+  std::set_new_handler([] {
+    void* reserve = memory_reserve.exchange(nullptr);
+    if (reserve == nullptr) throw std::bad_alloc();
+    std::free(reserve);
+  });
+}
+
 /// Opens /dev/null for each standard stream that is closed: otherwise the next file opened, perhaps
 /// a checkpoint, would get its number. It is opened in the opposite mode, so that reading or
 /// writing it fails.
@@ -261,6 +277,7 @@ int run_program(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   hold_standard_streams();
+  hold_memory_reserve();
   return flushed(run_guarded([&] { return run_command_line(argc, argv); }));
 }
 

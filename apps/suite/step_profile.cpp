@@ -27,15 +27,6 @@ using Clock = std::chrono::steady_clock;
 /// the times include launches and waiting, which queues and graphs would hide.
 class StepTimer {
  public:
-  StepTimer() : last_(Clock::now()) {
-    set_op_observer([this](std::string_view op, const Tensor& output, bool backward) {
-      mark(op, output.shape(), backward);
-    });
-  }
-  ~StepTimer() { set_op_observer({}); }
-  StepTimer(const StepTimer&) = delete;
-  StepTimer& operator=(const StepTimer&) = delete;
-
   void start_step() {
     at_ = 0;
     last_ = Clock::now();
@@ -53,7 +44,10 @@ class StepTimer {
  private:
   std::vector<OpTime> ops_;
   size_t at_ = 0;
-  Clock::time_point last_;
+  Clock::time_point last_ = Clock::now();
+  OpObserver observer_{[this](std::string_view op, const Tensor& output, bool backward) {
+    mark(op, output.shape(), backward);
+  }};
 };
 
 bool is_layer(std::string_view op) {

@@ -1,8 +1,10 @@
 // LD_PRELOAD: makes one call of the system fail, as ASSAY_FAULT says: "rename:3" the third rename.
 // Kinds: open, write, fsync, rename, mkdir, flock, thread, malloc, worker_malloc (on another thread
-// than the first). "count:FILE" appends the number of calls of each kind to FILE instead.
+// than the first), heap (from the malloc of that number on, the heap cannot grow). "count:FILE"
+// appends the number of calls of each kind to FILE instead.
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@ void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
+void __libc_free(void*);
 }
 
 namespace {
@@ -35,10 +38,11 @@ enum Kind {
   kThread,
   kMalloc,
   kWorkerMalloc,
+  kHeap,
   kKinds
 };
-constexpr const char* kNames[] = {"open",  "write",  "fsync",  "rename",       "mkdir",
-                                  "flock", "thread", "malloc", "worker_malloc"};
+constexpr const char* kNames[] = {"open",  "write",  "fsync",  "rename",        "mkdir",
+                                  "flock", "thread", "malloc", "worker_malloc", "heap"};
 
 std::atomic<long> calls[kKinds];
 int faulty = -1;
@@ -74,8 +78,21 @@ bool fails(Kind kind, int reason) {
   return true;
 }
 
-bool refuses_memory() {
-  return (active && gettid() != getpid() && fails(kWorkerMalloc, ENOMEM)) || fails(kMalloc, ENOMEM);
+std::atomic<size_t> heap{0};  // bytes of the blocks in use
+std::atomic<size_t> heap_limit{~size_t{0}};
+
+bool refuses_memory(size_t size) {
+  if (active && gettid() != getpid() && fails(kWorkerMalloc, ENOMEM)) return true;
+  if (fails(kMalloc, ENOMEM)) return true;
+  if (fails(kHeap, ENOMEM)) heap_limit = heap.load();
+  if (heap + size <= heap_limit) return false;
+  errno = ENOMEM;
+  return true;
+}
+
+void* in_use(void* block) {
+  if (block != nullptr) heap += malloc_usable_size(block);
+  return block;
 }
 
 template <class F>
@@ -147,16 +164,24 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
       "pthread_create")(thread, attributes, start, argument);
 }
 void* malloc(size_t size) {
-  return refuses_memory() ? nullptr : __libc_malloc(size);
+  return refuses_memory(size) ? nullptr : in_use(__libc_malloc(size));
 }
 void* calloc(size_t count, size_t size) {
-  return refuses_memory() ? nullptr : __libc_calloc(count, size);
+  return refuses_memory(count * size) ? nullptr : in_use(__libc_calloc(count, size));
 }
 void* realloc(void* block, size_t size) {
-  return refuses_memory() ? nullptr : __libc_realloc(block, size);
+  if (refuses_memory(size)) return nullptr;
+  const size_t before = block == nullptr ? 0 : malloc_usable_size(block);
+  void* moved = in_use(__libc_realloc(block, size));
+  if (moved != nullptr) heap -= before;
+  return moved;
 }
 void* aligned_alloc(size_t alignment, size_t size) {
-  return refuses_memory() ? nullptr : __libc_memalign(alignment, size);
+  return refuses_memory(size) ? nullptr : in_use(__libc_memalign(alignment, size));
+}
+void free(void* block) {
+  if (block != nullptr) heap -= malloc_usable_size(block);
+  __libc_free(block);
 }
 
 }  // extern "C"

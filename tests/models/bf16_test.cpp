@@ -152,13 +152,15 @@ TEST_CASE("in bf16 everything between a network's input and output is bf16") {
       Training training(model.preset, model.side, 2);
       training.run();  // a DCGAN has no statistics before
       std::multiset<std::string> wide;
-      set_op_observer([&](std::string_view op, const Tensor& y, bool backward) {
-        if (!backward && y.dtype() != DType::bf16) wide.insert(std::string(op));
-      });
       const Shape input = training.network().input_shape(2);
       const Tensor x = testing::RandomTensors(3, DType::f32).uniform(input, 0, 1);
-      const Tensor y = training.network()(x);
-      set_op_observer({});
+      Tensor y;
+      {
+        const OpObserver observer([&](std::string_view op, const Tensor& output, bool backward) {
+          if (!backward && output.dtype() != DType::bf16) wide.insert(std::string(op));
+        });
+        y = training.network()(x);
+      }
       CHECK(y.dtype() == DType::f32);
       CHECK(wide == std::multiset<std::string>{"convert"});
       // A bf16 network on bf16 input converts nothing.
