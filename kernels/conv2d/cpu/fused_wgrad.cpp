@@ -166,6 +166,7 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
     const Scratch scratch(ctx, sizeof(float) * static_cast<size_t>(x_size + dz_size));
     float* staged_x = scratch.as<float>();
     float* staged_dz = staged_x + x_size;
+    Pixels pixels;
     for (int64_t unit = blocks.count * index / partials;
          unit < blocks.count * (index + 1) / partials; ++unit) {
       const RowBlock block = row_block(blocks, s.N, total, unit);
@@ -181,7 +182,6 @@ void wgrad(Context& ctx, const Conv2dShape& s, const Conv2dEpilogue& e, const fl
         if (with_bias) sum_bias(dz + image, int64_t{p1 - p0} * Q, s.K, partial + layout.bias_at);
       }
       const Staged staged{staged_x, dz, x_image, dz_image, width};
-      static thread_local Pixels pixels;
       const TapRow* listed = nullptr;
       for (int64_t i = t0; i < t1; ++i) {
         const TapRow& t = layout.tap_rows[static_cast<size_t>(i)];
