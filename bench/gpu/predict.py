@@ -11,9 +11,10 @@ A pass of a layer takes the largest of
     products   flops / (the bound of its kernel in bench/results/static x the datasheet's peak), by
                the share of multiprocessors that work: blocks over whole waves of blocks
     memory     the bytes that fprop must move at least (dgrad and wgrad count as much) / bandwidth
-and a step adds GAP_US for every launch in bench/gpu/launches.h. Kernels without a bound (direct)
-count with the peak, and are marked. What hopper and winograd write and read between kernels (dz of a dgrad
-behind an activation, sums of parts) is added. Weights that are packed and the latency of the first and last stages are not in it.
+and a step adds GAP_US for every launch in bench/gpu/launches.h. Algorithms without a bound (direct)
+count with the peak and are named below the table. What hopper and winograd write and read between
+kernels (dz of a dgrad behind an activation, sums of parts) is added. Weights that are packed and
+the latency of the first and last stages are not in it.
 """
 import argparse
 import json
@@ -31,6 +32,8 @@ GAP_US = 1.0  # between kernels of a CUDA graph; an assumption
 # Datasheets (SXM): dense FLOP/s and bytes/s.
 PEAKS = {"fp32": 66.9e12, "tf32": 494.7e12, "bf16": 989.4e12}
 BANDWIDTH = {"h100": 3.35e12, "h200": 4.8e12}
+# The static report lacks their kernels, which run where a layer has few channels.
+NO_BOUND = {"direct", "direct_bf16"}
 PRECISIONS = {  # precision: (unit, products, Math of the mma.sync tiles, Math of wgmma)
     "fp32": ("fp32", 1, None, None),
     "tf32": ("tf32", 1, "Tf32", "WgmmaTf32"),
@@ -38,6 +41,7 @@ PRECISIONS = {  # precision: (unit, products, Math of the mma.sync tiles, Math o
     "bf16": ("bf16", 1, "Bf16", "WgmmaBf16"),
 }
 ROW = re.compile(r"^(\S+)\s+(.*?)\s+\(([\d, ]+)\)\s+(\d+)\s+([\d.]+)\s+([\d.]+)$")
+CHOSEN = re.compile(r"^  (fprop|dgrad|wgrad) +(\S+(?: \S+)?) +\S+/")  # pass, algorithm, file
 CONV = re.compile(r"conv (\d+)x(\d+)/(\d+)/")
 
 
@@ -63,9 +67,20 @@ def algorithms_of(text):
     for line in text.splitlines():
         if named := re.match(r"^(\S+): ", line):
             layer = found.setdefault(named[1], {})
-        elif layer is not None and (chosen := re.match(r"^  (fprop|dgrad|wgrad)  (\S+(?: \S+)?)  ", line)):
-            layer[chosen[1]] = chosen[2].strip()
+        elif layer is not None and (chosen := CHOSEN.match(line)):
+            layer[chosen[1]] = chosen[2]
     return found
+
+
+def channels_of(layer):
+    """(in, out) of a convolution, also of a transposed one."""
+    out_channels = layer["output"][-1]
+    return max(1, layer["weights"] // (layer["filter"] * out_channels)), out_channels
+
+
+def conv_pass_of(layer, what):
+    """The pass of the convolution that a pass of the layer runs."""
+    return {"fprop": "dgrad", "dgrad": "fprop"}.get(what, what) if "transposed" in layer["what"] else what
 
 
 def sizes_of(layer, what):
@@ -73,16 +88,38 @@ def sizes_of(layer, what):
     products, whose blocks fill the device by a cut of the sum, and for other layers."""
     if "filter" not in layer or what == "wgrad":
         return None
-    transposed = "transposed" in layer["what"]
-    out_channels = layer["output"][-1]
-    in_channels = max(1, layer["weights"] // (layer["filter"] * out_channels))
+    in_channels, out_channels = channels_of(layer)
     # Products: pixels of the convolution's output x filter x channels, also where it is transposed.
     # `describe` rounds to 10 kFLOP, so these are rounded to whole pixels.
     pixels = round(layer["flops"] / (2 * layer["filter"] * in_channels * out_channels))
     image = round(pixels * layer["stride"] ** 2 / layer["upsample"] ** 2)
-    if transposed:
+    if "transposed" in layer["what"]:
         return (image, out_channels) if what == "fprop" else (pixels, in_channels)
     return (pixels, out_channels) if what == "fprop" else (image, in_channels)
+
+
+def filter_sizes_of(layer):
+    """(filters, taps and channels of a phase) of a convolution: the sizes of wgrad's matrix."""
+    in_channels, out_channels = channels_of(layer)
+    if "transposed" in layer["what"]:
+        in_channels, out_channels = out_channels, in_channels
+    side, up = math.isqrt(layer["filter"]), layer["upsample"]
+    taps = side if up == 1 else (side + up - 2) // up + 1  # PhaseAxis::max_taps()
+    return out_channels, taps * taps * in_channels
+
+
+def product_sizes_of(layer, what):
+    """(M, N) of a pass of a dense layer, or of a convolution whose filter is as large as its image."""
+    images, width = layer["output"][0], layer["output"][-1]
+    if "filter" in layer:
+        in_channels, out_channels = channels_of(layer)
+        if "transposed" in layer["what"]:
+            in_channels, out_channels = out_channels, in_channels
+        width, inputs = out_channels, layer["filter"] * in_channels
+    else:
+        inputs = round(layer["flops"] / (2 * images * width))
+    return {"fprop": (images, width), "dgrad": (images, inputs),
+            "wgrad": (width, inputs)}[conv_pass_of(layer, what)]
 
 
 def is_behind(layer):
@@ -90,52 +127,106 @@ def is_behind(layer):
     return bool(re.search(r"ReLU|sigmoid|tanh|max-pool", layer["what"])) and "transposed" not in layer["what"]
 
 
+def precision_of(algorithm, precision):
+    """The precision in which an algorithm multiplies: fp32 without tensor cores, TF32 on float
+    tensors beside bf16 ones."""
+    version = algorithm.split()[-1]
+    if version.removesuffix("_bf16") not in ("tensor_core", "hopper"):
+        return "fp32"
+    return "tf32" if precision == "bf16" and not version.endswith("_bf16") else precision
+
+
 def kernel_of(baseline, algorithm, layer, what, precision):
-    """(name, kept values, rows and columns of its tile) of the kernel that should run, or None."""
-    _, _, mma, wgmma = PRECISIONS[precision]
-    conv_pass = {"fprop": "dgrad", "dgrad": "fprop"}.get(what, what) if "transposed" in layer["what"] else what
-    acts = is_behind(layer)
-    pool = re.search(r"max-pool (\d)", layer["what"])
-    source = f"GradientSource<{ {None: 1, '2': 2}.get(pool and pool[1], 0)}, true>" if acts else "ImageSource"
-    large = (128, 64), (64, 32)
-    if algorithm == "hopper":
-        if precision == "bf16" and stage_of(layer, what, precision) == 32:
-            wgmma += "Narrow"
-        patterns = [(f"hopper::conv2d_hopper<{wgmma}, {n}>", (128, n)) for n in (128, 64, 32)]
-    elif algorithm == "winograd":  # 32 tiles of 4 x 4 outputs
-        patterns = [("winograd::conv2d_winograd", (512, 32))]
-    elif algorithm in ("tensor_core", "pipelined"):
-        tile = "FmaTile<" if algorithm == "pipelined" else f"MmaTile<{mma}, "
-        if conv_pass == "wgrad":
-            patterns = [(f"conv2d_wgrad_pipeline<{tile}{m}, {n}, ", (m, n)) for m, n in ((64, 128), (32, 64))]
-        elif conv_pass == "dgrad" and acts:
-            if algorithm == "tensor_core" and mma == "Tf32":
-                tile = "MmaTile<RoundedTf32, "
-            patterns = [(f"conv2d_pipeline<{tile}{m}, {n}, .*{source}", (m, n)) for m, n in large]
-        else:
-            patterns = [(f"conv2d_pipeline<{tile}{m}, {n}, .*ImageSource", (m, n)) for m, n in large]
-    elif algorithm.startswith("gemm "):
-        tile = "FmaTile<" if mma is None else f"MmaTile<{mma}, "
-        patterns = [(f"product_of_tile<{tile}64, 64, true, true", (64, 64))]
-    else:
+    """(name, kept values, rows and columns of its tile) of the kernel that should run, or None if the
+    report has no bound of it. ValueError for an algorithm that this file does not know."""
+    if algorithm in NO_BOUND:
         return None
-    found = []
-    for pattern, tile in patterns:
-        name = next((k for k in baseline if re.search(pattern.replace("<", r"\<"), k)
-                     and baseline[k]["bound"]), None)
-        if name:
-            found.append((name, baseline[name], tile))
-    sizes = None if algorithm.startswith("gemm ") else sizes_of(layer, what)
-    if algorithm == "hopper" and sizes:  # plan_of() of hopper.cu
+    if algorithm.startswith("gemm "):
+        start, part, tile = product_kernel(algorithm.removeprefix("gemm "), layer, what, precision)
+    else:
+        start, part, tile = conv_kernel(algorithm, layer, what, precision)
+    name = next((k for k in baseline if k.startswith(start) and part in k and baseline[k]["bound"]), None)
+    return name and (name, baseline[name], tile)
+
+
+def tile_name(version, math_of_tile, tile):
+    """The start of a tile's name, up to its sizes."""
+    m, n = tile
+    return {"hoisted": f"OneStage<FmaTile<{m}, {n}, ", "pipelined": f"FmaTile<{m}, {n}, ",
+            "tensor_core": f"MmaTile<{math_of_tile}, {m}, {n}, "}[version]
+
+
+def product_kernel(algorithm, layer, what, precision):
+    """(start of the name, a part of it, tile) of a kernel of kernels/gemm/cuda."""
+    version, on_bf16 = algorithm.removesuffix("_bf16"), algorithm.endswith("_bf16")
+    _, _, mma, wgmma = PRECISIONS[precision_of(algorithm, precision)]
+    rows, columns = product_sizes_of(layer, what)
+    tile = next((t for t in ((128, 128), (128, 64))  # gemm_tile() of dispatch.cu
+                 if rows > 64 and columns > t[1] // 2 and blocks_of((rows, columns), t) >= SMS), (64, 64))
+    if version == "hopper":
+        return f"hopper_product<{wgmma}, {tile[1]}>", "", (128, tile[1])
+    if version == "tiled":
+        return "tiled_product<{}, {}>".format(*tile), "", tile
+    if version == "naive":
+        return "naive_product", "", (1, 256)
+    if version not in ("hoisted", "pipelined", "tensor_core"):
+        raise ValueError(f"'gemm {algorithm}' is no algorithm that predict.py knows")
+    # Whether the depth is contiguous in A and in B.
+    layout = {"fprop": "true, true", "dgrad": "true, false",
+              "wgrad": "false, false"}[conv_pass_of(layer, what)]
+    result = "bf16>" if on_bf16 and what != "wgrad" else "float>"
+    return f"product_of_tile<{tile_name(version, mma, tile)}{layout}", f", {result}", tile
+
+
+def conv_kernel(algorithm, layer, what, precision):
+    """(start of the name, a part of it, tile) of a kernel of kernels/conv2d/cuda."""
+    version, on_bf16 = algorithm.removesuffix("_bf16"), algorithm.endswith("_bf16")
+    _, _, mma, wgmma = PRECISIONS[precision_of(algorithm, precision)]
+    conv_pass, sizes = conv_pass_of(layer, what), sizes_of(layer, what)
+    if version == "hopper":  # plan_of() of hopper.cu
+        if on_bf16 and stage_of(layer, what, "bf16") == 32:
+            wgmma += "Narrow"
+
         def blocks(tile):
-            return blocks_of(sizes, tile) * (1 if tile[1] == 128 else parts_of(layer, what, sizes, tile, precision))
-        enough = {128: SMS, 64: SMS * 2 // 3, 32: 0}
-        return next(k for k in found if (sizes[1] > k[2][1] // 2 or k[2][1] == 32)
-                    and blocks(k[2]) >= enough[k[2][1]])
-    for name, kept, (m, n) in found:  # the largest tile that gives every multiprocessor a block
-        if sizes is None or (sizes[1] > n // 2 and blocks_of(sizes, (m, n)) >= SMS):
-            return name, kept, (m, n)
-    return found[-1] if found else None
+            parts = 1 if tile[1] == 128 else parts_of(layer, what, sizes, tile, "bf16" if on_bf16 else "tf32")
+            return blocks_of(sizes, tile) * parts
+        enough = {128: SMS, 64: SMS * 2 // 3}
+        n = next((n for n in enough if sizes[1] > n // 2 and blocks((128, n)) >= enough[n]), 32)
+        return f"hopper::conv2d_hopper<{wgmma}, {n}>", "", (128, n)
+    if version == "winograd":  # 32 tiles of 4 x 4 outputs
+        return "winograd::conv2d_winograd", "", (512, 32)
+    if version == "naive":
+        return f"conv2d_{conv_pass}_naive", "", (256, 1)
+    if version == "tiled":
+        return {"fprop": "conv2d_tiled<ImageView", "dgrad": "conv2d_tiled<GradientOfZ",
+                "wgrad": "conv2d_wgrad_tiled"}[conv_pass], "", (64, 64)
+    if version not in ("hoisted", "pipelined", "tensor_core"):
+        raise ValueError(f"'{algorithm}' is no algorithm that predict.py knows")
+    pool = re.search(r"max-pool (\d)", layer["what"])
+    # Activations whose slope follows from the sign of y are applied to dy while it is copied.
+    by_sign = "ReLU" in layer["what"]
+    if what == "wgrad":
+        filters, depth = filter_sizes_of(layer)
+        if filters <= 32 or depth <= 64:
+            tile = (32, 64)
+        elif on_bf16:
+            tile = (64, 256) if filters <= 64 else (128, 128)
+        else:
+            tile = (64, 128)
+        masked = is_behind(layer) and (not on_bf16 or pool or by_sign)
+        gradient = f"MaskedGradient<{'true' if pool else 'false'}, " if masked else "PlainGradient"
+        return f"conv2d_wgrad_pipeline<{tile_name(version, mma, tile)}", gradient, tile
+    source, tiles = "ImageSource", [(128, 64), (64, 32)]
+    if conv_pass == "dgrad" and is_behind(layer) and (not on_bf16 or pool or by_sign):
+        source = f"GradientSource<{ {None: 1, '2': 2}.get(pool and pool[1], 0)}, true"
+        if mma == "Tf32x3":
+            tiles = tiles[1:]
+        mma = "RoundedTf32" if mma == "Tf32" else mma
+    elif on_bf16:
+        tiles.insert(0, (128, 128))
+    # The largest tile that gives every multiprocessor a block.
+    tile = next((t for t in tiles[:-1] if sizes[1] > t[1] // 2 and blocks_of(sizes, t) >= SMS), tiles[-1])
+    return f"conv2d_pipeline<{tile_name(version, mma, tile)}", source, tile
 
 
 def blocks_of(sizes, tile):
@@ -158,13 +249,11 @@ def parts_of(layer, what, sizes, tile, precision="tf32"):
 
 
 def predict_pass(layer, what, algorithm, baseline, precision, bandwidth):
-    unit, products, _, _ = PRECISIONS[precision]
-    row, algorithm = algorithm, algorithm.removesuffix("_bf16")
-    if algorithm == "direct":
-        unit, products = "fp32", 1
+    unit, products, _, _ = PRECISIONS[precision_of(algorithm, precision)]
     if algorithm == "winograd":  # 36 products in place of 144
         products = 0.25
     kernel = kernel_of(baseline, algorithm, layer, what, precision)
+    row, algorithm = algorithm, algorithm.removesuffix("_bf16")
     bound, share, beside = 1.0, 1.0, 0.0  # bytes that are moved before or after the products
     if kernel:
         name, kept, tile = kernel
@@ -222,6 +311,12 @@ def table(rows, launches):
     lines += ["", f"Step: predicted, not measured: {(work + GAP_US * launches) / 1000:.3f} ms = "
               f"{work / 1000:.3f} ms of kernels + {launches} launches (counted in fp32) x {GAP_US:g} us; "
               f"roofline {floor / 1000:.3f} ms."]
+    unbound = {}  # algorithm: its layers and passes
+    for r in rows:
+        if r["algorithm"] and not r["bound"]:
+            unbound.setdefault(r["algorithm"], []).append(f"{r['layer']} {r['pass']}")
+    lines += [f"No bound is known of {name}, which counts with the peak: {', '.join(passes)}."
+              for name, passes in unbound.items()]
     return "\n".join(lines)
 
 
@@ -241,9 +336,12 @@ def main():
         if done.returncode:
             sys.exit(f"predict: {done.stderr.strip()}")
         return done.stdout
-    rows = predict(layers_of(describe()),
-                   algorithms_of(describe("--algorithms", "--device", "cuda", "--precision", a.precision)),
-                   json.loads(STATIC.read_text())["kernels"]["sm_90a"], a.precision, BANDWIDTH[a.gpu])
+    algorithms = algorithms_of(describe("--algorithms", "--device", "cuda", "--precision", a.precision))
+    kernels = json.loads(STATIC.read_text())["kernels"]["sm_90a"]
+    try:
+        rows = predict(layers_of(describe()), algorithms, kernels, a.precision, BANDWIDTH[a.gpu])
+    except ValueError as e:
+        sys.exit(f"predict: {e}")
     print(f"# {a.model}, batch {a.batch}, {a.precision}, {a.gpu}: predicted, not measured\n")
     print(table(rows, launches_of(a.model)))
     if a.json:
