@@ -1,6 +1,7 @@
 // A system that refuses and processes that are killed: every verb ends in success or one line and
-// an exit code of ours, and goes on afterwards to the files of an undisturbed run. ASSAY_FAULTS=1000
-// fails up to 1000 calls of each kind, ASSAY_KILLS=20 kills each kind of run 20 times.
+// an exit code of ours, and goes on afterwards to the files of an undisturbed run.
+// ASSAY_FAULTS=1000 fails up to 1000 calls of each kind, ASSAY_KILLS=20 kills each kind of run 20
+// times.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
