@@ -158,7 +158,7 @@ ImageStream::ImageStream(std::function<void(const Push&)> source, Options option
     state->producer = std::thread([state] { state->produce(); });
   } catch (const std::system_error& refused) {
     state->finish();
-    throw Error(fmt::format("the system refuses a thread: {}", refused.what()));
+    throw SystemError(fmt::format("the system refuses a thread: {}", refused.what()));
   } catch (...) {
     state->finish();  // a thread that is not joined would end the program
     throw;

@@ -124,6 +124,8 @@ template <class F>
 Html image_or_reason(const F& html) {
   try {
     return html();
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& damage) {
     return markup("<span class=\"whole\">left out: {}</span>", damage.what());
   }

@@ -200,6 +200,8 @@ void take_over_training(const SuiteOptions& options, const std::vector<Cell>& ce
            {std::pair(from.split(), to.split()), std::pair(from.history(), to.history()),
             std::pair(from.checkpoint(), to.checkpoint())})
         files.emplace_back(target, read_bytes(source));
+    } catch (const SystemError&) {
+      throw;
     } catch (const Error&) {
       continue;  // damaged or missing files
     }

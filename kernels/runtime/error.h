@@ -17,6 +17,11 @@ namespace assay {
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+/// The system refuses memory, threads or file descriptors, for which no input is to blame (exit
+/// code 1).
+struct SystemError : Error {
+  using Error::Error;
+};
 /// The caller asked for something that does not exist or does not fit together (exit code 2).
 struct UsageError : Error {
   using Error::Error;

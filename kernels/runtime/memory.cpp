@@ -49,10 +49,11 @@ void* Allocator::allocate(size_t bytes) {
       stats_.cached = 0;
       block = source_.take(size);
     }
-    ASSAY_CHECK(block != nullptr,
-                "out of memory on {}: asked for {} bytes with {} in use{}{}; try a smaller --batch",
-                source_.name(), bytes, stats_.live, source_.free_bytes() < 0 ? "" : " and ",
-                source_.free_bytes() < 0 ? "" : fmt::format("{} free", source_.free_bytes()));
+    ASSAY_CHECK_AS(
+        SystemError, block != nullptr,
+        "out of memory on {}: asked for {} bytes with {} in use{}{}; try a smaller --batch",
+        source_.name(), bytes, stats_.live, source_.free_bytes() < 0 ? "" : " and ",
+        source_.free_bytes() < 0 ? "" : fmt::format("{} free", source_.free_bytes()));
   }
   stats_.live += static_cast<int64_t>(size);
   if (stats_.live > stats_.peak) stats_.peak = stats_.live;

@@ -84,9 +84,9 @@ class RegularFile {
 }  // namespace
 
 void check_not_refused(const std::filesystem::path& file, int reason) {
-  ASSAY_CHECK(reason != EMFILE && reason != ENFILE && reason != ENOMEM,
-              "{}: the system refuses to open it: {}; close other programs or raise the limit",
-              file.string(), std::strerror(reason));
+  ASSAY_CHECK_AS(SystemError, reason != EMFILE && reason != ENFILE && reason != ENOMEM,
+                 "{}: the system refuses to open it: {}; close other programs or raise the limit",
+                 file.string(), std::strerror(reason));
 }
 
 std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder,

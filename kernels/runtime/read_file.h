@@ -19,8 +19,8 @@ struct FileContent {
   std::string failure;  ///< "there is no such file"; empty when `bytes` is all of the file
 };
 
-/// Throws Error if `reason` (an errno) says that the system lacks descriptors or memory, which is
-/// no fault of the file.
+/// Throws SystemError if `reason` (an errno) says that the system lacks descriptors or memory,
+/// which is no fault of the file.
 void check_not_refused(const std::filesystem::path& file, int reason);
 
 /// What a folder holds, unsorted; `error` where it cannot be listed. Error as check_not_refused().

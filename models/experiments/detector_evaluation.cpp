@@ -58,6 +58,8 @@ class TrainingImages {
                        [&](const Batch& batch) { pixels = batch.clean.to_floats(); });
         return pixels;
       }
+    } catch (const SystemError&) {
+      throw;
     } catch (const Error&) {  // no such data any more: the figure is left out
     }
     return {};
