@@ -170,9 +170,9 @@ int run_guarded(const Action& run) {
 
 std::atomic<void*> memory_reserve{nullptr};
 
-/// Holds memory back that the first refusal of the system frees. Some code of libraries allocates
-/// where no exception may leave it (nlohmann's destructors, libstdc++'s directory iterators); what
-/// is freed here serves it while the exception of a larger block ends the verb.
+/// Holds 1 MiB back, which is freed when the system first refuses memory. Some code of libraries
+/// allocates where no exception may leave it (nlohmann's destructors, libstdc++'s directory
+/// iterators) and finds that memory; the next larger block is refused and ends the verb.
 void hold_memory_reserve() {
   constexpr size_t kReserve = 1 << 20;
   memory_reserve = std::malloc(kReserve);

@@ -73,7 +73,7 @@ def main():
         text += lines + [""]
     head = [
         f"# Assay beside others on {clean.cpu_name()}", "",
-        f"{datetime.date.today()}, {a.threads} threads on both sides, {platform.system()} "
+        f"{datetime.date.today()}, {a.threads} thread{'s' if a.threads > 1 else ''} on both sides, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}. Load before {load:.2f}, took "
         f"{(time.time() - start) / 60:.0f} minutes. `python3 bench/pytorch/compare_cpu.py "
         f"{' '.join(sys.argv[1:])}`".rstrip(" `") + "`", "",

@@ -40,7 +40,7 @@ class Allocator {
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  /// A block of at least `bytes`, aligned to 64; 0 gives a valid block too. Throws Error, with the
+  /// A block of at least `bytes`, aligned to 64; 0 gives a valid block too. SystemError, with the
   /// bytes requested, held and free, if the source has no more.
   void* allocate(size_t bytes);
   /// `block` must come from allocate(bytes) with the same `bytes`.

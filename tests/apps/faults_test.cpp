@@ -31,7 +31,7 @@ Outcome run_with_fault(const std::vector<std::string>& words, const std::string&
 /// The numbers of some calls out of `count`: the first, the last and some between.
 std::vector<long> some_of(long count) {
   const char* how_many = std::getenv("ASSAY_FAULTS");
-  const long most = std::min(count, how_many == nullptr ? 5L : std::atol(how_many));
+  const long most = std::min(count, how_many == nullptr ? 5L : std::max(1L, std::atol(how_many)));
   std::set<long> chosen;
   for (long i = 0; i < most; ++i) chosen.insert(1 + i * (count - 1) / std::max(1L, most - 1));
   return {chosen.begin(), chosen.end()};
