@@ -175,7 +175,7 @@ std::atomic<void*> memory_reserve{nullptr};
 /// iterators) and finds that memory; the next larger block is refused and ends the verb.
 void hold_memory_reserve() {
   constexpr size_t kReserve = 1 << 20;
-  memory_reserve = std::malloc(kReserve);
+  std::free(memory_reserve.exchange(std::malloc(kReserve)));  // of a run before
   std::set_new_handler([] {
     void* reserve = memory_reserve.exchange(nullptr);
     if (reserve == nullptr) throw std::bad_alloc();
